@@ -1,0 +1,1 @@
+//! Observed state: the scheduler, budgets and verdicts.

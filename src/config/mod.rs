@@ -1,0 +1,1 @@
+//! Settings: flags, each with an environment variable.

@@ -1,0 +1,1 @@
+//! Desired state: one folder a kind, one file a phase; the sweep; the wiring.

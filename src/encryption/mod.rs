@@ -1,0 +1,1 @@
+//! Keys at rest: keyring, envelope, masking, fingerprint. Knows nobody.

@@ -1,0 +1,19 @@
+//! llmplane: a declarative control plane for LLM providers, endpoints, keys and models.
+//!
+//! Dependencies point one way: `crd` and `encryption` know nobody; `db` knows them; `vendors`
+//! knows `crd`; `checks` knows `vendors` and `db`; `snapshot` knows `db`'s rows; `controller`
+//! wires `checks`; `controller` and `api` never know each other.
+
+pub mod api;
+pub mod checks;
+pub mod cli;
+pub mod config;
+pub mod controller;
+pub mod crd;
+pub mod db;
+pub mod encryption;
+pub mod lint;
+pub mod local;
+pub mod snapshot;
+pub mod telemetry;
+pub mod vendors;

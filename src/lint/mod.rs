@@ -1,0 +1,1 @@
+//! The same verdict as the apiserver, offline, from nothing but the generated CRDs.

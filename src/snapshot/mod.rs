@@ -1,0 +1,1 @@
+//! The configuration in memory, the feed that fills it, and resolve.

@@ -1,0 +1,1 @@
+//! Vendor drivers: one file a vendor, one HTTP layer, the SSRF guard and the catalog.
