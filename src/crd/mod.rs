@@ -1,1 +1,55 @@
-//! What users write and read.
+//! What users write and read: the four resources, their conditions and reasons.
+//!
+//! Everything here is plain data and pure functions; nothing calls out. The schemas in `crds/`
+//! are generated from these types ([`crds`]), so a doc comment here is what `kubectl explain`
+//! shows.
+
+pub mod common;
+pub mod conditions;
+pub mod credential;
+pub mod endpoint;
+pub mod model;
+pub mod provider;
+pub mod reasons;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+pub use common::{Kind, LocalRef, ProviderType};
+pub use credential::{LlmCredential, LlmCredentialSpec, LlmCredentialStatus};
+pub use endpoint::{LlmEndpoint, LlmEndpointSpec, LlmEndpointStatus};
+pub use model::{Capability, LlmModel, LlmModelSpec, LlmModelStatus};
+pub use provider::{LlmProvider, LlmProviderSpec, LlmProviderStatus};
+
+/// API group of the four resources.
+pub const GROUP: &str = "llmplane.dev";
+/// Version of the four resources.
+pub const VERSION: &str = "v1alpha1";
+
+/// On a Secret: whose key it holds (a [`ProviderType`]); opts the Secret in.
+pub const LABEL_CREDENTIAL: &str = "llmplane.dev/credential";
+/// On a Secret: further hosts its key may be sent to, comma-separated and exact.
+pub const ANNOTATION_ALLOWED_HOSTS: &str = "llmplane.dev/allowed-hosts";
+/// On a generated object: what made it.
+pub const LABEL_GENERATED_BY: &str = "llmplane.dev/generated-by";
+/// On any of the four: an opaque value; a new one asks for its checks now.
+pub const ANNOTATION_RECONCILE_REQUESTED_AT: &str = "llmplane.dev/reconcile-requested-at";
+
+/// Endpoints a provider may have.
+pub const MAX_ENDPOINTS_PER_PROVIDER: usize = 10;
+/// Credentials a provider may have.
+pub const MAX_CREDENTIALS_PER_PROVIDER: usize = 20;
+
+/// The four definitions as they are applied to a cluster.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    let mut crds = vec![
+        LlmProvider::crd(),
+        LlmEndpoint::crd(),
+        LlmCredential::crd(),
+        LlmModel::crd(),
+    ];
+    for crd in &mut crds {
+        common::default_status(crd);
+    }
+    crds
+}

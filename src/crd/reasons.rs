@@ -1,0 +1,173 @@
+//! Every reason a condition can carry, and what each means for its condition and for `Ready`.
+//!
+//! Alerts rely on these names: one is never renamed, and never given another meaning.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Status of a condition, as Kubernetes writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ConditionStatus {
+    True,
+    False,
+    Unknown,
+}
+
+impl ConditionStatus {
+    /// The word that stands in `status.conditions[].status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// What a reason does to `Ready`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyEffect {
+    /// In force, and nothing is left for the user to fix.
+    True,
+    /// The user must fix something.
+    False,
+    /// Until this generation has been verified once: the given status; afterwards True, for an
+    /// outage elsewhere is not the declaration's fault.
+    UntilVerified(ConditionStatus),
+    /// Nothing is known that would change it.
+    AsItWas,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident => $status:ident, $ready:expr;)+) => {
+        /// Why a condition has the status it has.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Reason { $($(#[$doc])* $name,)+ }
+
+        impl Reason {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)+];
+
+            /// The word that stands in `status.conditions[].reason`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$name => stringify!($name),)+ }
+            }
+
+            /// Status of the condition that carries this reason.
+            pub fn status(self) -> ConditionStatus {
+                match self { $(Reason::$name => ConditionStatus::$status,)+ }
+            }
+
+            /// What it does to `Ready`.
+            pub fn ready(self) -> ReadyEffect {
+                match self { $(Reason::$name => $ready,)+ }
+            }
+
+            /// The reason of this name, if there is one.
+            pub fn parse(name: &str) -> Option<Reason> {
+                match name { $(stringify!($name) => Some(Reason::$name),)+ _ => None }
+            }
+        }
+    };
+}
+
+const UNKNOWN: ReadyEffect = ReadyEffect::UntilVerified(ConditionStatus::Unknown);
+const FAILED: ReadyEffect = ReadyEffect::UntilVerified(ConditionStatus::False);
+
+reasons! {
+    /// This generation is stored and nothing is wrong with it.
+    Reconciled => True, ReadyEffect::True;
+    /// Switched off by its own `enabled`.
+    Disabled => True, ReadyEffect::True;
+    /// Switched off by its provider's `enabled`.
+    ProviderDisabled => True, ReadyEffect::True;
+    /// `lifecycle: Maintenance`.
+    UnderMaintenance => True, ReadyEffect::True;
+    /// `lifecycle: Deprecated`.
+    Deprecated => True, ReadyEffect::True;
+    /// The endpoint answered.
+    ProbeSucceeded => True, ReadyEffect::True;
+    /// The vendor took the key.
+    KeyAccepted => True, ReadyEffect::True;
+    /// The key is genuine, and lacks a scope that a check needs.
+    KeyRestricted => True, ReadyEffect::True;
+    /// The credential expires within seven days.
+    ExpiresSoon => True, ReadyEffect::True;
+    /// The vendor's list holds the model.
+    ModelListed => True, ReadyEffect::True;
+    /// The model answered a test.
+    ModelAnswered => True, ReadyEffect::True;
+    /// The vendor's model list was read whole.
+    SyncSucceeded => True, ReadyEffect::True;
+    /// The check is switched off.
+    CheckDisabled => Unknown, ReadyEffect::True;
+    /// Model sync is switched off.
+    SyncDisabled => Unknown, ReadyEffect::True;
+    /// No verdict yet.
+    NotCheckedYet => Unknown, UNKNOWN;
+    /// The check ran and proved nothing; the last verdict stands.
+    CheckInconclusive => Unknown, UNKNOWN;
+    /// The provider has no endpoint that a check could use.
+    NoEndpoint => Unknown, UNKNOWN;
+    /// The provider has no credential that a check could use.
+    NoValidCredential => Unknown, UNKNOWN;
+    /// The endpoint did not answer as it should.
+    ProbeFailed => False, FAILED;
+    /// The vendor's model list could not be read.
+    SyncFailed => False, FAILED;
+    /// The vendor says that the account's quota or balance is used up.
+    QuotaExhausted => False, FAILED;
+    /// PostgreSQL cannot be reached or refuses.
+    DatabaseUnavailable => False, ReadyEffect::AsItWas;
+    /// The keyring cannot be read.
+    KeyringUnavailable => False, ReadyEffect::AsItWas;
+    /// `providerRef` names no provider of this namespace.
+    ProviderNotFound => False, ReadyEffect::False;
+    /// `endpointRefs`, `defaultEndpointRef` or `credentialRef` names what does not exist.
+    EndpointNotFound => False, ReadyEffect::False;
+    /// The provider has as many of this kind as it may.
+    LimitExceeded => False, ReadyEffect::False;
+    /// An older model has the same provider and `modelId`.
+    DuplicateModel => False, ReadyEffect::False;
+    /// The spec cannot be put in force as it stands.
+    InvalidSpec => False, ReadyEffect::False;
+    /// The host resolves to an address that checks may not reach.
+    AddressRefused => False, ReadyEffect::False;
+    /// `secretRef` names no Secret of this namespace.
+    SecretNotFound => False, ReadyEffect::False;
+    /// The Secret lacks the label that opts it in.
+    SecretNotLabelled => False, ReadyEffect::False;
+    /// The Secret lacks an entry that `secretRef.keys` names.
+    SecretFieldMissing => False, ReadyEffect::False;
+    /// The Secret's entry cannot be a key.
+    KeyMalformed => False, ReadyEffect::False;
+    /// The Secret's owner has not allowed any host of this credential's endpoints.
+    HostNotAllowed => False, ReadyEffect::False;
+    /// The vendor refuses the key.
+    KeyRejected => False, ReadyEffect::False;
+    /// `expiresAt` has passed.
+    Expired => False, ReadyEffect::False;
+    /// The vendor does not know the model.
+    ModelNotFound => False, ReadyEffect::False;
+    /// The vendor knows the model and does not grant it.
+    ModelAccessDenied => False, ReadyEffect::False;
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_found_by_its_name() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
+        }
+    }
+}
