@@ -13,7 +13,7 @@ down: ## stop it; the state stays. `make down PURGE=1` removes that too
 	@examples/first-run/down $(if $(PURGE),--purge)
 
 test: install ## every test, on a control plane of its own
-	@examples/first-run/test
+	@tests/run
 
 lint: ## format, clippy, licenses
 	cargo fmt --all --check
