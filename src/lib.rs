@@ -4,6 +4,7 @@
 //! knows `crd`; `checks` knows `vendors` and `db`; `snapshot` knows `db`'s rows; `controller`
 //! wires `checks`; `controller` and `api` never know each other.
 
+pub mod admin;
 pub mod api;
 pub mod checks;
 pub mod cli;

@@ -1,0 +1,148 @@
+//! The admin port of both processes: `/livez`, `/readyz`, `/metrics`.
+//!
+//! It is apart from the read API's port, so that a NetworkPolicy can keep them apart. It serves
+//! nothing about any resource.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse,
+    routing::get,
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What a process waits for before it is ready, by name: the database, the first snapshot, ...
+///
+/// A clone shares the same state.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    waiting: Arc<Mutex<BTreeMap<&'static str, Option<String>>>>,
+}
+
+impl Readiness {
+    /// Says that `what` is waited for, and in words why.
+    pub fn waiting(&self, what: &'static str, why: impl Into<String>) {
+        self.set(what, Some(why.into()));
+    }
+
+    /// Says that `what` is there.
+    pub fn ready(&self, what: &'static str) {
+        self.set(what, None);
+    }
+
+    /// What is waited for, one line each; empty when ready.
+    pub fn missing(&self) -> Vec<String> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting
+            .iter()
+            .filter_map(|(what, why)| why.as_ref().map(|why| format!("{what}: {why}")))
+            .collect()
+    }
+
+    fn set(&self, what: &'static str, why: Option<String>) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(what, why);
+    }
+}
+
+/// What the admin port serves from.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    readiness: Readiness,
+    metrics: Arc<Registry>,
+}
+
+impl Admin {
+    /// An admin port over these; the registry is complete by now.
+    pub fn new(readiness: Readiness, metrics: Registry) -> Self {
+        Self {
+            readiness,
+            metrics: Arc::new(metrics),
+        }
+    }
+
+    /// The routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/livez", get(|| async { "ok\n" }))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .with_state(self)
+    }
+
+    /// Serves on a bound socket until the token is cancelled.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<()> {
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(shutdown.cancelled_owned())
+            .await
+    }
+}
+
+/// Binds a port, with an error that says which and what to do.
+///
+/// # Errors
+/// When the port is taken or may not be used.
+pub async fn bind(address: SocketAddr, setting: &str) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        std::io::Error::new(
+            error.kind(),
+            format!("cannot listen on {address}: {error}; set {setting} to a free address"),
+        )
+    })
+}
+
+async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
+    let missing = admin.readiness.missing();
+    if missing.is_empty() {
+        return (StatusCode::OK, "ok\n".to_owned());
+    }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("not ready\n{}\n", missing.join("\n")),
+    )
+}
+
+async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    let mut text = String::new();
+    match encode(&mut text, &admin.metrics) {
+        Ok(()) => (
+            StatusCode::OK,
+            [(
+                CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_ready_when_nothing_is_waited_for() {
+        let readiness = Readiness::default();
+        readiness.waiting("database", "connection refused");
+        assert_eq!(readiness.missing(), ["database: connection refused"]);
+        readiness.ready("database");
+        assert!(readiness.missing().is_empty());
+    }
+}
