@@ -1,1 +1,33 @@
 //! The command line: one binary, one subcommand a task.
+
+use clap::{Parser, Subcommand};
+
+use crate::encryption::keyring::command::KeyringCommand;
+
+/// A declarative control plane for LLM providers, endpoints, keys and models
+#[derive(Debug, Parser)]
+#[command(name = "llmplane", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One variant a task; each delegates to its module.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make and rotate the keys that encrypt credentials
+    #[command(subcommand)]
+    Keyring(KeyringCommand),
+}
+
+impl Cli {
+    /// Runs the subcommand that was named.
+    ///
+    /// # Errors
+    /// What the subcommand reports, as a message for the user.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Keyring(command) => Ok(command.run()?),
+        }
+    }
+}

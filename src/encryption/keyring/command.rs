@@ -1,0 +1,102 @@
+//! `llmplane keyring`: make and change a keyring folder.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::super::types::KekId;
+use super::load::{kek_files, read_key};
+use super::{Keyring, KeyringError, write};
+
+/// Make and rotate the keys that encrypt credentials
+#[derive(Debug, Subcommand)]
+pub enum KeyringCommand {
+    /// Make a new keyring with one active key
+    New {
+        /// The folder to make; it must not exist yet, or be empty
+        dir: PathBuf,
+    },
+    /// Add a fresh key, without using it yet
+    Add {
+        /// The keyring folder
+        dir: PathBuf,
+    },
+    /// Encrypt new rows under this key; old rows are re-wrapped in the background
+    Activate {
+        /// The keyring folder
+        dir: PathBuf,
+        /// The key's id, as `list` shows it
+        id: KekId,
+    },
+    /// List the keys by id, never their bytes
+    List {
+        /// The keyring folder
+        dir: PathBuf,
+    },
+}
+
+/// Why the command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringCommandError {
+    /// The keyring folder is at fault.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The answer could not be printed.
+    #[error("the answer could not be printed: {0}")]
+    Print(#[from] io::Error),
+}
+
+impl KeyringCommand {
+    /// Runs the command and prints its answer on standard output.
+    ///
+    /// # Errors
+    /// [`KeyringCommandError`], with a message for the user.
+    pub fn run(self) -> Result<(), KeyringCommandError> {
+        self.run_to(&mut io::stdout().lock())
+    }
+
+    pub(super) fn run_to(self, out: &mut impl Write) -> Result<(), KeyringCommandError> {
+        match self {
+            Self::New { dir } => {
+                let id = write::create(&dir)?;
+                writeln!(out, "made keyring {} with active key {id}", dir.display())?;
+                writeln!(
+                    out,
+                    "keep a copy where the database's backups are not: without it no stored key can be read"
+                )?;
+            }
+            Self::Add { dir } => {
+                let id = write::add(&dir)?;
+                writeln!(out, "added key {id}, which is not active yet")?;
+                writeln!(
+                    out,
+                    "when every controller and API replica has it: llmplane keyring activate {} {id}",
+                    dir.display()
+                )?;
+            }
+            Self::Activate { dir, id } => {
+                write::activate(&dir, &id)?;
+                writeln!(
+                    out,
+                    "key {id} is active; keep the others until every row is re-wrapped"
+                )?;
+            }
+            Self::List { dir } => list(&dir, out)?,
+        }
+        Ok(())
+    }
+}
+
+fn list(dir: &Path, out: &mut impl Write) -> Result<(), KeyringCommandError> {
+    let keyring = Keyring::load(dir)?;
+    for name in kek_files(dir)? {
+        if let Some(key) = read_key(dir, name.as_ref())? {
+            let id = KekId::of(&key);
+            let mark = if id == keyring.active() { "active" } else { "" };
+            let line = format!("{id}  {mark:6}  {}", Path::new(&name).display());
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(())
+}

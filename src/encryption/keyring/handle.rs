@@ -1,0 +1,140 @@
+//! The keyring in use: shared, and read again when its folder changes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::super::types::KekId;
+use super::load::{Stamp, load_stamped};
+use super::{Keyring, KeyringError};
+
+/// A shared keyring that follows its folder. Cloning shares it.
+///
+/// Reads never block. A refresh looks at a handful of files; it is quick, but it is file IO.
+#[derive(Clone)]
+pub struct KeyringHandle(Arc<Shared>);
+
+struct Shared {
+    dir: PathBuf,
+    state: ArcSwap<State>,
+    /// The folder's stamp at the last attempt that succeeded; held while the folder is read, so
+    /// that one reader at a time does it.
+    seen: Mutex<Option<Stamp>>,
+}
+
+struct State {
+    keyring: Arc<Keyring>,
+    active_since: Instant,
+}
+
+/// What a refresh found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// The folder is as it was.
+    Unchanged,
+    /// The folder changed; the keyring is now what it holds.
+    Reloaded {
+        /// The active key now.
+        active: KekId,
+        /// Whether another key was active before.
+        active_changed: bool,
+    },
+}
+
+impl KeyringHandle {
+    /// Loads the folder for the first time.
+    ///
+    /// # Errors
+    /// [`KeyringError`], as [`Keyring::load`].
+    pub fn open(dir: &Path) -> Result<Self, KeyringError> {
+        let (loaded, stamp) = load_stamped(dir);
+        Ok(Self(Arc::new(Shared {
+            dir: dir.to_owned(),
+            state: ArcSwap::from_pointee(State {
+                keyring: Arc::new(loaded?),
+                active_since: Instant::now(),
+            }),
+            seen: Mutex::new(stamp),
+        })))
+    }
+
+    /// The keyring as of the last good read.
+    pub fn current(&self) -> Arc<Keyring> {
+        Arc::clone(&self.0.state.load().keyring)
+    }
+
+    /// For how long this process has known the active key as the active one: rows are re-wrapped
+    /// only once every replica had time to receive it.
+    pub fn active_for(&self) -> Duration {
+        self.0.state.load().active_since.elapsed()
+    }
+
+    /// Reads the folder again if its files' metadata changed or the last attempt failed. To be
+    /// called on a timer.
+    ///
+    /// # Errors
+    /// [`KeyringError`], where the folder's new state is no keyring. The old keyring stays in use,
+    /// and every refresh reports the error until the folder is mended.
+    pub fn refresh_if_changed(&self) -> Result<Refresh, KeyringError> {
+        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_some() && *seen == Stamp::of(&self.0.dir).ok() {
+            return Ok(Refresh::Unchanged);
+        }
+        *seen = None;
+        let (loaded, stamp) = load_stamped(&self.0.dir);
+        let keyring = loaded?;
+        *seen = stamp;
+        Ok(self.replace(keyring))
+    }
+
+    /// The keyring that has this key: the current one or, where a row names a key that is not
+    /// there yet, the folder's present state.
+    ///
+    /// # Errors
+    /// The folder's fault where it has one, else [`KeyringError::UnknownKek`].
+    pub fn get_or_refresh(&self, id: &KekId) -> Result<Arc<Keyring>, KeyringError> {
+        let current = self.current();
+        if current.contains(id) {
+            return Ok(current);
+        }
+        self.refresh_if_changed()?;
+        let current = self.current();
+        if current.contains(id) {
+            return Ok(current);
+        }
+        Err(KeyringError::UnknownKek {
+            dir: self.0.dir.clone(),
+            id: *id,
+            known: current.ids().collect(),
+        })
+    }
+
+    fn replace(&self, keyring: Keyring) -> Refresh {
+        let active = keyring.active();
+        let before = self.0.state.load();
+        let active_changed = before.keyring.active() != active;
+        let active_since = match active_changed {
+            true => Instant::now(),
+            false => before.active_since,
+        };
+        self.0.state.store(Arc::new(State {
+            keyring: Arc::new(keyring),
+            active_since,
+        }));
+        Refresh::Reloaded {
+            active,
+            active_changed,
+        }
+    }
+}
+
+impl fmt::Debug for KeyringHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyringHandle")
+            .field(&self.current())
+            .finish()
+    }
+}
