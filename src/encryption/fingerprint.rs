@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::keyring::Keyring;
-use super::{lp, mac};
 use super::types::{InvalidId, SecretFields, parse_lower_hex};
+use super::{lp, mac};
 
 /// The first 16 bytes of HMAC-SHA-256, under the keyring's `fingerprint.key`, over a credential's
 /// UID and all its secret fields; written as 32 lower-case hex digits.

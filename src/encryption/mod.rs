@@ -18,7 +18,6 @@ mod masking;
 pub mod payload;
 mod types;
 
-
 pub use envelope::{OpenError, RewrapError, SealError, open, rewrap, seal};
 pub use fingerprint::Fingerprint;
 pub use frame::{Frame, FrameError};

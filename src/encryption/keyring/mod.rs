@@ -15,15 +15,14 @@ mod handle;
 mod load;
 mod write;
 
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use hmac::Mac;
 
-use super::{lp, mac};
 use super::types::{KekId, KeyBytes};
+use super::{lp, mac};
 pub use error::KeyringError;
 pub use handle::{KeyringHandle, Refresh};
 pub use write::{activate, add, create};
