@@ -18,6 +18,9 @@ mod masking;
 pub mod payload;
 mod types;
 
+#[cfg(test)]
+mod tests;
+
 pub use envelope::{OpenError, RewrapError, SealError, open, rewrap, seal};
 pub use fingerprint::Fingerprint;
 pub use frame::{Frame, FrameError};
