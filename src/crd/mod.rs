@@ -8,6 +8,7 @@ pub mod common;
 pub mod conditions;
 pub mod credential;
 pub mod endpoint;
+pub mod hosts;
 pub mod model;
 pub mod provider;
 pub mod reasons;
