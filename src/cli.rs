@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::crd::generate::CrdsCommand;
 use crate::encryption::keyring::command::KeyringCommand;
 
 /// A declarative control plane for LLM providers, endpoints, keys and models
@@ -15,6 +16,8 @@ pub struct Cli {
 /// One variant a task; each delegates to its module.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print the custom resource definitions
+    Crds(CrdsCommand),
     /// Make and rotate the keys that encrypt credentials
     #[command(subcommand)]
     Keyring(KeyringCommand),
@@ -27,6 +30,7 @@ impl Cli {
     /// What the subcommand reports, as a message for the user.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => Ok(command.run()?),
         }
     }
