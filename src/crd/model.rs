@@ -51,6 +51,12 @@ use super::rules;
         priority = 1
     ),
     printcolumn(
+        name = "Ready-Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp"

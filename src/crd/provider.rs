@@ -27,14 +27,14 @@ use super::rules;
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
     ),
     printcolumn(
-        name = "Synced",
+        name = "ModelsSynced",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"ModelsSynced\")].status"
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+        json_path = ".status.conditions[?(@.type==\"ModelsSynced\")].reason"
     ),
     printcolumn(
         name = "Endpoints",
@@ -52,6 +52,12 @@ use super::rules;
         name = "Models",
         type_ = "integer",
         json_path = ".status.models.available",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Ready-Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
         priority = 1
     ),
     printcolumn(
