@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::crd::generate::CrdsCommand;
+use crate::db::command::MigrateCommand;
 use crate::encryption::keyring::command::KeyringCommand;
 
 /// A declarative control plane for LLM providers, endpoints, keys and models
@@ -21,6 +22,8 @@ enum Command {
     /// Make and rotate the keys that encrypt credentials
     #[command(subcommand)]
     Keyring(KeyringCommand),
+    /// Bring the database's schema up to date
+    Migrate(MigrateCommand),
 }
 
 impl Cli {
@@ -32,6 +35,7 @@ impl Cli {
         match self.command {
             Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => Ok(command.run()?),
+            Command::Migrate(command) => Ok(command.run()?),
         }
     }
 }

@@ -8,7 +8,7 @@
 pub mod audit_log;
 pub mod changes;
 pub mod check_requests;
-pub mod cli;
+pub mod command;
 pub mod credential_versions;
 pub mod credentials;
 pub mod endpoints;
