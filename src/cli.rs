@@ -2,9 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::crd::generate::CrdsCommand;
-use crate::db::command::MigrateCommand;
 use crate::encryption::keyring::command::KeyringCommand;
+use crate::local::LocalArgs;
 
 /// A declarative control plane for LLM providers, endpoints, keys and models
 #[derive(Debug, Parser)]
@@ -17,13 +16,11 @@ pub struct Cli {
 /// One variant a task; each delegates to its module.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the custom resource definitions
-    Crds(CrdsCommand),
     /// Make and rotate the keys that encrypt credentials
     #[command(subcommand)]
     Keyring(KeyringCommand),
-    /// Bring the database's schema up to date
-    Migrate(MigrateCommand),
+    /// Run a real control plane on this machine
+    Local(LocalArgs),
 }
 
 impl Cli {
@@ -33,9 +30,15 @@ impl Cli {
     /// What the subcommand reports, as a message for the user.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
-            Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => Ok(command.run()?),
-            Command::Migrate(command) => Ok(command.run()?),
+            Command::Local(args) => Ok(runtime()?.block_on(crate::local::run(args))?),
         }
     }
+}
+
+/// Where the subcommands that wait for others run.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
 }

@@ -1,1 +1,28 @@
-//! The laptop control plane.
+//! A real control plane on a laptop: etcd, kube-apiserver, kube-controller-manager and PostgreSQL
+//! as child processes on loopback, then llmplane's own controller and API.
+//!
+//! `llmplane local` and the integration tests call it. It must never listen beyond loopback, leave
+//! a port open to the machine's other users without proof of who they are, or leave a child behind
+//! when it fails.
+
+pub mod binaries;
+mod bootstrap;
+pub mod command;
+mod error;
+mod kubernetes;
+mod launch;
+mod module_build;
+mod pki;
+pub mod postgres;
+pub mod process;
+pub mod state;
+mod status;
+mod workloads;
+
+pub use bootstrap::SYSTEM_NAMESPACE;
+pub use command::{LocalArgs, run};
+pub use error::LocalError;
+pub use launch::{Durability, Options, down, up};
+pub use process::Lifetime;
+pub use state::StateDir;
+pub use status::{Status, status};

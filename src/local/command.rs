@@ -1,0 +1,177 @@
+//! `llmplane local`: its arguments and what it prints.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::binaries::Binaries;
+use super::error::{LocalError, Result};
+use super::launch::{Durability, Options, down, up};
+use super::process::Lifetime;
+use super::state::StateDir;
+use super::status::{Status, status};
+
+/// Run a real control plane on this machine.
+#[derive(Debug, Args)]
+pub struct LocalArgs {
+    #[command(subcommand)]
+    command: LocalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LocalCommand {
+    /// Start etcd, kube-apiserver, kube-controller-manager, PostgreSQL, controller and API, and return when all are ready
+    Up(UpArgs),
+    /// Stop every process of the plane
+    Down(DownArgs),
+    /// Show what runs and where
+    Status(StatusArgs),
+    /// Run kubectl against the plane, as its administrator
+    Kubectl(KubectlArgs),
+}
+
+#[derive(Debug, Args)]
+struct Folder {
+    /// Where data, logs, keys and the kubeconfig are kept between runs
+    #[arg(long, value_name = "DIR", default_value = ".llmplane")]
+    state_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct UpArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// Start neither llmplane's controller nor its API
+    #[arg(long)]
+    plane_only: bool,
+    /// Never wait for the disk: for tests; the data may not survive a crash of the machine
+    #[arg(long)]
+    throwaway: bool,
+}
+
+#[derive(Debug, Args)]
+struct DownArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// Remove the state, too: data, keys and logs
+    #[arg(long)]
+    purge: bool,
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// How to print it; only `json` shows the database's address, with its password
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct KubectlArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// kubectl's own arguments
+    #[arg(last = true)]
+    args: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Runs one of the subcommands. Progress goes to standard error, results to standard output.
+///
+/// # Errors
+/// Any [`LocalError`], whose text is for the user.
+pub async fn run(args: LocalArgs) -> Result<()> {
+    match args.command {
+        LocalCommand::Up(args) => run_up(args).await,
+        LocalCommand::Down(args) => {
+            let dir = StateDir::new(&args.folder.state_dir)?;
+            down(&dir, args.purge).await
+        }
+        LocalCommand::Status(args) => {
+            let dir = StateDir::new(&args.folder.state_dir)?;
+            print(&status(&dir).await?, args.output);
+            Ok(())
+        }
+        LocalCommand::Kubectl(args) => become_kubectl(args).await,
+    }
+}
+
+/// Replaces this process, so that signals, terminal and exit code are kubectl's own.
+async fn become_kubectl(args: KubectlArgs) -> Result<()> {
+    let dir = StateDir::new(&args.folder.state_dir)?;
+    let binaries = Binaries::find(&|line| eprintln!("{line}")).await?;
+    let error = std::process::Command::new(&binaries.kubectl)
+        .env("KUBECONFIG", dir.kubeconfig())
+        .args(args.args)
+        .exec();
+    Err(LocalError::io("run", binaries.kubectl)(error))
+}
+
+async fn run_up(args: UpArgs) -> Result<()> {
+    let executable = std::env::current_exe().map_err(LocalError::io("find", "this program"))?;
+    let durability = match args.throwaway {
+        true => Durability::Throwaway,
+        false => Durability::Durable,
+    };
+    let options = Options {
+        state_dir: StateDir::new(&args.folder.state_dir)?,
+        plane_only: args.plane_only,
+        durability,
+        lifetime: Lifetime::Detached,
+        executable,
+    };
+    let status = up(&options, &|line| eprintln!("{line}"), interrupted()?).await?;
+    print(&status, Output::Text);
+    Ok(())
+}
+
+/// Completes at the first SIGINT, SIGTERM or SIGHUP.
+fn interrupted() -> Result<impl Future<Output = ()>> {
+    let listen = |kind| signal(kind).map_err(LocalError::io("listen to", "signals"));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+fn print(status: &Status, output: Output) {
+    match output {
+        Output::Json => println!(
+            "{}",
+            String::from_utf8_lossy(&super::state::to_json(status))
+        ),
+        Output::Text => print!("{}", describe(status)),
+    }
+}
+
+/// For people: no password, and the line to paste.
+fn describe(status: &Status) -> String {
+    let state_dir = status.state_dir.display();
+    if !status.running {
+        return format!("not running ({state_dir}); `llmplane local up` starts it\n");
+    }
+    let mut lines = vec![format!("running ({state_dir})")];
+    if let Some(url) = &status.api_url {
+        lines.push(format!("read API: {url}"));
+    }
+    if let Some(kubeconfig) = &status.kubeconfig {
+        lines.push(format!("export KUBECONFIG={}", kubeconfig.display()));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

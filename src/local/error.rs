@@ -1,0 +1,148 @@
+//! What can go wrong while the local plane starts, stops or is asked for its state.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::state::Component;
+
+/// An error of the local plane. No variant carries a password, a token or a URL that holds one.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// A file operation failed.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+
+    /// The state folder has content that this program did not make.
+    #[error(
+        "{} is not empty and holds no local plane: name another folder with --state-dir",
+        .0.display()
+    )]
+    ForeignStateDir(PathBuf),
+
+    /// A file of the state folder does not parse.
+    #[error("{} is damaged ({reason}): `llmplane local down --purge` removes the state", .path.display())]
+    DamagedState { path: PathBuf, reason: String },
+
+    /// Another `up` or `down` works on the same folder and did not finish in time.
+    #[error("another `llmplane local` command is at work on {} for more than {} s", .path.display(), .waited.as_secs())]
+    Locked { path: PathBuf, waited: Duration },
+
+    /// There is no way to get the control plane's programs.
+    #[error(
+        "no control plane to run ({reason}). Three ways out: set KUBEBUILDER_ASSETS to a folder with \
+         etcd, kube-apiserver, kube-controller-manager and kubectl; install Go 1.26 or later, and they \
+         are built once; or set KUBECONFIG to an existing cluster and run `llmplane controller` and \
+         `llmplane api` without `local`"
+    )]
+    NoControlPlane { reason: String },
+
+    /// The Go build of the control plane failed.
+    #[error("building the control plane failed: {reason}\n{output}")]
+    Build { reason: String, output: String },
+
+    /// PostgreSQL's programs were found nowhere.
+    #[error(
+        "PostgreSQL is not installed: `initdb` and `postgres` are neither on the PATH nor under \
+         /usr/lib/postgresql/<version>/bin (Debian: apt-get install postgresql)"
+    )]
+    NoPostgres,
+
+    /// PostgreSQL refuses to run as root, and there is no user to drop to.
+    #[error(
+        "PostgreSQL cannot run as root, and there is no user `postgres` or `nobody` to run it as"
+    )]
+    NoUnprivilegedUser,
+
+    /// A program that runs to its end ended badly.
+    #[error("{program} failed ({outcome})\n{output}")]
+    CommandFailed {
+        program: &'static str,
+        outcome: String,
+        output: String,
+    },
+
+    /// A child could not be started.
+    #[error("cannot start {component}: {source}")]
+    Spawn {
+        component: Component,
+        source: std::io::Error,
+    },
+
+    /// A child ended while it was waited for.
+    #[error("{component} ended while starting; its log {} ends with:\n{tail}", .log.display())]
+    Died {
+        component: Component,
+        log: PathBuf,
+        tail: String,
+    },
+
+    /// A child did not become healthy in time.
+    #[error("{component} was not ready after {} s ({reason}); its log {} ends with:\n{tail}", .waited.as_secs(), .log.display())]
+    NotReady {
+        component: Component,
+        waited: Duration,
+        reason: String,
+        log: PathBuf,
+        tail: String,
+    },
+
+    /// A child did not end, not even when killed.
+    #[error("{component} (process {pid}) did not end")]
+    Unstoppable { component: Component, pid: i32 },
+
+    /// Keys or certificates could not be made.
+    #[error("cannot make certificates: {0}")]
+    Certificates(#[from] rcgen::Error),
+
+    /// A request to the local kube-apiserver failed.
+    #[error("{action}: {source}")]
+    Kubernetes {
+        action: String,
+        source: Box<kube::Error>,
+    },
+
+    /// A file of manifests that is built into this program does not parse.
+    #[error("a built-in manifest is malformed: {0}")]
+    Manifest(String),
+
+    /// The kubeconfig that was written cannot be used.
+    #[error("kubeconfig: {0}")]
+    Kubeconfig(#[from] Box<kube::config::KubeconfigError>),
+
+    /// A statement that sets the local PostgreSQL up failed.
+    #[error("{action}: {source}")]
+    Database {
+        action: &'static str,
+        source: sqlx::Error,
+    },
+
+    /// The keyring could not be made.
+    #[error("cannot make the keyring: {0}")]
+    Keyring(#[from] crate::encryption::KeyringError),
+
+    /// SIGINT or SIGTERM arrived; what had been started is stopped again.
+    #[error("interrupted; everything that had been started is stopped")]
+    Interrupted,
+}
+
+impl LocalError {
+    /// For `map_err` on a file operation.
+    pub(super) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+/// This module's result.
+pub type Result<T, E = LocalError> = std::result::Result<T, E>;

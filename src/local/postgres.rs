@@ -1,0 +1,334 @@
+//! PostgreSQL from the system's programs: its data folder, its roles, its health.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::unistd::{Gid, Uid, User};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use super::error::{LocalError, Result};
+use super::launch::{Context, Durability};
+use super::process::{self, Spec};
+use super::state::{Component, State, StateDir, create_private_dir, random_hex};
+
+/// The database that llmplane uses, and its three roles.
+const DATABASE: &str = "llmplane";
+const OWNER: &str = "llmplane_owner";
+const CONTROLLER: &str = "llmplane_controller";
+const API: &str = "llmplane_api";
+const SUPERUSER: &str = "postgres";
+
+/// What the name of a data folder outside the state folder begins with.
+const OUTSIDE_PREFIX: &str = "llmplane-postgres-";
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Who connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Owns the database and migrates it.
+    Owner,
+    /// The controller's.
+    Controller,
+    /// The read API's.
+    Api,
+    /// PostgreSQL's own administrator, who makes roles and databases.
+    Superuser,
+}
+
+impl Context {
+    /// The address of a database, with a role's password in it.
+    pub(super) fn database_url_of(&self, role: Role, database: &str) -> String {
+        let secrets = &self.secrets;
+        let (user, password) = match role {
+            Role::Owner => (OWNER, &secrets.owner_password),
+            Role::Controller => (CONTROLLER, &secrets.controller_password),
+            Role::Api => (API, &secrets.api_password),
+            Role::Superuser => (SUPERUSER, &secrets.postgres_password),
+        };
+        let port = self.state.ports.postgres;
+        format!("postgres://{user}:{password}@127.0.0.1:{port}/{database}?sslmode=disable")
+    }
+
+    /// The address of llmplane's database, with a role's password in it.
+    pub(super) fn database_url(&self, role: Role) -> String {
+        self.database_url_of(role, DATABASE)
+    }
+}
+
+/// PostgreSQL's programs: those on the PATH, else the newest under `/usr/lib/postgresql`, where
+/// Debian keeps them off the PATH.
+pub(super) fn find() -> Result<PathBuf> {
+    let on_path = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+        .unwrap_or_default();
+    on_path
+        .into_iter()
+        .chain(debian_folders(Path::new("/usr/lib/postgresql")))
+        .find(|dir| dir.join("initdb").is_file() && dir.join("postgres").is_file())
+        .ok_or(LocalError::NoPostgres)
+}
+
+fn debian_folders(root: &Path) -> Vec<PathBuf> {
+    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir(root)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .collect();
+    versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    versions.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Where a new plane keeps its data and who PostgreSQL runs as: the caller, in the state folder;
+/// for root another user, whom the state folder's mode locks out, hence a folder elsewhere.
+pub(super) fn placement(dir: &StateDir) -> Result<(PathBuf, Option<String>)> {
+    if !Uid::effective().is_root() {
+        return Ok((dir.path().join("postgres"), None));
+    }
+    let user = ["postgres", "nobody"]
+        .into_iter()
+        .find(|name| matches!(User::from_name(name), Ok(Some(_))))
+        .ok_or(LocalError::NoUnprivilegedUser)?;
+    let parent = ["/var/tmp", "/tmp"]
+        .into_iter()
+        .map(Path::new)
+        .find(|dir| dir.is_dir());
+    let name = format!("{OUTSIDE_PREFIX}{}", random_hex(8));
+    Ok((
+        parent.unwrap_or(Path::new("/tmp")).join(name),
+        Some(user.to_owned()),
+    ))
+}
+
+fn os_user(state: &State) -> Result<Option<(Uid, Gid)>> {
+    let Some(name) = &state.postgres_user else {
+        return Ok(None);
+    };
+    match User::from_name(name) {
+        Ok(Some(user)) => Ok(Some((user.uid, user.gid))),
+        _ => Err(LocalError::NoUnprivilegedUser),
+    }
+}
+
+/// Makes the cluster of databases where there is none yet, for passwords only.
+pub(super) async fn initialize(
+    ctx: &Context,
+    programs: &Path,
+    durability: Durability,
+) -> Result<()> {
+    let dir = &ctx.state.postgres_dir;
+    if dir.join("data").join("PG_VERSION").is_file() && !dir.join("pw").exists() {
+        return remove_stale_lock(ctx);
+    }
+    // Also what an interrupted attempt left.
+    remove_data(&ctx.state, &ctx.dir)?;
+    create_private_dir(dir)?;
+    let user = os_user(&ctx.state)?;
+    let password_file = dir.join("pw");
+    write_private(&password_file, ctx.secrets.postgres_password.as_bytes())?;
+    if let Some((uid, gid)) = user {
+        for path in [dir, &password_file] {
+            std::os::unix::fs::chown(path, Some(uid.as_raw()), Some(gid.as_raw()))
+                .map_err(LocalError::io("give away", path))?;
+        }
+    }
+    let mut command = tokio::process::Command::new(programs.join("initdb"));
+    command
+        .arg("--pgdata")
+        .arg(dir.join("data"))
+        .arg("--pwfile")
+        .arg(&password_file)
+        .args(["--username", SUPERUSER, "--auth", "scram-sha-256"])
+        .args(["--encoding", "UTF8", "--locale", "C"])
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    if durability == Durability::Throwaway {
+        command.arg("--no-sync");
+    }
+    if let Some((uid, gid)) = user {
+        command.uid(uid.as_raw()).gid(gid.as_raw());
+    }
+    let output = command.output().await.map_err(|source| LocalError::Spawn {
+        component: Component::Postgres,
+        source,
+    })?;
+    if !output.status.success() {
+        return Err(LocalError::CommandFailed {
+            program: "initdb",
+            outcome: output.status.to_string(),
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        });
+    }
+    fs::remove_file(&password_file).map_err(LocalError::io("remove", &password_file))
+}
+
+/// After a reboot the process id in PostgreSQL's own lock file may be somebody else's.
+fn remove_stale_lock(ctx: &Context) -> Result<()> {
+    if !process::is_from_before_boot(&ctx.dir, Component::Postgres)? {
+        return Ok(());
+    }
+    let path = ctx.state.postgres_dir.join("data").join("postmaster.pid");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome.map_err(LocalError::io("remove", path)),
+    }
+}
+
+fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    use std::io::Write;
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(content))
+        .map_err(LocalError::io("write", path))
+}
+
+/// The server, on loopback alone and without a socket file.
+pub(super) fn server(ctx: &Context, programs: &Path, durability: Durability) -> Result<Spec> {
+    let dir = &ctx.state.postgres_dir;
+    let mut settings = vec![
+        "listen_addresses=127.0.0.1".to_owned(),
+        "unix_socket_directories=".to_owned(),
+        "password_encryption=scram-sha-256".to_owned(),
+        "max_connections=300".to_owned(),
+        format!("port={}", ctx.state.ports.postgres),
+        // What fails is logged without its text: it may hold a password.
+        "log_min_error_statement=panic".to_owned(),
+    ];
+    if durability == Durability::Throwaway {
+        settings.extend(
+            [
+                "fsync=off",
+                "synchronous_commit=off",
+                "full_page_writes=off",
+            ]
+            .map(str::to_owned),
+        );
+    }
+    let mut command = Command::new(programs.join("postgres"));
+    command
+        .env_clear()
+        .current_dir(dir)
+        .arg("-D")
+        .arg(dir.join("data"));
+    for setting in settings {
+        command.arg("-c").arg(setting);
+    }
+    Ok(Spec {
+        component: Component::Postgres,
+        command,
+        user: os_user(&ctx.state)?,
+        depends_on: ctx.ports_digest(),
+    })
+}
+
+/// Whether the server answers a query.
+///
+/// # Errors
+/// Why not, in a few words.
+pub(super) async fn health(ctx: &Context) -> Result<(), String> {
+    let url = ctx.database_url_of(Role::Superuser, "postgres");
+    let probe = async {
+        let mut connection = PgConnection::connect(&url).await?;
+        connection.execute("SELECT 1").await?;
+        connection.close().await
+    };
+    match tokio::time::timeout(HEALTH_TIMEOUT, probe).await {
+        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        Err(_) => Err("no answer".to_owned()),
+    }
+}
+
+/// Makes the three roles, each with its password, and the database where they are missing.
+///
+/// # Errors
+/// [`LocalError::Database`]; its text holds no password.
+pub(super) async fn ensure_roles(ctx: &Context) -> Result<()> {
+    let failed = |action| move |source| LocalError::Database { action, source };
+    let url = ctx.database_url_of(Role::Superuser, "postgres");
+    let mut admin = PgConnection::connect(&url)
+        .await
+        .map_err(failed("connect"))?;
+    let roles = [
+        (OWNER, &ctx.secrets.owner_password),
+        (CONTROLLER, &ctx.secrets.controller_password),
+        (API, &ctx.secrets.api_password),
+    ];
+    for (role, password) in roles {
+        let exists: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
+                .bind(role)
+                .fetch_one(&mut admin)
+                .await
+                .map_err(failed("look for a role"))?;
+        if !exists {
+            // Names are constants, passwords hexadecimal digits; CREATE ROLE takes no parameters.
+            let statement = format!("CREATE ROLE {role} LOGIN PASSWORD '{password}'");
+            admin
+                .execute(AssertSqlSafe(statement))
+                .await
+                .map_err(failed("create a role"))?;
+        }
+    }
+    // An answer with a key waits for its audit row, and 503 within 2 s is better than no answer.
+    for setting in ["lock_timeout = '500ms'", "statement_timeout = '1500ms'"] {
+        let statement = format!("ALTER ROLE {API} SET {setting}");
+        admin
+            .execute(AssertSqlSafe(statement))
+            .await
+            .map_err(failed("set the API's timeouts"))?;
+    }
+    let exists: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .bind(DATABASE)
+            .fetch_one(&mut admin)
+            .await
+            .map_err(failed("look for the database"))?;
+    if !exists {
+        let statement = format!("CREATE DATABASE {DATABASE} OWNER {OWNER}");
+        admin
+            .execute(AssertSqlSafe(statement))
+            .await
+            .map_err(failed("create the database"))?;
+    }
+    admin.close().await.map_err(failed("disconnect"))
+}
+
+/// Removes the data, wherever it is; a folder outside only where it looks like one of ours.
+pub(super) fn remove_data(state: &State, dir: &StateDir) -> Result<()> {
+    let path = &state.postgres_dir;
+    let ours = path.starts_with(dir.path())
+        || path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(OUTSIDE_PREFIX));
+    // A link would lead elsewhere.
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+    if !ours || !is_folder {
+        return Ok(());
+    }
+    fs::remove_dir_all(path).map_err(LocalError::io("remove", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_is_tried_first() {
+        let root = tempfile::tempdir().unwrap();
+        for version in ["9", "15", "not-a-version", "17"] {
+            fs::create_dir(root.path().join(version)).unwrap();
+        }
+        let expected = ["17", "15", "9"].map(|version| root.path().join(version).join("bin"));
+        assert_eq!(debian_folders(root.path()), expected);
+    }
+}
