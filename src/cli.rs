@@ -2,6 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::crd::generate::CrdsCommand;
+use crate::db::command::MigrateCommand;
 use crate::encryption::keyring::command::KeyringCommand;
 use crate::local::LocalArgs;
 
@@ -16,11 +18,15 @@ pub struct Cli {
 /// One variant a task; each delegates to its module.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print the custom resource definitions
+    Crds(CrdsCommand),
     /// Make and rotate the keys that encrypt credentials
     #[command(subcommand)]
     Keyring(KeyringCommand),
     /// Run a real control plane on this machine
     Local(LocalArgs),
+    /// Bring the database's schema up to date
+    Migrate(MigrateCommand),
 }
 
 impl Cli {
@@ -30,8 +36,10 @@ impl Cli {
     /// What the subcommand reports, as a message for the user.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => Ok(command.run()?),
             Command::Local(args) => Ok(runtime()?.block_on(crate::local::run(args))?),
+            Command::Migrate(command) => Ok(command.run()?),
         }
     }
 }

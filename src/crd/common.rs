@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON,
-};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::rules;
 
 /// The vendor, or the protocol, behind a provider.
 #[derive(
@@ -132,6 +131,7 @@ impl fmt::Display for Kind {
 pub struct LocalRef {
     /// Name of the object, in this namespace.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::OBJECT_NAME)]
     pub name: String,
 }
 
@@ -141,21 +141,4 @@ pub(crate) fn yes() -> bool {
 
 pub(crate) fn default_priority() -> i32 {
     100
-}
-
-/// A new object's status says `observedGeneration: -1`, so that kstatus, Flux and Argo CD wait
-/// for the first verdict.
-pub(super) fn default_status(crd: &mut CustomResourceDefinition) {
-    for version in &mut crd.spec.versions {
-        let status = version
-            .schema
-            .as_mut()
-            .and_then(|s| s.open_api_v3_schema.as_mut())
-            .and_then(|s| s.properties.as_mut())
-            .and_then(|p| p.get_mut("status"));
-        if let Some(status) = status {
-            status.default = Some(JSON(serde_json::json!({ "observedGeneration": -1 })));
-            status.nullable = None;
-        }
-    }
 }

@@ -6,12 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{LocalRef, default_priority, yes};
+use super::rules;
 
 /// A key of a provider, kept in a Secret.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "llmplane.dev",
     version = "v1alpha1",
+    doc = "A key of a provider, kept in a Secret.",
     kind = "LlmCredential",
     plural = "llmcredentials",
     shortname = "llmc",
@@ -53,6 +55,12 @@ use super::common::{LocalRef, default_priority, yes};
         priority = 1
     ),
     printcolumn(
+        name = "Ready-Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp"
@@ -71,16 +79,19 @@ pub struct LlmCredentialSpec {
     /// A short name shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
+    #[x_kube(validation = rules::LINE)]
     pub alias: Option<String>,
     /// What it is for, in a sentence or two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
+    #[x_kube(validation = rules::TEXT)]
     pub description: Option<String>,
     /// Off: it is not checked and not given to anyone.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// When it stops being given out (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::EXPIRY)]
     pub expires_at: Option<Time>,
     /// How much it may be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,9 +113,12 @@ pub struct LlmCredentialSpec {
 pub struct SecretRef {
     /// Name of the Secret, in this namespace. It needs the label `llmplane.dev/credential`.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::OBJECT_NAME)]
     pub name: String,
     /// Which entry of the Secret holds what.
     #[serde(default)]
+    #[x_kube(validation = rules::SECRET_KEYS_SOME)]
+    #[x_kube(validation = rules::SECRET_KEY_PAIR)]
     pub keys: SecretKeys,
 }
 
@@ -115,14 +129,17 @@ pub struct SecretKeys {
     /// Entry that holds the API key, or the access key id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::SECRET_ENTRY)]
     pub api_key: Option<String>,
     /// Entry that holds the secret key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::SECRET_ENTRY)]
     pub secret_key: Option<String>,
     /// Entry that holds a session token or an access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::SECRET_ENTRY)]
     pub access_token: Option<String>,
 }
 

@@ -5,12 +5,14 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::common::{LocalRef, default_priority, yes};
+use super::rules;
 
 /// An address at which a provider answers.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "llmplane.dev",
     version = "v1alpha1",
+    doc = "An address at which a provider answers.",
     kind = "LlmEndpoint",
     plural = "llmendpoints",
     shortname = "llme",
@@ -46,6 +48,12 @@ use super::common::{LocalRef, default_priority, yes};
         priority = 1
     ),
     printcolumn(
+        name = "Ready-Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp"
@@ -58,19 +66,23 @@ pub struct LlmEndpointSpec {
     /// Name shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
+    #[x_kube(validation = rules::LINE)]
     pub display_name: Option<String>,
     /// Where it answers, for example `https://api.openai.com/v1`. Optional where the provider's
     /// type has a default for the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = rules::BASE_URL)]
     pub base_url: Option<String>,
     /// API version that the vendor wants in its calls, for example Azure's `2024-10-21`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = rules::API_VERSION)]
     pub api_version: Option<String>,
     /// The vendor's name of the region, for example `us-east-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = rules::REGION)]
     pub region: Option<String>,
     /// Seconds that a client that calls models should wait for a connection.
     #[serde(default = "LlmEndpointSpec::default_connect_timeout")]
@@ -86,6 +98,7 @@ pub struct LlmEndpointSpec {
     /// Headers that every call needs. They are not secret: a key belongs in a Secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = rules::HEADERS_DIFFER)]
     pub headers: Vec<Header>,
     /// Failover order among the provider's endpoints: lower is tried first.
     #[serde(default = "default_priority")]
@@ -101,6 +114,8 @@ pub struct LlmEndpointSpec {
     /// to the vendors' own hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65_536))]
+    #[x_kube(validation = rules::PEM_CERTIFICATES)]
+    #[x_kube(validation = rules::PEM_WITHOUT_KEY)]
     pub ca_bundle: Option<String>,
 }
 
@@ -150,9 +165,14 @@ impl Default for Retry {
 pub struct Header {
     /// Name of the header.
     #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rules::HEADER_NAME)]
+    #[x_kube(validation = rules::HEADER_NOT_A_KEY)]
+    #[x_kube(validation = rules::HEADER_NOT_THE_CLIENTS)]
+    #[x_kube(validation = rules::HEADER_NOT_METADATA)]
     pub name: String,
     /// Its value. Not secret.
     #[schemars(length(max = 1024))]
+    #[x_kube(validation = rules::HEADER_VALUE)]
     pub value: String,
 }
 

@@ -8,10 +8,13 @@ pub mod common;
 pub mod conditions;
 pub mod credential;
 pub mod endpoint;
+pub mod generate;
 pub mod hosts;
 pub mod model;
+pub mod names;
 pub mod provider;
 pub mod reasons;
+pub mod rules;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -50,7 +53,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         LlmModel::crd(),
     ];
     for crd in &mut crds {
-        common::default_status(crd);
+        generate::finish(crd);
     }
     crds
 }

@@ -8,12 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{LocalRef, yes};
+use super::rules;
 
 /// A model that a provider offers.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "llmplane.dev",
     version = "v1alpha1",
+    doc = "A model that a provider offers.",
     kind = "LlmModel",
     plural = "llmmodels",
     shortname = "llmm",
@@ -49,12 +51,22 @@ use super::common::{LocalRef, yes};
         priority = 1
     ),
     printcolumn(
+        name = "Ready-Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp"
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(rules::INPUT_FITS).message(rules::INPUT_FITS_MESSAGE).field_path(".maxInputTokens"),
+    validation = Rule::new(rules::OUTPUT_FITS).message(rules::OUTPUT_FITS_MESSAGE).field_path(".maxOutputTokens")
+)]
 pub struct LlmModelSpec {
     /// The provider that offers it.
     pub provider_ref: LocalRef,
@@ -64,14 +76,17 @@ pub struct LlmModelSpec {
     pub endpoint_refs: Vec<LocalRef>,
     /// The vendor's id of the model, as its API takes it (Azure: the deployment's name).
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rules::MODEL_ID)]
     pub model_id: String,
     /// Name shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
+    #[x_kube(validation = rules::LINE)]
     pub display_name: Option<String>,
     /// The model's version, in the vendor's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
+    #[x_kube(validation = rules::LINE)]
     pub version: Option<String>,
     /// Off: it is not checked and not given to clients.
     #[serde(default = "yes")]
@@ -103,7 +118,8 @@ pub struct LlmModelSpec {
     pub capabilities: Vec<ModelCapability>,
     /// Tasks it is recommended for, in one's own words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50), inner(length(min = 1, max = 100)))]
+    #[schemars(length(max = 50), inner(length(min = 1, max = 100)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = rules::LINES)]
     pub recommended_for: Vec<String>,
     /// Parameters that clients send unless they know better. Any JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,7 +131,7 @@ pub struct LlmModelSpec {
 }
 
 fn free_form_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 100 })
 }
 
 /// What kind of model it is.
@@ -202,14 +218,17 @@ pub struct ModelCapability {
 pub struct Pricing {
     /// ISO 4217 code of the currency, for example `USD`.
     #[schemars(length(min = 3, max = 3))]
+    #[x_kube(validation = rules::CURRENCY)]
     pub currency: String,
     /// Price of 1,000 tokens of prompt: a decimal number in quotes, for example `"0.0025"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rules::PRICE)]
     pub input_per1k_tokens: Option<String>,
     /// Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rules::PRICE)]
     pub output_per1k_tokens: Option<String>,
 }
 
@@ -305,6 +324,7 @@ pub struct EffectiveModel {
     pub pricing: Option<Pricing>,
     /// What it can do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 13))]
     pub capabilities: Vec<ModelCapability>,
     /// By field of this object: where its value comes from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

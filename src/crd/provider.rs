@@ -5,12 +5,14 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::common::{LocalRef, ProviderType, yes};
+use super::rules;
 
 /// A vendor account, or a server of one's own, that offers models.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "llmplane.dev",
     version = "v1alpha1",
+    doc = "A vendor account, or a server of one's own, that offers models.",
     kind = "LlmProvider",
     plural = "llmproviders",
     shortname = "llmp",
@@ -25,14 +27,14 @@ use super::common::{LocalRef, ProviderType, yes};
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
     ),
     printcolumn(
-        name = "Synced",
+        name = "ModelsSynced",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"ModelsSynced\")].status"
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+        json_path = ".status.conditions[?(@.type==\"ModelsSynced\")].reason"
     ),
     printcolumn(
         name = "Endpoints",
@@ -53,6 +55,12 @@ use super::common::{LocalRef, ProviderType, yes};
         priority = 1
     ),
     printcolumn(
+        name = "Ready-Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp"
@@ -67,10 +75,12 @@ pub struct LlmProviderSpec {
     /// Name shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
+    #[x_kube(validation = rules::LINE)]
     pub display_name: Option<String>,
     /// What it is for, in a sentence or two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
+    #[x_kube(validation = rules::TEXT)]
     pub description: Option<String>,
     /// Off: its endpoints, credentials and models are off too.
     #[serde(default = "yes")]
@@ -100,11 +110,13 @@ pub struct ModelSync {
     pub timeout_seconds: i32,
     /// Globs of model ids to take; empty takes all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = rules::MODEL_GLOBS)]
     pub include: Vec<String>,
     /// Globs of model ids to leave out, also where `include` takes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = rules::MODEL_GLOBS)]
     pub exclude: Vec<String>,
 }
 

@@ -1,0 +1,76 @@
+//! Names that come near one that was not found, for "did you mean".
+
+/// How many names are offered.
+const OFFERED: usize = 3;
+
+/// The candidates that come near `name`, nearest first, at most three.
+///
+/// Near means: a third of the letters at most are added, left out, changed or swapped, or one is
+/// the beginning of the other. Upper and lower case count as the same.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let wanted = name.to_lowercase();
+    let length = wanted.chars().count();
+    let mut near: Vec<(usize, &str)> = candidates
+        .into_iter()
+        .filter_map(|candidate| {
+            let lower = candidate.to_lowercase();
+            let distance = strsim::damerau_levenshtein(&wanted, &lower);
+            let allowed = (length.max(lower.chars().count()) / 3).max(1);
+            let extends = !wanted.is_empty()
+                && !lower.is_empty()
+                && (lower.starts_with(&wanted) || wanted.starts_with(&lower));
+            (distance <= allowed || extends).then_some((distance, candidate))
+        })
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter()
+        .take(OFFERED)
+        .map(|(_, candidate)| candidate)
+        .collect()
+}
+
+/// `; did you mean "a" or "b"?`, or nothing where no candidate comes near.
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    match nearest(name, candidates).as_slice() {
+        [] => String::new(),
+        [one] => format!("; did you mean {one:?}?"),
+        [others @ .., last] => {
+            let others: Vec<String> = others.iter().map(|o| format!("{o:?}")).collect();
+            format!("; did you mean {} or {last:?}?", others.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_found() {
+        let names = ["openai", "anthropic", "openai-eu", "azure"];
+        assert_eq!(nearest("opnai", names), ["openai"]);
+        assert_eq!(nearest("OpenAI", names), ["openai", "openai-eu"]);
+        assert_eq!(nearest("open", names), ["openai", "openai-eu"]);
+        assert_eq!(nearest("azrue", names), ["azure"]);
+    }
+
+    #[test]
+    fn what_is_far_off_is_not_offered() {
+        assert!(nearest("bedrock", ["openai", "vllm"]).is_empty());
+        assert!(nearest("", ["openai"]).is_empty());
+    }
+
+    #[test]
+    fn the_sentence_lists_what_is_near() {
+        assert_eq!(did_you_mean("x", ["openai"]), "");
+        assert_eq!(
+            did_you_mean("opnai", ["openai"]),
+            r#"; did you mean "openai"?"#
+        );
+        assert_eq!(
+            did_you_mean("open", ["openai", "openai-eu"]),
+            r#"; did you mean "openai" or "openai-eu"?"#
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! The CEL rules of the schemas: each an expression, and a message that says what to do.
+//!
+//! A rule is checked at three places that must agree: kube-apiserver, `llmplane lint`, and the
+//! tests here. So a rule uses nothing but `matches`, string helpers and list macros, whose
+//! meaning is the same in all of them; in particular the apiserver's URL library is not used, for
+//! it accepts user info and fragments and other implementations differ. Patterns are the common
+//! part of RE2 and Rust's `regex`. Every string and list has a bound, which keeps each rule
+//! within the apiserver's cost budget.
+
+/// A CEL expression over `self`, and what its violation tells the user.
+pub type CelRule = (&'static str, &'static str);
+
+/// A Kubernetes object's name (RFC 1123 subdomain).
+pub const OBJECT_NAME: CelRule = (
+    r"self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+    "write the metadata.name of an object in this namespace: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit",
+);
+
+/// One line of text. No control characters: PostgreSQL refuses NUL, and logs break on the rest.
+pub const LINE: CelRule = (
+    r"self.matches(r'^[^\x00-\x1f\x7f]*$')",
+    "write one line of text, without tabs, line breaks or other control characters",
+);
+
+/// Text that may have line breaks and tabs.
+pub const TEXT: CelRule = (
+    r"self.matches(r'^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$')",
+    "leave out control characters; line breaks and tabs are fine",
+);
+
+/// A list of lines of text.
+pub const LINES: CelRule = (
+    r"self.all(s, s.matches(r'^[^\x00-\x1f\x7f]*$'))",
+    "write one line of text an entry, without tabs, line breaks or other control characters",
+);
+
+/// An absolute URL that a client can append a path to.
+///
+/// The last label of a host name begins with a letter, so that no number is taken for a name
+/// where a URL parser would take it for an address.
+pub const BASE_URL: CelRule = (
+    concat!(
+        r"self.matches(r'^https?://(",
+        r"((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])",
+        r"|\[[0-9A-Fa-f:.]{2,45}\]",
+        r"|([A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?\.)*[A-Za-z]([-A-Za-z0-9_]*[A-Za-z0-9_])?",
+        r")(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?",
+        r"(/([-A-Za-z0-9._~!$&()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?$')",
+    ),
+    "write http:// or https://, a host, and where needed a port (1 to 65535) and a path, for example https://api.openai.com/v1; user info, '?' and '#' cannot stand here: a key belongs in a Secret",
+);
+
+/// What a vendor calls a version of its API.
+pub const API_VERSION: CelRule = (
+    r"self.matches(r'^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$')",
+    "write the version as the vendor does, for example 2024-10-21: letters, digits, '.', '-' and '_'",
+);
+
+/// What a vendor calls a region. It becomes part of a host name.
+pub const REGION: CelRule = (
+    r"self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    "write the vendor's id of the region, for example us-east-1: lower-case letters, digits and '-'",
+);
+
+/// A header's name (RFC 9110 token).
+pub const HEADER_NAME: CelRule = (
+    r"self.matches(r'^[-A-Za-z0-9!#$%&*+.^_`|~]+$')",
+    "write a header name: letters, digits and '-', without spaces or a colon",
+);
+
+/// Headers that carry a key.
+pub const HEADER_NOT_A_KEY: CelRule = (
+    "!(self.lowerAscii() in ['authorization', 'cookie', 'set-cookie', 'api-key', 'x-api-key'])",
+    "this header carries a key, and headers here are not secret: put the key in a Secret and name it in an LlmCredential",
+);
+
+/// Headers that the HTTP client itself writes.
+pub const HEADER_NOT_THE_CLIENTS: CelRule = (
+    "!(self.lowerAscii() in ['host', 'connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'content-length', 'expect', 'http2-settings']) && !self.lowerAscii().startsWith('proxy-')",
+    "leave this header out: the HTTP client writes it itself, for one connection",
+);
+
+/// Headers with which a cloud's metadata service would answer.
+pub const HEADER_NOT_METADATA: CelRule = (
+    "self.lowerAscii() != 'metadata' && !self.lowerAscii().startsWith('metadata-') && !self.lowerAscii().startsWith('x-aws-ec2-metadata-') && !self.lowerAscii().startsWith('x-google-metadata-') && !self.lowerAscii().startsWith('x-aliyun-ecs-metadata-')",
+    "leave this header out: it opens a cloud's metadata service, which no LLM vendor needs",
+);
+
+/// A header's value: visible ASCII, spaces and tabs.
+pub const HEADER_VALUE: CelRule = (
+    r"self.matches(r'^[\t -~]*$')",
+    "write the value in one line of ASCII, without line breaks",
+);
+
+/// HTTP does not tell the case of header names apart.
+pub const HEADERS_DIFFER: CelRule = (
+    "self.all(h, self.exists_one(g, g.name.lowerAscii() == h.name.lowerAscii()))",
+    "name each header once; upper and lower case make no difference",
+);
+
+/// PEM with at least one certificate.
+pub const PEM_CERTIFICATES: CelRule = (
+    r"self.matches(r'-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----')",
+    "paste PEM certificates, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----",
+);
+
+/// Not a private key pasted along.
+pub const PEM_WITHOUT_KEY: CelRule = (
+    "!self.contains('PRIVATE KEY-----')",
+    "leave the private key out: only certificates belong here, and whoever reads this object reads them",
+);
+
+/// Name of an entry in a Secret.
+pub const SECRET_ENTRY: CelRule = (
+    r"self.matches(r'^[-._a-zA-Z0-9]+$')",
+    "write the name of an entry of the Secret's data: letters, digits, '-', '_' and '.'",
+);
+
+/// At least one entry is named.
+pub const SECRET_KEYS_SOME: CelRule = (
+    "has(self.apiKey) || has(self.secretKey) || has(self.accessToken)",
+    "name at least one of apiKey, secretKey and accessToken, or leave keys out for apiKey: api-key",
+);
+
+/// A secret key is half of a pair.
+pub const SECRET_KEY_PAIR: CelRule = (
+    "!has(self.secretKey) || has(self.apiKey)",
+    "name apiKey too: a secret key goes with an access key id",
+);
+
+/// A time that every part of the system can hold.
+pub const EXPIRY: CelRule = (
+    "self >= timestamp('2000-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')",
+    "write a time between the years 2000 and 9998, for example 2027-01-31T00:00:00Z, or leave expiresAt out where the key does not expire",
+);
+
+/// A vendor's id of a model.
+pub const MODEL_ID: CelRule = (
+    r"self.matches(r'^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$')",
+    "write the model's id as the vendor's API takes it, in one line, without spaces around it",
+);
+
+/// Globs of model ids: `*`, `?`, `[...]` and `{...}`.
+pub const MODEL_GLOBS: CelRule = (
+    r"self.all(g, g.matches(r'^([^\x00-\x20\x7f\\\[\]{}]|\[!?[A-Za-z0-9._-]+\]|\{[^\x00-\x20\x7f\\\[\]{}]*\})+$'))",
+    "write globs of model ids, for example gpt-4*: '*', '?', '[a-z]' and '{a,b}' are understood, spaces and nested braces are not",
+);
+
+/// ISO 4217.
+pub const CURRENCY: CelRule = (
+    "self.matches(r'^[A-Z]{3}$')",
+    "write the three capital letters of the ISO 4217 code, for example USD",
+);
+
+/// A price, as exact as it is written.
+pub const PRICE: CelRule = (
+    r"self.matches(r'^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$')",
+    "write a decimal number in quotes that is not negative, for example \"0.0025\": at most 12 digits before the point and 12 after it",
+);
+
+/// The prompt has to fit.
+pub const INPUT_FITS: &str = "!has(self.contextWindow) || !has(self.maxInputTokens) || self.maxInputTokens <= self.contextWindow";
+/// What a violation of [`INPUT_FITS`] tells the user.
+pub const INPUT_FITS_MESSAGE: &str =
+    "write at most contextWindow: the prompt is part of the context";
+
+/// The answer has to fit.
+pub const OUTPUT_FITS: &str = "!has(self.contextWindow) || !has(self.maxOutputTokens) || self.maxOutputTokens <= self.contextWindow";
+/// What a violation of [`OUTPUT_FITS`] tells the user.
+pub const OUTPUT_FITS_MESSAGE: &str =
+    "write at most contextWindow: the answer is part of the context";

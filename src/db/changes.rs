@@ -1,0 +1,158 @@
+//! The change feed as its readers see it.
+
+use std::time::Duration;
+
+use sqlx::postgres::types::PgInterval;
+use sqlx::{PgConnection, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::{
+    CredentialRow, CredentialVersionRow, Db, DbError, EndpointRow, ModelRow, ProviderRow, Revision,
+    WriteTx,
+};
+use super::{credential_versions, credentials, endpoints, models, providers};
+use crate::crd::Kind;
+
+/// The rows of a moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChangedRows {
+    /// Providers.
+    pub providers: Vec<ProviderRow>,
+    /// Endpoints.
+    pub endpoints: Vec<EndpointRow>,
+    /// Credentials.
+    pub credentials: Vec<CredentialRow>,
+    /// All versions of the credentials above.
+    pub credential_versions: Vec<CredentialVersionRow>,
+    /// Models.
+    pub models: Vec<ModelRow>,
+}
+
+/// Everything that is live.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The live rows.
+    pub rows: ChangedRows,
+    /// The revision that they are of.
+    pub revision: Revision,
+}
+
+/// What happened since a revision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Changes {
+    /// The objects that changed, as they are now; a deleted one has its `deleted_at` set.
+    Rows {
+        /// The rows, each at most once.
+        rows: Box<ChangedRows>,
+        /// The revision that they are of.
+        to: Revision,
+    },
+    /// The feed does not hold that revision (compaction, a restore, another database): read
+    /// everything again.
+    Reset,
+}
+
+impl Db {
+    /// Everything that is live, of one moment.
+    pub async fn read_all(&self) -> Result<Snapshot, DbError> {
+        let mut tx = self.moment().await?;
+        let revision = newest(&mut tx).await?;
+        let rows = ChangedRows {
+            providers: providers::all(&mut tx, false).await?,
+            endpoints: endpoints::all(&mut tx, false).await?,
+            credentials: credentials::all(&mut tx, false).await?,
+            credential_versions: credential_versions::all_live(&mut tx).await?,
+            models: models::all(&mut tx, false).await?,
+        };
+        tx.rollback().await?;
+        Ok(Snapshot { rows, revision })
+    }
+
+    /// The objects that changed after `from`, of one moment.
+    pub async fn read_changes(&self, from: Revision) -> Result<Changes, DbError> {
+        let mut tx = self.moment().await?;
+        let to = newest(&mut tx).await?;
+        if !holds(&mut tx, from).await? {
+            return Ok(Changes::Reset);
+        }
+        let [providers, endpoints, credentials, models] = changed(&mut tx, from).await?;
+        let rows = ChangedRows {
+            providers: providers::by_uid(&mut tx, &providers).await?,
+            endpoints: endpoints::by_uid(&mut tx, &endpoints).await?,
+            credentials: credentials::by_uid(&mut tx, &credentials).await?,
+            credential_versions: credential_versions::of(&mut tx, &credentials).await?,
+            models: models::by_uid(&mut tx, &models).await?,
+        };
+        tx.rollback().await?;
+        Ok(Changes::Rows {
+            rows: Box::new(rows),
+            to,
+        })
+    }
+
+    async fn moment(&self) -> Result<Transaction<'static, Postgres>, DbError> {
+        Ok(self
+            .pool
+            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await?)
+    }
+}
+
+impl WriteTx {
+    /// Forgets changes older than `keep`, but never the newest one. Readers that are further
+    /// behind read everything again.
+    pub async fn changes_compact(&mut self, keep: Duration) -> Result<u64, DbError> {
+        let keep = PgInterval::try_from(Duration::from_secs(keep.as_secs()))
+            .map_err(|error| DbError::Other(error.to_string()))?;
+        let forgotten = sqlx::query!(
+            r#"DELETE FROM changes
+               WHERE changed_at < now() - $1::interval AND revision < (SELECT revision FROM feed)"#,
+            keep,
+        )
+        .execute(&mut *self.tx)
+        .await?
+        .rows_affected();
+        if forgotten > 0 {
+            self.wrote();
+        }
+        Ok(forgotten)
+    }
+}
+
+async fn newest(connection: &mut PgConnection) -> Result<Revision, DbError> {
+    let revision = sqlx::query_scalar!("SELECT revision FROM feed")
+        .fetch_one(connection)
+        .await?;
+    Ok(Revision(revision))
+}
+
+async fn holds(connection: &mut PgConnection, revision: Revision) -> Result<bool, DbError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM changes WHERE revision = $1) AS "holds!""#,
+        revision.0,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// UIDs of what changed after `from`, by kind in the order of [`Kind::ALL`].
+async fn changed(connection: &mut PgConnection, from: Revision) -> Result<[Vec<Uuid>; 4], DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT kind AS "kind: Kind", uid FROM changes
+           WHERE revision > $1 AND kind <> 'feed'"#,
+        from.0,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut by_kind: [Vec<Uuid>; 4] = Default::default();
+    for row in rows {
+        let place = match row.kind {
+            Kind::Provider => 0,
+            Kind::Endpoint => 1,
+            Kind::Credential => 2,
+            Kind::Model => 3,
+        };
+        by_kind[place].push(row.uid);
+    }
+    Ok(by_kind)
+}

@@ -1,0 +1,112 @@
+//! What can go wrong with the database, by what the caller can do about it.
+
+/// An error of the database. Neither `Display` nor `Debug` holds a URL, a password or a value.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DbError {
+    /// PostgreSQL cannot be reached, is shutting down, or took too long. Try again later; whether
+    /// a commit that was under way took place is unknown.
+    #[error("PostgreSQL is not available: {0}")]
+    Unavailable(String),
+    /// Another controller leads. Stop: nothing that this one writes is accepted any more.
+    #[error("another controller has taken over; this one may not write any more")]
+    Fenced,
+    /// The database holds what another cluster declared.
+    #[error(
+        "this database belongs to the cluster {recorded}, not to {this}; use another database, or \
+         start once with --adopt-cluster"
+    )]
+    OtherCluster {
+        /// The cluster that the database belongs to (the UID of its namespace `kube-system`).
+        recorded: String,
+        /// The cluster that was found.
+        this: String,
+    },
+    /// The schema is not the one that this binary was built for.
+    #[error("{0}")]
+    SchemaUnknown(String),
+    /// Another transaction got in the way, or a row that this one needs is not there (yet). Read
+    /// again, then try again.
+    #[error("conflicts with another write: {0}")]
+    Conflict(String),
+    /// A value that PostgreSQL cannot hold, such as a NUL character. Trying again does not help.
+    #[error("PostgreSQL cannot hold this value: {0}")]
+    Unstorable(String),
+    /// The URL or its options cannot be understood.
+    #[error("the database URL is not usable: {0}")]
+    Url(String),
+    /// Anything else: a missing right, a value out of range, a defect.
+    #[error("PostgreSQL refused: {0}")]
+    Other(String),
+}
+
+impl DbError {
+    /// Whether the same call may succeed later without anyone's doing.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Conflict(_))
+    }
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match error {
+            E::Database(refusal) => {
+                refused(refusal.code().as_deref().unwrap_or(""), refusal.message())
+            }
+            E::Io(error) => Self::Unavailable(error.to_string()),
+            E::Tls(error) => Self::Unavailable(format!("TLS: {error}")),
+            E::PoolTimedOut => Self::Unavailable("no connection in time".to_owned()),
+            E::PoolClosed | E::WorkerCrashed => {
+                Self::Unavailable("the connections are closed".to_owned())
+            }
+            E::Protocol(message) => Self::Unavailable(message),
+            E::Configuration(error) => Self::Url(error.to_string()),
+            E::Encode(error) => Self::Unstorable(error.to_string()),
+            E::RowNotFound => Self::Other("a row that must exist is missing".to_owned()),
+            E::ColumnDecode { index, source } => {
+                Self::Other(format!("column {index} cannot be read: {source}"))
+            }
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>. The message
+/// alone is kept: the detail beside it quotes whole rows.
+fn refused(code: &str, message: &str) -> DbError {
+    let message = message.to_owned();
+    match code {
+        "40001" | "40P01" | "23505" | "23503" => DbError::Conflict(message),
+        "22021" | "22P05" => DbError::Unstorable(message),
+        "42P01" | "42703" | "42883" | "3F000" => DbError::SchemaUnknown(format!(
+            "the database's schema is not this binary's ({message}); run llmplane migrate"
+        )),
+        // Lock and statement timeouts, and the idle transaction that the server ended.
+        "55P03" | "57014" | "25P03" => DbError::Unavailable(message),
+        _ => match code.get(..2) {
+            Some("08" | "53" | "57" | "58") => DbError::Unavailable(message),
+            _ => DbError::Other(message),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_by_what_can_be_done_about_it() {
+        assert!(matches!(refused("40P01", "deadlock"), DbError::Conflict(_)));
+        assert!(matches!(
+            refused("57P01", "shutdown"),
+            DbError::Unavailable(_)
+        ));
+        assert!(matches!(refused("22021", "nul"), DbError::Unstorable(_)));
+        assert!(matches!(
+            refused("42501", "permission denied"),
+            DbError::Other(_)
+        ));
+        assert!(refused("55P03", "lock timeout").is_transient());
+        assert!(!DbError::Fenced.is_transient());
+    }
+}

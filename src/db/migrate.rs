@@ -1,0 +1,135 @@
+//! The schema: brought up to date by the owner, and checked by everyone else.
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+
+use super::pool::connect_options;
+use super::{Db, DbError};
+
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// Brings the schema up to date. `url` is the owner's; what is made belongs to the role
+/// `llmplane_owner` where there is one that may make it here, else to the account itself.
+pub async fn migrate(url: &str) -> Result<(), DbError> {
+    let mut connection = owner(url).await?;
+    MIGRATOR
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(refused)?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// Takes back every migration newer than `version` (0: all of them), newest first. Data that only
+/// they knew is lost.
+pub async fn revert(url: &str, version: i64) -> Result<(), DbError> {
+    let mut connection = owner(url).await?;
+    MIGRATOR
+        .undo(&mut connection, version)
+        .await
+        .map_err(refused)?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// Whether the schema is exactly the one that this binary was built for.
+///
+/// # Errors
+///
+/// [`DbError::SchemaUnknown`], in one line that says what to do, when it is older, newer or another.
+pub async fn check_schema(pool: &PgPool) -> Result<(), DbError> {
+    let migrated = sqlx::query_scalar!(
+        r#"SELECT to_regclass('public._sqlx_migrations') IS NOT NULL AS "migrated!""#
+    )
+    .fetch_one(pool)
+    .await?;
+    if !migrated {
+        return Err(DbError::SchemaUnknown(
+            "the database has no llmplane schema; run llmplane migrate with the owner's URL"
+                .to_owned(),
+        ));
+    }
+    let applied = sqlx::query!(
+        "SELECT version, checksum FROM public._sqlx_migrations WHERE success ORDER BY version"
+    )
+    .fetch_all(pool)
+    .await?;
+    for row in &applied {
+        match MIGRATOR.iter().find(|m| m.version == row.version) {
+            None => return Err(DbError::SchemaUnknown(newer(row.version))),
+            Some(known) if *known.checksum != *row.checksum => {
+                return Err(DbError::SchemaUnknown(altered(row.version)));
+            }
+            Some(_) => {}
+        }
+    }
+    let missing = MIGRATOR.iter().find(|known| {
+        known.migration_type.is_up_migration()
+            && !applied.iter().any(|row| row.version == known.version)
+    });
+    match missing {
+        None => Ok(()),
+        Some(migration) => Err(DbError::SchemaUnknown(format!(
+            "the database's schema is older than this binary (migration {} is missing); run \
+             llmplane migrate with the owner's URL",
+            migration.version
+        ))),
+    }
+}
+
+impl Db {
+    /// [`check_schema`] of this database.
+    pub async fn check_schema(&self) -> Result<(), DbError> {
+        check_schema(&self.pool).await
+    }
+}
+
+async fn owner(url: &str) -> Result<PgConnection, DbError> {
+    let mut connection = connect_options(url)?
+        .application_name("llmplane-migrate")
+        .connect()
+        .await?;
+    let takes_the_role = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM pg_roles
+               WHERE rolname = 'llmplane_owner' AND rolname <> current_user
+                 AND pg_has_role(current_user, oid, 'MEMBER')
+                 AND has_database_privilege(oid, current_database(), 'CREATE')
+                 AND has_schema_privilege(oid, 'public', 'CREATE')) AS "takes_the_role!""#
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    if takes_the_role {
+        sqlx::query!("SET ROLE llmplane_owner")
+            .execute(&mut connection)
+            .await?;
+    }
+    Ok(connection)
+}
+
+fn newer(version: i64) -> String {
+    format!(
+        "the database's schema is newer than this binary (migration {version} is unknown to it); \
+         run a newer llmplane, or take the schema back with the llmplane that made it"
+    )
+}
+
+fn altered(version: i64) -> String {
+    format!(
+        "the database's schema was made by another build (migration {version} differs); run the \
+         llmplane that made it"
+    )
+}
+
+fn refused(error: MigrateError) -> DbError {
+    match error {
+        MigrateError::VersionMissing(version) => DbError::SchemaUnknown(newer(version)),
+        MigrateError::VersionMismatch(version) => DbError::SchemaUnknown(altered(version)),
+        MigrateError::Execute(error) => error.into(),
+        MigrateError::ExecuteMigration(error, version) => match error.into() {
+            DbError::Other(message) => DbError::Other(format!("migration {version}: {message}")),
+            other => other,
+        },
+        other => DbError::Other(other.to_string()),
+    }
+}

@@ -1,0 +1,136 @@
+//! Connections.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use super::DbError;
+
+/// What a process may take of the database.
+#[derive(Clone, Debug)]
+pub struct DbOptions {
+    /// Shown in `pg_stat_activity`, for example `llmplane-api`.
+    pub application_name: String,
+    /// Most connections at once.
+    pub max_connections: u32,
+    /// How long a call waits for a connection before it counts as unavailable.
+    pub acquire_timeout: Duration,
+    /// How long one statement may take.
+    pub statement_timeout: Duration,
+}
+
+impl DbOptions {
+    /// For a process of this name: 10 connections, 5 s for a connection, 30 s for a statement.
+    pub fn new(application_name: &str) -> Self {
+        Self {
+            application_name: application_name.to_owned(),
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A handle to the database; cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pub(super) pool: PgPool,
+    pub(super) connect: Arc<PgConnectOptions>,
+    /// The newest revision that this process has committed; see `write.rs`.
+    pub(super) committed: Arc<AtomicI64>,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db")
+            .field("connections", &self.pool.size())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    /// Opens a pool and proves it with one connection.
+    ///
+    /// The URL is PostgreSQL's, with `sslmode` (`disable` to `verify-full`) and `sslrootcert`.
+    pub async fn connect(url: &str, options: &DbOptions) -> Result<Self, DbError> {
+        let db = Self::lazy(url, options)?;
+        db.ping().await?;
+        Ok(db)
+    }
+
+    /// Opens a pool that connects when it is first used: for a process that starts while
+    /// PostgreSQL is away.
+    pub fn lazy(url: &str, options: &DbOptions) -> Result<Self, DbError> {
+        let connect = connect_options(url)?
+            .application_name(&options.application_name)
+            .options([
+                ("idle_in_transaction_session_timeout", "5s".to_owned()),
+                ("lock_timeout", "10s".to_owned()),
+                (
+                    "statement_timeout",
+                    format!("{}ms", options.statement_timeout.as_millis()),
+                ),
+            ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            .connect_lazy_with(connect.clone());
+        Ok(Self {
+            pool,
+            connect: Arc::new(connect),
+            committed: Arc::default(),
+        })
+    }
+
+    /// The connections, for what this module does not offer.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Whether PostgreSQL answers.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        sqlx::query_scalar!("SELECT 1")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Closes every connection and waits until they are closed.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Understands a URL, and says so in our words where it cannot: the library's may quote it.
+pub(super) fn connect_options(url: &str) -> Result<PgConnectOptions, DbError> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(DbError::Url(
+            "it must start with postgres:// or postgresql://".to_owned(),
+        ));
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|_| {
+        DbError::Url("expected postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=...".to_owned())
+    })?;
+    Ok(options.disable_statement_logging())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unusable_url_is_refused_without_being_repeated() {
+        for url in [
+            "mysql://u:hunter2@h/db",
+            "postgres://u:hunter2@h:port/db",
+            "postgres://u:hunter2@h/db?sslmode=hunter2",
+        ] {
+            let error = connect_options(url).expect_err("it is unusable");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+}

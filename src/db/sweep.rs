@@ -1,0 +1,135 @@
+//! What is live, and how it is removed: softly, and with its key material.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Db, DbError, WriteTx};
+use crate::crd::Kind;
+
+/// A live object's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LiveObject {
+    /// Its UID.
+    pub uid: Uuid,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Db {
+    /// The live objects of a kind, in these namespaces or (`None`) in all.
+    pub async fn live_objects(
+        &self,
+        kind: Kind,
+        namespaces: Option<&[String]>,
+    ) -> Result<Vec<LiveObject>, DbError> {
+        macro_rules! live {
+            ($table:literal) => {
+                sqlx::query_as!(
+                    LiveObject,
+                    "SELECT uid, namespace, name FROM " + $table
+                        + " WHERE deleted_at IS NULL AND ($1::text[] IS NULL OR namespace = ANY ($1))
+                            ORDER BY namespace, name",
+                    namespaces as Option<&[String]>,
+                )
+                .fetch_all(&self.pool)
+                .await?
+            };
+        }
+        Ok(match kind {
+            Kind::Provider => live!("providers"),
+            Kind::Endpoint => live!("endpoints"),
+            Kind::Credential => live!("credentials"),
+            Kind::Model => live!("models"),
+        })
+    }
+}
+
+impl WriteTx {
+    /// Marks live objects as deleted, and destroys the key material of credentials among them.
+    /// Answers how many there were.
+    pub async fn soft_delete(&mut self, kind: Kind, uids: &[Uuid]) -> Result<usize, DbError> {
+        let gone = delete(&mut self.tx, kind, uids).await?;
+        self.removed(kind, &gone).await
+    }
+
+    /// A name used again is another object: marks another live one of this name as deleted.
+    pub(super) async fn make_way(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        uid: Uuid,
+    ) -> Result<(), DbError> {
+        let gone = delete_namesakes(&mut self.tx, kind, namespace, name, uid).await?;
+        self.removed(kind, &gone).await?;
+        Ok(())
+    }
+
+    async fn removed(&mut self, kind: Kind, gone: &[Uuid]) -> Result<usize, DbError> {
+        if kind == Kind::Credential && !gone.is_empty() {
+            self.key_material_destroy(gone).await?;
+        }
+        for uid in gone {
+            self.changed(kind, *uid);
+        }
+        Ok(gone.len())
+    }
+}
+
+async fn delete(
+    connection: &mut PgConnection,
+    kind: Kind,
+    uids: &[Uuid],
+) -> Result<Vec<Uuid>, DbError> {
+    macro_rules! delete {
+        ($table:literal) => {
+            sqlx::query_scalar!(
+                "UPDATE "
+                    + $table
+                    + " SET deleted_at = now(), updated_at = now(), is_active = false
+                       WHERE uid = ANY ($1) AND deleted_at IS NULL RETURNING uid",
+                uids,
+            )
+            .fetch_all(connection)
+            .await?
+        };
+    }
+    Ok(match kind {
+        Kind::Provider => delete!("providers"),
+        Kind::Endpoint => delete!("endpoints"),
+        Kind::Credential => delete!("credentials"),
+        Kind::Model => delete!("models"),
+    })
+}
+
+async fn delete_namesakes(
+    connection: &mut PgConnection,
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+    uid: Uuid,
+) -> Result<Vec<Uuid>, DbError> {
+    macro_rules! delete {
+        ($table:literal) => {
+            sqlx::query_scalar!(
+                "UPDATE " + $table
+                    + " SET deleted_at = now(), updated_at = now(), is_active = false
+                       WHERE namespace = $1 AND name = $2 AND uid <> $3 AND deleted_at IS NULL
+                       RETURNING uid",
+                namespace,
+                name,
+                uid,
+            )
+            .fetch_all(connection)
+            .await?
+        };
+    }
+    Ok(match kind {
+        Kind::Provider => delete!("providers"),
+        Kind::Endpoint => delete!("endpoints"),
+        Kind::Credential => delete!("credentials"),
+        Kind::Model => delete!("models"),
+    })
+}

@@ -1,0 +1,36 @@
+//! What a check concluded, as it is kept beside the object.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::crd::reasons::Reason;
+
+/// The conclusion of a check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What was concluded.
+    pub reason: Reason,
+    /// In our words; never the vendor's own text.
+    pub message: String,
+    /// Since when the reason is this one.
+    pub since: Timestamp,
+    /// Generation of the object that was checked.
+    pub generation: i64,
+    /// HTTP status of the vendor's answer, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// The vendor's own error code, if it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The vendor's id of the request, for its support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl Verdict {
+    /// Whether another says the same: a verdict that says the same is not written again.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (self.reason, &self.message, self.generation)
+            == (other.reason, &other.message, other.generation)
+    }
+}
