@@ -1,1 +1,187 @@
-//! Vendor drivers: one file a vendor, one HTTP layer, the SSRF guard and the catalog.
+//! Vendor drivers: one file a vendor, one HTTP layer under all of them.
+//!
+//! The checks call a driver to probe an endpoint, validate a key, list or test models; the
+//! controller and the read API ask it for defaults and for a client's configuration. A driver
+//! knows one vendor's protocol and turns every answer into a [`Reason`]; it never stores anything,
+//! and never repeats a vendor's text, for that may hold the key (facts: OpenAI's 401 does).
+
+pub mod address;
+pub mod http;
+pub mod key_hosts;
+mod ollama;
+mod openai;
+mod openai_compatible;
+mod openai_protocol;
+pub mod outcome;
+pub mod redact;
+mod vllm;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::{
+    crd::{ProviderType, model::ModelCapability, model::ModelType, model::Pricing},
+    encryption::SecretFields,
+};
+
+pub use http::{HttpClient, HttpClients};
+pub use key_hosts::{HostNotAllowed, key_allowed};
+pub use outcome::{Outcome, Retry};
+
+/// What one call to a vendor is made with.
+pub struct Call<'a> {
+    /// The endpoint's URL, without a trailing slash.
+    pub base_url: &'a Url,
+    /// The vendor's name of the region.
+    pub region: Option<&'a str>,
+    /// The vendor's API version.
+    pub api_version: Option<&'a str>,
+    /// The endpoint's own headers, none of them secret.
+    pub headers: &'a [(String, String)],
+    /// The key, where the call is to carry one. The caller has asked [`key_allowed`].
+    pub key: Option<&'a SecretFields>,
+    /// The client for this endpoint's namespace and certificates.
+    pub client: &'a HttpClient,
+    /// When the check's time is up; retries included.
+    pub deadline: Instant,
+}
+
+/// A model in a vendor's list. What the vendor does not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct ListedModel {
+    /// The vendor's id, as its API takes it.
+    pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Tokens of prompt and answer together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<i64>,
+    /// Tokens of prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_input_tokens: Option<i64>,
+    /// Tokens of answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<i64>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<ModelType>,
+    /// `None`: the vendor says nothing of capabilities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<ModelCapability>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<Pricing>,
+}
+
+/// A vendor's whole list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelList {
+    /// The models, by id, each once.
+    pub models: Vec<ListedModel>,
+    /// Entries that were passed over: no id, one over 256 characters, or control characters in it.
+    pub skipped: usize,
+}
+
+/// Which fields of a key a vendor takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFields {
+    /// `apiKey` and nothing else.
+    ApiKey,
+    /// `apiKey`, or `accessToken`.
+    ApiKeyOrAccessToken,
+    /// `apiKey` with `secretKey` (and `accessToken` for a session), or `apiKey` alone.
+    AccessKeyPairOrApiKey,
+}
+
+/// What a LangChain client is made with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientConfig {
+    /// For `init_chat_model(model_provider=...)`.
+    pub model_provider: &'static str,
+    /// For `init_chat_model(model=...)`.
+    pub model: String,
+    /// Keyword arguments that are not secret.
+    pub kwargs: BTreeMap<String, Value>,
+    /// Keyword argument by the field of the key that goes into it.
+    pub secret_kwargs: BTreeMap<&'static str, KeyField>,
+}
+
+/// One field of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyField {
+    ApiKey,
+    SecretKey,
+    AccessToken,
+}
+
+/// What a client's configuration is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientInput<'a> {
+    pub model_id: &'a str,
+    pub base_url: &'a Url,
+    pub region: Option<&'a str>,
+    pub api_version: Option<&'a str>,
+    pub headers: &'a [(String, String)],
+    /// How long the client should wait for an answer.
+    pub timeout: Duration,
+    /// Further attempts after the first.
+    pub retries: u32,
+    /// Which fields the key has; `None` where there is no credential.
+    pub key: Option<&'a SecretFields>,
+}
+
+/// One vendor's protocol.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// The URL in force where an endpoint names none; `None` where there is no default.
+    fn default_base_url(&self, region: Option<&str>) -> Option<String>;
+
+    /// The vendor's own fixed hosts, exact: a Secret of this type may be sent there by https
+    /// without being asked. Hosts that belong to a tenant are not among them.
+    fn trusted_hosts(&self) -> &'static [&'static str];
+
+    /// Which fields a key of this vendor has.
+    fn key_fields(&self) -> KeyFields;
+
+    /// Whether this could be a key of this vendor at all, by its shape.
+    ///
+    /// # Errors
+    /// What is wrong with it, without any part of it.
+    fn check_key(&self, key: &SecretFields) -> Result<(), String> {
+        outcome::not_a_placeholder(key)
+    }
+
+    /// Whether the endpoint answers. It sends a key only where the call has one, and costs no
+    /// tokens.
+    async fn probe(&self, call: &Call<'_>) -> Outcome;
+
+    /// Whether the vendor takes the key, by the cheapest call that proves it.
+    async fn validate(&self, call: &Call<'_>) -> Outcome;
+
+    /// The vendor's whole list of models, or why there is none.
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome>;
+
+    /// Whether one model answers, by the cheapest honest proof.
+    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome;
+
+    /// What a LangChain client needs.
+    fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig;
+}
+
+/// The driver of a provider type; `None` where this build has none.
+pub fn driver(provider: ProviderType) -> Option<&'static dyn Driver> {
+    match provider {
+        ProviderType::OpenAI => Some(&openai::OpenAi),
+        ProviderType::OpenAICompatible => Some(&openai_compatible::OpenAiCompatible),
+        ProviderType::VLLM => Some(&vllm::Vllm),
+        ProviderType::Ollama => Some(&ollama::Ollama),
+        ProviderType::Anthropic
+        | ProviderType::Bedrock
+        | ProviderType::AzureOpenAI
+        | ProviderType::DashScope
+        | ProviderType::Qianfan => None,
+    }
+}

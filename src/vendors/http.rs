@@ -1,0 +1,474 @@
+//! The one HTTP layer under all drivers: timeouts, retries, body caps, redirects, the address guard.
+//!
+//! No key appears in an error: errors are made from our own words, never from a URL or a header.
+
+use std::{
+    collections::HashMap,
+    error::Error as StdError,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use reqwest::{
+    Certificate, Client, Proxy,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
+};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep, timeout_at};
+use url::{Host, Url};
+
+use super::address::{AddressGuard, AddressRefused};
+
+/// Largest answer that is read, in bytes: a list of 5,000 models is about 2 MiB.
+pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Attempts in one call, the first included.
+const MAX_ATTEMPTS: u32 = 3;
+/// Redirects that are followed, on the same host alone.
+const MAX_REDIRECTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// The guard refuses the address.
+    #[error("{0}")]
+    AddressRefused(AddressRefused),
+    /// The name has no address.
+    #[error("the host's name does not resolve")]
+    Dns,
+    /// Nobody listens, or no way there.
+    #[error("no connection to the host: {0}")]
+    Connect(&'static str),
+    /// The certificate or the handshake is not acceptable.
+    #[error("no TLS connection to the host: {0}")]
+    Tls(&'static str),
+    /// The check's time was up.
+    #[error("no answer within the check's time")]
+    Timeout,
+    /// The answer is larger than a check reads.
+    #[error("the answer is larger than {} MiB", MAX_BODY_BYTES / 1024 / 1024)]
+    BodyTooLarge,
+    /// The answer broke off.
+    #[error("the answer broke off")]
+    Truncated,
+    /// A redirect that leaves the host, or one too many.
+    #[error("the host redirects elsewhere; write the URL that it redirects to")]
+    Redirect,
+    /// The request cannot be made.
+    #[error("the request cannot be made: {0}")]
+    Invalid(&'static str),
+}
+
+/// Clients by what they may not share: namespace rules, port and certificates.
+pub struct HttpClients {
+    guard: Arc<AddressGuard>,
+    proxy: Option<Url>,
+    clients: Mutex<HashMap<ClientKey, Client>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct ClientKey {
+    namespace: String,
+    port: u16,
+    ca_bundle: Option<[u8; 32]>,
+}
+
+impl HttpClients {
+    /// Clients behind this guard; `proxy` is `LLMPLANE_HTTPS_PROXY`.
+    pub fn new(guard: AddressGuard, proxy: Option<Url>) -> Self {
+        Self {
+            guard: Arc::new(guard),
+            proxy,
+            clients: Mutex::default(),
+        }
+    }
+
+    /// The client for a namespace, the port of a URL and an endpoint's own certificates (PEM). The
+    /// caller leaves `ca_bundle` out for a vendor's own hosts. A client is for one port because a
+    /// resolver is told only names, and the guard's rules speak of ports.
+    ///
+    /// # Errors
+    /// When the certificates cannot be read.
+    pub fn client(
+        &self,
+        namespace: &str,
+        url: &Url,
+        ca_bundle: Option<&str>,
+    ) -> Result<HttpClient, HttpError> {
+        let port = url
+            .port_or_known_default()
+            .ok_or(HttpError::Invalid("the URL has no port"))?;
+        let own_rules = self.guard.is_special(namespace);
+        let key = ClientKey {
+            namespace: if own_rules {
+                namespace.to_owned()
+            } else {
+                String::new()
+            },
+            port,
+            ca_bundle: ca_bundle.map(|pem| Sha256::digest(pem.as_bytes()).into()),
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = match clients.get(&key) {
+            Some(client) => client.clone(),
+            None => {
+                let client = self.build(namespace, port, ca_bundle)?;
+                clients.insert(key, client.clone());
+                client
+            }
+        };
+        Ok(HttpClient {
+            inner,
+            guard: Arc::clone(&self.guard),
+            namespace: namespace.to_owned(),
+            port,
+        })
+    }
+
+    fn build(
+        &self,
+        namespace: &str,
+        port: u16,
+        ca_bundle: Option<&str>,
+    ) -> Result<Client, HttpError> {
+        let resolver = GuardedResolver {
+            guard: Arc::clone(&self.guard),
+            namespace: namespace.to_owned(),
+            port,
+            proxy_host: self
+                .proxy
+                .as_ref()
+                .and_then(|p| p.host_str().map(str::to_owned)),
+        };
+        let mut builder = Client::builder()
+            .user_agent(concat!("llmplane/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(4)
+            .no_proxy()
+            .dns_resolver(Arc::new(resolver));
+        if let Some(proxy) = &self.proxy {
+            let proxy =
+                Proxy::all(proxy.clone()).map_err(|_| HttpError::Invalid("the proxy's URL"))?;
+            builder = builder.proxy(proxy);
+        }
+        if let Some(pem) = ca_bundle {
+            let certificates = Certificate::from_pem_bundle(pem.as_bytes())
+                .map_err(|_| HttpError::Invalid("caBundle holds no PEM certificates"))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        builder
+            .build()
+            .map_err(|_| HttpError::Invalid("caBundle holds a certificate that cannot be used"))
+    }
+}
+
+/// Resolves names, and keeps only addresses that may be called.
+struct GuardedResolver {
+    guard: Arc<AddressGuard>,
+    namespace: String,
+    port: u16,
+    proxy_host: Option<String>,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = Arc::clone(&self.guard);
+        let namespace = self.namespace.clone();
+        let port = self.port;
+        // The operator chose the proxy; its address is the operator's own business.
+        let is_proxy = self.proxy_host.as_deref() == Some(name.as_str());
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if is_proxy {
+                return Ok(Box::new(found.into_iter()) as Addrs);
+            }
+            let mut refused = None;
+            let mut allowed = Vec::new();
+            for address in found {
+                match guard.check(&namespace, SocketAddr::new(address.ip(), port)) {
+                    Ok(()) => allowed.push(address),
+                    Err(reason) => refused = Some(reason),
+                }
+            }
+            match refused {
+                Some(reason) if allowed.is_empty() => Err(reason.into()),
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+/// One request.
+#[derive(Clone)]
+pub struct Request {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+}
+
+impl Request {
+    /// A GET.
+    pub fn get(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+        }
+    }
+
+    /// A POST of JSON.
+    pub fn post_json(url: Url, body: &serde_json::Value) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        Self {
+            method: Method::POST,
+            url,
+            headers,
+            body: Some(Bytes::from(body.to_string())),
+        }
+    }
+
+    /// Adds a header that is not secret; one that is no header is left out.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// Adds a secret header; it is marked so that it is in no `Debug` output and no compression
+    /// table.
+    ///
+    /// # Errors
+    /// When the value cannot stand in a header.
+    pub fn secret_header(mut self, name: HeaderName, value: &str) -> Result<Self, HttpError> {
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| HttpError::Invalid("the key has characters that no header takes"))?;
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        Ok(self)
+    }
+}
+
+/// One answer, whole.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, at most [`MAX_BODY_BYTES`].
+    pub body: Bytes,
+}
+
+impl Response {
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+
+    /// How long the vendor asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let millis = self
+            .header("retry-after-ms")
+            .and_then(|v| v.trim().parse::<f64>().ok())
+            .map(|ms| ms / 1000.0);
+        let seconds = millis.or_else(|| {
+            let value = self.header("retry-after")?.trim();
+            value.parse::<f64>().ok().or_else(|| {
+                let at = jiff::fmt::rfc2822::DateTimeParser::new()
+                    .parse_timestamp(value)
+                    .ok()?;
+                Some((at.as_second() - jiff::Timestamp::now().as_second()) as f64)
+            })
+        })?;
+        // A day is the longest wait that vendors were seen to ask for.
+        (seconds.is_finite() && seconds >= 0.0)
+            .then(|| Duration::from_secs_f64(seconds.min(86_400.0)))
+    }
+}
+
+/// A client for one namespace and one set of certificates.
+#[derive(Clone)]
+pub struct HttpClient {
+    inner: Client,
+    guard: Arc<AddressGuard>,
+    namespace: String,
+    port: u16,
+}
+
+impl HttpClient {
+    /// Sends a request, and again while `again` says so of the answer or the connection failed, until
+    /// the deadline or three attempts. It waits as long as the vendor asks, if the deadline allows.
+    ///
+    /// # Errors
+    /// Why there is no answer. An answer of any status is an answer.
+    pub async fn send(
+        &self,
+        request: &Request,
+        deadline: Instant,
+        again: impl Fn(&Response) -> bool,
+    ) -> Result<Response, HttpError> {
+        let mut attempt = 1;
+        loop {
+            let result = match timeout_at(deadline, self.follow(request)).await {
+                Ok(result) => result,
+                Err(_) => return Err(HttpError::Timeout),
+            };
+            let wait = match &result {
+                Ok(answer) if again(answer) => {
+                    answer.retry_after().unwrap_or_else(|| backoff(attempt))
+                }
+                Err(HttpError::Connect(_) | HttpError::Truncated) => backoff(attempt),
+                _ => return result,
+            };
+            if attempt == MAX_ATTEMPTS || Instant::now() + wait >= deadline {
+                return result;
+            }
+            sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    async fn follow(&self, request: &Request) -> Result<Response, HttpError> {
+        let mut url = request.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.once(request, &url).await?;
+            if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
+                return Ok(answer);
+            }
+            let to = answer
+                .header("location")
+                .and_then(|l| url.join(l).ok())
+                .ok_or(HttpError::Redirect)?;
+            // The key goes along, so it may not leave the host; a POST would lose its body.
+            if to.origin() != url.origin() || request.method != Method::GET {
+                return Err(HttpError::Redirect);
+            }
+            url = to;
+        }
+        Err(HttpError::Redirect)
+    }
+
+    async fn once(&self, request: &Request, url: &Url) -> Result<Response, HttpError> {
+        self.guard_literal(url)?;
+        let mut builder = self
+            .inner
+            .request(request.method.clone(), url.clone())
+            .headers(request.headers.clone());
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        let mut answer = builder.send().await.map_err(|e| explain(&e))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|e| explain(&e))? {
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(HttpError::BodyTooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response {
+            status,
+            headers,
+            body: body.freeze(),
+        })
+    }
+
+    /// Judges an IP literal, which never reaches the resolver. A name is judged by the resolver, at
+    /// the moment of connecting.
+    fn guard_literal(&self, url: &Url) -> Result<(), HttpError> {
+        let port = url
+            .port_or_known_default()
+            .ok_or(HttpError::Invalid("the URL has no port"))?;
+        if port != self.port {
+            return Err(HttpError::Invalid("its client is for another port"));
+        }
+        let literal = match url.host() {
+            Some(Host::Ipv4(v4)) => SocketAddr::new(v4.into(), port),
+            Some(Host::Ipv6(v6)) => SocketAddr::new(v6.into(), port),
+            Some(Host::Domain(_)) => return Ok(()),
+            None => return Err(HttpError::Invalid("the URL has no host")),
+        };
+        self.guard
+            .check(&self.namespace, literal)
+            .map_err(HttpError::AddressRefused)
+    }
+}
+
+fn backoff(attempt: u32) -> Duration {
+    let jitter = f64::from(rand::random::<u16>()) / f64::from(u16::MAX);
+    FIRST_BACKOFF.mul_f64(f64::from(1_u32 << (attempt - 1)) * (0.75 + jitter / 2.0))
+}
+
+/// Our words for a transport's error. The error itself is dropped: it may hold the URL.
+fn explain(error: &reqwest::Error) -> HttpError {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(this) = cause {
+        if let Some(refused) = this.downcast_ref::<AddressRefused>() {
+            return HttpError::AddressRefused(refused.clone());
+        }
+        if let Some(tls) = this.downcast_ref::<rustls::Error>() {
+            return HttpError::Tls(explain_tls(tls));
+        }
+        if let Some(io) = this.downcast_ref::<std::io::Error>() {
+            // An io::Error may wrap what stands in neither `source`.
+            if let Some(inner) = io.get_ref() {
+                if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+                    return HttpError::Tls(explain_tls(tls));
+                }
+            }
+        }
+        cause = this.source();
+    }
+    if error.is_timeout() {
+        HttpError::Timeout
+    } else if error.is_dns() {
+        HttpError::Dns
+    } else if error.is_connect() {
+        HttpError::Connect("refused or unreachable")
+    } else if error.is_body() || error.is_decode() || error.is_request() {
+        HttpError::Truncated
+    } else {
+        HttpError::Invalid("it is not a request that HTTP allows")
+    }
+}
+
+fn explain_tls(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError as Certificate;
+    match error {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            Certificate::Expired | Certificate::ExpiredContext { .. } => {
+                "its certificate has expired"
+            }
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                "its certificate is not valid yet"
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                "its certificate is for another host"
+            }
+            Certificate::UnknownIssuer => {
+                "its certificate is signed by nobody known here; caBundle takes its signer"
+            }
+            Certificate::Revoked => "its certificate is revoked",
+            _ => "its certificate is not acceptable",
+        },
+        rustls::Error::AlertReceived(_) => "the host refused the handshake",
+        _ => "the handshake failed",
+    }
+}

@@ -1,0 +1,66 @@
+//! OpenAI (facts, 3).
+
+use async_trait::async_trait;
+
+use super::{
+    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome,
+    openai_protocol::{self as protocol},
+};
+use crate::{crd::reasons::Reason, encryption::SecretFields};
+
+pub(super) struct OpenAi;
+
+#[async_trait]
+impl Driver for OpenAi {
+    /// Residency hosts are named by their region (facts, 2).
+    fn default_base_url(&self, region: Option<&str>) -> Option<String> {
+        match region {
+            None => Some("https://api.openai.com/v1".to_owned()),
+            Some(region @ ("us" | "eu" | "ae")) => {
+                Some(format!("https://{region}.api.openai.com/v1"))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn trusted_hosts(&self) -> &'static [&'static str] {
+        &[
+            "api.openai.com",
+            "us.api.openai.com",
+            "eu.api.openai.com",
+            "ae.api.openai.com",
+        ]
+    }
+
+    fn key_fields(&self) -> KeyFields {
+        KeyFields::ApiKey
+    }
+
+    fn check_key(&self, key: &SecretFields) -> Result<(), String> {
+        super::outcome::not_a_placeholder(key)
+    }
+
+    async fn probe(&self, call: &Call<'_>) -> Outcome {
+        protocol::probe_list(call).await
+    }
+
+    async fn validate(&self, call: &Call<'_>) -> Outcome {
+        protocol::validate_by_list(call).await
+    }
+
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+        protocol::list(call, protocol::read_id).await
+    }
+
+    /// By `GET /models/{id}`, which spends nothing.
+    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
+        match protocol::send(call, protocol::get(call, &["models", model_id])).await {
+            Ok(answer) => protocol::classify_model(&answer),
+            Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
+        }
+    }
+
+    fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
+        protocol::client_config(input)
+    }
+}

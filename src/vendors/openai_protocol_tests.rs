@@ -1,0 +1,215 @@
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use proptest::prelude::*;
+
+use super::*;
+
+fn answer(status: u16, body: &str) -> Response {
+    Response {
+        status: StatusCode::from_u16(status).expect("a status"),
+        headers: HeaderMap::new(),
+        body: Bytes::from(body.to_owned()),
+    }
+}
+
+#[test]
+fn a_key_is_judged_on_the_code_first() {
+    // Status, body (facts, 3.3 and 10), reason.
+    let table = [
+        (200, r#"{"object":"list","data":[]}"#, Reason::KeyAccepted),
+        (
+            401,
+            r#"{"error":{"message":"Incorrect API key provided: sk-PMafP****E873.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#,
+            Reason::KeyRejected,
+        ),
+        (
+            401,
+            r#"{"error":{"message":"You have insufficient permissions for this operation. Missing scopes: api.model.read.","type":"invalid_request_error","code":null}}"#,
+            Reason::KeyRestricted,
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Missing scopes: model.request","code":null}}"#,
+            Reason::KeyRestricted,
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Country, region, or territory not supported","code":"unsupported_country_region_territory"}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (401, r#"{"error":"Unauthorized"}"#, Reason::KeyRejected),
+        (
+            429,
+            r#"{"error":{"message":"...","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+            Reason::QuotaExhausted,
+        ),
+        (
+            429,
+            r#"{"error":{"message":"...","code":"credit_balance_exhausted"}}"#,
+            Reason::QuotaExhausted,
+        ),
+        (
+            429,
+            r#"{"error":{"message":"...","type":"tokens","code":"rate_limit_exceeded"}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (
+            503,
+            r#"{"error":{"code":"server_is_overloaded"}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (
+            200,
+            r#"{"object":"error","message":"...","type":"NotFoundError","param":null,"code":404}"#,
+            Reason::CheckInconclusive,
+        ),
+        (418, "", Reason::CheckInconclusive),
+        (404, "<html>not here</html>", Reason::CheckInconclusive),
+    ];
+    for (status, body, reason) in table {
+        assert_eq!(
+            classify_key(&answer(status, body)).reason,
+            reason,
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn a_model_is_judged_on_the_code_first() {
+    let table = [
+        (200, r#"{"id":"m"}"#, Reason::ModelAnswered),
+        (
+            404,
+            r#"{"error":{"type":"invalid_request_error","code":"model_not_found"}}"#,
+            Reason::ModelNotFound,
+        ),
+        (
+            400,
+            r#"{"error":{"type":"NotFoundError","code":404}}"#,
+            Reason::ModelNotFound,
+        ),
+        (
+            200,
+            r#"{"object":"error","type":"NotFoundError","code":404}"#,
+            Reason::ModelNotFound,
+        ),
+        (
+            403,
+            r#"{"error":{"code":"model_access_denied"}}"#,
+            Reason::ModelAccessDenied,
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Missing scopes: model.request","code":null}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (
+            429,
+            r#"{"error":{"code":"insufficient_quota"}}"#,
+            Reason::QuotaExhausted,
+        ),
+        (
+            429,
+            r#"{"error":{"code":"rate_limit_exceeded"}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (
+            401,
+            r#"{"error":{"code":"invalid_api_key"}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (500, "", Reason::CheckInconclusive),
+    ];
+    for (status, body, reason) in table {
+        assert_eq!(
+            classify_model(&answer(status, body)).reason,
+            reason,
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn a_probe_needs_no_key() {
+    assert_eq!(
+        classify_probe(&answer(401, "")).reason,
+        Reason::ProbeSucceeded
+    );
+    assert_eq!(
+        classify_probe(&answer(429, "")).reason,
+        Reason::ProbeSucceeded
+    );
+    assert_eq!(classify_probe(&answer(502, "")).reason, Reason::ProbeFailed);
+}
+
+#[test]
+fn a_list_is_whole_or_an_error_that_says_why() {
+    let read = |body: &str| read_list(&answer(200, body), read_id);
+    let ids = |body: &str| {
+        read(body)
+            .expect("a list")
+            .models
+            .into_iter()
+            .map(|m| m.id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ids(r#"{"data":[{"id":"a"},{"id":"b","new_field":1},{"id":"a"}]}"#),
+        ["a", "b"]
+    );
+    assert_eq!(ids(r#"{"data":null}"#), Vec::<String>::new());
+    for (body, why) in [
+        ("{}", "has no `data`"),
+        (r#"{"data":{}}"#, "not a list"),
+        ("[]", "has no `data`"),
+        ("{\"data\":[{\"id\":", "not JSON"),
+        ("", "not JSON"),
+    ] {
+        let outcome = read(body).expect_err(body);
+        assert_eq!(outcome.reason, Reason::SyncFailed);
+        assert!(outcome.message.contains(why), "{body}: {}", outcome.message);
+    }
+}
+
+#[test]
+fn entries_that_cannot_be_models_are_counted() {
+    let long = "x".repeat(257);
+    let body =
+        json!({ "data": [{ "id": "ok" }, { "id": long }, { "id": "a\u{7}b" }, { "noid": 1 }] })
+            .to_string();
+    let list = read_list(&answer(200, &body), read_id).expect("a list");
+    assert_eq!((list.models.len(), list.skipped), (1, 3));
+}
+
+#[test]
+fn ids_are_percent_encoded_in_paths() {
+    let base = Url::parse("https://api.openai.com/v1/").expect("a URL");
+    assert_eq!(
+        url(&base, &["models", "ft:gpt-4o/a b"]).as_str(),
+        "https://api.openai.com/v1/models/ft:gpt-4o%2Fa%20b"
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read(status in 200_u16..600, body in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let answer = Response {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body: Bytes::from(body),
+        };
+        classify_key(&answer);
+        classify_model(&answer);
+        let _ = read_list(&answer, read_id);
+    }
+
+    #[test]
+    fn nothing_of_a_vendors_text_is_kept(text in "sk-[a-zA-Z0-9]{20}") {
+        let body = json!({ "error": { "message": format!("bad key {text}"), "code": text, "type": text } }).to_string();
+        for outcome in [classify_key(&answer(401, &body)), classify_model(&answer(400, &body))] {
+            let shown = format!("{outcome:?}");
+            prop_assert!(!shown.contains(&text));
+        }
+    }
+}
