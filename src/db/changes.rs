@@ -90,10 +90,13 @@ impl Db {
         })
     }
 
+    /// The API's account has a timeout that suits single rows; everything takes longer.
     async fn moment(&self) -> Result<Transaction<'static, Postgres>, DbError> {
         Ok(self
             .pool
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .begin_with(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '60s'",
+            )
             .await?)
     }
 }

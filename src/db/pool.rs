@@ -19,18 +19,15 @@ pub struct DbOptions {
     pub max_connections: u32,
     /// How long a call waits for a connection before it counts as unavailable.
     pub acquire_timeout: Duration,
-    /// How long one statement may take.
-    pub statement_timeout: Duration,
 }
 
 impl DbOptions {
-    /// For a process of this name: 10 connections, 5 s for a connection, 30 s for a statement.
+    /// For a process of this name: 10 connections, 5 s for a connection.
     pub fn new(application_name: &str) -> Self {
         Self {
             application_name: application_name.to_owned(),
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -67,14 +64,7 @@ impl Db {
     pub fn lazy(url: &str, options: &DbOptions) -> Result<Self, DbError> {
         let connect = connect_options(url)?
             .application_name(&options.application_name)
-            .options([
-                ("idle_in_transaction_session_timeout", "5s".to_owned()),
-                ("lock_timeout", "10s".to_owned()),
-                (
-                    "statement_timeout",
-                    format!("{}ms", options.statement_timeout.as_millis()),
-                ),
-            ]);
+            .options([("idle_in_transaction_session_timeout", "5s")]);
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)

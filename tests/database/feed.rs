@@ -1,0 +1,196 @@
+//! Readers see every change, in order.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::FutureExt;
+use llmplane::db::{Changes, Db, DbError, Epoch, FeedListener, Revision, Woken};
+use sqlx::Row;
+
+use crate::support::database::{TestDatabase, soon};
+use crate::support::rows;
+
+async fn store(db: &Db, epoch: Epoch, name: &str) -> Revision {
+    let row = rows::provider(name);
+    let (_, revision) = db
+        .write(epoch, |tx| {
+            async move { tx.provider_upsert(&row).await }.boxed()
+        })
+        .await
+        .unwrap();
+    revision.unwrap()
+}
+
+async fn compact(db: &Db, epoch: Epoch, keep: Duration) -> Result<u64, DbError> {
+    db.write_unversioned(epoch, move |tx| tx.changes_compact(keep).boxed())
+        .await
+}
+
+#[tokio::test]
+async fn revisions_become_visible_in_order_under_concurrent_writers() {
+    const WRITERS: usize = 12;
+    const WRITES: usize = 25;
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let start = db.feed_state().await.unwrap().revision;
+
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..WRITERS {
+        // Connections of their own, so that the order is the database's doing.
+        let db = database.controller().await;
+        writers.spawn(async move {
+            let mut revisions = BTreeSet::new();
+            for write in 0..WRITES {
+                revisions.insert(store(&db, epoch, &format!("p-{writer}-{write}")).await);
+            }
+            revisions
+        });
+    }
+
+    let reader = database.api().await;
+    let (mut seen, mut newest) = (Vec::new(), start);
+    let mut names = BTreeSet::new();
+    let mut position = start;
+    soon(async {
+        while seen.len() < WRITERS * WRITES {
+            let fresh: Vec<i64> = sqlx::query(
+                "SELECT revision FROM changes WHERE revision > $1 ORDER BY revision",
+            )
+            .bind(newest.0)
+            .fetch_all(reader.pool())
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+            newest = fresh.last().map_or(newest, |last| Revision(*last));
+            seen.extend(fresh);
+            let Changes::Rows { rows, to } = reader.read_changes(position).await.unwrap() else {
+                panic!("the feed still holds {position}");
+            };
+            assert!(rows.providers.iter().all(|row| row.revision <= to.0));
+            names.extend(rows.providers.into_iter().map(|row| row.name));
+            position = to;
+        }
+    })
+    .await;
+
+    let taken: BTreeSet<Revision> = writers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(taken.len(), WRITERS * WRITES, "no revision is used twice");
+    let seen: Vec<Revision> = seen.into_iter().map(Revision).collect();
+    let expected: Vec<Revision> = taken.into_iter().collect();
+    assert_eq!(seen, expected, "none became visible after a later one");
+    let Changes::Rows { rows, .. } = reader.read_changes(position).await.unwrap() else {
+        panic!("the feed still holds {position}");
+    };
+    names.extend(rows.providers.into_iter().map(|row| row.name));
+    assert_eq!(names.len(), WRITERS * WRITES);
+}
+
+#[tokio::test]
+async fn what_is_already_so_takes_no_revision() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let provider = rows::provider("p");
+    let endpoint = rows::endpoint(provider.uid, "e");
+    let credential = rows::credential(provider.uid, "c");
+    let model = rows::model(provider.uid, "m");
+    let store_all = || {
+        let all = (
+            provider.clone(),
+            endpoint.clone(),
+            credential.clone(),
+            model.clone(),
+        );
+        db.write(epoch, |tx| {
+            async move {
+                Ok([
+                    tx.provider_upsert(&all.0).await?,
+                    tx.endpoint_upsert(&all.1).await?,
+                    tx.credential_upsert(&all.2).await?,
+                    tx.model_upsert(&all.3).await?,
+                ])
+            }
+            .boxed()
+        })
+    };
+
+    let (changed, revision) = store_all().await.unwrap();
+    assert_eq!(changed, [true; 4]);
+    let first = db.read_all().await.unwrap();
+    assert_eq!(revision, Some(first.revision), "they share one revision");
+
+    let (changed, revision) = store_all().await.unwrap();
+    assert_eq!((changed, revision), ([false; 4], None));
+    assert_eq!(db.read_all().await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_notification_wakes_the_listener_and_a_lost_connection_is_made_anew() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let mut listener = FeedListener::new(&database.api().await);
+    assert_eq!(soon(listener.next()).await, Woken::Connected);
+
+    let revision = store(&db, epoch, "a").await;
+    assert_eq!(soon(listener.next()).await, Woken::Told(revision));
+
+    let mut owner = database.connect("postgres").await;
+    let ended = sqlx::query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND query LIKE 'LISTEN%'",
+    )
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(soon(listener.next()).await, Woken::Connected);
+    let revision = store(&db, epoch, "b").await;
+    assert_eq!(soon(listener.next()).await, Woken::Told(revision));
+}
+
+#[tokio::test]
+async fn a_reader_behind_the_compaction_reads_everything_again() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let first = store(&db, epoch, "a").await;
+    let last = store(&db, epoch, "b").await;
+    let kept = compact(&db, epoch, Duration::from_secs(3600)).await;
+    assert_eq!(kept.unwrap(), 0, "nothing is an hour old");
+
+    let forgotten = compact(&db, epoch, Duration::ZERO).await.unwrap();
+    assert!(forgotten >= 2, "{forgotten}");
+    assert_eq!(db.read_changes(first).await.unwrap(), Changes::Reset);
+    let Changes::Rows { rows, to } = db.read_changes(last).await.unwrap() else {
+        panic!("the newest revision is always held");
+    };
+    assert_eq!((rows.providers.len(), to), (0, last));
+}
+
+#[tokio::test]
+async fn a_reader_of_another_history_reads_everything_again() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let revision = store(&db, epoch, "a").await;
+    for unknown in [Revision(revision.0 + 100), Revision(12_345)] {
+        assert_eq!(db.read_changes(unknown).await.unwrap(), Changes::Reset);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_follows_a_change_of_leader_without_a_reset() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let before = store(&db, epoch, "a").await;
+    let (db, epoch) = database.leader().await;
+
+    let Changes::Rows { rows, to } = db.read_changes(before).await.unwrap() else {
+        panic!("the feed holds {before}");
+    };
+    assert!(rows.providers.is_empty() && to > before);
+    store(&db, epoch, "b").await;
+    let Changes::Rows { rows, .. } = db.read_changes(to).await.unwrap() else {
+        panic!("the feed holds {to}");
+    };
+    assert_eq!(rows.providers.len(), 1);
+}

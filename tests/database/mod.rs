@@ -1,0 +1,9 @@
+//! What the database promises its callers.
+
+mod checks;
+mod feed;
+mod fence;
+mod keys;
+mod roles;
+mod rows;
+mod schema;

@@ -1,0 +1,168 @@
+//! What is stored is what was said.
+
+use futures::FutureExt;
+use llmplane::crd::Kind;
+use llmplane::db::{Db, DbError, Epoch, ModelUpsert, WriteResult};
+use uuid::Uuid;
+
+use crate::support::database::TestDatabase;
+use crate::support::rows;
+
+async fn store(db: &Db, epoch: Epoch, model: ModelUpsert) -> WriteResult<bool> {
+    db.write(epoch, |tx| {
+        async move { tx.model_upsert(&model).await }.boxed()
+    })
+    .await
+}
+
+async fn provider(db: &Db, epoch: Epoch) -> Uuid {
+    let provider = rows::provider("p");
+    let uid = provider.uid;
+    db.write(epoch, |tx| {
+        async move { tx.provider_upsert(&provider).await }.boxed()
+    })
+    .await
+    .unwrap();
+    uid
+}
+
+#[tokio::test]
+async fn a_row_is_read_as_it_was_stored() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let provider = rows::provider("p");
+    let endpoint = rows::endpoint(provider.uid, "e");
+    let credential = rows::credential(provider.uid, "c");
+    let model = rows::model(provider.uid, "m");
+    let all = (
+        provider.clone(),
+        endpoint.clone(),
+        credential.clone(),
+        model.clone(),
+    );
+    db.write(epoch, |tx| {
+        async move {
+            tx.provider_upsert(&all.0).await?;
+            tx.endpoint_upsert(&all.1).await?;
+            tx.credential_upsert(&all.2).await?;
+            tx.model_upsert(&all.3).await
+        }
+        .boxed()
+    })
+    .await
+    .unwrap();
+
+    let row = db.provider_row(provider.uid).await.unwrap().unwrap();
+    assert_eq!(row.conditions, provider.conditions);
+    assert_eq!(row.model_sync, provider.model_sync);
+    assert_eq!(row.display_name, provider.display_name);
+    assert_eq!(row.created_at, provider.created_at);
+    assert_eq!(row.type_, provider.type_);
+    assert_eq!((row.deleted_at, row.sync_verdict), (None, None));
+    let of_provider = db
+        .endpoint_rows_of_providers(&[provider.uid])
+        .await
+        .unwrap();
+    assert_eq!(of_provider.len(), 1);
+    assert_eq!(of_provider[0].headers, endpoint.headers);
+    assert_eq!(of_provider[0].health_check, endpoint.health_check);
+    let row = db.credential_row(credential.uid).await.unwrap().unwrap();
+    assert_eq!(row.endpoint_uids, credential.endpoint_uids);
+    assert_eq!(row.expires_at, credential.expires_at);
+    assert_eq!(row.quota_unit, credential.quota_unit);
+    assert_eq!(row.quota_period, credential.quota_period);
+    assert_eq!(row.validation, credential.validation);
+    let row = db.model_row(model.uid).await.unwrap().unwrap();
+    assert_eq!(row.type_, model.type_);
+    assert_eq!(row.lifecycle, model.lifecycle);
+    assert_eq!(row.capabilities, model.capabilities);
+    assert_eq!(row.default_parameters, model.default_parameters);
+    assert_eq!(row.origin, model.origin);
+    assert_eq!(row.input_price, model.input_price);
+}
+
+#[tokio::test]
+async fn a_name_used_again_is_a_new_row() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let provider = provider(&db, epoch).await;
+    let former = rows::model(provider, "m");
+    let next = rows::model(provider, "m");
+    store(&db, epoch, former.clone()).await.unwrap();
+    store(&db, epoch, next.clone()).await.unwrap();
+
+    let gone = db.model_row(former.uid).await.unwrap().unwrap();
+    assert!(gone.deleted_at.is_some());
+    let live = db.live_objects(Kind::Model, None).await.unwrap();
+    assert_eq!(live.len(), 1);
+    assert_eq!(live[0].uid, next.uid);
+
+    // The very object again, as after a restore: its row lives on.
+    db.write(epoch, |tx| {
+        async move { tx.soft_delete(Kind::Model, &[next.uid]).await }.boxed()
+    })
+    .await
+    .unwrap();
+    store(&db, epoch, former.clone()).await.unwrap();
+    let back = db.model_row(former.uid).await.unwrap().unwrap();
+    assert_eq!(back.deleted_at, None);
+}
+
+#[tokio::test]
+async fn live_objects_are_told_by_namespace() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let provider = provider(&db, epoch).await;
+    store(&db, epoch, rows::model(provider, "m")).await.unwrap();
+
+    let of = async |namespaces: Option<&[String]>| {
+        db.live_objects(Kind::Model, namespaces).await.unwrap().len()
+    };
+    assert_eq!(of(None).await, 1);
+    assert_eq!(of(Some(&["team".to_owned()])).await, 1);
+    assert_eq!(of(Some(&["other".to_owned()])).await, 0);
+}
+
+#[tokio::test]
+async fn two_active_models_of_one_id_conflict() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let provider = provider(&db, epoch).await;
+    let older = rows::model(provider, "older");
+    let mut newer = rows::model(provider, "newer");
+    newer.model_id.clone_from(&older.model_id);
+    store(&db, epoch, older).await.unwrap();
+
+    let refused = store(&db, epoch, newer.clone()).await;
+    assert!(matches!(refused, Err(DbError::Conflict(_))), "{refused:?}");
+    newer.is_active = false;
+    store(&db, epoch, newer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_child_of_an_unknown_provider_is_a_conflict() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let refused = store(&db, epoch, rows::model(Uuid::new_v4(), "orphan")).await;
+    assert!(matches!(refused, Err(DbError::Conflict(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_nul_character_is_refused_and_harms_nothing_else() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let provider = provider(&db, epoch).await;
+    let mut in_text = rows::model(provider, "text");
+    in_text.display_name = Some("a\0b".to_owned());
+    let mut in_json = rows::model(provider, "json");
+    in_json.default_parameters = serde_json::json!({ "stop": "\0" }).as_object().cloned();
+
+    for bad in [in_text, in_json] {
+        let refused = store(&db, epoch, bad).await;
+        assert!(
+            matches!(refused, Err(DbError::Unstorable(_))),
+            "{refused:?}"
+        );
+    }
+    store(&db, epoch, rows::model(provider, "good")).await.unwrap();
+}

@@ -1,0 +1,184 @@
+//! Rows as a reconciler would store them.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use llmplane::crd::ProviderType;
+use llmplane::crd::credential::{QuotaPeriod, QuotaUnit, Validation, VersionState};
+use llmplane::crd::endpoint::{Header, HealthCheck};
+use llmplane::crd::model::{
+    AvailabilityTest, Capability, Lifecycle, ModelCapability, ModelType, Origin,
+};
+use llmplane::crd::provider::ModelSync;
+use llmplane::crd::reasons::Reason;
+use llmplane::db::{
+    CredentialUpsert, EndpointUpsert, ModelUpsert, NewVersion, ProviderUpsert, SealedVersion,
+    Verdict,
+};
+use uuid::Uuid;
+
+fn creation() -> Timestamp {
+    "2026-03-04T05:06:07Z".parse().unwrap()
+}
+
+fn ready() -> Vec<Condition> {
+    vec![Condition {
+        type_: "Ready".to_owned(),
+        status: "True".to_owned(),
+        reason: "Reconciled".to_owned(),
+        message: "stored".to_owned(),
+        last_transition_time: Time(creation()),
+        observed_generation: Some(1),
+    }]
+}
+
+pub fn provider(name: &str) -> ProviderUpsert {
+    ProviderUpsert {
+        uid: Uuid::new_v4(),
+        namespace: "team".to_owned(),
+        name: name.to_owned(),
+        generation: 1,
+        enabled: true,
+        is_active: true,
+        conditions: ready(),
+        verified_generation: Some(1),
+        last_handled_reconcile_at: Some("now".to_owned()),
+        created_at: creation(),
+        type_: ProviderType::OpenAI,
+        display_name: Some("Ünïcode".to_owned()),
+        description: None,
+        default_endpoint: Some("main".to_owned()),
+        model_sync: ModelSync {
+            include: vec!["gpt-*".to_owned()],
+            ..ModelSync::default()
+        },
+    }
+}
+
+pub fn endpoint(provider_uid: Uuid, name: &str) -> EndpointUpsert {
+    EndpointUpsert {
+        uid: Uuid::new_v4(),
+        namespace: "team".to_owned(),
+        name: name.to_owned(),
+        generation: 1,
+        enabled: true,
+        is_active: true,
+        conditions: ready(),
+        verified_generation: None,
+        last_handled_reconcile_at: None,
+        created_at: creation(),
+        provider_uid,
+        display_name: None,
+        base_url: "https://api.openai.com/v1".to_owned(),
+        api_version: None,
+        region: Some("eu".to_owned()),
+        timeout_connect: 5,
+        timeout_read: 60,
+        retry_count: 2,
+        retry_interval_ms: 500,
+        headers: vec![Header {
+            name: "X-Team".to_owned(),
+            value: "a".to_owned(),
+        }],
+        priority: 100,
+        is_default: true,
+        ca_bundle: None,
+        health_check: HealthCheck::default(),
+    }
+}
+
+pub fn credential(provider_uid: Uuid, name: &str) -> CredentialUpsert {
+    CredentialUpsert {
+        uid: Uuid::new_v4(),
+        namespace: "team".to_owned(),
+        name: name.to_owned(),
+        generation: 1,
+        enabled: true,
+        is_active: true,
+        conditions: ready(),
+        verified_generation: None,
+        last_handled_reconcile_at: None,
+        created_at: creation(),
+        provider_uid,
+        endpoint_uids: vec![Uuid::new_v4()],
+        alias: Some("main key".to_owned()),
+        description: None,
+        expires_at: Some("2030-01-01T00:00:00Z".parse().unwrap()),
+        quota_limit: Some(10),
+        quota_unit: Some(QuotaUnit::Requests),
+        quota_period: Some(QuotaPeriod::Day),
+        priority: 100,
+        grace_seconds: 3600,
+        validation: Validation::default(),
+        secret_name: "key".to_owned(),
+        secret_uid: None,
+        secret_resource_version: None,
+        masked_key: Some("sk-…1234".to_owned()),
+        fingerprint: Some("f1".to_owned()),
+        version: Some(1),
+    }
+}
+
+pub fn model(provider_uid: Uuid, name: &str) -> ModelUpsert {
+    ModelUpsert {
+        uid: Uuid::new_v4(),
+        namespace: "team".to_owned(),
+        name: name.to_owned(),
+        generation: 1,
+        enabled: true,
+        is_active: true,
+        conditions: ready(),
+        verified_generation: None,
+        last_handled_reconcile_at: None,
+        created_at: creation(),
+        provider_uid,
+        endpoint_uids: Vec::new(),
+        model_id: format!("vendor/{name}"),
+        display_name: None,
+        version: None,
+        type_: Some(ModelType::Chat),
+        context_window: Some(128_000),
+        max_input_tokens: None,
+        max_output_tokens: Some(16_384),
+        currency: Some("USD".to_owned()),
+        input_price: Some("0.0025".to_owned()),
+        output_price: Some("0.01".to_owned()),
+        capabilities: vec![ModelCapability {
+            name: Capability::Chat,
+            score: Some(5),
+        }],
+        recommended_for: vec!["summaries".to_owned()],
+        default_parameters: serde_json::json!({ "temperature": 0.2 }).as_object().cloned(),
+        lifecycle: Lifecycle::Available,
+        origin: [("contextWindow".to_owned(), Origin::Catalog)].into(),
+        availability_test: AvailabilityTest::default(),
+    }
+}
+
+pub fn key_version(credential_uid: Uuid, version: i32, state: VersionState) -> NewVersion {
+    NewVersion {
+        sealed: SealedVersion {
+            credential_uid,
+            version,
+            kek_id: "0011223344556677".to_owned(),
+            wrapped_key: vec![1, 2, 3],
+            payload: vec![4, 5, 6],
+        },
+        state,
+        fingerprint: format!("f{version}"),
+        masked_key: "sk-…1234".to_owned(),
+        provider_type: ProviderType::OpenAI,
+        allowed_hosts: vec!["gateway.example".to_owned()],
+    }
+}
+
+pub fn verdict(reason: Reason, message: &str) -> Verdict {
+    Verdict {
+        reason,
+        message: message.to_owned(),
+        since: creation(),
+        generation: 1,
+        http_status: Some(200),
+        code: None,
+        request_id: Some("req-1".to_owned()),
+    }
+}
