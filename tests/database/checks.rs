@@ -104,7 +104,14 @@ async fn the_newest_check_of_every_target_is_known() {
         .await
         .unwrap()
         .into_iter()
-        .map(|check| (check.kind, check.endpoint_uid, check.fingerprint, check.reason))
+        .map(|check| {
+            (
+                check.kind,
+                check.endpoint_uid,
+                check.fingerprint,
+                check.reason,
+            )
+        })
         .collect();
     last.sort();
     let told = |endpoint, fingerprint: &str, reason: &str| {
@@ -227,8 +234,7 @@ async fn a_check_that_the_api_asks_for_reaches_the_controller_once() {
     assert!(api.check_request(uid, "second").await.unwrap());
     assert_eq!(soon(listener.next()).await, Woken::Told(uid));
 
-    let take =
-        || db.write_unversioned(epoch, |tx| tx.check_requests_take().boxed());
+    let take = || db.write_unversioned(epoch, |tx| tx.check_requests_take().boxed());
     let taken = take().await.unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!((taken[0].uid, taken[0].requester.as_str()), (uid, "second"));

@@ -53,16 +53,15 @@ async fn revisions_become_visible_in_order_under_concurrent_writers() {
     let mut position = start;
     soon(async {
         while seen.len() < WRITERS * WRITES {
-            let fresh: Vec<i64> = sqlx::query(
-                "SELECT revision FROM changes WHERE revision > $1 ORDER BY revision",
-            )
-            .bind(newest.0)
-            .fetch_all(reader.pool())
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| row.get(0))
-            .collect();
+            let fresh: Vec<i64> =
+                sqlx::query("SELECT revision FROM changes WHERE revision > $1 ORDER BY revision")
+                    .bind(newest.0)
+                    .fetch_all(reader.pool())
+                    .await
+                    .unwrap()
+                    .iter()
+                    .map(|row| row.get(0))
+                    .collect();
             newest = fresh.last().map_or(newest, |last| Revision(*last));
             seen.extend(fresh);
             let Changes::Rows { rows, to } = reader.read_changes(position).await.unwrap() else {

@@ -98,7 +98,7 @@ async fn a_name_used_again_is_a_new_row() {
     assert_eq!(live[0].uid, next.uid);
 
     // The very object again, as after a restore: its row lives on.
-    db.write(epoch, |tx| {
+    db.write(epoch, move |tx| {
         async move { tx.soft_delete(Kind::Model, &[next.uid]).await }.boxed()
     })
     .await
@@ -116,7 +116,10 @@ async fn live_objects_are_told_by_namespace() {
     store(&db, epoch, rows::model(provider, "m")).await.unwrap();
 
     let of = async |namespaces: Option<&[String]>| {
-        db.live_objects(Kind::Model, namespaces).await.unwrap().len()
+        db.live_objects(Kind::Model, namespaces)
+            .await
+            .unwrap()
+            .len()
     };
     assert_eq!(of(None).await, 1);
     assert_eq!(of(Some(&["team".to_owned()])).await, 1);
@@ -164,5 +167,7 @@ async fn a_nul_character_is_refused_and_harms_nothing_else() {
             "{refused:?}"
         );
     }
-    store(&db, epoch, rows::model(provider, "good")).await.unwrap();
+    store(&db, epoch, rows::model(provider, "good"))
+        .await
+        .unwrap();
 }

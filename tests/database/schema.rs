@@ -122,23 +122,35 @@ async fn partitions_are_made_ahead_and_no_row_is_refused_for_want_of_one() {
     assert_eq!(controller.maintain_partitions().await.unwrap(), 0);
     let mut owner = database.connect("llmplane_owner").await;
     let ahead = Timestamp::now() + SignedDuration::from_hours(24 * 62);
-    let insert = "INSERT INTO health_probes (checked_at, subject, kind, reason, message, latency_ms)
+    let insert =
+        "INSERT INTO health_probes (checked_at, subject, kind, reason, message, latency_ms)
                   VALUES ($1::text::timestamptz, gen_random_uuid(), 'Probe', 'ProbeFailed', '', 1)";
     let partition = "SELECT tableoid::regclass::text FROM health_probes";
 
-    let month: String = sqlx::query_scalar("SELECT to_char($1::text::timestamptz AT TIME ZONE 'UTC', 'YYYYMM')")
+    let month: String =
+        sqlx::query_scalar("SELECT to_char($1::text::timestamptz AT TIME ZONE 'UTC', 'YYYYMM')")
+            .bind(ahead.to_string())
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+    let drop = format!("DROP TABLE health_probes_p{month}");
+    owner.execute(sqlx::AssertSqlSafe(drop)).await.unwrap();
+    sqlx::query(insert)
         .bind(ahead.to_string())
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let caught: String = sqlx::query_scalar(partition)
         .fetch_one(&mut owner)
         .await
         .unwrap();
-    let drop = format!("DROP TABLE health_probes_p{month}");
-    owner.execute(sqlx::AssertSqlSafe(drop)).await.unwrap();
-    sqlx::query(insert).bind(ahead.to_string()).execute(&mut owner).await.unwrap();
-    let caught: String = sqlx::query_scalar(partition).fetch_one(&mut owner).await.unwrap();
     assert_eq!(caught, "health_probes_default");
 
     assert_eq!(controller.maintain_partitions().await.unwrap(), 1);
-    let moved: String = sqlx::query_scalar(partition).fetch_one(&mut owner).await.unwrap();
+    let moved: String = sqlx::query_scalar(partition)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
     assert_eq!(moved, format!("health_probes_p{month}"));
 }
 
@@ -157,7 +169,12 @@ async fn retention_removes_what_is_too_old_and_nothing_else() {
         .await
         .unwrap();
 
-    database.controller().await.maintain_partitions().await.unwrap();
+    database
+        .controller()
+        .await
+        .maintain_partitions()
+        .await
+        .unwrap();
 
     let row = sqlx::query(
         "SELECT (SELECT count(*) FROM health_probes), (SELECT count(*) FROM audit_log),

@@ -1,1 +1,4 @@
 //! What every integration test stands on.
+
+pub mod database;
+pub mod rows;

@@ -147,7 +147,9 @@ pub fn model(provider_uid: Uuid, name: &str) -> ModelUpsert {
             score: Some(5),
         }],
         recommended_for: vec!["summaries".to_owned()],
-        default_parameters: serde_json::json!({ "temperature": 0.2 }).as_object().cloned(),
+        default_parameters: serde_json::json!({ "temperature": 0.2 })
+            .as_object()
+            .cloned(),
         lifecycle: Lifecycle::Available,
         origin: [("contextWindow".to_owned(), Origin::Catalog)].into(),
         availability_test: AvailabilityTest::default(),
