@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::crd::generate::CrdsCommand;
 use crate::db::command::MigrateCommand;
 use crate::encryption::keyring::command::KeyringCommand;
+use crate::lint::command::LintCommand;
 use crate::local::LocalArgs;
 
 /// A declarative control plane for LLM providers, endpoints, keys and models
@@ -18,6 +19,8 @@ pub struct Cli {
 /// One variant a task; each delegates to its module.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Judge manifests as the apiserver would, without one
+    Lint(LintCommand),
     /// Print the custom resource definitions
     Crds(CrdsCommand),
     /// Make and rotate the keys that encrypt credentials
@@ -36,6 +39,7 @@ impl Cli {
     /// What the subcommand reports, as a message for the user.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Lint(command) => Ok(command.run()?),
             Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => Ok(command.run()?),
             Command::Local(args) => Ok(runtime()?.block_on(crate::local::run(args))?),

@@ -1,1 +1,98 @@
 //! The same verdict as the apiserver, offline, from nothing but the generated CRDs.
+//!
+//! [`documents`] reads files into objects with line numbers, [`schema`] judges one object as the
+//! apiserver would, [`metadata`] looks at names, labels and Secrets, [`references`] at what the
+//! objects say of each other, [`report`] prints. Nothing here calls out, and no value of a Secret
+//! is ever shown.
+
+pub mod command;
+pub mod documents;
+pub mod metadata;
+pub mod references;
+pub mod report;
+pub mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use crate::crd::GROUP;
+
+use documents::{Document, Source};
+use report::{Problem, Report, Severity};
+use schema::{Schemas, Violation};
+
+/// Judges everything that was read.
+///
+/// Objects of other groups are passed over, but for Secrets that concern a credential.
+pub fn lint(sources: &[Source]) -> Report {
+    let schemas = Schemas::generated();
+    let mut report = Report::default();
+    let mut objects = Vec::new();
+    for source in sources {
+        report.files += 1;
+        match &source.content {
+            Ok(documents) => objects.extend(documents.iter().filter(|d| concerns_us(d))),
+            Err(unreadable) => report.problems.push(Problem::of_file(source, unreadable)),
+        }
+    }
+    report.objects = objects.len();
+    for object in &objects {
+        for violation in judge(schemas, object) {
+            report
+                .problems
+                .push(Problem::new(Severity::Error, object, violation));
+        }
+    }
+    duplicates(&objects, &mut report);
+    references::check(&objects, &mut report);
+    report.problems.sort_by(|a, b| a.place().cmp(&b.place()));
+    report
+}
+
+fn concerns_us(document: &Document) -> bool {
+    document.group() == Some(GROUP) || document.is_secret() || document.kind().is_none()
+}
+
+fn judge(schemas: &Schemas, object: &Document) -> Vec<Violation> {
+    let Some(kind) = object.kind() else {
+        return vec![Violation::new(
+            "kind",
+            "write apiVersion and kind: without them nobody knows what this document is",
+        )];
+    };
+    if object.is_secret() {
+        return metadata::check_secret(object);
+    }
+    let found = schemas.find(object.api_version().unwrap_or_default(), kind);
+    match found {
+        Ok(schema) => {
+            let mut violations = metadata::check(object);
+            violations.extend(schema.violations(&object.value));
+            violations
+        }
+        Err(unknown) => vec![unknown],
+    }
+}
+
+fn duplicates(objects: &[&Document], report: &mut Report) {
+    let mut seen: HashMap<(&str, Option<&str>, &str), &Document> = HashMap::new();
+    for object in objects {
+        let (Some(kind), Some(name)) = (object.kind(), object.name()) else {
+            continue;
+        };
+        let Some(first) = seen.insert((kind, object.namespace(), name), object) else {
+            continue;
+        };
+        let message = format!(
+            "{kind}/{name} is declared already at {}:{}; keep one of the two",
+            first.file, first.document
+        );
+        seen.insert((kind, object.namespace(), name), first);
+        report.problems.push(Problem::new(
+            Severity::Error,
+            object,
+            Violation::new("metadata.name", message),
+        ));
+    }
+}

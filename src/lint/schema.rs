@@ -1,0 +1,366 @@
+//! One object against its generated schema, in the apiserver's order: unknown fields, nulls and
+//! defaults, the JSON schema, lists with keys, and then the CEL rules.
+
+use std::sync::LazyLock;
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::paths::LocationSegment;
+use jsonschema::{Draft, ValidationError, Validator};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::cel;
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::crd::names::did_you_mean;
+use crate::crd::{GROUP, VERSION, crds};
+
+/// Most letters of a value that a message repeats.
+const SHOWN: usize = 60;
+
+/// A field, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// For example `spec.headers[0].name`.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// The schema's keyword that was broken: `maxLength`, `required`, `x-kubernetes-validations`.
+    pub keyword: &'static str,
+}
+
+impl Violation {
+    /// A violation that no schema keyword stands for.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::of("", field, message)
+    }
+
+    fn of(keyword: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            message: message.into(),
+            keyword,
+        }
+    }
+
+    /// The apiserver checks no CEL rule on an object that breaks one of these.
+    fn keeps_rules_from_being_checked(&self) -> bool {
+        let keywords = [
+            "enum",
+            "required",
+            "maxLength",
+            "maxItems",
+            "maxProperties",
+            "type",
+        ];
+        keywords.contains(&self.keyword)
+    }
+}
+
+static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| Schemas {
+    kinds: crds().iter().filter_map(Schema::compile).collect(),
+});
+
+/// The schemas of the four kinds, ready for use.
+pub struct Schemas {
+    kinds: Vec<Schema>,
+}
+
+impl Schemas {
+    /// The generated definitions, compiled once.
+    pub fn generated() -> &'static Self {
+        &SCHEMAS
+    }
+
+    /// The schema of an object.
+    ///
+    /// # Errors
+    /// Where there is no such version or kind, with the nearest.
+    pub fn find(&self, api_version: &str, kind: &str) -> Result<&Schema, Violation> {
+        let Some(schema) = self.kinds.iter().find(|s| s.kind == kind) else {
+            let near = did_you_mean(kind, self.kinds.iter().map(|s| s.kind.as_str()));
+            let message = format!("{GROUP} has no kind {kind:?}{near}");
+            return Err(Violation::new("kind", message));
+        };
+        if api_version != format!("{GROUP}/{VERSION}") {
+            let message = format!("write {GROUP}/{VERSION}: there is no other version yet");
+            return Err(Violation::new("apiVersion", message));
+        }
+        Ok(schema)
+    }
+}
+
+/// The schema of one kind.
+pub struct Schema {
+    kind: String,
+    schema: Value,
+    validator: Validator,
+    rules: cel::CompiledSchema,
+}
+
+impl Schema {
+    /// `None` only for a definition without a schema, which none of ours is.
+    fn compile(crd: &CustomResourceDefinition) -> Option<Self> {
+        let version = crd.spec.versions.first()?;
+        let schema = version.schema.as_ref()?.open_api_v3_schema.as_ref()?;
+        let schema = serde_json::to_value(schema).ok()?;
+        let validator = jsonschema::options()
+            .with_draft(Draft::Draft7)
+            .should_validate_formats(true)
+            .with_format("date-time", is_date_time)
+            .build(&schema)
+            .ok()?;
+        Some(Self {
+            kind: crd.spec.names.kind.clone(),
+            rules: cel::compile_schema(&schema),
+            schema,
+            validator,
+        })
+    }
+
+    /// What the apiserver would say when this object is created. Its metadata is not looked at,
+    /// and neither is its status, which the apiserver drops.
+    pub fn violations(&self, object: &Value) -> Vec<Violation> {
+        self.violations_of_update(object, None)
+    }
+
+    /// What the apiserver would say when this object takes the place of `old`.
+    pub fn violations_of_update(&self, object: &Value, old: Option<&Value>) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        unknown_fields(&self.schema, object, "", &mut violations);
+        let object = self.prepared(object);
+        violations.extend(self.validator.iter_errors(&object).map(|e| explain(&e)));
+        duplicate_items(&self.schema, &object, "", &mut violations);
+        if violations
+            .iter()
+            .any(Violation::keeps_rules_from_being_checked)
+        {
+            return violations;
+        }
+        let old = old.map(|old| self.prepared(old));
+        let checked = cel::validate_compiled(&self.rules, &object, old.as_ref());
+        for broken in checked.err().into_iter().flatten() {
+            violations.push(Violation::of(
+                "x-kubernetes-validations",
+                broken.field_path,
+                broken.message,
+            ));
+        }
+        violations
+    }
+
+    /// The object as it is when its rules are checked: nulls taken for fields that are not there,
+    /// defaults filled in, no status.
+    fn prepared(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        if let Some(fields) = object.as_object_mut() {
+            fields.remove("status");
+        }
+        drop_nulls(&self.schema, &mut object);
+        cel::apply_defaults(&self.schema, &object)
+    }
+}
+
+fn properties(schema: &Value) -> Option<&Map<String, Value>> {
+    schema.get("properties")?.as_object()
+}
+
+fn drop_nulls(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let Some(known) = properties(schema) else {
+                return;
+            };
+            fields.retain(|key, value| !(value.is_null() && known.contains_key(key)));
+            for (key, value) in fields {
+                if let Some(schema) = known.get(key) {
+                    drop_nulls(schema, value);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                items.iter_mut().for_each(|item| drop_nulls(schema, item));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Fields that the schema does not know. `metadata` is checked elsewhere.
+fn unknown_fields(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) {
+    if schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            let Some(known) = properties(schema) else {
+                return;
+            };
+            for (key, value) in fields {
+                let field = join(path, key);
+                if let Some(schema) = known.get(key) {
+                    unknown_fields(schema, value, &field, found);
+                } else if !(path.is_empty() && is_of_every_object(key)) {
+                    let near = did_you_mean(key, known.keys().map(String::as_str));
+                    let message = format!("there is no such field{near}");
+                    found.push(Violation::of("unknown", field, message));
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                for (index, item) in items.iter().enumerate() {
+                    unknown_fields(schema, item, &format!("{path}[{index}]"), found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_of_every_object(key: &str) -> bool {
+    matches!(key, "apiVersion" | "kind" | "metadata")
+}
+
+/// Items of the same key in a list that is a map, or equal ones in a list that is a set.
+fn duplicate_items(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, schema) in properties(schema).into_iter().flatten() {
+                if let Some(value) = fields.get(key) {
+                    duplicate_items(schema, value, &join(path, key), found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            let Some(key) = list_key(schema) else { return };
+            for (index, item) in items.iter().enumerate() {
+                let here = key(item);
+                if here.is_some() && items[..index].iter().any(|i| key(i) == here) {
+                    let shown = shown(here.as_ref().unwrap_or(item));
+                    let message = format!("{shown} is here twice; keep one of the two");
+                    let field = format!("{path}[{index}]");
+                    found.push(Violation::of("x-kubernetes-list-type", field, message));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What an item of this list is told apart by, where the schema says that items must differ.
+fn list_key(schema: &Value) -> Option<Box<dyn Fn(&Value) -> Option<Value> + '_>> {
+    match schema.get("x-kubernetes-list-type")?.as_str()? {
+        "set" => Some(Box::new(|item| Some(item.clone()))),
+        "map" => {
+            let keys = schema.get("x-kubernetes-list-map-keys")?.as_array()?;
+            let keys: Vec<&str> = keys.iter().filter_map(Value::as_str).collect();
+            Some(Box::new(move |item| match keys.as_slice() {
+                [key] => item.get(key).cloned(),
+                keys => keys.iter().map(|key| item.get(key).cloned()).collect(),
+            }))
+        }
+        _ => None,
+    }
+}
+
+fn explain(error: &ValidationError<'_>) -> Violation {
+    let field = field_path(error);
+    let value = error.instance().as_ref();
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let property = property.as_str().unwrap_or_default();
+            Violation::of("required", join(&field, property), "this field is required")
+        }
+        ValidationErrorKind::Enum { options } => {
+            Violation::of("enum", field, choice(value, options))
+        }
+        ValidationErrorKind::Type { .. } => {
+            let message = format!("{} is of the wrong type: {error}", shown(value));
+            Violation::of("type", field, message)
+        }
+        ValidationErrorKind::Maximum { limit } => {
+            Violation::of("maximum", field, format!("write at most {}", whole(limit)))
+        }
+        ValidationErrorKind::Minimum { limit } => {
+            Violation::of("minimum", field, format!("write at least {}", whole(limit)))
+        }
+        ValidationErrorKind::MaxLength { limit } => Violation::of(
+            "maxLength",
+            field,
+            format!("write at most {limit} characters"),
+        ),
+        ValidationErrorKind::MinLength { .. } => {
+            let message = "is empty: write something, or leave the field out if it is optional";
+            Violation::of("minLength", field, message)
+        }
+        ValidationErrorKind::MaxItems { limit } => {
+            Violation::of("maxItems", field, format!("list at most {limit} items"))
+        }
+        ValidationErrorKind::MaxProperties { limit } => Violation::of(
+            "maxProperties",
+            field,
+            format!("write at most {limit} fields"),
+        ),
+        ValidationErrorKind::Format { .. } => {
+            let message = "write a time as RFC 3339 does, for example 2027-01-31T00:00:00Z";
+            Violation::of("format", field, message)
+        }
+        _ => Violation::of("schema", field, error.to_string()),
+    }
+}
+
+/// A bound without the `.0` that schemas write.
+fn whole(limit: &Value) -> String {
+    let text = limit.to_string();
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+fn choice(value: &Value, options: &Value) -> String {
+    let words: Vec<&str> = options
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let near = did_you_mean(value.as_str().unwrap_or_default(), words.iter().copied());
+    format!("{} is none of {}{near}", shown(value), words.join(", "))
+}
+
+fn field_path(error: &ValidationError<'_>) -> String {
+    let mut path = String::new();
+    for segment in error.instance_path() {
+        match segment {
+            LocationSegment::Property(name) => path = join(&path, &name),
+            LocationSegment::Index(index) => path = format!("{path}[{index}]"),
+        }
+    }
+    path
+}
+
+fn join(path: &str, field: &str) -> String {
+    if path.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{path}.{field}")
+    }
+}
+
+/// A value as JSON, cut where it is long.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+static DATE_TIME: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$";
+    Regex::new(pattern).expect("a constant pattern")
+});
+
+/// RFC 3339 as the apiserver reads it: without leap seconds and lower-case letters.
+fn is_date_time(text: &str) -> bool {
+    DATE_TIME.is_match(text) && text.parse::<jiff::Timestamp>().is_ok()
+}

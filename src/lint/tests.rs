@@ -1,0 +1,327 @@
+use super::documents::{Source, parse};
+use super::report::{Report, Severity};
+use super::*;
+
+fn lint_text(text: &str) -> Report {
+    lint(&[Source {
+        file: "f.yaml".to_owned(),
+        content: parse("f.yaml", text),
+    }])
+}
+
+fn problems(text: &str) -> Vec<(String, String)> {
+    let report = lint_text(text);
+    report
+        .problems
+        .into_iter()
+        .filter(|p| p.severity == Severity::Error)
+        .map(|p| (p.field, p.message))
+        .collect()
+}
+
+fn fields(text: &str) -> Vec<String> {
+    problems(text).into_iter().map(|(field, _)| field).collect()
+}
+
+fn provider(spec: &str) -> String {
+    format!(
+        "apiVersion: llmplane.dev/v1alpha1\nkind: LlmProvider\nmetadata:\n  name: p\nspec: {spec}\n"
+    )
+}
+
+fn endpoint(spec: &str) -> String {
+    format!(
+        "apiVersion: llmplane.dev/v1alpha1\nkind: LlmEndpoint\nmetadata:\n  name: e\nspec: {{providerRef: {{name: p}}, {spec}}}\n"
+    )
+}
+
+#[test]
+fn a_good_provider_has_no_problem() {
+    assert_eq!(problems(&provider("{type: OpenAI}")), []);
+}
+
+#[test]
+fn a_wrong_type_is_answered_with_the_nearest() {
+    let found = problems(&provider("{type: OpenAi}"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "spec.type");
+    assert!(found[0].1.contains("did you mean \"OpenAI\""), "{found:?}");
+}
+
+#[test]
+fn an_unknown_field_is_found_at_any_depth() {
+    let found = problems(&provider("{type: OpenAI, modelSync: {enable: true}}"));
+    assert_eq!(found[0].0, "spec.modelSync.enable");
+    assert!(found[0].1.contains("\"enabled\""), "{found:?}");
+}
+
+#[test]
+fn a_null_counts_as_a_field_that_is_not_there() {
+    let spec = "{type: OpenAI, displayName: null, enabled: null, modelSync: null}";
+    assert_eq!(problems(&provider(spec)), []);
+    assert_eq!(fields(&provider("{type: null}")), ["spec.type"]);
+}
+
+#[test]
+fn rules_see_defaults() {
+    let credential = "apiVersion: llmplane.dev/v1alpha1\nkind: LlmCredential\nmetadata: {name: c}\nspec: {providerRef: {name: p}, secretRef: {name: s, keys: KEYS}}";
+    assert_eq!(problems(&credential.replace(", keys: KEYS", "")), []);
+    assert_eq!(
+        fields(&credential.replace("KEYS", "{}")),
+        ["spec.secretRef.keys"]
+    );
+}
+
+#[test]
+fn urls_that_hide_something_are_refused() {
+    for url in [
+        "api.openai.com/v1",
+        "//api.openai.com",
+        "file:///etc/passwd",
+        "https:h",
+        "https:/h",
+        "https://",
+        "https:///v1",
+        "https://user@api.openai.com",
+        "https://user:pw@api.openai.com/v1",
+        "https://api.openai.com/v1#f",
+        "https://api.openai.com/v1?key=x",
+        "https://api.openai.com:0/",
+        "https://api.openai.com:65536/",
+        "https://api.openai.com:/v1",
+        "https://api.openai.com\\@evil.example",
+        "https://0x7f000001/",
+        "https://2130706433/",
+        "https://1.2.3.4.5/",
+        "https://a..b/",
+        "https://-a.b/",
+        " https://a.b/",
+        "https://a.b/%zz",
+        "HTTPS://a.b",
+        "https://a.b/v1\nx",
+    ] {
+        let text = endpoint(&format!("baseUrl: {}", serde_json::json!(url)));
+        assert_eq!(fields(&text), ["spec.baseUrl"], "{url}");
+    }
+    for url in [
+        "https://api.openai.com/v1",
+        "http://localhost:11434",
+        "http://127.0.0.1:8000/v1/",
+        "https://[2001:db8::1]:8443/x",
+        "https://my_host.internal/a%20b",
+        "https://my.openai.azure.com",
+    ] {
+        let text = endpoint(&format!("baseUrl: {}", serde_json::json!(url)));
+        assert_eq!(problems(&text), [], "{url}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_passes_as_a_base_url_is_an_absolute_url_without_extras(
+        url in "(https?:/{1,3})?([a-z0-9.@:\\[\\]_%\\\\-]{1,20})(:[0-9]{0,6})?(/[a-z0-9%@?#./]{0,12})?",
+    ) {
+        let text = endpoint(&format!("baseUrl: {}", serde_json::json!(url)));
+        // An address in brackets is checked loosely by the pattern; the controller parses it.
+        if fields(&text).is_empty() && !url.contains('[') {
+            let parsed = url::Url::parse(&url).unwrap();
+            proptest::prop_assert!(parsed.host().is_some());
+            proptest::prop_assert_eq!(parsed.username(), "");
+            proptest::prop_assert_eq!(parsed.password(), None);
+            proptest::prop_assert_eq!(parsed.query(), None);
+            proptest::prop_assert_eq!(parsed.fragment(), None);
+            let scheme = format!("{}://", parsed.scheme());
+            proptest::prop_assert!(url.starts_with(&scheme));
+        }
+    }
+
+    #[test]
+    fn what_passes_as_a_glob_compiles(glob in "[a-c*?{},!\\[\\]^. \\\\-]{1,12}") {
+        let text = provider(&format!("{{type: OpenAI, modelSync: {{include: [{}]}}}}", serde_json::json!(glob)));
+        // A range that runs backwards is the one thing that a pattern cannot see.
+        if fields(&text).is_empty() && !glob.contains('[') {
+            proptest::prop_assert!(globset::Glob::new(&glob).is_ok());
+        }
+    }
+
+    #[test]
+    fn any_text_is_answered(text in "\\PC{0,300}") {
+        lint_text(&text);
+    }
+}
+
+#[test]
+fn headers_that_carry_a_key_or_open_a_door_are_refused() {
+    for name in [
+        "Authorization",
+        "COOKIE",
+        "host",
+        "Proxy-Authorization",
+        "proxy-anything",
+        "Connection",
+        "Transfer-Encoding",
+        "TE",
+        "Metadata-Flavor",
+        "metadata",
+        "X-aws-ec2-metadata-token",
+        "X-Api-Key",
+        "api-key",
+        "a b",
+        "a:b",
+        "a\nb",
+    ] {
+        let header = serde_json::json!([{ "name": name, "value": "x" }]);
+        let found = fields(&endpoint(&format!("headers: {header}")));
+        assert_eq!(found, ["spec.headers[0].name"], "{name}");
+    }
+    let twice = r#"headers: [{name: X-A, value: "1"}, {name: x-a, value: "2"}]"#;
+    assert_eq!(fields(&endpoint(twice)), ["spec.headers"]);
+    let same = r#"headers: [{name: X-A, value: "1"}, {name: X-A, value: "2"}]"#;
+    assert!(fields(&endpoint(same)).contains(&"spec.headers[1]".to_owned()));
+    let value = endpoint(r#"headers: [{name: X-A, value: "1\r\nHost: x"}]"#);
+    assert_eq!(fields(&value), ["spec.headers[0].value"]);
+}
+
+#[test]
+fn a_problem_names_file_document_line_object_and_field() {
+    let text = format!(
+        "# first\n---\n{}---\n{}",
+        provider("\n  type: OpenAI"),
+        "apiVersion: llmplane.dev/v1alpha1\nkind: LlmEndpoint\nmetadata:\n  name: e\nspec:\n  providerRef:\n    name: p\n  retry:\n    count: 99\n"
+    );
+    let report = lint_text(&text);
+    assert_eq!(
+        report.text(),
+        "f.yaml:2:18 LlmEndpoint/e spec.retry.count: write at most 10.0\n".replace("10.0", "10")
+    );
+    assert_eq!(
+        report.summary(),
+        "1 error and 0 warnings in 2 objects of 1 file"
+    );
+}
+
+#[test]
+fn every_item_of_a_list_is_judged() {
+    let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: llmplane.dev/v1alpha1\n  kind: LlmProvider\n  metadata: {name: a}\n  spec: {type: OpenAI}\n- apiVersion: llmplane.dev/v1alpha1\n  kind: LlmProvider\n  metadata: {name: b}\n  spec: {type: Nobody}\n";
+    let report = lint_text(text);
+    assert_eq!(report.objects, 2);
+    assert_eq!(report.problems.len(), 1);
+    assert_eq!(report.problems[0].name.as_deref(), Some("b"));
+    assert_eq!(report.problems[0].line, Some(11));
+}
+
+#[test]
+fn anchors_and_merges_are_understood() {
+    let text = "apiVersion: llmplane.dev/v1alpha1\nkind: LlmProvider\nmetadata: {name: &n a}\nspec:\n  type: OpenAI\n  displayName: *n\n  modelSync:\n    <<: {enabled: true}\n    periodSeconds: 59\n";
+    assert_eq!(fields(text), ["spec.modelSync.periodSeconds"]);
+}
+
+#[test]
+fn a_key_twice_is_an_error_of_the_file() {
+    let found = problems("a: 1\na: 2\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].1.contains("not valid YAML"), "{found:?}");
+}
+
+#[test]
+fn a_yaml_bomb_is_refused() {
+    let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for level in 1..12 {
+        let previous = level - 1;
+        let aliases = vec![format!("*a{previous}"); 10].join(",");
+        text += &format!("a{level}: &a{level} [{aliases}]\n");
+    }
+    let found = problems(&text);
+    assert!(found[0].1.contains("not valid YAML"), "{found:?}");
+}
+
+#[test]
+fn objects_of_other_groups_are_passed_over() {
+    let report = lint_text(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: {anything: 1}\n",
+    );
+    assert_eq!((report.objects, report.problems.len()), (0, 0));
+}
+
+#[test]
+fn an_unknown_kind_or_version_of_the_group_is_an_error() {
+    assert_eq!(
+        fields("apiVersion: llmplane.dev/v1alpha1\nkind: LLMProvider\nmetadata: {name: a}"),
+        ["kind"]
+    );
+    assert_eq!(
+        fields("apiVersion: llmplane.dev/v1\nkind: LlmProvider\nmetadata: {name: a}"),
+        ["apiVersion"]
+    );
+    assert_eq!(fields("just: text"), ["kind"]);
+}
+
+#[test]
+fn names_and_labels_are_checked() {
+    let with = |metadata: &str| {
+        fields(&format!(
+            "apiVersion: llmplane.dev/v1alpha1\nkind: LlmProvider\nmetadata: {metadata}\nspec: {{type: OpenAI}}"
+        ))
+    };
+    assert_eq!(with("{}"), ["metadata.name"]);
+    assert_eq!(with("{name: A_b}"), ["metadata.name"]);
+    assert_eq!(with("{name: a, namespace: a.b}"), ["metadata.namespace"]);
+    assert_eq!(
+        with("{name: a, labels: {x: 'a b'}}"),
+        ["metadata.labels[x]"]
+    );
+    assert_eq!(with("{name: a, labels: {x: 1}}"), ["metadata.labels[x]"]);
+    assert_eq!(with("{name: a, nmae: b}"), ["metadata.nmae"]);
+    assert!(with("{generateName: a-, annotations: {llmplane.dev/x: 'any text'}}").is_empty());
+}
+
+#[test]
+fn an_object_twice_is_an_error() {
+    let text = provider("{type: OpenAI}");
+    assert_eq!(fields(&format!("{text}---\n{text}")), ["metadata.name"]);
+}
+
+#[test]
+fn references_are_resolved_among_the_files() {
+    let text = format!(
+        "{}---\n{}",
+        provider("{type: OpenAI}"),
+        endpoint("region: a")
+    )
+    .replace("providerRef: {name: p}", "providerRef: {name: pp}");
+    let report = lint_text(&text);
+    assert_eq!(report.count(Severity::Error), 0);
+    assert_eq!(report.problems.len(), 1);
+    assert_eq!(report.problems[0].field, "spec.providerRef.name");
+    assert!(report.problems[0].message.contains("did you mean \"p\"?"));
+}
+
+#[test]
+fn a_secret_is_checked_and_its_data_never_shown() {
+    let canary = "sk-canary-0123456789";
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  labels: {{llmplane.dev/credential: OpenAi}}\n  annotations: {{llmplane.dev/allowed-hosts: '*.azure.com'}}\nstringData: {{key: {canary}}}\n"
+    );
+    let credential = "apiVersion: llmplane.dev/v1alpha1\nkind: LlmCredential\nmetadata: {name: c}\nspec: {providerRef: {name: p}, secretRef: {name: s}}";
+    let text = format!(
+        "{}---\n{secret}---\n{credential}",
+        provider("{type: OpenAI}")
+    );
+    let report = lint_text(&text);
+    let found: Vec<&str> = report.problems.iter().map(|p| p.field.as_str()).collect();
+    assert_eq!(
+        found,
+        [
+            "metadata.labels[llmplane.dev/credential]",
+            "metadata.annotations[llmplane.dev/allowed-hosts]",
+            "spec.secretRef.name",
+            "spec.secretRef.name",
+        ]
+    );
+    let broken = lint_text(&format!("{secret}  bad indent: [\n"));
+    assert!(!broken.problems.is_empty());
+    for report in [report, broken] {
+        let all = format!("{report:?}{}", report.text());
+        assert!(!all.contains(canary), "{all}");
+    }
+}
