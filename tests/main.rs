@@ -1,4 +1,5 @@
 //! One binary for every integration test; one module a behaviour.
 
 mod database;
+mod local_plane;
 mod support;

@@ -58,6 +58,15 @@ impl Context {
     }
 }
 
+/// The address of a database of the plane in `dir`, with a role's password in it; none where no plane
+/// was made there.
+///
+/// # Errors
+/// When the folder's files cannot be read.
+pub fn url(dir: &StateDir, role: Role, database: &str) -> Result<Option<String>> {
+    Ok(Context::find(dir)?.map(|ctx| ctx.database_url_of(role, database)))
+}
+
 /// PostgreSQL's programs: those on the PATH, else the newest under `/usr/lib/postgresql`, where
 /// Debian keeps them off the PATH.
 pub(super) fn find() -> Result<PathBuf> {

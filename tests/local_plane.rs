@@ -1,0 +1,421 @@
+//! `llmplane local`: what runs after it, who can reach it, and what is left when it is over.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::api::{Api, PostParams};
+use llmplane::local::process;
+use llmplane::local::state::{Component, StateDir};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid};
+use sqlx::{Connection, PgConnection};
+
+use crate::support::plane::{Plane, eventually};
+
+const CLUSTER: [Component; 4] = [
+    Component::Etcd,
+    Component::ApiServer,
+    Component::ControllerManager,
+    Component::Postgres,
+];
+
+/// The program on a state folder of its own, which is purged in the end.
+struct Cli {
+    folder: tempfile::TempDir,
+    program: PathBuf,
+    ordinary_user: bool,
+}
+
+impl Cli {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            program: PathBuf::from(env!("CARGO_BIN_EXE_llmplane")),
+            ordinary_user: false,
+        }
+    }
+
+    fn state(&self) -> StateDir {
+        StateDir::new(&self.folder.path().join("state")).unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = if self.ordinary_user {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&self.program);
+            command.env("HOME", self.folder.path()).env("KUBEBUILDER_ASSETS", self.folder.path());
+            command
+        } else {
+            Command::new(&self.program)
+        };
+        command.arg("local").args(&args[..1]).arg("--state-dir").arg(self.state().path()).args(&args[1..]);
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    #[track_caller]
+    fn succeed(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn up(&self) {
+        self.succeed(&["up", "--plane-only", "--throwaway"]);
+    }
+
+    fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.succeed(&["status", "--output", "json"])).unwrap()
+    }
+
+    fn pids(&self) -> Vec<Option<i32>> {
+        let pid = |component| process::running(&self.state(), component).unwrap().map(|record| record.pid);
+        CLUSTER.into_iter().map(pid).collect()
+    }
+
+    fn kubectl(&self, args: &[&str]) -> String {
+        self.succeed(&[&["kubectl", "--"], args].concat())
+    }
+
+    fn postgres_dir(&self) -> Option<PathBuf> {
+        Some(self.state().load().ok()??.postgres_dir)
+    }
+
+    /// Every process that has one of this plane's folders in its command line.
+    fn processes(&self) -> Vec<String> {
+        let folders = [Some(self.state().path().to_owned()), self.postgres_dir()];
+        let folders: Vec<String> = folders.into_iter().flatten().map(|path| path.display().to_string()).collect();
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        entries
+            .filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok())
+            .filter(|line| folders.iter().any(|folder| line.contains(folder.as_str())))
+            .collect()
+    }
+}
+
+impl Drop for Cli {
+    fn drop(&mut self) {
+        let _ = self.run(&["down", "--purge"]);
+    }
+}
+
+#[test]
+fn up_is_a_no_op_when_all_runs_down_keeps_the_data_and_purge_removes_it() {
+    let cli = Cli::new();
+    assert_eq!(cli.status()["running"], false);
+
+    cli.up();
+    let first = cli.pids();
+    assert!(first.iter().all(Option::is_some), "{first:?}");
+    cli.kubectl(&["create", "configmap", "kept"]);
+    let status = cli.status();
+
+    cli.up();
+    assert_eq!(cli.pids(), first, "a second `up` starts nothing");
+    assert_eq!(cli.status(), status);
+
+    cli.succeed(&["down"]);
+    assert_eq!(cli.processes(), Vec::<String>::new());
+    let stopped = cli.status();
+    assert_eq!((&stopped["running"], &stopped["kubeconfig"]), (&false.into(), &serde_json::Value::Null));
+
+    cli.up();
+    cli.kubectl(&["get", "configmap", "kept"]);
+    assert_eq!(cli.status(), status, "addresses stay the same between runs");
+
+    let postgres_dir = cli.postgres_dir().unwrap();
+    assert!(postgres_dir.exists());
+    cli.succeed(&["down", "--purge"]);
+    assert!(!postgres_dir.exists());
+    assert!(!cli.state().path().exists());
+    assert_eq!(cli.processes(), Vec::<String>::new());
+}
+
+#[test]
+fn status_as_json_has_exactly_the_documented_fields_and_null_for_what_does_not_run() {
+    let cli = Cli::new();
+    cli.up();
+    let status = cli.status();
+    let mut fields: Vec<&str> = status.as_object().unwrap().keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    let documented = [
+        "api_admin_url",
+        "api_url",
+        "controller_admin_url",
+        "database_url",
+        "keyring_dir",
+        "kubeconfig",
+        "running",
+        "state_dir",
+    ];
+    assert_eq!(fields, documented);
+    assert_eq!(status["running"], true);
+    assert_eq!(status["state_dir"], cli.state().path().display().to_string());
+    for field in ["kubeconfig", "keyring_dir"] {
+        assert!(Path::new(status[field].as_str().unwrap()).exists(), "{field}");
+    }
+    assert!(status["database_url"].as_str().unwrap().starts_with("postgres://llmplane_owner:"));
+    for field in ["api_url", "api_admin_url", "controller_admin_url"] {
+        assert!(status[field].is_null(), "{field}");
+    }
+}
+
+#[test]
+fn killed_children_are_started_again_with_their_data_and_the_others_left_alone() {
+    let cli = Cli::new();
+    cli.up();
+    cli.kubectl(&["create", "configmap", "kept"]);
+    let before = cli.pids();
+    for component in [Component::Etcd, Component::Postgres] {
+        let record = process::running(&cli.state(), component).unwrap().unwrap();
+        record.signal(Signal::SIGKILL).unwrap();
+    }
+    cli.up();
+    let after = cli.pids();
+    assert!(after.iter().all(Option::is_some), "{after:?}");
+    assert_ne!((before[0], before[3]), (after[0], after[3]));
+    assert_eq!(cli.status()["running"], true);
+    cli.kubectl(&["get", "configmap", "kept"]);
+}
+
+#[tokio::test]
+async fn an_interrupted_start_leaves_no_process() {
+    let cli = Cli::new();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut up = cli
+            .command(&["up", "--plane-only", "--throwaway"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let record = cli.state().process_record(Component::ApiServer);
+        eventually("kube-apiserver is being started", async || record.exists()).await;
+        kill(Pid::from_raw(i32::try_from(up.id()).unwrap()), signal).unwrap();
+        let outcome = tokio::task::spawn_blocking(move || up.wait().unwrap()).await.unwrap();
+        assert_eq!(outcome.code(), Some(1), "{signal}");
+        assert_eq!(cli.processes(), Vec::<String>::new(), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_state_is_readable_by_other_users() {
+    let plane = Plane::shared().await;
+    let state = plane.state_dir().load().unwrap().unwrap();
+    let mut open = Vec::new();
+    let mut seen = 0;
+    let mut pending = vec![plane.state_dir().path().to_owned(), state.postgres_dir];
+    while let Some(path) = pending.pop() {
+        // PostgreSQL removes and renames files while this looks.
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        seen += 1;
+        if meta.mode() & 0o077 != 0 && !meta.is_symlink() {
+            open.push(path.clone());
+        }
+        if meta.is_dir() {
+            pending.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        }
+    }
+    assert!(seen > 100, "{seen} files looked at");
+    assert_eq!(open, Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn postgres_refuses_whoever_does_not_know_the_password() {
+    let plane = Plane::shared().await;
+    let port = plane.state_dir().load().unwrap().unwrap().ports.postgres;
+    for user in ["postgres", "llmplane_owner", "llmplane_controller", "llmplane_api"] {
+        for password in ["", ":wrong"] {
+            let url = format!("postgres://{user}{password}@127.0.0.1:{port}/llmplane?sslmode=disable");
+            let error = PgConnection::connect(&url).await.err().map(|error| error.to_string());
+            let refused = error.as_deref().is_some_and(|text| text.contains("password"));
+            assert!(refused, "{user}{password}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn etcd_answers_only_the_kube_apiservers_certificate() {
+    let plane = Plane::shared().await;
+    let ports = plane.state_dir().load().unwrap().unwrap().ports;
+    let pki = plane.state_dir().path().join("pki");
+    let client = |identity: Option<Vec<u8>>| {
+        let ca = reqwest::Certificate::from_pem(&fs::read(pki.join("etcd-ca.crt")).unwrap()).unwrap();
+        let builder = reqwest::Client::builder().tls_certs_only([ca]).no_proxy();
+        let builder = match identity {
+            Some(pem) => builder.identity(reqwest::Identity::from_pem(&pem).unwrap()),
+            None => builder,
+        };
+        builder.timeout(Duration::from_secs(5)).build().unwrap()
+    };
+    let own = [fs::read(pki.join("etcd-client.crt")).unwrap(), fs::read(pki.join("etcd-client.key")).unwrap()];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["kube-apiserver".to_owned()]).unwrap();
+    let made_up = params.self_signed(&key).unwrap().pem() + &key.serialize_pem();
+
+    let health = format!("https://127.0.0.1:{}/health", ports.etcd_client);
+    let answer = client(Some(own.concat())).get(&health).send().await.unwrap();
+    assert!(answer.status().is_success());
+
+    let peer = format!("https://127.0.0.1:{}/members", ports.etcd_peer);
+    for url in [&health, &peer] {
+        assert!(client(None).get(url).send().await.is_err(), "without a certificate: {url}");
+        let identity = Some(made_up.clone().into_bytes());
+        assert!(client(identity).get(url).send().await.is_err(), "another authority's: {url}");
+        let plain = url.replace("https:", "http:");
+        let answer = client(None).get(&plain).send().await;
+        assert!(answer.is_err() || !answer.unwrap().status().is_success(), "without TLS: {url}");
+    }
+}
+
+#[tokio::test]
+async fn kube_apiserver_refuses_the_anonymous() {
+    let plane = Plane::shared().await;
+    let port = plane.state_dir().load().unwrap().unwrap().ports.apiserver;
+    let ca = fs::read(plane.state_dir().path().join("pki/ca.crt")).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
+        .no_proxy()
+        .build()
+        .unwrap();
+    for path in ["readyz", "version", "api/v1/namespaces"] {
+        let answer = client.get(format!("https://127.0.0.1:{port}/{path}")).send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn controller_and_api_have_the_rights_of_the_shipped_roles_and_no_more() {
+    let plane = Plane::shared().await;
+    let rights = [
+        (Component::Controller, "llmplane.dev", "llmproviders", "list", true),
+        (Component::Controller, "", "secrets", "get", true),
+        (Component::Controller, "", "secrets", "delete", false),
+        (Component::Controller, "rbac.authorization.k8s.io", "clusterroles", "create", false),
+        (Component::Api, "authentication.k8s.io", "tokenreviews", "create", true),
+        (Component::Api, "", "secrets", "get", false),
+        (Component::Api, "llmplane.dev", "llmproviders", "update", false),
+    ];
+    for (component, group, resource, verb, expected) in rights {
+        let api: Api<SelfSubjectAccessReview> = Api::all(plane.client_of(component).await);
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(group.to_owned()),
+                    resource: Some(resource.to_owned()),
+                    verb: Some(verb.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = api.create(&PostParams::default(), &review).await.unwrap();
+        assert_eq!(answer.status.unwrap().allowed, expected, "{component}: {verb} {resource}");
+    }
+}
+
+#[test]
+fn an_ordinary_user_can_run_it() {
+    let mut cli = Cli::new();
+    if Uid::effective().is_root() {
+        // Everything where that user can read it; the folders of root's own may be closed.
+        let binaries = tokio::runtime::Runtime::new()
+            .unwrap()
+            .block_on(llmplane::local::binaries::Binaries::find(&|_| {}))
+            .unwrap();
+        for (source, name) in [
+            (&cli.program, "llmplane"),
+            (&binaries.etcd, "etcd"),
+            (&binaries.apiserver, "kube-apiserver"),
+            (&binaries.controller_manager, "kube-controller-manager"),
+            (&binaries.kubectl, "kubectl"),
+        ] {
+            let target = cli.folder.path().join(name);
+            fs::copy(source, &target).unwrap();
+            fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        std::os::unix::fs::chown(cli.folder.path(), Some(65534), Some(65534)).unwrap();
+        cli.program = cli.folder.path().join("llmplane");
+        cli.ordinary_user = true;
+    }
+    cli.up();
+    assert_eq!(cli.status()["running"], true);
+    let state = cli.state().load().unwrap().unwrap();
+    assert!(state.postgres_dir.starts_with(cli.state().path()));
+    assert_eq!(state.postgres_user, None);
+    cli.succeed(&["down", "--purge"]);
+    assert!(!cli.state().path().exists());
+}
+
+#[test]
+fn a_folder_with_other_content_is_neither_used_nor_purged() {
+    let cli = Cli::new();
+    let letter = cli.state().path().join("letter.txt");
+    fs::create_dir(cli.state().path()).unwrap();
+    fs::write(&letter, "dear reader").unwrap();
+    let output = cli.run(&["up", "--plane-only"]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--state-dir"));
+    cli.succeed(&["down", "--purge"]);
+    assert_eq!(fs::read_to_string(&letter).unwrap(), "dear reader");
+}
+
+#[test]
+fn without_any_control_plane_one_error_names_the_three_ways_out() {
+    let cli = Cli::new();
+    let output = cli
+        .command(&["up", "--plane-only"])
+        .env_remove("KUBEBUILDER_ASSETS")
+        .env("XDG_CACHE_HOME", cli.folder.path())
+        .env("PATH", "/nonexistent")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert_eq!(stderr.trim().lines().count(), 1, "{stderr}");
+    for way in ["KUBEBUILDER_ASSETS", "install Go", "KUBECONFIG"] {
+        assert!(stderr.contains(way), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_private_plane_takes_its_faults_alone_and_goes_with_the_test() {
+    let plane = Plane::private().await;
+    let path = plane.state_dir().path().to_owned();
+    let namespace = plane.namespace("kept").await;
+    plane.pause(Component::ApiServer);
+    let unanswered = plane.kubectl(&["get", "namespaces", "--request-timeout=1s"]).await;
+    assert!(!unanswered.status.success());
+    plane.resume(Component::ApiServer);
+    plane.restart_apiserver().await;
+    let found = plane.kubectl(&["get", "namespace", &namespace.name]).await;
+    assert!(found.status.success());
+    let processes = CLUSTER.map(|component| plane.process(component));
+    drop(namespace);
+    drop(plane);
+    assert!(processes.iter().all(|process| !process.is_alive()));
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_test_database_has_the_schema_and_its_three_users() {
+    let database = Plane::shared().await.database().await;
+    for url in [&database.owner_url, &database.controller_url, &database.api_url] {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let name: String = sqlx::query_scalar("SELECT current_database()::text")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(name, database.name);
+    }
+}
