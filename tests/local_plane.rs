@@ -48,13 +48,22 @@ impl Cli {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = if self.ordinary_user {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&self.program);
-            command.env("HOME", self.folder.path()).env("KUBEBUILDER_ASSETS", self.folder.path());
+            command
+                .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+                .arg(&self.program);
+            command
+                .env("HOME", self.folder.path())
+                .env("KUBEBUILDER_ASSETS", self.folder.path());
             command
         } else {
             Command::new(&self.program)
         };
-        command.arg("local").args(&args[..1]).arg("--state-dir").arg(self.state().path()).args(&args[1..]);
+        command
+            .arg("local")
+            .args(&args[..1])
+            .arg("--state-dir")
+            .arg(self.state().path())
+            .args(&args[1..]);
         command.current_dir(self.folder.path());
         command
     }
@@ -80,7 +89,11 @@ impl Cli {
     }
 
     fn pids(&self) -> Vec<Option<i32>> {
-        let pid = |component| process::running(&self.state(), component).unwrap().map(|record| record.pid);
+        let pid = |component| {
+            process::running(&self.state(), component)
+                .unwrap()
+                .map(|record| record.pid)
+        };
         CLUSTER.into_iter().map(pid).collect()
     }
 
@@ -95,7 +108,11 @@ impl Cli {
     /// Every process that has one of this plane's folders in its command line.
     fn processes(&self) -> Vec<String> {
         let folders = [Some(self.state().path().to_owned()), self.postgres_dir()];
-        let folders: Vec<String> = folders.into_iter().flatten().map(|path| path.display().to_string()).collect();
+        let folders: Vec<String> = folders
+            .into_iter()
+            .flatten()
+            .map(|path| path.display().to_string())
+            .collect();
         let entries = fs::read_dir("/proc").unwrap().flatten();
         entries
             .filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok())
@@ -128,7 +145,10 @@ fn up_is_a_no_op_when_all_runs_down_keeps_the_data_and_purge_removes_it() {
     cli.succeed(&["down"]);
     assert_eq!(cli.processes(), Vec::<String>::new());
     let stopped = cli.status();
-    assert_eq!((&stopped["running"], &stopped["kubeconfig"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&stopped["running"], &stopped["kubeconfig"]),
+        (&false.into(), &serde_json::Value::Null)
+    );
 
     cli.up();
     cli.kubectl(&["get", "configmap", "kept"]);
@@ -147,7 +167,12 @@ fn status_as_json_has_exactly_the_documented_fields_and_null_for_what_does_not_r
     let cli = Cli::new();
     cli.up();
     let status = cli.status();
-    let mut fields: Vec<&str> = status.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut fields: Vec<&str> = status
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     fields.sort_unstable();
     let documented = [
         "api_admin_url",
@@ -161,11 +186,22 @@ fn status_as_json_has_exactly_the_documented_fields_and_null_for_what_does_not_r
     ];
     assert_eq!(fields, documented);
     assert_eq!(status["running"], true);
-    assert_eq!(status["state_dir"], cli.state().path().display().to_string());
+    assert_eq!(
+        status["state_dir"],
+        cli.state().path().display().to_string()
+    );
     for field in ["kubeconfig", "keyring_dir"] {
-        assert!(Path::new(status[field].as_str().unwrap()).exists(), "{field}");
+        assert!(
+            Path::new(status[field].as_str().unwrap()).exists(),
+            "{field}"
+        );
     }
-    assert!(status["database_url"].as_str().unwrap().starts_with("postgres://llmplane_owner:"));
+    assert!(
+        status["database_url"]
+            .as_str()
+            .unwrap()
+            .starts_with("postgres://llmplane_owner:")
+    );
     for field in ["api_url", "api_admin_url", "controller_admin_url"] {
         assert!(status[field].is_null(), "{field}");
     }
@@ -201,7 +237,9 @@ async fn an_interrupted_start_leaves_no_process() {
         let record = cli.state().process_record(Component::ApiServer);
         eventually("kube-apiserver is being started", async || record.exists()).await;
         kill(Pid::from_raw(i32::try_from(up.id()).unwrap()), signal).unwrap();
-        let outcome = tokio::task::spawn_blocking(move || up.wait().unwrap()).await.unwrap();
+        let outcome = tokio::task::spawn_blocking(move || up.wait().unwrap())
+            .await
+            .unwrap();
         assert_eq!(outcome.code(), Some(1), "{signal}");
         assert_eq!(cli.processes(), Vec::<String>::new(), "{signal}");
     }
@@ -216,13 +254,21 @@ async fn nothing_of_the_state_is_readable_by_other_users() {
     let mut pending = vec![plane.state_dir().path().to_owned(), state.postgres_dir];
     while let Some(path) = pending.pop() {
         // PostgreSQL removes and renames files while this looks.
-        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        let Ok(meta) = fs::symlink_metadata(&path) else {
+            continue;
+        };
         seen += 1;
         if meta.mode() & 0o077 != 0 && !meta.is_symlink() {
             open.push(path.clone());
         }
         if meta.is_dir() {
-            pending.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+            pending.extend(
+                fs::read_dir(&path)
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .map(|entry| entry.path()),
+            );
         }
     }
     assert!(seen > 100, "{seen} files looked at");
@@ -233,11 +279,22 @@ async fn nothing_of_the_state_is_readable_by_other_users() {
 async fn postgres_refuses_whoever_does_not_know_the_password() {
     let plane = Plane::shared().await;
     let port = plane.state_dir().load().unwrap().unwrap().ports.postgres;
-    for user in ["postgres", "llmplane_owner", "llmplane_controller", "llmplane_api"] {
+    for user in [
+        "postgres",
+        "llmplane_owner",
+        "llmplane_controller",
+        "llmplane_api",
+    ] {
         for password in ["", ":wrong"] {
-            let url = format!("postgres://{user}{password}@127.0.0.1:{port}/llmplane?sslmode=disable");
-            let error = PgConnection::connect(&url).await.err().map(|error| error.to_string());
-            let refused = error.as_deref().is_some_and(|text| text.contains("password"));
+            let url =
+                format!("postgres://{user}{password}@127.0.0.1:{port}/llmplane?sslmode=disable");
+            let error = PgConnection::connect(&url)
+                .await
+                .err()
+                .map(|error| error.to_string());
+            let refused = error
+                .as_deref()
+                .is_some_and(|text| text.contains("password"));
             assert!(refused, "{user}{password}: {error:?}");
         }
     }
@@ -249,7 +306,8 @@ async fn etcd_answers_only_the_kube_apiservers_certificate() {
     let ports = plane.state_dir().load().unwrap().unwrap().ports;
     let pki = plane.state_dir().path().join("pki");
     let client = |identity: Option<Vec<u8>>| {
-        let ca = reqwest::Certificate::from_pem(&fs::read(pki.join("etcd-ca.crt")).unwrap()).unwrap();
+        let ca =
+            reqwest::Certificate::from_pem(&fs::read(pki.join("etcd-ca.crt")).unwrap()).unwrap();
         let builder = reqwest::Client::builder().tls_certs_only([ca]).no_proxy();
         let builder = match identity {
             Some(pem) => builder.identity(reqwest::Identity::from_pem(&pem).unwrap()),
@@ -257,23 +315,39 @@ async fn etcd_answers_only_the_kube_apiservers_certificate() {
         };
         builder.timeout(Duration::from_secs(5)).build().unwrap()
     };
-    let own = [fs::read(pki.join("etcd-client.crt")).unwrap(), fs::read(pki.join("etcd-client.key")).unwrap()];
+    let own = [
+        fs::read(pki.join("etcd-client.crt")).unwrap(),
+        fs::read(pki.join("etcd-client.key")).unwrap(),
+    ];
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["kube-apiserver".to_owned()]).unwrap();
     let made_up = params.self_signed(&key).unwrap().pem() + &key.serialize_pem();
 
     let health = format!("https://127.0.0.1:{}/health", ports.etcd_client);
-    let answer = client(Some(own.concat())).get(&health).send().await.unwrap();
+    let answer = client(Some(own.concat()))
+        .get(&health)
+        .send()
+        .await
+        .unwrap();
     assert!(answer.status().is_success());
 
     let peer = format!("https://127.0.0.1:{}/members", ports.etcd_peer);
     for url in [&health, &peer] {
-        assert!(client(None).get(url).send().await.is_err(), "without a certificate: {url}");
+        assert!(
+            client(None).get(url).send().await.is_err(),
+            "without a certificate: {url}"
+        );
         let identity = Some(made_up.clone().into_bytes());
-        assert!(client(identity).get(url).send().await.is_err(), "another authority's: {url}");
+        assert!(
+            client(identity).get(url).send().await.is_err(),
+            "another authority's: {url}"
+        );
         let plain = url.replace("https:", "http:");
         let answer = client(None).get(&plain).send().await;
-        assert!(answer.is_err() || !answer.unwrap().status().is_success(), "without TLS: {url}");
+        assert!(
+            answer.is_err() || !answer.unwrap().status().is_success(),
+            "without TLS: {url}"
+        );
     }
 }
 
@@ -288,7 +362,11 @@ async fn kube_apiserver_refuses_the_anonymous() {
         .build()
         .unwrap();
     for path in ["readyz", "version", "api/v1/namespaces"] {
-        let answer = client.get(format!("https://127.0.0.1:{port}/{path}")).send().await.unwrap();
+        let answer = client
+            .get(format!("https://127.0.0.1:{port}/{path}"))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 401, "{path}");
     }
 }
@@ -297,13 +375,37 @@ async fn kube_apiserver_refuses_the_anonymous() {
 async fn controller_and_api_have_the_rights_of_the_shipped_roles_and_no_more() {
     let plane = Plane::shared().await;
     let rights = [
-        (Component::Controller, "llmplane.dev", "llmproviders", "list", true),
+        (
+            Component::Controller,
+            "llmplane.dev",
+            "llmproviders",
+            "list",
+            true,
+        ),
         (Component::Controller, "", "secrets", "get", true),
         (Component::Controller, "", "secrets", "delete", false),
-        (Component::Controller, "rbac.authorization.k8s.io", "clusterroles", "create", false),
-        (Component::Api, "authentication.k8s.io", "tokenreviews", "create", true),
+        (
+            Component::Controller,
+            "rbac.authorization.k8s.io",
+            "clusterroles",
+            "create",
+            false,
+        ),
+        (
+            Component::Api,
+            "authentication.k8s.io",
+            "tokenreviews",
+            "create",
+            true,
+        ),
         (Component::Api, "", "secrets", "get", false),
-        (Component::Api, "llmplane.dev", "llmproviders", "update", false),
+        (
+            Component::Api,
+            "llmplane.dev",
+            "llmproviders",
+            "update",
+            false,
+        ),
     ];
     for (component, group, resource, verb, expected) in rights {
         let api: Api<SelfSubjectAccessReview> = Api::all(plane.client_of(component).await);
@@ -320,7 +422,11 @@ async fn controller_and_api_have_the_rights_of_the_shipped_roles_and_no_more() {
             ..SelfSubjectAccessReview::default()
         };
         let answer = api.create(&PostParams::default(), &review).await.unwrap();
-        assert_eq!(answer.status.unwrap().allowed, expected, "{component}: {verb} {resource}");
+        assert_eq!(
+            answer.status.unwrap().allowed,
+            expected,
+            "{component}: {verb} {resource}"
+        );
     }
 }
 
@@ -394,7 +500,9 @@ async fn a_private_plane_takes_its_faults_alone_and_goes_with_the_test() {
     let path = plane.state_dir().path().to_owned();
     let namespace = plane.namespace("kept").await;
     plane.pause(Component::ApiServer);
-    let unanswered = plane.kubectl(&["get", "namespaces", "--request-timeout=1s"]).await;
+    let unanswered = plane
+        .kubectl(&["get", "namespaces", "--request-timeout=1s"])
+        .await;
     assert!(!unanswered.status.success());
     plane.resume(Component::ApiServer);
     plane.restart_apiserver().await;
@@ -410,7 +518,11 @@ async fn a_private_plane_takes_its_faults_alone_and_goes_with_the_test() {
 #[tokio::test]
 async fn a_test_database_has_the_schema_and_its_three_users() {
     let database = Plane::shared().await.database().await;
-    for url in [&database.owner_url, &database.controller_url, &database.api_url] {
+    for url in [
+        &database.owner_url,
+        &database.controller_url,
+        &database.api_url,
+    ] {
         let mut connection = PgConnection::connect(url).await.unwrap();
         let name: String = sqlx::query_scalar("SELECT current_database()::text")
             .fetch_one(&mut connection)

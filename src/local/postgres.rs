@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Uid, User};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -24,6 +24,8 @@ const SUPERUSER: &str = "postgres";
 /// What the name of a data folder outside the state folder begins with.
 const OUTSIDE_PREFIX: &str = "llmplane-postgres-";
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long what is left of a killed server has to end.
+const LEFTOVERS_END_WITHIN: Duration = Duration::from_secs(10);
 
 /// Who connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +135,7 @@ pub(super) async fn initialize(
 ) -> Result<()> {
     let dir = &ctx.state.postgres_dir;
     if dir.join("data").join("PG_VERSION").is_file() && !dir.join("pw").exists() {
-        return remove_stale_lock(ctx);
+        return remove_stale_lock(ctx).await;
     }
     // Also what an interrupted attempt left.
     remove_data(&ctx.state, &ctx.dir)?;
@@ -178,12 +180,25 @@ pub(super) async fn initialize(
     fs::remove_file(&password_file).map_err(LocalError::io("remove", &password_file))
 }
 
-/// After a reboot the process id in PostgreSQL's own lock file may be somebody else's.
-fn remove_stale_lock(ctx: &Context) -> Result<()> {
-    if !process::is_from_before_boot(&ctx.dir, Component::Postgres)? {
+/// Removes PostgreSQL's own lock file where no process of it is left. It names a process id, which
+/// after a reboot may be somebody else's, and which after a crash stays taken where nobody reaps.
+async fn remove_stale_lock(ctx: &Context) -> Result<()> {
+    // Elsewhere PostgreSQL is left to judge its lock file by itself.
+    if !cfg!(target_os = "linux") || process::running(&ctx.dir, Component::Postgres)?.is_some() {
         return Ok(());
     }
-    let path = ctx.state.postgres_dir.join("data").join("postmaster.pid");
+    let data = ctx.state.postgres_dir.join("data");
+    let data = fs::canonicalize(&data).map_err(LocalError::io("find", data))?;
+    let start = Instant::now();
+    // Every process of a server works in its data folder; a killed server's others end by themselves.
+    while process::any_works_in(&data) {
+        if start.elapsed() > LEFTOVERS_END_WITHIN {
+            // PostgreSQL itself then says who is in the way.
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let path = data.join("postmaster.pid");
     match fs::remove_file(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         outcome => outcome.map_err(LocalError::io("remove", path)),

@@ -87,12 +87,6 @@ pub fn running(dir: &StateDir, component: Component) -> Result<Option<ProcessRec
     Ok(record.filter(ProcessRecord::is_alive))
 }
 
-/// Whether a component was last started before the machine's last boot.
-pub(super) fn is_from_before_boot(dir: &StateDir, component: Component) -> Result<bool> {
-    let record: Option<ProcessRecord> = dir.read_json(dir.process_record(component))?;
-    Ok(record.is_some_and(|record| record.boot_id != boot_id()))
-}
-
 /// Whether a running component was started just as `spec` says.
 pub(super) fn is_current(record: &ProcessRecord, spec: &Spec) -> bool {
     record.fingerprint == spec.fingerprint()
@@ -264,6 +258,15 @@ pub(super) fn log_tail(dir: &StateDir, component: Component) -> String {
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// Whether any process has this folder as its working folder; only Linux can tell.
+pub(super) fn any_works_in(folder: &Path) -> bool {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
 }
 
 /// A process's start in clock ticks since boot; none where there is no such process, or a zombie.

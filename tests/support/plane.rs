@@ -45,7 +45,9 @@ impl Plane {
                 }
                 let (path, slot) = free_slot();
                 let dir = StateDir::new(&path).unwrap();
-                down(&dir, true).await.expect("an earlier run's plane can be removed");
+                down(&dir, true)
+                    .await
+                    .expect("an earlier run's plane can be removed");
                 Self::start(&path, Lifetime::WithCaller, Some(slot), None).await
             })
             .await
@@ -72,7 +74,12 @@ impl Plane {
             executable: PathBuf::from(env!("CARGO_BIN_EXE_llmplane")),
         };
         let kubectl = Binaries::find(&report).await.unwrap().kubectl;
-        let plane = Self { options, kubectl, _slot: slot, _folder: folder };
+        let plane = Self {
+            options,
+            kubectl,
+            _slot: slot,
+            _folder: folder,
+        };
         plane.heal().await;
         plane
     }
@@ -113,12 +120,20 @@ impl Plane {
     pub async fn namespace(&self, prefix: &str) -> TestNamespace {
         let name = format!("{prefix}-{}", unique());
         let namespace = Namespace {
-            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                ..ObjectMeta::default()
+            },
             ..Namespace::default()
         };
         let api: Api<Namespace> = Api::all(self.client().await);
-        api.create(&PostParams::default(), &namespace).await.unwrap();
-        TestNamespace { name, kubeconfig: self.kubeconfig() }
+        api.create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
+        TestNamespace {
+            name,
+            kubeconfig: self.kubeconfig(),
+        }
     }
 
     /// A new database with the schema in it.
@@ -131,7 +146,11 @@ impl Plane {
     /// A new database that nobody has migrated.
     pub async fn empty_database(&self) -> TestDatabase {
         let name = format!("test_{}", unique());
-        let url = |role, database: &str| postgres::url(self.state_dir(), role, database).unwrap().unwrap();
+        let url = |role, database: &str| {
+            postgres::url(self.state_dir(), role, database)
+                .unwrap()
+                .unwrap()
+        };
         let superuser_url = url(Role::Superuser, "postgres");
         let mut connection = PgConnection::connect(&superuser_url).await.unwrap();
         let statement = format!("CREATE DATABASE {name} OWNER llmplane_owner");
@@ -269,7 +288,9 @@ async fn client(kubeconfig: &Path) -> kube::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .unwrap();
     kube::Client::try_from(config).unwrap()
 }
 
@@ -284,8 +305,12 @@ fn report(line: &str) {
 /// For `Drop`, which cannot wait: on a runtime of its own, to its end or 30 s.
 fn on_a_thread(work: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), work).await });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _ =
+            runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), work).await });
     });
     let _ = thread.join();
 }
