@@ -1,5 +1,5 @@
 //! What every integration test stands on.
 
 pub mod database;
-pub mod rows;
 pub mod plane;
+pub mod rows;
