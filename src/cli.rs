@@ -7,6 +7,7 @@ use crate::db::command::MigrateCommand;
 use crate::encryption::keyring::command::KeyringCommand;
 use crate::lint::command::LintCommand;
 use crate::local::LocalArgs;
+use crate::vendors::catalog::command::CatalogCommand;
 
 /// A declarative control plane for LLM providers, endpoints, keys and models
 #[derive(Debug, Parser)]
@@ -19,6 +20,8 @@ pub struct Cli {
 /// One variant a task; each delegates to its module.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print what is known of models that nobody declared
+    Catalog(CatalogCommand),
     /// Judge manifests as the apiserver would, without one
     Lint(LintCommand),
     /// Print the custom resource definitions
@@ -39,6 +42,7 @@ impl Cli {
     /// What the subcommand reports, as a message for the user.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Catalog(command) => Ok(command.run()?),
             Command::Lint(command) => Ok(command.run()?),
             Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => Ok(command.run()?),

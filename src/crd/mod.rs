@@ -7,6 +7,7 @@
 pub mod common;
 pub mod conditions;
 pub mod credential;
+pub mod decimal;
 pub mod endpoint;
 pub mod generate;
 pub mod hosts;

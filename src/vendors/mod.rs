@@ -6,6 +6,7 @@
 //! and never repeats a vendor's text, for that may hold the key (facts: OpenAI's 401 does).
 
 pub mod address;
+pub mod catalog;
 pub mod http;
 pub mod key_hosts;
 mod ollama;

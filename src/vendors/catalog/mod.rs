@@ -1,0 +1,340 @@
+//! What is known of models that neither their declaration nor their vendor tells: windows, prices,
+//! capabilities.
+//!
+//! The built-in file names the source of each entry. `--catalog FILE` lays another of the same form
+//! over it; what would change an entry beyond belief is held back and shown.
+
+pub mod command;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::crd::{
+    ProviderType,
+    decimal::Decimal,
+    model::{Capability, ModelType, Pricing},
+};
+
+const BUILTIN: &str = include_str!("models.json");
+
+/// One model of one vendor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Entry {
+    /// Whose model it is.
+    pub provider: ProviderType,
+    /// The vendor's id.
+    pub model_id: String,
+    /// Name shown to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// What kind of model it is.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<ModelType>,
+    /// Tokens of prompt and answer together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<i64>,
+    /// Tokens of prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_input_tokens: Option<i64>,
+    /// Tokens of answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<i64>,
+    /// What it costs; without it: unknown, which is not free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<Pricing>,
+    /// What it can do. None has a score: nobody measured.
+    #[serde(default)]
+    pub capabilities: Vec<Capability>,
+    /// Abilities that the source names and the schema has no word for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmapped: Vec<String>,
+    /// Where the figures come from.
+    pub source: String,
+}
+
+/// Models by vendor and id.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    entries: BTreeMap<(ProviderType, String), Entry>,
+    held: Vec<Held>,
+}
+
+/// A change that was not taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Whose model it is.
+    pub provider: ProviderType,
+    /// The vendor's id.
+    pub model_id: String,
+    /// What the overlay wanted, and why it was held back.
+    pub why: String,
+}
+
+/// Why a catalog cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The file cannot be opened.
+    #[error("the catalog {} cannot be read: {source}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// The file is not a catalog.
+    #[error("the catalog {} is not a JSON list of entries: {source}", path.display())]
+    Malformed {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+    /// An entry cannot be.
+    #[error("the catalog {} says of {model}: {what}", path.display())]
+    Invalid {
+        path: PathBuf,
+        model: String,
+        what: &'static str,
+    },
+}
+
+impl Catalog {
+    /// The built-in catalog.
+    ///
+    /// # Errors
+    /// Never in a build whose tests passed: they read it.
+    pub fn builtin() -> Result<Self, CatalogError> {
+        let path = Path::new("(built in)");
+        let mut catalog = Self::default();
+        for entry in parse(path, BUILTIN)? {
+            catalog
+                .entries
+                .insert((entry.provider, entry.model_id.clone()), entry);
+        }
+        Ok(catalog)
+    }
+
+    /// Lays a file over it. Entries that would change a price tenfold or take a window away are
+    /// held back.
+    ///
+    /// # Errors
+    /// When the file cannot be read or an entry cannot be.
+    pub fn overlay(mut self, path: &Path) -> Result<Self, CatalogError> {
+        let text = std::fs::read_to_string(path).map_err(|source| CatalogError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        for entry in parse(path, &text)? {
+            let key = (entry.provider, entry.model_id.clone());
+            match self
+                .entries
+                .get(&key)
+                .and_then(|old| suspicious(old, &entry))
+            {
+                Some(why) => self.held.push(Held {
+                    provider: key.0,
+                    model_id: key.1,
+                    why,
+                }),
+                None => {
+                    self.entries.insert(key, entry);
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// What is known of a model. Ollama's ids without a tag mean `:latest` (facts, 9).
+    pub fn lookup(&self, provider: ProviderType, model_id: &str) -> Option<&Entry> {
+        let find = |id: &str| self.entries.get(&(provider, id.to_owned()));
+        find(model_id).or_else(|| match provider {
+            ProviderType::Ollama => find(model_id.strip_suffix(":latest")?),
+            _ => None,
+        })
+    }
+
+    /// Every entry, by vendor and id.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// What an overlay wanted and did not get.
+    pub fn held(&self) -> &[Held] {
+        &self.held
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, CatalogError> {
+    let entries: Vec<Entry> =
+        serde_json::from_str(text).map_err(|source| CatalogError::Malformed {
+            path: path.to_owned(),
+            source,
+        })?;
+    for entry in &entries {
+        if let Some(what) = impossible(entry) {
+            return Err(CatalogError::Invalid {
+                path: path.to_owned(),
+                model: entry.model_id.clone(),
+                what,
+            });
+        }
+    }
+    Ok(entries)
+}
+
+fn impossible(entry: &Entry) -> Option<&'static str> {
+    let counts = [
+        entry.context_window,
+        entry.max_input_tokens,
+        entry.max_output_tokens,
+    ];
+    let prices = prices(entry);
+    if entry.model_id.is_empty() || entry.model_id.chars().count() > 256 {
+        return Some("modelId must have 1 to 256 characters");
+    }
+    if counts.into_iter().flatten().any(|n| n < 0) {
+        return Some("a number of tokens cannot be negative");
+    }
+    if prices
+        .into_iter()
+        .flatten()
+        .any(|p| Decimal::parse(p).is_none())
+    {
+        return Some("a price must be a decimal number in quotes, not negative");
+    }
+    entry
+        .source
+        .trim()
+        .is_empty()
+        .then_some("it needs a source")
+}
+
+fn prices(entry: &Entry) -> [Option<&str>; 2] {
+    let pricing = entry.pricing.as_ref();
+    [
+        pricing.and_then(|p| p.input_per1k_tokens.as_deref()),
+        pricing.and_then(|p| p.output_per1k_tokens.as_deref()),
+    ]
+}
+
+/// Why a change is beyond belief, if it is.
+fn suspicious(old: &Entry, new: &Entry) -> Option<String> {
+    let windows = [
+        ("contextWindow", old.context_window, new.context_window),
+        (
+            "maxOutputTokens",
+            old.max_output_tokens,
+            new.max_output_tokens,
+        ),
+    ];
+    for (field, before, after) in windows {
+        if before.is_some_and(|n| n > 0) && after == Some(0) {
+            return Some(format!("{field} would go to zero"));
+        }
+    }
+    let currency = |e: &Entry| e.pricing.as_ref().map(|p| p.currency.clone());
+    if currency(old) != currency(new) {
+        return None;
+    }
+    let names = ["inputPer1kTokens", "outputPer1kTokens"];
+    for ((field, before), after) in names.into_iter().zip(prices(old)).zip(prices(new)) {
+        let (Some(before), Some(after)) = (before, after) else {
+            continue;
+        };
+        let (Some(a), Some(b)) = (Decimal::parse(before), Decimal::parse(after)) else {
+            continue;
+        };
+        if moved(&a, &b) {
+            return Some(format!(
+                "{field} would go from {before} to {after}; that is ten times or more"
+            ));
+        }
+    }
+    None
+}
+
+/// Whether one price is ten times the other or more.
+fn moved(a: &Decimal, b: &Decimal) -> bool {
+    let (low, high) = if a <= b { (a, b) } else { (b, a) };
+    low != high && low.times_ten() <= *high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overlaid(json: &str) -> Result<Catalog, CatalogError> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), json).expect("written");
+        Catalog::builtin()?.overlay(file.path())
+    }
+
+    #[test]
+    fn the_built_in_catalog_reads_and_names_its_sources() {
+        let catalog = Catalog::builtin().expect("it reads");
+        let entry = catalog
+            .lookup(ProviderType::OpenAI, "gpt-5.1")
+            .expect("it is there");
+        assert_eq!(entry.context_window, Some(400_000));
+        assert_eq!(prices(entry), [Some("0.00125"), Some("0.01")]);
+        assert!(catalog.entries().all(|e| !e.source.is_empty()));
+        assert!(catalog.lookup(ProviderType::Anthropic, "gpt-5.1").is_none());
+    }
+
+    #[test]
+    fn an_overlay_adds_and_replaces() {
+        let catalog = overlaid(
+            r#"[{"provider":"OpenAI","modelId":"gpt-5.1","contextWindow":500000,"source":"us",
+                 "pricing":{"currency":"USD","inputPer1kTokens":"0.002"}},
+                {"provider":"VLLM","modelId":"ours","source":"us"}]"#,
+        )
+        .expect("it reads");
+        let window = |t, id| catalog.lookup(t, id).and_then(|e| e.context_window);
+        assert_eq!(window(ProviderType::OpenAI, "gpt-5.1"), Some(500_000));
+        assert!(catalog.lookup(ProviderType::VLLM, "ours").is_some());
+        assert!(catalog.held().is_empty());
+    }
+
+    #[test]
+    fn what_is_beyond_belief_is_held_back_and_shown() {
+        for (change, field) in [
+            (r#""contextWindow":0"#, "contextWindow"),
+            (
+                r#""pricing":{"currency":"USD","inputPer1kTokens":"0.0125"}"#,
+                "inputPer1kTokens",
+            ),
+            (
+                r#""pricing":{"currency":"USD","outputPer1kTokens":"0.001"}"#,
+                "outputPer1kTokens",
+            ),
+        ] {
+            let json =
+                format!(r#"[{{"provider":"OpenAI","modelId":"gpt-5.1","source":"us",{change}}}]"#);
+            let catalog = overlaid(&json).expect("it reads");
+            assert!(catalog.held()[0].why.starts_with(field), "{change}");
+            let kept = catalog
+                .lookup(ProviderType::OpenAI, "gpt-5.1")
+                .expect("it is there");
+            assert_eq!(
+                (kept.context_window, prices(kept)),
+                (Some(400_000), [Some("0.00125"), Some("0.01")])
+            );
+        }
+    }
+
+    #[test]
+    fn an_overlay_that_cannot_be_is_refused_by_name() {
+        let refused = |json: &str| overlaid(json).expect_err("refused").to_string();
+        let negative = r#"[{"provider":"OpenAI","modelId":"m","source":"s","pricing":{"currency":"USD","inputPer1kTokens":"-1"}}]"#;
+        assert!(refused(negative).contains("a price must be"));
+        assert!(
+            refused(r#"[{"provider":"OpenAI","modelId":"m","source":" "}]"#)
+                .contains("needs a source")
+        );
+        assert!(
+            refused(r#"[{"provider":"Nobody","modelId":"m","source":"s"}]"#).contains("Nobody")
+        );
+        assert!(refused("{").contains("not a JSON list"));
+    }
+}
