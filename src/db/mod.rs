@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod endpoints;
 mod error;
 pub mod feed;
+mod group;
 pub mod health_probes;
 pub mod listed_models;
 pub mod listener;

@@ -9,6 +9,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use super::DbError;
+use super::group::Queue;
 
 /// What a process may take of the database.
 #[derive(Clone, Debug)]
@@ -39,6 +40,7 @@ pub struct Db {
     pub(super) connect: Arc<PgConnectOptions>,
     /// The newest revision that this process has committed; see `write.rs`.
     pub(super) committed: Arc<AtomicI64>,
+    pub(super) queue: Arc<Queue>,
 }
 
 impl std::fmt::Debug for Db {
@@ -73,6 +75,7 @@ impl Db {
             pool,
             connect: Arc::new(connect),
             committed: Arc::default(),
+            queue: Arc::default(),
         })
     }
 

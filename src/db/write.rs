@@ -22,8 +22,8 @@ pub type WriteResult<T> = Result<(T, Option<Revision>), DbError>;
 /// that what is already so takes no revision.
 pub struct WriteTx {
     pub(super) tx: Transaction<'static, Postgres>,
-    changed: BTreeSet<(Kind, Uuid)>,
-    wrote: bool,
+    pub(super) changed: BTreeSet<(Kind, Uuid)>,
+    pub(super) wrote: bool,
 }
 
 impl WriteTx {
@@ -39,30 +39,8 @@ impl WriteTx {
 }
 
 impl Db {
-    /// Runs `f` in a write transaction. Where something visible changed, the transaction takes the
-    /// next revision last of all, so that revisions become visible in order, and tells the
-    /// readers; where nothing did, no revision is taken; where nothing at all was written, the
-    /// transaction is rolled back.
-    ///
-    /// # Errors
-    ///
-    /// [`DbError::Fenced`] when another controller leads: nothing was written. On any error of
-    /// `f` nothing was written.
-    pub async fn write<T, F>(&self, epoch: Epoch, f: F) -> WriteResult<T>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut WriteTx) -> BoxFuture<'t, Result<T, DbError>> + Send + 'static,
-    {
-        in_time(async {
-            let mut tx = self.begin(epoch).await?;
-            let value = f(&mut tx).await?;
-            let revision = self.end(tx, epoch).await?;
-            Ok((value, revision))
-        })
-        .await
-    }
-
-    /// As [`Db::write`], for what takes no revision: verdicts, probes, listed models.
+    /// As [`Db::write`], for what takes no revision (verdicts, probes, listed models), in a
+    /// transaction of its own.
     ///
     /// # Errors
     ///
@@ -88,7 +66,7 @@ impl Db {
 
     /// The transaction carries its epoch in `application_name`, by which a new leader finds and
     /// ends the transactions of older ones.
-    async fn begin(&self, epoch: Epoch) -> Result<WriteTx, DbError> {
+    pub(super) async fn begin(&self, epoch: Epoch) -> Result<WriteTx, DbError> {
         let begin = format!(
             "BEGIN; SET LOCAL application_name = '{}{epoch}'",
             Db::LEADER
@@ -102,7 +80,7 @@ impl Db {
         })
     }
 
-    async fn end(&self, tx: WriteTx, epoch: Epoch) -> Result<Option<Revision>, DbError> {
+    pub(super) async fn end(&self, tx: WriteTx, epoch: Epoch) -> Result<Option<Revision>, DbError> {
         if !tx.changed.is_empty() {
             return self.end_with_revision(tx, epoch).await.map(Some);
         }

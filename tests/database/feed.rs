@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::FutureExt;
-use llmplane::db::{Changes, Db, DbError, Epoch, FeedListener, Revision, Woken};
+use llmplane::db::{Changes, Db, DbError, Epoch, FeedListener, Revision, Woken, WriteTx};
 use sqlx::Row;
 
 use crate::support::database::{TestDatabase, soon};
@@ -192,4 +192,52 @@ async fn a_reader_follows_a_change_of_leader_without_a_reset() {
         panic!("the feed holds {to}");
     };
     assert_eq!(rows.providers.len(), 1);
+}
+
+#[tokio::test]
+async fn writes_that_queue_share_a_revision_and_a_bad_one_fails_alone() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+    let first = db.write(epoch, move |_: &mut WriteTx| {
+        async move {
+            begun.send(()).unwrap();
+            finished.await.unwrap();
+            Ok(())
+        }
+        .boxed()
+    });
+    let mut first = Box::pin(first);
+    assert!(futures::poll!(&mut first).is_pending());
+    soon(has_begun).await.unwrap();
+
+    let same = rows::provider("same");
+    let queued = (0..10).map(|n| {
+        let mut row = rows::provider(&format!("p-{n}"));
+        if n == 4 {
+            row.description = Some("\0".to_owned());
+        }
+        if n > 7 {
+            row = same.clone();
+        }
+        db.write(epoch, |tx| {
+            async move { tx.provider_upsert(&row).await }.boxed()
+        })
+    });
+    let queued: Vec<_> = queued.collect();
+    // Every write is in the queue once it was polled; the first still holds the turn.
+    let mut queued = futures::future::join_all(queued);
+    assert!(futures::poll!(&mut queued).is_pending());
+    finish.send(()).unwrap();
+    assert_eq!(soon(first).await.unwrap(), ((), None));
+    let outcomes = soon(queued).await;
+
+    assert!(matches!(outcomes[4], Err(DbError::Unstorable(_))));
+    let good: Vec<_> = outcomes.into_iter().filter_map(Result::ok).collect();
+    assert_eq!(good.len(), 9);
+    let revisions: BTreeSet<_> = good.iter().filter_map(|(_, revision)| *revision).collect();
+    assert_eq!(revisions.len(), 1, "{good:?}");
+    assert_eq!(good[8], (false, None), "it was already so");
+    assert_eq!(db.read_all().await.unwrap().rows.providers.len(), 8);
 }
