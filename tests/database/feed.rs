@@ -134,12 +134,13 @@ async fn a_notification_wakes_the_listener_and_a_lost_connection_is_made_anew() 
     let revision = store(&db, epoch, "a").await;
     assert_eq!(soon(listener.next()).await, Woken::Told(revision));
 
-    let mut owner = database.connect("postgres").await;
+    let mut superuser = database.connect("postgres").await;
     let ended = sqlx::query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE datname = current_database() AND query LIKE 'LISTEN%'",
+         WHERE datname = $1 AND query LIKE 'LISTEN%'",
     )
-    .fetch_all(&mut owner)
+    .bind(&database.name)
+    .fetch_all(&mut superuser)
     .await
     .unwrap();
     assert_eq!(ended.len(), 1);

@@ -39,7 +39,7 @@ fn refusal(outcome: Result<(), DbError>) -> String {
 #[tokio::test]
 async fn migrations_go_both_ways() {
     let database = TestDatabase::empty().await;
-    let url = database.url("llmplane_owner");
+    let url = database.owner_url.clone();
     db::migrate(&url).await.unwrap();
     let mut owner = database.connect("llmplane_owner").await;
     let first = catalog(&mut owner).await;
@@ -65,7 +65,7 @@ async fn a_schema_that_is_not_there_or_older_is_refused() {
     let message = refusal(database.controller().await.check_schema().await);
     assert!(message.contains("llmplane migrate"), "{message}");
 
-    let url = database.url("llmplane_owner");
+    let url = database.owner_url.clone();
     db::migrate(&url).await.unwrap();
     database.controller().await.check_schema().await.unwrap();
     database.api().await.check_schema().await.unwrap();
@@ -88,7 +88,7 @@ async fn a_newer_schema_is_refused_by_use_and_by_migration() {
         .unwrap();
 
     let used = refusal(database.controller().await.check_schema().await);
-    let migrated = refusal(db::migrate(&database.url("llmplane_owner")).await);
+    let migrated = refusal(db::migrate(&database.owner_url).await);
     for message in [used, migrated] {
         assert!(message.contains("run a newer llmplane"), "{message}");
         assert!(!message.contains('\n'), "{message}");

@@ -1,65 +1,45 @@
-//! A database of its own for each test, migrated, with an address for each role.
+//! Who connects to a test's database, and as what.
 
 use std::time::Duration;
 
-use llmplane::db::{self, Db, DbOptions, Epoch};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use url::Url;
-use uuid::Uuid;
+use llmplane::db::{Db, DbOptions, Epoch};
+use sqlx::{Connection, PgConnection};
 
-/// A database on the tests' server.
-pub struct TestDatabase {
-    server: Url,
-    name: String,
-}
+use super::plane::Plane;
+pub use super::plane::TestDatabase;
 
 impl TestDatabase {
-    /// An empty database that belongs to `llmplane_owner`.
+    /// An empty database on the shared plane.
     pub async fn empty() -> Self {
-        let server: Url = std::env::var("LLMPLANE_TEST_DATABASE_URL")
-            .expect("LLMPLANE_TEST_DATABASE_URL names a server's superuser")
-            .parse()
-            .expect("a URL");
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        let mut admin = PgConnection::connect(server.as_str()).await.unwrap();
-        let statement = format!("CREATE DATABASE {name} OWNER llmplane_owner");
-        admin.execute(AssertSqlSafe(statement)).await.unwrap();
-        Self { server, name }
+        Plane::shared().await.empty_database().await
     }
 
-    /// A database with the whole schema.
+    /// A database with the whole schema on the shared plane.
     pub async fn migrated() -> Self {
-        let database = Self::empty().await;
-        db::migrate(&database.url("llmplane_owner")).await.unwrap();
-        database
-    }
-
-    /// Its address for a role.
-    pub fn url(&self, role: &str) -> String {
-        let mut url = self.server.clone();
-        url.set_username(role).unwrap();
-        url.set_path(&self.name);
-        url.to_string()
+        Plane::shared().await.database().await
     }
 
     /// A connection of a role, for statements that the code under test does not make.
     pub async fn connect(&self, role: &str) -> PgConnection {
-        PgConnection::connect(&self.url(role)).await.unwrap()
+        let url = match role {
+            "llmplane_owner" => &self.owner_url,
+            "llmplane_controller" => &self.controller_url,
+            "llmplane_api" => &self.api_url,
+            _ => &self.superuser_url,
+        };
+        PgConnection::connect(url).await.unwrap()
     }
 
     /// The controller's handle.
     pub async fn controller(&self) -> Db {
-        Db::connect(
-            &self.url("llmplane_controller"),
-            &DbOptions::new("test-controller"),
-        )
-        .await
-        .unwrap()
+        Db::connect(&self.controller_url, &DbOptions::new("test-controller"))
+            .await
+            .unwrap()
     }
 
     /// The API's handle.
     pub async fn api(&self) -> Db {
-        Db::connect(&self.url("llmplane_api"), &DbOptions::new("test-api"))
+        Db::connect(&self.api_url, &DbOptions::new("test-api"))
             .await
             .unwrap()
     }
