@@ -3,4 +3,5 @@
 mod database;
 mod local_access;
 mod local_plane;
+mod manifests;
 mod support;
