@@ -22,7 +22,7 @@ const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
 
 /// In an order in which each finds what it needs. Secrets of every namespace are readable to the
 /// controller here: the laptop's namespaces are its user's own.
-const MANIFESTS: [(&str, &str); 6] = [
+const MANIFESTS: [(&str, &str); 7] = [
     (
         "namespace.yaml",
         include_str!("../../manifests/base/namespace.yaml"),
@@ -38,6 +38,10 @@ const MANIFESTS: [(&str, &str); 6] = [
     (
         "api-rbac.yaml",
         include_str!("../../manifests/base/api-rbac.yaml"),
+    ),
+    (
+        "admission-policy.yaml",
+        include_str!("../../manifests/base/admission-policy.yaml"),
     ),
     (
         "secrets-rbac.yaml",
