@@ -62,7 +62,7 @@ pub(super) async fn send(
     request: Result<Request, HttpError>,
 ) -> Result<Response, HttpError> {
     call.client
-        .send(&request?, call.deadline, |answer| is_transient(answer))
+        .send(&request?, call.deadline, is_transient)
         .await
 }
 
