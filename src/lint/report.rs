@@ -84,10 +84,11 @@ impl Problem {
 
     fn text(&self) -> String {
         let mut text = self.file.clone();
-        for number in [self.document.map(|d| d as u64), self.line] {
-            if let Some(number) = number {
-                let _ = write!(text, ":{number}");
-            }
+        for number in [self.document.map(|d| d as u64), self.line]
+            .into_iter()
+            .flatten()
+        {
+            let _ = write!(text, ":{number}");
         }
         if let Some(kind) = &self.kind {
             let _ = write!(text, " {kind}/{}", self.name.as_deref().unwrap_or("?"));

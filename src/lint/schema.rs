@@ -248,8 +248,11 @@ fn duplicate_items(schema: &Value, value: &Value, path: &str, found: &mut Vec<Vi
     }
 }
 
+/// Reads from an item what it is told apart by.
+type ListKey<'a> = Box<dyn Fn(&Value) -> Option<Value> + 'a>;
+
 /// What an item of this list is told apart by, where the schema says that items must differ.
-fn list_key(schema: &Value) -> Option<Box<dyn Fn(&Value) -> Option<Value> + '_>> {
+fn list_key(schema: &Value) -> Option<ListKey<'_>> {
     match schema.get("x-kubernetes-list-type")?.as_str()? {
         "set" => Some(Box::new(|item| Some(item.clone()))),
         "map" => {
