@@ -2,11 +2,13 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::api::command::ApiCommand;
 use crate::crd::generate::CrdsCommand;
 use crate::db::command::MigrateCommand;
 use crate::encryption::keyring::command::KeyringCommand;
 use crate::lint::command::LintCommand;
 use crate::local::LocalArgs;
+use crate::telemetry::LogArgs;
 use crate::vendors::catalog::command::CatalogCommand;
 
 /// A declarative control plane for LLM providers, endpoints, keys and models
@@ -15,6 +17,8 @@ use crate::vendors::catalog::command::CatalogCommand;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 /// One variant a task; each delegates to its module.
@@ -22,6 +26,8 @@ pub struct Cli {
 enum Command {
     /// Print what is known of models that nobody declared
     Catalog(CatalogCommand),
+    /// Serve the read API
+    Api(ApiCommand),
     /// Judge manifests as the apiserver would, without one
     Lint(LintCommand),
     /// Print the custom resource definitions
@@ -29,6 +35,9 @@ enum Command {
     /// Make and rotate the keys that encrypt credentials
     #[command(subcommand)]
     Keyring(KeyringCommand),
+    /// Print the read API's description
+    #[command(hide = true)]
+    Openapi,
     /// Run a real control plane on this machine
     Local(LocalArgs),
     /// Bring the database's schema up to date
@@ -43,9 +52,17 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Catalog(command) => Ok(command.run()?),
+            Command::Api(command) => {
+                self.log.start()?;
+                runtime()?.block_on(command.run())
+            }
             Command::Lint(command) => Ok(command.run()?),
             Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => Ok(command.run()?),
+            Command::Openapi => {
+                print!("{}", crate::api::openapi::json());
+                Ok(())
+            }
             Command::Local(args) => Ok(runtime()?.block_on(crate::local::run(args))?),
             Command::Migrate(command) => Ok(command.run()?),
         }

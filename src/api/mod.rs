@@ -1,1 +1,62 @@
 //! The read API.
+//!
+//! `router` is the table of contents; each kind's routes are in a file of their own. Every answer
+//! comes from the snapshot, after `auth` has said who asks and what they may see. A handler never
+//! asks PostgreSQL or the kube-apiserver on the way, but for probe history and deleted rows. Keys
+//! are not given out here, and nothing is written.
+
+pub mod answer;
+pub mod auth;
+pub mod command;
+mod cursor;
+mod lists;
+pub mod metrics;
+pub mod openapi;
+pub mod problem;
+mod query;
+mod revisions;
+pub mod router;
+mod routes;
+mod run;
+mod tls;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+pub use run::{ApiError, run};
+
+use crate::db::Db;
+use crate::snapshot::Store;
+use auth::Auth;
+use metrics::Metrics;
+
+/// What the handlers answer from; a clone shares it.
+#[derive(Clone)]
+pub struct ApiState(Arc<ApiParts>);
+
+/// The parts of [`ApiState`].
+pub struct ApiParts {
+    /// The snapshot.
+    pub store: Arc<Store>,
+    /// PostgreSQL, for what the snapshot does not hold.
+    pub db: Db,
+    /// Who asks, and what they may see.
+    pub auth: Auth,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl ApiState {
+    /// Of these parts.
+    pub fn new(parts: ApiParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for ApiState {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.0
+    }
+}

@@ -1,1 +1,4 @@
-//! Settings: flags, each with an environment variable.
+//! Settings: flags, each with an environment variable. One file a concern.
+
+pub mod api;
+pub mod cluster;

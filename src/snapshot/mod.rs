@@ -1,1 +1,26 @@
-//! The configuration in memory, the feed that fills it, and resolve.
+//! The configuration in memory.
+//!
+//! A [`Snapshot`] is immutable: a reader takes one and sees one revision. The [`feed`] makes the
+//! next one from the rows that changed and puts it into the [`Store`]; persistent maps make that
+//! cost by what changed, not by what there is. Everything but the feed is pure. Nothing here asks
+//! PostgreSQL while a request waits, and nothing here knows a key.
+
+mod decimal;
+pub mod feed;
+mod schema;
+mod state;
+mod store;
+mod table;
+mod views;
+
+mod indices;
+
+pub use decimal::Decimal;
+pub use indices::Snapshot;
+pub use state::{Availability, AvailabilityState, Health, HealthState, Validity, ValidityState};
+pub use store::{Event, Store};
+pub use table::{Entry, Table, name_key, split_name_key};
+pub use views::{
+    Common, ConditionView, CredentialVersionView, CredentialView, EndpointView, ModelStatus,
+    ModelView, ProviderView, View,
+};

@@ -1,0 +1,189 @@
+//! Answers: bytes that were written when the rows came in, and the headers that go with them.
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use bytes::{Bytes, BytesMut};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::db::Revision;
+use crate::snapshot::Entry;
+
+/// Revision that an answer is of.
+pub const REVISION: HeaderName = HeaderName::from_static("llmplane-revision");
+/// Age of the snapshot in seconds, while PostgreSQL is out of reach.
+pub const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("llmplane-snapshot-age");
+
+/// A list, page by page. (Written by hand from rows that are JSON already.)
+#[derive(Serialize, ToSchema)]
+#[schema(as = List)]
+pub struct List<T> {
+    /// The rows of this page.
+    pub items: Vec<T>,
+    /// What to send as `cursor` for the next page; null on the last one.
+    pub next_cursor: Option<String>,
+    /// The revision that the page is of.
+    pub revision: i64,
+}
+
+/// One row.
+pub fn one<V>(entry: &Entry<V>, revision: Revision, request: &HeaderMap) -> Response<Body> {
+    let etag = format!("\"{:032x}\"", entry.digest);
+    if matches(request, &etag) {
+        return with_headers(Response::new(Body::empty()), etag, revision, true);
+    }
+    let body = Response::new(Body::from(entry.json.clone()));
+    with_headers(body, etag, revision, false)
+}
+
+/// A page of rows.
+///
+/// Its ETag is weak: it changes with the rows, not with the revision that stands beside them.
+pub fn page<'a, V: 'a>(
+    entries: impl ExactSizeIterator<Item = &'a Entry<V>> + Clone,
+    next_cursor: Option<&str>,
+    revision: Revision,
+    request: &HeaderMap,
+) -> Response<Body> {
+    let etag = list_etag(entries.clone().map(|entry| entry.digest), next_cursor);
+    if matches(request, &etag) {
+        return with_headers(Response::new(Body::empty()), etag, revision, true);
+    }
+    let body = list_body(entries.map(|entry| &entry.json), next_cursor, revision);
+    with_headers(Response::new(Body::from(body)), etag, revision, false)
+}
+
+/// Anything that is made for this one answer.
+pub fn fresh(body: &impl Serialize, revision: Revision) -> Response<Body> {
+    match serde_json::to_vec(body) {
+        Ok(json) => {
+            let mut response = Response::new(Body::from(json));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(REVISION, HeaderValue::from(revision.0));
+            response
+        }
+        Err(error) => {
+            use axum::response::IntoResponse;
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            super::problem::Problem::internal().into_response()
+        }
+    }
+}
+
+fn list_body<'a>(
+    rows: impl ExactSizeIterator<Item = &'a Bytes> + Clone,
+    next_cursor: Option<&str>,
+    revision: Revision,
+) -> Bytes {
+    const AROUND: usize = 64 + 20;
+    let rows_len: usize = rows.clone().map(|json| json.len() + 1).sum();
+    let mut body = BytesMut::with_capacity(rows_len + AROUND + next_cursor.map_or(4, str::len));
+    body.extend_from_slice(b"{\"items\":[");
+    for (index, json) in rows.enumerate() {
+        if index > 0 {
+            body.extend_from_slice(b",");
+        }
+        body.extend_from_slice(json);
+    }
+    body.extend_from_slice(b"],\"next_cursor\":");
+    match next_cursor {
+        // Base64 needs no escapes.
+        Some(cursor) => {
+            body.extend_from_slice(b"\"");
+            body.extend_from_slice(cursor.as_bytes());
+            body.extend_from_slice(b"\"");
+        }
+        None => body.extend_from_slice(b"null"),
+    }
+    body.extend_from_slice(b",\"revision\":");
+    body.extend_from_slice(revision.to_string().as_bytes());
+    body.extend_from_slice(b"}");
+    body.freeze()
+}
+
+/// A polynomial over the rows' digests, so that their order counts.
+fn list_etag(digests: impl Iterator<Item = u128>, next_cursor: Option<&str>) -> String {
+    const FNV_PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let start = u128::from(next_cursor.is_some());
+    let all = digests.fold(start, |all, digest| {
+        all.wrapping_mul(FNV_PRIME).wrapping_add(digest)
+    });
+    format!("W/\"{all:032x}\"")
+}
+
+/// Whether the client has it already: the weak comparison of RFC 9110, 8.8.3.2.
+fn matches(request: &HeaderMap, etag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let ours = opaque(etag);
+    request
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim() == "*" || opaque(tag) == ours)
+}
+
+fn with_headers(
+    mut response: Response<Body>,
+    etag: String,
+    revision: Revision,
+    not_modified: bool,
+) -> Response<Body> {
+    let headers = response.headers_mut();
+    if !not_modified {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    // What one caller sees is nobody else's, and every answer is asked for again.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(VARY, HeaderValue::from_static("authorization"));
+    headers.insert(REVISION, HeaderValue::from(revision.0));
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        headers.insert(ETAG, etag);
+    }
+    if not_modified {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_the_rows_between_brackets() {
+        let rows = [Bytes::from_static(b"{\"a\":1}"), Bytes::from_static(b"{}")];
+        let body = list_body(rows.iter(), Some("abc"), Revision(7));
+        assert_eq!(
+            &body[..],
+            br#"{"items":[{"a":1},{}],"next_cursor":"abc","revision":7}"#
+        );
+        let empty = list_body([].iter(), None, Revision(7));
+        assert_eq!(
+            &empty[..],
+            br#"{"items":[],"next_cursor":null,"revision":7}"#
+        );
+    }
+
+    #[test]
+    fn a_lists_tag_tells_rows_order_and_end_apart() {
+        let tag = |digests: &[u128], more| list_etag(digests.iter().copied(), more);
+        assert_ne!(tag(&[1, 2], None), tag(&[2, 1], None));
+        assert_ne!(tag(&[1], None), tag(&[1, 1], None));
+        assert_ne!(tag(&[1], None), tag(&[1], Some("next")));
+    }
+
+    #[test]
+    fn a_tag_matches_in_a_list_and_weakly() {
+        let asked = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(IF_NONE_MATCH, HeaderValue::from_static(value));
+            matches(&headers, "\"x\"")
+        };
+        assert!(asked("\"y\", W/\"x\"") && asked("*") && asked("\"x\""));
+        assert!(!asked("\"y\"") && !asked("x"));
+    }
+}

@@ -1,0 +1,28 @@
+//! `llmplane api`, `llmplane openapi`.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::api::ApiArgs;
+
+/// Serve the read API
+#[derive(Clone, Debug, clap::Args)]
+pub struct ApiCommand {
+    #[command(flatten)]
+    args: ApiArgs,
+}
+
+impl ApiCommand {
+    /// Serves until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    ///
+    /// Settings that do not go together, and what keeps the API from starting or going on.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let settings = self.args.settings()?;
+        let shutdown = CancellationToken::new();
+        let signalled = crate::telemetry::cancel_on_signal(shutdown.clone())?;
+        let ended = super::run(settings, shutdown).await;
+        signalled.abort();
+        Ok(ended?)
+    }
+}

@@ -1,0 +1,394 @@
+//! Lists and single rows of any kind: who may see them, which, in what order, which page.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Response};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::answer;
+use super::auth::{Caller, Scope};
+use super::cursor::{self, Place, Rank};
+use super::problem::{Problem, ProblemType};
+use super::query::{FromQuery, Query, documented_names};
+use super::{ApiState, revisions};
+use crate::crd::Capability;
+use crate::db::{Db, DbError};
+use crate::snapshot::{Entry, Snapshot, Table, View, name_key};
+
+/// Rows of a page where the request does not say.
+const DEFAULT_LIMIT: usize = 100;
+/// Most rows of a page.
+const MAX_LIMIT: usize = 1000;
+
+/// A kind as the routes know it.
+pub trait Resource: View + Sized {
+    /// What a person calls it.
+    const NOUN: &'static str;
+    /// Its table.
+    fn table(snapshot: &Snapshot) -> &Table<Self>;
+    /// The rows of an index, from a key on.
+    fn rows<'s>(
+        snapshot: &'s Snapshot,
+        index: &Index,
+        key: &str,
+    ) -> Box<dyn Iterator<Item = &'s Arc<Entry<Self>>> + Send + 's> {
+        match index {
+            Index::OfProvider(provider) => {
+                Box::new(Self::table(snapshot).of_provider(*provider, key))
+            }
+            Index::All | Index::WithCapability(_) => Box::new(Self::table(snapshot).from_key(key)),
+        }
+    }
+    /// All of its rows, deleted ones too.
+    fn all_with_deleted(db: &Db) -> impl Future<Output = Result<Vec<Self>, DbError>> + Send;
+    /// One row, deleted or not.
+    fn with_deleted(
+        db: &Db,
+        id: Uuid,
+    ) -> impl Future<Output = Result<Option<Self>, DbError>> + Send;
+}
+
+/// What every route understands.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Common {
+    /// The namespace; `*` for all. Without it the caller's own, where the caller is a
+    /// ServiceAccount.
+    pub namespace: Option<String>,
+    /// Wait up to 5 seconds until the answer is at least of this revision.
+    #[param(minimum = 0)]
+    pub min_revision: Option<i64>,
+    /// Also what was deleted, with `deleted_at`. Needs the right to read the audit.
+    pub include_deleted: Option<bool>,
+}
+
+impl FromQuery for Common {
+    documented_names!(Common);
+
+    fn read(query: &Query<'_>) -> Result<Self, Problem> {
+        Ok(Self {
+            namespace: query.text("namespace")?,
+            min_revision: query.number("min_revision", 0..=i64::MAX)?,
+            include_deleted: query.flag("include_deleted")?,
+        })
+    }
+}
+
+/// What every list understands.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Listing {
+    /// The namespace; `*` for all. Without it the caller's own, where the caller is a
+    /// ServiceAccount.
+    pub namespace: Option<String>,
+    /// Wait up to 5 seconds until the answer is at least of this revision.
+    #[param(minimum = 0)]
+    pub min_revision: Option<i64>,
+    /// Also what was deleted, with `deleted_at`. Needs the right to read the audit.
+    pub include_deleted: Option<bool>,
+    /// Rows of a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    pub limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Only what is in force, or only what is not.
+    pub is_active: Option<bool>,
+    /// Only the one of this name.
+    pub name: Option<String>,
+}
+
+impl FromQuery for Listing {
+    documented_names!(Listing);
+
+    fn read(query: &Query<'_>) -> Result<Self, Problem> {
+        Ok(Self {
+            namespace: query.text("namespace")?,
+            min_revision: query.number("min_revision", 0..=i64::MAX)?,
+            include_deleted: query.flag("include_deleted")?,
+            limit: query.number("limit", 1..=MAX_LIMIT)?,
+            cursor: query.text("cursor")?,
+            is_active: query.flag("is_active")?,
+            name: query.text("name")?,
+        })
+    }
+}
+
+impl Listing {
+    /// What it shares with the routes of single rows.
+    pub fn common(&self) -> Common {
+        Common {
+            namespace: self.namespace.clone(),
+            min_revision: self.min_revision,
+            include_deleted: self.include_deleted,
+        }
+    }
+
+    fn takes<V: View>(&self, view: &V) -> bool {
+        let common = view.common();
+        self.is_active
+            .is_none_or(|wanted| wanted == common.is_active)
+            && self.name.as_ref().is_none_or(|name| *name == common.name)
+    }
+}
+
+/// An order of a list.
+pub struct Sort<V> {
+    /// The word that asks for it; a leading `-` turns it around.
+    pub word: &'static str,
+    /// What is compared first. Namespace and name decide between equals.
+    pub rank: Box<dyn Fn(&V) -> Rank + Send + Sync>,
+}
+
+impl<V> Sort<V> {
+    /// By namespace and name.
+    pub fn by_name() -> Self {
+        Self {
+            word: "name",
+            rank: Box::new(|_| Rank::Name),
+        }
+    }
+}
+
+/// Where a list's rows are looked for; every index is in the order of namespace and name.
+pub enum Index {
+    /// Among all.
+    All,
+    /// Among those of a provider.
+    OfProvider(Uuid),
+    /// Among the models that can do this; among all where the kind is another.
+    WithCapability(Capability),
+}
+
+/// A caller's request for a list.
+pub struct ListRequest<'r, V> {
+    /// Who asks.
+    pub caller: &'r Caller,
+    /// The request's headers.
+    pub headers: &'r HeaderMap,
+    /// What every list understands.
+    pub listing: &'r Listing,
+    /// The namespaces that it is about.
+    pub scope: Scope,
+    /// Which of them.
+    pub filter: &'r (dyn Fn(&Snapshot, &V) -> bool + Send + Sync),
+    /// In which order.
+    pub sort: Sort<V>,
+}
+
+/// Answers a list whose rows are in this index.
+///
+/// # Errors
+///
+/// 403 without the right to list, 400 for a foreign cursor, 503 and 504 where it cannot be
+/// answered.
+pub async fn list<V: Resource>(
+    state: &ApiState,
+    request: ListRequest<'_, V>,
+    index: Index,
+) -> Result<Response<Body>, Problem> {
+    request
+        .scope
+        .require_list(&state.auth, request.caller, V::KIND)
+        .await?;
+    let after: Option<Place> = request
+        .listing
+        .cursor
+        .as_deref()
+        .map(cursor::read)
+        .transpose()?;
+    if after
+        .as_ref()
+        .is_some_and(|place| place.sort != request.sort.word)
+    {
+        return Err(cursor::foreign());
+    }
+    if request.listing.include_deleted == Some(true) {
+        return list_with_deleted(state, request, after).await;
+    }
+    let snapshot = revisions::snapshot(state, request.listing.min_revision).await?;
+    let (first, prefix) = bounds(&request.scope, after.as_ref(), request.sort.word);
+    let found = V::rows(&snapshot, &index, &first)
+        .take_while(|entry| entry.key.starts_with(&prefix))
+        .filter(|entry| request.takes(&snapshot, &entry.view))
+        .cloned();
+    Ok(request.page(&snapshot, found, after.as_ref()))
+}
+
+/// As [`list`], over what PostgreSQL holds.
+async fn list_with_deleted<V: Resource>(
+    state: &ApiState,
+    request: ListRequest<'_, V>,
+    after: Option<Place>,
+) -> Result<Response<Body>, Problem> {
+    request
+        .scope
+        .require_audit(&state.auth, request.caller)
+        .await?;
+    let snapshot = revisions::snapshot(state, request.listing.min_revision).await?;
+    let mut found = Vec::new();
+    for view in V::all_with_deleted(&state.db).await? {
+        if request.scope.holds(&view.common().namespace) && request.takes(&snapshot, &view) {
+            found.push(entry(view)?);
+        }
+    }
+    Ok(request.page(&snapshot, found.into_iter(), after.as_ref()))
+}
+
+/// The key to start at, and what every key of the scope begins with.
+fn bounds(scope: &Scope, after: Option<&Place>, sort: &str) -> (String, String) {
+    let prefix = scope
+        .namespace()
+        .map_or_else(String::new, |namespace| name_key(namespace, ""));
+    match after {
+        // The index has this order already: the page begins behind the row.
+        Some(place) if sort == "name" && place.key > prefix => (format!("{}\0", place.key), prefix),
+        _ => (prefix.clone(), prefix),
+    }
+}
+
+impl<V: Resource> ListRequest<'_, V> {
+    fn takes(&self, snapshot: &Snapshot, view: &V) -> bool {
+        self.listing.takes(view) && (self.filter)(snapshot, view)
+    }
+
+    fn place(&self, entry: &Entry<V>) -> Place {
+        Place {
+            sort: self.sort.word.to_owned(),
+            rank: (self.sort.rank)(&entry.view),
+            key: entry.key.to_string(),
+            id: entry.view.common().id,
+        }
+    }
+
+    fn page(
+        &self,
+        snapshot: &Snapshot,
+        found: impl Iterator<Item = Arc<Entry<V>>>,
+        after: Option<&Place>,
+    ) -> Response<Body> {
+        let limit = self.listing.limit.unwrap_or(DEFAULT_LIMIT);
+        let mut rows: Vec<_> = if self.in_index_order() {
+            found.take(limit + 1).collect()
+        } else {
+            self.sorted(found, after)
+        };
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .map(|last| cursor::write(&self.place(last)));
+        let entries = rows.iter().map(AsRef::as_ref);
+        answer::page(entries, next.as_deref(), snapshot.revision, self.headers)
+    }
+
+    /// Whether the rows come in the order of the list, from behind the cursor on.
+    fn in_index_order(&self) -> bool {
+        self.sort.word == "name" && self.listing.include_deleted != Some(true)
+    }
+
+    fn sorted(
+        &self,
+        found: impl Iterator<Item = Arc<Entry<V>>>,
+        after: Option<&Place>,
+    ) -> Vec<Arc<Entry<V>>> {
+        let mut placed: Vec<_> = found
+            .map(|entry| (self.place(&entry), entry))
+            .filter(|(place, _)| after.is_none_or(|after| place.order(after) == Ordering::Greater))
+            .collect();
+        placed.sort_by(|(a, _), (b, _)| a.order(b));
+        placed.into_iter().map(|(_, entry)| entry).collect()
+    }
+}
+
+/// The row of this id (a UID, or a name in the namespace asked for), if the caller may see it.
+///
+/// # Errors
+///
+/// 404 where it is not there or the caller may not see it: both look the same.
+pub async fn find<V: Resource>(
+    state: &ApiState,
+    caller: &Caller,
+    snapshot: &Snapshot,
+    id: &str,
+    asked: &Common,
+) -> Result<Arc<Entry<V>>, Problem> {
+    let absent = || Problem::not_found(V::NOUN);
+    let uid = uid(id);
+    let table = V::table(snapshot);
+    let by_uid = uid.and_then(|uid| table.by_uid(uid));
+    let found = match by_uid {
+        Some(entry) => Some(entry.clone()),
+        None => match (uid, asked.include_deleted) {
+            (Some(uid), Some(true)) => deleted::<V>(state, caller, uid).await?,
+            _ => by_name(table, caller, id, asked)?,
+        },
+    };
+    let entry = found.ok_or_else(absent)?;
+    let common = entry.view.common();
+    let elsewhere = |asked: &String| asked != "*" && *asked != common.namespace;
+    if asked.namespace.as_ref().is_some_and(elsewhere) {
+        return Err(absent());
+    }
+    let auth = &state.auth;
+    if auth
+        .may_get(caller, V::KIND, &common.namespace, &common.name)
+        .await?
+    {
+        return Ok(entry);
+    }
+    Err(absent())
+}
+
+fn by_name<V: Resource>(
+    table: &Table<V>,
+    caller: &Caller,
+    name: &str,
+    asked: &Common,
+) -> Result<Option<Arc<Entry<V>>>, Problem> {
+    if uid(name).is_some() && asked.namespace.is_none() && caller.namespace().is_none() {
+        return Ok(None);
+    }
+    match Scope::of(asked.namespace.as_deref(), caller)? {
+        Scope::One(namespace) => Ok(table.by_name(&namespace, name).cloned()),
+        Scope::All if uid(name).is_some() => Ok(None),
+        Scope::All => Err(Problem::new(
+            ProblemType::InvalidParameter,
+            "namespace: a name is one namespace's; name that one, or ask by the id",
+        )),
+    }
+}
+
+/// A deleted row, for who may read the audit where it was; to everyone else it is absent.
+async fn deleted<V: Resource>(
+    state: &ApiState,
+    caller: &Caller,
+    uid: Uuid,
+) -> Result<Option<Arc<Entry<V>>>, Problem> {
+    let Some(view) = V::with_deleted(&state.db, uid).await? else {
+        return Ok(None);
+    };
+    let there = Scope::One(view.common().namespace.as_str().into());
+    match there.require_audit(&state.auth, caller).await {
+        Ok(()) => Ok(Some(entry(view)?)),
+        Err(problem) if problem.kind == ProblemType::Forbidden => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+fn entry<V: View>(view: V) -> Result<Arc<Entry<V>>, Problem> {
+    Entry::new(view).map(Arc::new).map_err(|error| {
+        tracing::error!(%error, "a row cannot be written as JSON");
+        Problem::internal()
+    })
+}
+
+/// A UID as Kubernetes writes it; nothing else that a UUID may be written as.
+pub fn uid(id: &str) -> Option<Uuid> {
+    Some(id)
+        .filter(|id| id.len() == 36)
+        .and_then(|id| Uuid::try_parse(id).ok())
+}

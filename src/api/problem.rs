@@ -1,0 +1,230 @@
+//! Errors as RFC 9457 has them: `application/problem+json`.
+//!
+//! Every type is explained in `docs/api.md`. A detail says what the caller can do and nothing
+//! about what the caller may not see.
+
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::db::DbError;
+
+const TYPE_PREFIX: &str = "https://llmplane.dev/problems/";
+
+/// What went wrong, by what the caller can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProblemType {
+    /// A parameter's value, or the path's, cannot be understood.
+    InvalidParameter,
+    /// A query parameter that this route does not know.
+    UnknownParameter,
+    /// The caller is in no namespace and named none.
+    NamespaceRequired,
+    /// No bearer token came with the request.
+    Unauthenticated,
+    /// The token is not one that counts here.
+    InvalidToken,
+    /// The caller may not do this.
+    Forbidden,
+    /// There is no such thing, or the caller may not see it.
+    NotFound,
+    /// The route exists, and not for this method.
+    MethodNotAllowed,
+    /// `min_revision` was not reached in time.
+    RevisionTimeout,
+    /// PostgreSQL is needed for this answer and cannot be reached.
+    DatabaseUnavailable,
+    /// The kube-apiserver cannot be asked who the caller is or what it may do.
+    ApiserverUnavailable,
+    /// Too many callers wait to be looked up.
+    Overloaded,
+    /// This replica has not read the configuration yet.
+    NotReady,
+    /// A defect of this server.
+    Internal,
+}
+
+impl ProblemType {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 14] = [
+        Self::InvalidParameter,
+        Self::UnknownParameter,
+        Self::NamespaceRequired,
+        Self::Unauthenticated,
+        Self::InvalidToken,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RevisionTimeout,
+        Self::DatabaseUnavailable,
+        Self::ApiserverUnavailable,
+        Self::Overloaded,
+        Self::NotReady,
+        Self::Internal,
+    ];
+
+    /// Last part of the type's URL, HTTP status and title.
+    pub fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::InvalidParameter => (
+                "invalid-parameter",
+                S::BAD_REQUEST,
+                "A parameter is not valid",
+            ),
+            Self::UnknownParameter => (
+                "unknown-parameter",
+                S::BAD_REQUEST,
+                "A parameter is not known",
+            ),
+            Self::NamespaceRequired => (
+                "namespace-required",
+                S::BAD_REQUEST,
+                "A namespace is needed",
+            ),
+            Self::Unauthenticated => (
+                "unauthenticated",
+                S::UNAUTHORIZED,
+                "A bearer token is needed",
+            ),
+            Self::InvalidToken => (
+                "invalid-token",
+                S::UNAUTHORIZED,
+                "The token does not count here",
+            ),
+            Self::Forbidden => ("forbidden", S::FORBIDDEN, "You may not do this"),
+            Self::NotFound => ("not-found", S::NOT_FOUND, "Not found"),
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                S::METHOD_NOT_ALLOWED,
+                "This route does not know this method",
+            ),
+            Self::RevisionTimeout => (
+                "revision-timeout",
+                S::GATEWAY_TIMEOUT,
+                "The revision was not reached in time",
+            ),
+            Self::DatabaseUnavailable => (
+                "database-unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "The database is not available",
+            ),
+            Self::ApiserverUnavailable => (
+                "apiserver-unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "The kube-apiserver is not available",
+            ),
+            Self::Overloaded => (
+                "overloaded",
+                S::SERVICE_UNAVAILABLE,
+                "Too many callers at once",
+            ),
+            Self::NotReady => ("not-ready", S::SERVICE_UNAVAILABLE, "Not ready yet"),
+            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "Internal error"),
+        }
+    }
+}
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind of problem.
+    pub kind: ProblemType,
+    /// What the caller can do.
+    pub detail: String,
+}
+
+/// The body of every error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody<'a> {
+    /// URL that names the kind of problem; `docs/api.md` explains each.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// The kind of problem in words.
+    pub title: &'a str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong with this request, and what to do.
+    pub detail: &'a str,
+}
+
+impl Problem {
+    /// A problem of this kind.
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+        }
+    }
+
+    /// A parameter whose value is not valid.
+    pub fn parameter(name: &str, what: impl std::fmt::Display) -> Self {
+        Self::new(ProblemType::InvalidParameter, format!("{name}: {what}"))
+    }
+
+    /// The one answer for what is not there and for what the caller may not see.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(
+            ProblemType::NotFound,
+            format!("there is no such {what}, or you may not see it"),
+        )
+    }
+
+    /// A defect; what it was is for the log alone.
+    pub fn internal() -> Self {
+        Self::new(
+            ProblemType::Internal,
+            "this is a defect of the server; its log has more",
+        )
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        if error.is_transient() {
+            tracing::warn!(%error, "cannot answer from PostgreSQL");
+            return Self::new(
+                ProblemType::DatabaseUnavailable,
+                "this answer comes from PostgreSQL, which does not answer; try again",
+            );
+        }
+        tracing::error!(%error, "cannot answer from PostgreSQL");
+        Self::internal()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (slug, status, title) = self.kind.parts();
+        let body = serde_json::to_vec(&ProblemBody {
+            type_: format!("{TYPE_PREFIX}{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+        })
+        .unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,86 @@
+//! `GET /providers/{id}/credentials`, `GET /credentials/{id}`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use uuid::Uuid;
+
+use super::Named;
+use crate::api::answer::{self, List};
+use crate::api::auth::{Authenticated, Scope};
+use crate::api::lists::{self, Common, Index, ListRequest, Listing, Resource, Sort};
+use crate::api::openapi::Problems;
+use crate::api::problem::Problem;
+use crate::api::query::Asked;
+use crate::api::{ApiState, revisions};
+use crate::db::{Db, DbError};
+use crate::snapshot::{CredentialView, ProviderView, Snapshot, Table};
+
+impl Resource for CredentialView {
+    const NOUN: &'static str = "credential";
+
+    fn table(snapshot: &Snapshot) -> &Table<Self> {
+        &snapshot.credentials
+    }
+
+    async fn all_with_deleted(db: &Db) -> Result<Vec<Self>, DbError> {
+        let rows = db.credential_rows_all(true).await?;
+        let ids: Vec<_> = rows.iter().map(|row| row.uid).collect();
+        let versions = db.credential_version_rows(&ids).await?;
+        Ok(Self::all_of(&rows, &versions))
+    }
+
+    async fn with_deleted(db: &Db, id: Uuid) -> Result<Option<Self>, DbError> {
+        let Some(row) = db.credential_row(id).await? else {
+            return Ok(None);
+        };
+        let versions = db.credential_version_rows(&[id]).await?;
+        Ok(Some(Self::of(&row, &versions)))
+    }
+}
+
+/// Credentials of a provider.
+#[utoipa::path(
+    get, path = "/providers/{id}/credentials", tag = "credentials", operation_id = "list_credentials",
+    params(("id" = String, Path, description = "The provider: UID, or name in the namespace asked for"), Listing),
+    responses((status = 200, description = "A page of credentials", body = List<CredentialView>), Problems)
+)]
+pub async fn list(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Named(provider): Named,
+    Asked(listing): Asked<Listing>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let snapshot = revisions::snapshot(&state, listing.min_revision).await?;
+    let asked = listing.common();
+    let parent = lists::find::<ProviderView>(&state, &caller, &snapshot, &provider, &asked).await?;
+    let provider_id = parent.view.common.id;
+    let request = ListRequest {
+        caller: &caller,
+        headers: &headers,
+        scope: Scope::One(parent.view.common.namespace.as_str().into()),
+        listing: &listing,
+        filter: &|_, view: &CredentialView| view.provider_id == provider_id,
+        sort: Sort::by_name(),
+    };
+    lists::list(&state, request, Index::OfProvider(provider_id)).await
+}
+
+/// A credential.
+#[utoipa::path(
+    get, path = "/credentials/{id}", tag = "credentials", operation_id = "get_credential",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
+    responses((status = 200, description = "The credential", body = CredentialView), Problems)
+)]
+pub async fn get(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Named(id): Named,
+    Asked(asked): Asked<Common>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
+    let found = lists::find::<CredentialView>(&state, &caller, &snapshot, &id, &asked).await?;
+    Ok(answer::one(&found, snapshot.revision, &headers))
+}

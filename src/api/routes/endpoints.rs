@@ -1,0 +1,81 @@
+//! `GET /providers/{id}/endpoints`, `GET /endpoints/{id}`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use uuid::Uuid;
+
+use super::Named;
+use crate::api::answer::{self, List};
+use crate::api::auth::{Authenticated, Scope};
+use crate::api::lists::{self, Common, Index, ListRequest, Listing, Resource, Sort};
+use crate::api::openapi::Problems;
+use crate::api::problem::Problem;
+use crate::api::query::Asked;
+use crate::api::{ApiState, revisions};
+use crate::db::{Db, DbError};
+use crate::snapshot::{EndpointView, ProviderView, Snapshot, Table};
+
+impl Resource for EndpointView {
+    const NOUN: &'static str = "endpoint";
+
+    fn table(snapshot: &Snapshot) -> &Table<Self> {
+        &snapshot.endpoints
+    }
+
+    async fn all_with_deleted(db: &Db) -> Result<Vec<Self>, DbError> {
+        let rows = db.endpoint_rows_all(true).await?;
+        Ok(rows.iter().map(Self::from).collect())
+    }
+
+    async fn with_deleted(db: &Db, id: Uuid) -> Result<Option<Self>, DbError> {
+        let row = db.endpoint_row(id).await?;
+        Ok(row.as_ref().map(Self::from))
+    }
+}
+
+/// Endpoints of a provider.
+#[utoipa::path(
+    get, path = "/providers/{id}/endpoints", tag = "endpoints", operation_id = "list_endpoints",
+    params(("id" = String, Path, description = "The provider: UID, or name in the namespace asked for"), Listing),
+    responses((status = 200, description = "A page of endpoints", body = List<EndpointView>), Problems)
+)]
+pub async fn list(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Named(provider): Named,
+    Asked(listing): Asked<Listing>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let snapshot = revisions::snapshot(&state, listing.min_revision).await?;
+    let asked = listing.common();
+    let parent = lists::find::<ProviderView>(&state, &caller, &snapshot, &provider, &asked).await?;
+    let provider_id = parent.view.common.id;
+    let request = ListRequest {
+        caller: &caller,
+        headers: &headers,
+        scope: Scope::One(parent.view.common.namespace.as_str().into()),
+        listing: &listing,
+        filter: &|_, view: &EndpointView| view.provider_id == provider_id,
+        sort: Sort::by_name(),
+    };
+    lists::list(&state, request, Index::OfProvider(provider_id)).await
+}
+
+/// An endpoint.
+#[utoipa::path(
+    get, path = "/endpoints/{id}", tag = "endpoints", operation_id = "get_endpoint",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
+    responses((status = 200, description = "The endpoint", body = EndpointView), Problems)
+)]
+pub async fn get(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Named(id): Named,
+    Asked(asked): Asked<Common>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
+    let found = lists::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
+    Ok(answer::one(&found, snapshot.revision, &headers))
+}

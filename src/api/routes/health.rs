@@ -1,0 +1,130 @@
+//! `GET /endpoints/{id}/health`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Response;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::Named;
+use crate::api::answer;
+use crate::api::auth::Authenticated;
+use crate::api::cursor;
+use crate::api::lists::{self, Common};
+use crate::api::openapi::Problems;
+use crate::api::problem::Problem;
+use crate::api::query::{AskedBoth, FromQuery, Query, documented_names};
+use crate::api::{ApiState, revisions};
+use crate::db::{ProbeCursor, ProbeRow};
+use crate::snapshot::{EndpointView, Health};
+
+/// Which probes.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Page {
+    /// Probes of a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl FromQuery for Page {
+    documented_names!(Page);
+
+    fn read(query: &Query<'_>) -> Result<Self, Problem> {
+        Ok(Self {
+            limit: query.number("limit", 1..=1000)?,
+            cursor: query.text("cursor")?,
+        })
+    }
+}
+
+/// What is known of an endpoint's health, and the probes that it is known from.
+#[derive(Serialize, ToSchema)]
+pub struct EndpointHealth {
+    /// The endpoint.
+    endpoint_id: Uuid,
+    /// Whether it answers.
+    health: Health,
+    /// Its probes, newest first.
+    items: Vec<Probe>,
+    /// What to send as `cursor` for older ones; null on the last page.
+    next_cursor: Option<String>,
+    /// The revision that `health` is of.
+    revision: i64,
+}
+
+/// A probe.
+#[derive(Serialize, ToSchema)]
+struct Probe {
+    /// When it ended.
+    checked_at: Timestamp,
+    /// How long it took, in milliseconds.
+    latency_ms: i32,
+    /// Whether it passed; null: it proved nothing.
+    success: Option<bool>,
+    /// What was found, in one word.
+    reason: String,
+    /// What was found, in a sentence or two.
+    message: String,
+    /// HTTP status of the answer, if there was one.
+    http_status: Option<i32>,
+    /// The vendor's id of the request.
+    request_id: Option<String>,
+}
+
+impl From<ProbeRow> for Probe {
+    fn from(row: ProbeRow) -> Self {
+        Self {
+            checked_at: row.checked_at,
+            latency_ms: row.latency_ms,
+            success: row.success,
+            reason: row.reason,
+            message: row.message,
+            http_status: row.http_status,
+            request_id: row.request_id,
+        }
+    }
+}
+
+/// The health of an endpoint, and its probes.
+#[utoipa::path(
+    get, path = "/endpoints/{id}/health", tag = "endpoints", operation_id = "get_endpoint_health",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common, Page),
+    responses((status = 200, description = "State and history", body = EndpointHealth), Problems)
+)]
+pub async fn get(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Named(id): Named,
+    AskedBoth(asked, page): AskedBoth<Common, Page>,
+) -> Result<Response<Body>, Problem> {
+    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
+    let found = lists::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let after: Option<ProbeCursor> = page.cursor.as_deref().map(cursor::read).transpose()?;
+    let limit = page.limit.unwrap_or(100);
+    let endpoint_id = found.view.common.id;
+    // One more than asked for tells whether there are older ones.
+    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let mut rows = state
+        .db
+        .health_history(endpoint_id, after, one_more)
+        .await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next_cursor = rows
+        .last()
+        .filter(|_| more)
+        .map(|row| cursor::write(&row.cursor()));
+    let body = EndpointHealth {
+        endpoint_id,
+        health: found.view.health.clone(),
+        items: rows.into_iter().map(Probe::from).collect(),
+        next_cursor,
+        revision: snapshot.revision.0,
+    };
+    Ok(answer::fresh(&body, snapshot.revision))
+}

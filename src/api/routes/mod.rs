@@ -1,0 +1,27 @@
+//! One file a kind: parameters, handlers and their documentation.
+
+pub mod credentials;
+pub mod endpoints;
+pub mod health;
+pub mod models;
+pub mod providers;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+
+use super::problem::Problem;
+
+/// The `{...}` of a path, as the handler's argument.
+pub struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            // It is no text: nothing can have that name.
+            Err(_) => Err(Problem::not_found("thing")),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! `GET /models`, `GET /models/{id}`, `GET /models/by-capability/{capability}`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::Named;
+use crate::api::answer::{self, List};
+use crate::api::auth::{Authenticated, Caller, Scope};
+use crate::api::cursor::{Price, Rank};
+use crate::api::lists::{self, Common, Index, ListRequest, Listing, Resource, Sort};
+use crate::api::openapi::Problems;
+use crate::api::problem::Problem;
+use crate::api::query::{Asked, AskedBoth, FromQuery, Query, documented_names, one_of};
+use crate::api::{ApiState, revisions};
+use crate::crd::Capability;
+use crate::crd::model::ModelType;
+use crate::db::{Db, DbError};
+use crate::snapshot::{Decimal, Entry, ModelStatus, ModelView, Snapshot, Table};
+
+const STATUSES: [&str; 3] = ["available", "maintenance", "deprecated"];
+const SORTS: [&str; 10] = [
+    "name",
+    "-name",
+    "created_at",
+    "-created_at",
+    "context_window",
+    "-context_window",
+    "price",
+    "-price",
+    "score",
+    "-score",
+];
+
+impl Resource for ModelView {
+    const NOUN: &'static str = "model";
+
+    fn table(snapshot: &Snapshot) -> &Table<Self> {
+        &snapshot.models
+    }
+
+    fn rows<'s>(
+        snapshot: &'s Snapshot,
+        index: &Index,
+        key: &str,
+    ) -> Box<dyn Iterator<Item = &'s Arc<Entry<Self>>> + Send + 's> {
+        match index {
+            Index::All => Box::new(snapshot.models.from_key(key)),
+            Index::OfProvider(provider) => Box::new(snapshot.models.of_provider(*provider, key)),
+            Index::WithCapability(capability) => {
+                Box::new(snapshot.with_capability(*capability, key))
+            }
+        }
+    }
+
+    async fn all_with_deleted(db: &Db) -> Result<Vec<Self>, DbError> {
+        let rows = db.model_rows_all(true).await?;
+        Ok(rows.iter().map(Self::from).collect())
+    }
+
+    async fn with_deleted(db: &Db, id: Uuid) -> Result<Option<Self>, DbError> {
+        let row = db.model_row(id).await?;
+        Ok(row.as_ref().map(Self::from))
+    }
+}
+
+/// Which models, in which order.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Filters {
+    /// Only of this provider: its id or its name.
+    provider: Option<String>,
+    /// Only of this type.
+    #[param(value_type = Option<String>)]
+    r#type: Option<ModelType>,
+    /// Only with this status: `available`, `maintenance` or `deprecated`.
+    #[param(value_type = Option<String>)]
+    status: Option<ModelStatus>,
+    /// Only what can do this; repeat it for what can do all of them.
+    #[param(value_type = Vec<String>)]
+    capability: Vec<Capability>,
+    /// Only what scores at least this, in every capability asked for.
+    #[param(minimum = 1, maximum = 5)]
+    min_score: Option<i32>,
+    /// Only with at least this many tokens of context.
+    #[param(minimum = 1)]
+    min_context_window: Option<i64>,
+    /// Only what costs at most this per 1,000 tokens of prompt, in `currency`.
+    #[param(value_type = Option<String>, example = "0.0025")]
+    max_input_price: Option<Decimal>,
+    /// Only with prices in this currency (ISO 4217).
+    #[param(example = "USD")]
+    currency: Option<String>,
+    /// The order: `name`, `created_at`, `context_window`, `price` (by currency, input, output) or
+    /// `score` (the least of the capabilities asked for); `-` in front turns it around. What is
+    /// unknown comes last.
+    #[param(value_type = Option<String>, default = "name")]
+    sort: &'static str,
+}
+
+impl FromQuery for Filters {
+    documented_names!(Filters);
+
+    fn read(query: &Query<'_>) -> Result<Self, Problem> {
+        let types: Vec<_> = ModelType::ALL.iter().map(|word| word.as_str()).collect();
+        let sort = query.word("sort", &SORTS, |asked| {
+            SORTS.into_iter().find(|sort| *sort == asked)
+        })?;
+        Ok(Self {
+            provider: query.text("provider")?,
+            r#type: query.word("type", &types, ModelType::parse)?,
+            status: query.word("status", &STATUSES, ModelStatus::parse)?,
+            capability: query
+                .all("capability")
+                .map(capability)
+                .collect::<Result<_, _>>()?,
+            min_score: query.number("min_score", 1..=5)?,
+            min_context_window: query.number("min_context_window", 1..=i64::MAX)?,
+            max_input_price: query.one("max_input_price")?.map(price).transpose()?,
+            currency: query.one("currency")?.map(currency).transpose()?,
+            sort: sort.unwrap_or("name"),
+        })
+    }
+}
+
+fn capability(word: &str) -> Result<Capability, Problem> {
+    Capability::parse(word).ok_or_else(|| {
+        let all: Vec<_> = Capability::ALL.iter().map(|word| word.as_str()).collect();
+        one_of("capability", &all)
+    })
+}
+
+fn price(text: &str) -> Result<Decimal, Problem> {
+    Decimal::parse(text).ok_or_else(|| {
+        Problem::parameter(
+            "max_input_price",
+            "expected a decimal number such as 0.0025",
+        )
+    })
+}
+
+fn currency(text: &str) -> Result<String, Problem> {
+    if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::parameter(
+        "currency",
+        "expected an ISO 4217 code such as USD",
+    ))
+}
+
+impl Filters {
+    /// What only makes sense together.
+    fn check(&self) -> Result<(), Problem> {
+        if self.max_input_price.is_some() && self.currency.is_none() {
+            return Err(Problem::parameter(
+                "max_input_price",
+                "a price needs its currency: add currency=USD, for example",
+            ));
+        }
+        if self.capability.is_empty() && self.min_score.is_some() {
+            return Err(Problem::parameter(
+                "min_score",
+                "a score is a capability's: add capability=",
+            ));
+        }
+        if self.capability.is_empty() && self.sort.ends_with("score") {
+            return Err(Problem::parameter(
+                "sort",
+                "a score is a capability's: add capability=",
+            ));
+        }
+        Ok(())
+    }
+
+    fn takes(&self, snapshot: &Snapshot, model: &ModelView) -> bool {
+        self.takes_provider(snapshot, model)
+            && self.r#type.is_none_or(|wanted| model.type_ == Some(wanted))
+            && self.status.is_none_or(|wanted| model.status == wanted)
+            && self.takes_capabilities(model)
+            && self
+                .min_context_window
+                .is_none_or(|least| model.context_window.is_some_and(|window| window >= least))
+            && self
+                .currency
+                .as_ref()
+                .is_none_or(|wanted| model.currency.as_ref() == Some(wanted))
+            && self
+                .max_input_price
+                .as_ref()
+                .is_none_or(|most| model.input_price().is_some_and(|price| price <= *most))
+    }
+
+    fn takes_provider(&self, snapshot: &Snapshot, model: &ModelView) -> bool {
+        let Some(wanted) = &self.provider else {
+            return true;
+        };
+        if lists::uid(wanted) == Some(model.provider_id) {
+            return true;
+        }
+        let provider = snapshot.providers.by_uid(model.provider_id);
+        provider.is_some_and(|provider| provider.view.common.name == *wanted)
+    }
+
+    fn takes_capabilities(&self, model: &ModelView) -> bool {
+        self.capability.iter().all(|wanted| {
+            model.capability(*wanted).is_some_and(|score| {
+                self.min_score
+                    .is_none_or(|least| score.is_some_and(|score| score >= least))
+            })
+        })
+    }
+
+    /// The smallest index that holds all that can be found.
+    fn index(&self) -> Index {
+        match (&self.provider, self.capability.first()) {
+            (Some(provider), _) if lists::uid(provider).is_some() => {
+                lists::uid(provider).map_or(Index::All, Index::OfProvider)
+            }
+            (_, Some(capability)) => Index::WithCapability(*capability),
+            _ => Index::All,
+        }
+    }
+
+    fn sort(&self) -> Sort<ModelView> {
+        let capabilities = self.capability.clone();
+        let rank: Box<dyn Fn(&ModelView) -> Rank + Send + Sync> =
+            match self.sort.trim_start_matches('-') {
+                "created_at" => Box::new(|model| Rank::Time(model.common.created_at)),
+                "context_window" => Box::new(|model| Rank::Number(model.context_window)),
+                "price" => Box::new(|model| Rank::Price(price_of(model))),
+                "score" => Box::new(move |model| Rank::Number(least_score(model, &capabilities))),
+                _ => Box::new(|_| Rank::Name),
+            };
+        Sort {
+            word: self.sort,
+            rank,
+        }
+    }
+}
+
+fn price_of(model: &ModelView) -> Option<(String, Price, Option<Price>)> {
+    let read = |text: &Option<String>| text.clone().and_then(|text| Price::try_from(text).ok());
+    Some((
+        model.currency.clone()?,
+        read(&model.input_price)?,
+        read(&model.output_price),
+    ))
+}
+
+fn least_score(model: &ModelView, capabilities: &[Capability]) -> Option<i64> {
+    capabilities
+        .iter()
+        .map(|wanted| model.capability(*wanted).flatten().map(i64::from))
+        .min_by_key(|score| score.unwrap_or(i64::MIN))
+        .flatten()
+}
+
+async fn answer_list(
+    state: &ApiState,
+    caller: &Caller,
+    listing: &Listing,
+    filters: &Filters,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    filters.check()?;
+    let request = ListRequest {
+        caller,
+        headers,
+        scope: Scope::of(listing.namespace.as_deref(), caller)?,
+        listing,
+        filter: &|snapshot: &Snapshot, model: &ModelView| filters.takes(snapshot, model),
+        sort: filters.sort(),
+    };
+    lists::list(state, request, filters.index()).await
+}
+
+/// Models.
+#[utoipa::path(
+    get, path = "/models", tag = "models", operation_id = "list_models",
+    params(Listing, Filters),
+    responses((status = 200, description = "A page of models", body = List<ModelView>), Problems)
+)]
+pub async fn list(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    AskedBoth(listing, filters): AskedBoth<Listing, Filters>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    answer_list(&state, &caller, &listing, &filters, &headers).await
+}
+
+/// Models that can do this.
+#[utoipa::path(
+    get, path = "/models/by-capability/{capability}", tag = "models",
+    operation_id = "list_models_by_capability",
+    params(("capability" = String, Path, description = "The capability"), Listing, Filters),
+    responses((status = 200, description = "A page of models", body = List<ModelView>), Problems)
+)]
+pub async fn by_capability(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Named(word): Named,
+    AskedBoth(listing, mut filters): AskedBoth<Listing, Filters>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    filters.capability.insert(0, capability(&word)?);
+    answer_list(&state, &caller, &listing, &filters, &headers).await
+}
+
+/// A model.
+#[utoipa::path(
+    get, path = "/models/{id}", tag = "models", operation_id = "get_model",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
+    responses((status = 200, description = "The model", body = ModelView), Problems)
+)]
+pub async fn get(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Named(id): Named,
+    Asked(asked): Asked<Common>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
+    let found = lists::find::<ModelView>(&state, &caller, &snapshot, &id, &asked).await?;
+    Ok(answer::one(&found, snapshot.revision, &headers))
+}

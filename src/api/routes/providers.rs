@@ -1,0 +1,99 @@
+//! `GET /providers`, `GET /providers/{id}`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::Named;
+use crate::api::answer::{self, List};
+use crate::api::auth::{Authenticated, Scope};
+use crate::api::lists::{self, Common, ListRequest, Listing, Resource, Sort};
+use crate::api::openapi::Problems;
+use crate::api::problem::Problem;
+use crate::api::query::{Asked, AskedBoth, FromQuery, Query, documented_names};
+use crate::api::{ApiState, revisions};
+use crate::crd::ProviderType;
+use crate::db::{Db, DbError};
+use crate::snapshot::{ProviderView, Snapshot, Table};
+
+impl Resource for ProviderView {
+    const NOUN: &'static str = "provider";
+
+    fn table(snapshot: &Snapshot) -> &Table<Self> {
+        &snapshot.providers
+    }
+
+    async fn all_with_deleted(db: &Db) -> Result<Vec<Self>, DbError> {
+        let rows = db.provider_rows_all(true).await?;
+        Ok(rows.iter().map(Self::from).collect())
+    }
+
+    async fn with_deleted(db: &Db, id: Uuid) -> Result<Option<Self>, DbError> {
+        let row = db.provider_row(id).await?;
+        Ok(row.as_ref().map(Self::from))
+    }
+}
+
+/// Which providers.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Filters {
+    /// Only of this type.
+    #[param(rename = "type")]
+    #[param(value_type = Option<String>)]
+    r#type: Option<ProviderType>,
+}
+
+impl FromQuery for Filters {
+    documented_names!(Filters);
+
+    fn read(query: &Query<'_>) -> Result<Self, Problem> {
+        let words = ProviderType::ALL.map(ProviderType::as_str);
+        Ok(Self {
+            r#type: query.word("type", &words, ProviderType::parse)?,
+        })
+    }
+}
+
+/// Providers.
+#[utoipa::path(
+    get, path = "/providers", tag = "providers", operation_id = "list_providers",
+    params(Listing, Filters),
+    responses((status = 200, description = "A page of providers", body = List<ProviderView>), Problems)
+)]
+pub async fn list(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    AskedBoth(listing, filters): AskedBoth<Listing, Filters>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let request = ListRequest {
+        caller: &caller,
+        headers: &headers,
+        scope: Scope::of(listing.namespace.as_deref(), &caller)?,
+        listing: &listing,
+        filter: &|_, view: &ProviderView| filters.r#type.is_none_or(|wanted| wanted == view.type_),
+        sort: Sort::by_name(),
+    };
+    lists::list(&state, request, lists::Index::All).await
+}
+
+/// A provider.
+#[utoipa::path(
+    get, path = "/providers/{id}", tag = "providers", operation_id = "get_provider",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
+    responses((status = 200, description = "The provider", body = ProviderView), Problems)
+)]
+pub async fn get(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Named(id): Named,
+    Asked(asked): Asked<Common>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
+    let found = lists::find::<ProviderView>(&state, &caller, &snapshot, &id, &asked).await?;
+    Ok(answer::one(&found, snapshot.revision, &headers))
+}

@@ -1,0 +1,167 @@
+//! The process: the feed, the API's port and the admin port, started and ended together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::Handle;
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::auth::Auth;
+use super::metrics::Metrics;
+use super::tls::{self, TlsError};
+use super::{ApiParts, ApiState, router};
+use crate::admin::{self, Admin, Readiness};
+use crate::config::api::ApiSettings;
+use crate::config::cluster::ClusterError;
+use crate::db::{Db, DbError, DbOptions};
+use crate::snapshot::Store;
+use crate::snapshot::feed::{Feed, FeedError};
+
+/// How long requests that are under way may take after the signal to end.
+const GRACE: Duration = Duration::from_secs(4);
+/// How long a connection may take to send its first request's headers.
+const HEADERS: Duration = Duration::from_secs(10);
+/// How long a read waits for a connection to PostgreSQL before that counts as out of reach.
+const ACQUIRE: Duration = Duration::from_secs(2);
+
+/// Why the API ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The cluster's address or account is not known.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The kube-apiserver's client cannot be made.
+    #[error("cannot make a client of the kube-apiserver: {0}")]
+    Client(String),
+    /// The database's URL or schema is not usable.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// Certificate or key are not usable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A port is taken, or a socket failed.
+    #[error("{0}")]
+    Socket(#[from] std::io::Error),
+    /// The feed cannot go on.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// A task ended that never should: a defect.
+    #[error("{0} ended by itself")]
+    Ended(&'static str),
+}
+
+/// Runs the API until the token is cancelled. Both ports are open before it waits for anything.
+///
+/// # Errors
+///
+/// What keeps it from starting or going on; every task has ended by then.
+pub async fn run(settings: ApiSettings, shutdown: CancellationToken) -> Result<(), ApiError> {
+    // Another part of this process may have done so already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = kube::Client::try_from(settings.cluster.config().await?)
+        .map_err(|error| ApiError::Client(error.to_string()))?;
+    let options = DbOptions {
+        acquire_timeout: ACQUIRE,
+        ..DbOptions::new("llmplane-api")
+    };
+    let db = Db::lazy(&settings.database_url, &options)?;
+    let tls = settings.tls.as_ref().map(tls::load).transpose()?;
+    let listener = admin::bind(settings.listen, "LLMPLANE_LISTEN").await?;
+    let admin_listener = admin::bind(settings.admin_listen, "LLMPLANE_ADMIN_LISTEN").await?;
+    tracing::info!(address = %listener.local_addr()?, admin = %admin_listener.local_addr()?, tls = tls.is_some(), "listening");
+
+    let readiness = Readiness::default();
+    let store = Arc::new(Store::default());
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry, store.clone());
+    let feed = Feed::new(db.clone(), store.clone(), readiness.clone());
+    let state = ApiState::new(ApiParts {
+        store,
+        db: db.clone(),
+        auth: Auth::new(client, &settings.audience, metrics.clone()),
+        metrics,
+    });
+
+    let mut tasks = JoinSet::new();
+    let token = shutdown.clone();
+    tasks.spawn(async move { ("the feed", feed.run(token).await.map_err(ApiError::from)) });
+    let admin = Admin::new(readiness, registry).serve(admin_listener, shutdown.clone());
+    tasks.spawn(async move { ("the admin port", admin.await.map_err(ApiError::from)) });
+    let served = serve(state, listener.into_std()?, tls.clone(), shutdown.clone());
+    tasks.spawn(async move { ("the API's port", served.await) });
+    if let Some(tls) = tls {
+        let reload = tls::reload_when_changed(tls, shutdown.clone());
+        tasks.spawn(async move {
+            reload.await;
+            ("the watch of the certificate", Ok(()))
+        });
+    }
+    let ended = join(tasks, shutdown).await;
+    db.close().await;
+    ended
+}
+
+/// Waits for all tasks; the first that ends unasked ends the others.
+async fn join(
+    mut tasks: JoinSet<(&'static str, Result<(), ApiError>)>,
+    shutdown: CancellationToken,
+) -> Result<(), ApiError> {
+    let mut result = Ok(());
+    while let Some(joined) = tasks.join_next().await {
+        let unasked = !shutdown.is_cancelled();
+        let ended = match joined {
+            Ok((_, Err(error))) => Err(error),
+            Ok((name, Ok(()))) if unasked => Err(ApiError::Ended(name)),
+            Ok((_, Ok(()))) => Ok(()),
+            Err(_) => Err(ApiError::Ended("a task that panicked")),
+        };
+        if let Err(error) = ended
+            && result.is_ok()
+        {
+            result = Err(error);
+        }
+        shutdown.cancel();
+    }
+    result
+}
+
+async fn serve(
+    state: ApiState,
+    listener: std::net::TcpListener,
+    tls: Option<tls::Reloaded>,
+    shutdown: CancellationToken,
+) -> Result<(), ApiError> {
+    let handle: Handle<SocketAddr> = Handle::new();
+    let service = router::router(state).into_make_service();
+    let plain = axum_server::from_tcp(listener)?
+        .handle(handle.clone())
+        .first_request_timeout(HEADERS);
+    let serving = async {
+        match tls {
+            None => {
+                plain
+                    .acceptor(axum_server::accept::NoDelayAcceptor::new())
+                    .serve(service)
+                    .await
+            }
+            Some(tls) => plain.acceptor(tls.acceptor()).serve(service).await,
+        }
+    };
+    let stopping = async {
+        shutdown.cancelled().await;
+        handle.graceful_shutdown(Some(GRACE));
+    };
+    let (served, ()) = tokio::join!(
+        async {
+            let served = serving.await;
+            // Where it failed by itself, nobody is left to stop.
+            shutdown.cancel();
+            served
+        },
+        stopping
+    );
+    Ok(served?)
+}

@@ -1,0 +1,199 @@
+//! The read API's settings.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::cluster::ClusterArgs;
+
+/// `llmplane api`'s flags.
+#[derive(Clone, clap::Args)]
+pub struct ApiArgs {
+    /// PostgreSQL URL of the API's role; sslmode and sslrootcert in it are heeded
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: String,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// What the read API itself needs.
+    #[command(flatten)]
+    pub serving: ServingArgs,
+}
+
+/// Flags of the read API, whatever process it runs in.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServingArgs {
+    /// Address of the read API; without TLS its default is 127.0.0.1:8080
+    #[arg(long, env = "LLMPLANE_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Address of /livez, /readyz and /metrics
+    #[arg(
+        long,
+        env = "LLMPLANE_ADMIN_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8081"
+    )]
+    pub admin_listen: SocketAddr,
+    /// Certificate chain of the read API, PEM; read again when it changes
+    #[arg(
+        long,
+        env = "LLMPLANE_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM; read again when it changes
+    #[arg(
+        long,
+        env = "LLMPLANE_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub tls_key: Option<PathBuf>,
+    /// Serve without TLS beyond loopback, for example behind a mesh that encrypts
+    #[arg(long, env = "LLMPLANE_ALLOW_PLAIN_HTTP", default_value_t = false)]
+    pub allow_plain_http: bool,
+    /// Audience that tokens must be for
+    #[arg(
+        long,
+        env = "LLMPLANE_AUDIENCE",
+        value_name = "NAME",
+        default_value = "llmplane",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub audience: String,
+}
+
+/// Certificate and key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}
+
+/// The read API's settings, after they were found to go together.
+#[derive(Clone)]
+pub struct ApiSettings {
+    /// PostgreSQL.
+    pub database_url: String,
+    /// The cluster.
+    pub cluster: ClusterArgs,
+    /// Address of the read API.
+    pub listen: SocketAddr,
+    /// Address of the admin port.
+    pub admin_listen: SocketAddr,
+    /// Certificate and key; none: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Audience that tokens must be for.
+    pub audience: String,
+}
+
+/// Settings that do not go together.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiSettingsError {
+    /// Tokens would cross the network in the clear.
+    #[error(
+        "without TLS the API listens on loopback only, not on {0}: set LLMPLANE_TLS_CERT and \
+         LLMPLANE_TLS_KEY, or LLMPLANE_ALLOW_PLAIN_HTTP=true where something else encrypts"
+    )]
+    PlainHttp(SocketAddr),
+}
+
+impl ServingArgs {
+    /// The settings with this database and cluster.
+    ///
+    /// # Errors
+    ///
+    /// Where they do not go together.
+    pub fn settings(
+        self,
+        database_url: String,
+        cluster: ClusterArgs,
+    ) -> Result<ApiSettings, ApiSettingsError> {
+        let tls = self
+            .tls_cert
+            .zip(self.tls_key)
+            .map(|(cert, key)| TlsFiles { cert, key });
+        let open = tls.is_some() || self.allow_plain_http;
+        let default = if open { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
+        let listen = self.listen.unwrap_or_else(|| (default, 8080).into());
+        if !open && !listen.ip().is_loopback() {
+            return Err(ApiSettingsError::PlainHttp(listen));
+        }
+        Ok(ApiSettings {
+            database_url,
+            cluster,
+            listen,
+            admin_listen: self.admin_listen,
+            tls,
+            audience: self.audience,
+        })
+    }
+}
+
+impl ApiArgs {
+    /// The settings.
+    ///
+    /// # Errors
+    ///
+    /// Where they do not go together.
+    pub fn settings(self) -> Result<ApiSettings, ApiSettingsError> {
+        self.serving.settings(self.database_url, self.cluster)
+    }
+}
+
+impl fmt::Debug for ApiArgs {
+    /// Without the URL, which holds a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiArgs")
+            .field("cluster", &self.cluster)
+            .field("serving", &self.serving)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        serving: ServingArgs,
+    }
+
+    fn settings(flags: &[&str]) -> Result<ApiSettings, ApiSettingsError> {
+        let flags = std::iter::once(&"test").chain(flags);
+        let parsed = Flags::try_parse_from(flags).expect("the flags are known");
+        parsed
+            .serving
+            .settings(String::new(), ClusterArgs::default())
+    }
+
+    #[test]
+    fn plain_http_stays_on_loopback_unless_it_is_allowed() {
+        let by_default = settings(&[]).expect("it is on loopback");
+        assert_eq!(by_default.listen, ([127, 0, 0, 1], 8080).into());
+        let open = ["--listen", "0.0.0.0:1"];
+        assert!(settings(&open).is_err());
+        assert!(settings(&[&open[..], &["--allow-plain-http"]].concat()).is_ok());
+        let tls = ["--tls-cert", "c", "--tls-key", "k"];
+        let with_tls = settings(&tls).expect("it encrypts");
+        assert_eq!(with_tls.listen, ([0, 0, 0, 0], 8080).into());
+    }
+
+    #[test]
+    fn what_cannot_be_is_a_usage_error() {
+        let refused = |flags: &[&str]| {
+            let flags = std::iter::once(&"test").chain(flags);
+            Flags::try_parse_from(flags).is_err()
+        };
+        assert!(refused(&["--tls-cert", "c"]));
+        assert!(refused(&["--listen", "nowhere"]));
+        assert!(refused(&["--audience", ""]));
+    }
+}

@@ -1,0 +1,138 @@
+//! What fills the store: everything once, then what changed.
+//!
+//! Notifications are hints, and a poll is the backstop: losing one costs latency, never data.
+//! While PostgreSQL is away the store keeps what it has and says how old it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use super::{Event, Snapshot, Store};
+use crate::admin::Readiness;
+use crate::db::{Changes, Db, DbError, FeedListener};
+
+/// How often the feed is read when nobody notifies.
+const POLL: Duration = Duration::from_secs(2);
+
+const WAITS_FOR: &str = "snapshot";
+
+/// Why the feed ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The schema is not this binary's: waiting does not help.
+    #[error("{0}")]
+    Schema(DbError),
+    /// A row cannot be shown: a defect.
+    #[error("a row cannot be written as JSON: {0}")]
+    Row(#[from] serde_json::Error),
+}
+
+/// The feed of one store.
+pub struct Feed {
+    db: Db,
+    store: Arc<Store>,
+    readiness: Readiness,
+}
+
+impl Feed {
+    /// A feed from this database into this store. From here on the process waits for the first
+    /// snapshot before it is ready.
+    pub fn new(db: Db, store: Arc<Store>, readiness: Readiness) -> Self {
+        readiness.waiting(WAITS_FOR, "not read yet");
+        Self {
+            db,
+            store,
+            readiness,
+        }
+    }
+
+    /// Keeps the store current until the token is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// What waiting cannot mend.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), FeedError> {
+        let mut listener = FeedListener::new(&self.db);
+        let mut poll = interval_at(Instant::now() + POLL, POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                stepped = self.step() => stepped?,
+                () = shutdown.cancelled() => return Ok(()),
+            }
+            tokio::select! {
+                _ = listener.next() => {}
+                _ = poll.tick() => {}
+                () = shutdown.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// One reading. A database that does not answer is waited for.
+    async fn step(&self) -> Result<(), FeedError> {
+        let read = match self.store.snapshot() {
+            None => self.first().await,
+            Some(current) => self.next(&current).await,
+        };
+        match read {
+            Ok(read) => {
+                if self.store.age().is_some() {
+                    tracing::info!("PostgreSQL answers again");
+                }
+                self.store.answered();
+                if let Some((snapshot, event)) = read? {
+                    self.store.replace(snapshot, event);
+                    self.readiness.ready(WAITS_FOR);
+                }
+                Ok(())
+            }
+            Err(error @ DbError::SchemaUnknown(_)) if self.store.snapshot().is_none() => {
+                Err(FeedError::Schema(error))
+            }
+            Err(error) => {
+                self.unanswered(&error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Everything, from a schema that is known.
+    async fn first(&self) -> Result<Read, DbError> {
+        self.db.check_schema().await?;
+        let all = self.db.read_all().await?;
+        tracing::info!(revision = %all.revision, models = all.rows.models.len(), "read everything");
+        let event = Event::Reset(all.revision);
+        Ok(Snapshot::full(&all.rows, all.revision).map(|snapshot| Some((snapshot, event))))
+    }
+
+    /// What changed, or everything where the feed no longer holds our revision.
+    async fn next(&self, current: &Snapshot) -> Result<Read, DbError> {
+        match self.db.read_changes(current.revision).await? {
+            Changes::Rows { to, .. } if to == current.revision => Ok(Ok(None)),
+            Changes::Rows { rows, to } => Ok(current
+                .apply(&rows, to)
+                .map(|snapshot| Some((snapshot, Event::Changed(to))))),
+            Changes::Reset => {
+                tracing::warn!(from = %current.revision, "the feed does not hold this revision any more; reading everything again");
+                let all = self.db.read_all().await?;
+                let event = Event::Reset(all.revision);
+                Ok(Snapshot::full(&all.rows, all.revision).map(|snapshot| Some((snapshot, event))))
+            }
+        }
+    }
+
+    fn unanswered(&self, error: &DbError) {
+        if self.store.snapshot().is_none() {
+            self.readiness.waiting(WAITS_FOR, error.to_string());
+        }
+        if self.store.age().is_none() {
+            tracing::warn!(%error, "cannot read the feed; serving what is in memory");
+        }
+        self.store.unanswered();
+    }
+}
+
+/// The next snapshot and what to say about it; none where nothing changed.
+type Read = Result<Option<(Snapshot, Event)>, serde_json::Error>;

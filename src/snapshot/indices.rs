@@ -1,0 +1,124 @@
+//! The configuration at one revision.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use super::table::{Entry, Table};
+use super::{CredentialView, EndpointView, ModelView, ProviderView, View};
+use crate::crd::model::Capability;
+use crate::db::{ChangedRows, Revision};
+
+/// The configuration at one revision. Never changes; a clone shares everything.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The revision.
+    pub revision: Revision,
+    /// Providers.
+    pub providers: Table<ProviderView>,
+    /// Endpoints.
+    pub endpoints: Table<EndpointView>,
+    /// Credentials.
+    pub credentials: Table<CredentialView>,
+    /// Models.
+    pub models: Table<ModelView>,
+    by_capability: OrdMap<(Capability, Arc<str>), Arc<Entry<ModelView>>>,
+}
+
+impl Snapshot {
+    /// The snapshot of these rows alone.
+    ///
+    /// # Errors
+    ///
+    /// When a row cannot be written as JSON.
+    pub fn full(rows: &ChangedRows, revision: Revision) -> Result<Self, serde_json::Error> {
+        Self::default().apply(rows, revision)
+    }
+
+    /// The snapshot after these rows changed; one with `deleted_at` is taken out.
+    ///
+    /// # Errors
+    ///
+    /// When a row cannot be written as JSON.
+    pub fn apply(&self, rows: &ChangedRows, revision: Revision) -> Result<Self, serde_json::Error> {
+        let mut next = self.clone();
+        next.revision = revision;
+        put(
+            &mut next.providers,
+            rows.providers.iter().map(ProviderView::from),
+        )?;
+        put(
+            &mut next.endpoints,
+            rows.endpoints.iter().map(EndpointView::from),
+        )?;
+        let credentials = CredentialView::all_of(&rows.credentials, &rows.credential_versions);
+        put(&mut next.credentials, credentials.into_iter())?;
+        next.put_models(rows.models.iter().map(ModelView::from))?;
+        Ok(next)
+    }
+
+    /// Models that can do this, by namespace and name, from this key on.
+    pub fn with_capability<'s>(
+        &'s self,
+        capability: Capability,
+        key: &str,
+    ) -> impl Iterator<Item = &'s Arc<Entry<ModelView>>> + use<'s> {
+        self.by_capability
+            .range((capability, Arc::from(key))..)
+            .take_while(move |((has, _), _)| *has == capability)
+            .map(|(_, entry)| entry)
+    }
+
+    fn put_models(
+        &mut self,
+        views: impl Iterator<Item = ModelView>,
+    ) -> Result<(), serde_json::Error> {
+        let (gone, live): (Vec<_>, Vec<_>) =
+            views.partition(|view| view.common.deleted_at.is_some());
+        for view in gone {
+            if let Some(old) = self.models.remove(view.common.id) {
+                self.forget_capabilities(&old);
+            }
+        }
+        for view in live {
+            let entry = Arc::new(Entry::new(view)?);
+            if let Some(old) = self.models.upsert(entry.clone()) {
+                self.forget_capabilities(&old);
+            }
+            for capability in &entry.view.capabilities {
+                self.by_capability
+                    .insert((capability.name, entry.key.clone()), entry.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_capabilities(&mut self, model: &Entry<ModelView>) {
+        for capability in &model.view.capabilities {
+            let key = (capability.name, model.key.clone());
+            let same = |entry: &Arc<Entry<ModelView>>| entry.view.common.id == model.view.common.id;
+            if self.by_capability.get(&key).is_some_and(same) {
+                self.by_capability.remove(&key);
+            }
+        }
+    }
+}
+
+/// Deletions go first: a name that is used again belongs to the new row.
+fn put<V: View>(
+    table: &mut Table<V>,
+    views: impl Iterator<Item = V>,
+) -> Result<(), serde_json::Error> {
+    let (gone, live): (Vec<_>, Vec<_>) = views.partition(|view| view.common().deleted_at.is_some());
+    for view in gone {
+        table.remove(view.common().id);
+    }
+    for view in live {
+        table.upsert(Arc::new(Entry::new(view)?));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "indices_tests.rs"]
+mod tests;
