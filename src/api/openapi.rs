@@ -2,7 +2,9 @@
 
 use utoipa::IntoResponses;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement,
+};
 
 use super::problem::ProblemBody;
 
@@ -34,7 +36,9 @@ pub enum Problems {
 
 /// What the routes are added to.
 pub fn base() -> OpenApi {
-    let mut components = Components::new();
+    let mut components = ComponentsBuilder::new()
+        .schema_from::<ProblemBody<'static>>()
+        .build();
     components.add_security_scheme(
         BEARER,
         SecurityScheme::Http(
