@@ -198,3 +198,38 @@ async fn controller_and_api_have_the_rights_of_the_shipped_roles_and_no_more() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_secret_is_unreadable_in_etcds_files() {
+    let plane = Plane::shared().await;
+    let namespace = plane.namespace("at-rest").await;
+    for (kind, value) in [
+        ("configmap", "kept-in-plain-words"),
+        ("secret", "kept-under-lock-and-key"),
+    ] {
+        let literal = format!("--from-literal=value={value}");
+        let generic: &[&str] = if kind == "secret" { &["generic"] } else { &[] };
+        let args = [
+            &["create", "-n", &namespace.name, kind],
+            generic,
+            &["sample", &literal],
+        ]
+        .concat();
+        assert!(plane.kubectl(&args).await.status.success());
+    }
+    let mut content = Vec::new();
+    let mut pending = vec![plane.state_dir().path().join("etcd")];
+    while let Some(path) = pending.pop() {
+        match fs::read_dir(&path) {
+            Ok(entries) => pending.extend(entries.flatten().map(|entry| entry.path())),
+            Err(_) => content.extend(fs::read(&path).unwrap_or_default()),
+        }
+    }
+    let holds = |text: &str| {
+        content
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    };
+    assert!(holds("kept-in-plain-words"));
+    assert!(!holds("kept-under-lock-and-key"));
+}

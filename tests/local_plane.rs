@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use llmplane::local::binaries::Binaries;
 use llmplane::local::process;
 use llmplane::local::state::{Component, StateDir};
 use nix::sys::signal::{Signal, kill};
@@ -240,6 +241,39 @@ async fn an_interrupted_start_leaves_no_process() {
     }
 }
 
+#[tokio::test]
+async fn a_start_that_fails_leaves_no_process_and_says_what_the_child_said() {
+    let cli = Cli::new();
+    let real = Binaries::find(&|_| {}).await.unwrap();
+    let assets = cli.folder.path().join("assets");
+    fs::create_dir(&assets).unwrap();
+    for (name, program) in [
+        ("etcd", &real.etcd),
+        ("kube-controller-manager", &real.controller_manager),
+        ("kubectl", &real.kubectl),
+    ] {
+        std::os::unix::fs::symlink(program, assets.join(name)).unwrap();
+    }
+    let broken = assets.join("kube-apiserver");
+    fs::write(&broken, "#!/bin/sh\necho out of order >&2\nexit 3\n").unwrap();
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let output = cli
+        .command(&["up", "--plane-only", "--throwaway"])
+        .env("KUBEBUILDER_ASSETS", &assets)
+        .output()
+        .unwrap();
+
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        stderr.contains("kube-apiserver ended while starting"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("out of order"), "{stderr}");
+    assert_eq!(cli.processes(), Vec::<String>::new());
+}
+
 #[test]
 fn an_ordinary_user_can_run_it() {
     let mut cli = Cli::new();
@@ -247,7 +281,7 @@ fn an_ordinary_user_can_run_it() {
         // Everything where that user can read it; the folders of root's own may be closed.
         let binaries = tokio::runtime::Runtime::new()
             .unwrap()
-            .block_on(llmplane::local::binaries::Binaries::find(&|_| {}))
+            .block_on(Binaries::find(&|_| {}))
             .unwrap();
         for (source, name) in [
             (&cli.program, "llmplane"),
