@@ -2,4 +2,5 @@
 
 pub mod database;
 pub mod plane;
+pub mod postgres;
 pub mod rows;
