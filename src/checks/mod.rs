@@ -1,1 +1,222 @@
-//! Observed state: the scheduler, budgets and verdicts.
+//! Observed state: probes, key validation, model lists and model tests, made against the vendors.
+//!
+//! Reconciles plan jobs; this module runs them, each by itself at most once at a time, spread and
+//! within a budget, stores what they found and reports it. It reads what to check from the
+//! database when it checks, so that it judges what is stored, and it never touches the
+//! kube-apiserver. A slow vendor delays other checks of that vendor and nothing else.
+
+pub mod budget;
+pub mod fold;
+pub mod jitter;
+mod keys;
+mod listings;
+mod metrics;
+mod run;
+pub mod schedule;
+mod target;
+pub mod threshold;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use listings::Listing;
+pub use metrics::CheckMetrics;
+pub use schedule::{JobKey, Owner, Planned};
+
+use crate::{
+    db::{Db, DbError, Epoch, LastCheck},
+    encryption::KeyringHandle,
+    vendors::HttpClients,
+};
+use schedule::{Run, Schedule};
+
+/// A check's result, as far as reconciles must know of it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Whose reconcile planned it.
+    pub owner: Owner,
+    /// Which job.
+    pub key: JobKey,
+    /// Whether a model list now holds something else than before, or cannot be read any more.
+    pub listing_changed: bool,
+}
+
+/// What checks work with.
+pub struct Means {
+    /// PostgreSQL.
+    pub db: Db,
+    /// This term of leadership.
+    pub epoch: Epoch,
+    /// The keys that open keys.
+    pub keyring: KeyringHandle,
+    /// The way to the vendors.
+    pub clients: Arc<HttpClients>,
+    /// Counters.
+    pub metrics: CheckMetrics,
+}
+
+/// A handle to the checks; cheap to clone.
+#[derive(Clone)]
+pub struct Checks(Arc<Shared>);
+
+struct Shared {
+    runner: run::Runner,
+    schedule: Mutex<Schedule>,
+    changed: Notify,
+    reports: mpsc::UnboundedSender<Report>,
+}
+
+impl Checks {
+    /// Checks with nothing planned yet, and where their results are reported.
+    pub fn new(means: Means) -> (Self, mpsc::UnboundedReceiver<Report>) {
+        let (reports, receiver) = mpsc::unbounded_channel();
+        let shared = Shared {
+            runner: run::Runner::new(means),
+            schedule: Mutex::default(),
+            changed: Notify::new(),
+            reports,
+        };
+        (Self(Arc::new(shared)), receiver)
+    }
+
+    /// Metrics that this registry encodes.
+    pub fn metrics(registry: &mut Registry) -> CheckMetrics {
+        CheckMetrics::register(registry)
+    }
+
+    /// Replaces an owner's jobs. A job whose verdict is stored and fresh takes up its period where
+    /// an earlier process left it.
+    ///
+    /// # Errors
+    /// When the last checks cannot be read; nothing is planned then.
+    pub async fn plan(&self, owner: &Owner, jobs: Vec<Planned>) -> Result<(), DbError> {
+        let unknown = !self.schedule().knows(owner.uid);
+        if unknown && jobs.is_empty() {
+            return Ok(());
+        }
+        let mut since_last = HashMap::new();
+        if unknown && jobs.iter().any(|job| job.fresh) {
+            let subjects: Vec<Uuid> = jobs.iter().map(|job| job.key.subject).collect();
+            let last = self.0.runner.db().last_checks(&subjects).await?;
+            since_last = ages(&last, Timestamp::now());
+        }
+        self.schedule()
+            .plan(owner, jobs, &since_last, Instant::now());
+        self.0.changed.notify_one();
+        Ok(())
+    }
+
+    /// Whether each of these jobs has answered its trigger already.
+    pub fn settled_for(&self, jobs: &[Planned]) -> bool {
+        self.schedule().settled_for(jobs)
+    }
+
+    /// Makes an owner's checks due now.
+    pub fn hurry(&self, owner: Uuid) {
+        self.schedule().hurry(owner, Instant::now());
+        self.0.changed.notify_one();
+    }
+
+    /// Forgets an owner that is gone.
+    pub fn forget(&self, owner: Uuid) {
+        self.schedule().forget(owner);
+        self.0.runner.forget(owner);
+    }
+
+    /// What the vendor's last complete list at an endpoint said.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn listing(&self, endpoint: Uuid) -> Result<Arc<Listing>, DbError> {
+        self.0.runner.listings().get(endpoint).await
+    }
+
+    /// Runs what is due until `shutdown`; runs under way are dropped, for a check can be repeated.
+    ///
+    /// # Errors
+    /// [`DbError::Fenced`], when this process may write no more.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), DbError> {
+        let mut running: JoinSet<Result<(), DbError>> = JoinSet::new();
+        loop {
+            let due = self.schedule().take_due(Instant::now());
+            for run in due {
+                let checks = self.clone();
+                running.spawn(async move { checks.run_one(run).await });
+            }
+            let next = self.schedule().next_at();
+            let sleep = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = self.0.changed.notified() => {}
+                () = sleep => {}
+                Some(ended) = running.join_next() => {
+                    ended.map_err(|error| DbError::Other(format!("a check ended: {error}")))??;
+                }
+            }
+        }
+    }
+
+    async fn run_one(&self, run: Run) -> Result<(), DbError> {
+        let key = run.planned.key;
+        let done = match self.0.runner.run(&run.planned).await {
+            Ok(done) => done,
+            Err(error @ DbError::Fenced) => return Err(error),
+            Err(error) => {
+                tracing::warn!(kind = ?key.kind, subject = %key.subject, %error, "a check could not be made or stored");
+                self.0.runner.metrics().unmade.inc();
+                run::Done::unmade()
+            }
+        };
+        let first = self.schedule().finish(key, done.open, Instant::now());
+        if done.changed || done.listing_changed || first {
+            // Nobody listens after shutdown, which is no error.
+            let _ = self.0.reports.send(Report {
+                owner: run.owner,
+                key,
+                listing_changed: done.listing_changed,
+            });
+        }
+        Ok(())
+    }
+
+    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.0
+            .schedule
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long ago each job last ran.
+fn ages(last: &[LastCheck], now: Timestamp) -> HashMap<JobKey, Duration> {
+    let mut ages: HashMap<JobKey, Duration> = HashMap::new();
+    for check in last {
+        let key = JobKey {
+            kind: check.kind,
+            subject: check.subject,
+            endpoint: check.endpoint_uid.unwrap_or(check.subject),
+        };
+        let age = Duration::try_from(now.duration_since(check.checked_at)).unwrap_or_default();
+        let known = ages.entry(key).or_insert(age);
+        *known = (*known).min(age);
+    }
+    ages
+}

@@ -1,0 +1,129 @@
+//! Opening stored keys, and choosing the one to check with. Where a key may go is decided here, by
+//! what was sealed with it, at every use.
+
+use url::Url;
+
+use crate::{
+    crd::{
+        ProviderType,
+        conditions::{self, ConditionType},
+        credential::VersionState,
+    },
+    db::{CredentialRow, CredentialVersionRow, Db, DbError},
+    encryption::{Binding, KeyringHandle, OpenError, Sealed, SecretFields, open},
+    vendors::{HostNotAllowed, key_allowed},
+};
+
+/// Why a stored key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeyError {
+    /// It is gone, or was never stored.
+    #[error("there is no such key any more")]
+    Gone,
+    /// The keyring lacks what it needs, for now.
+    #[error("{0}")]
+    Keyring(String),
+    /// It does not authenticate.
+    #[error("{0}")]
+    Unreadable(OpenError),
+    /// Its owner does not let it go there.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// PostgreSQL.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<HostNotAllowed> for KeyError {
+    fn from(why: HostNotAllowed) -> Self {
+        Self::NotAllowed(why.to_string())
+    }
+}
+
+/// A key that may be sent to the URL it was asked for.
+pub(super) struct UsableKey {
+    pub fields: SecretFields,
+    pub fingerprint: String,
+}
+
+/// Opens one version for this URL.
+pub(super) async fn open_for(
+    db: &Db,
+    keyring: &KeyringHandle,
+    credential: &CredentialRow,
+    version: &CredentialVersionRow,
+    provider: ProviderType,
+    url: &Url,
+) -> Result<UsableKey, KeyError> {
+    let stored = db
+        .sealed_version(credential.uid, version.version)
+        .await?
+        .ok_or(KeyError::Gone)?;
+    let kek_id = stored
+        .kek_id
+        .parse()
+        .map_err(|_| KeyError::Keyring("the row names no key of a keyring".to_owned()))?;
+    let ring = keyring
+        .get_or_refresh(&kek_id)
+        .map_err(|error| KeyError::Keyring(error.to_string()))?;
+    let binding = Binding {
+        namespace: &credential.namespace,
+        name: &credential.name,
+        uid: credential.uid,
+        version: version.version,
+    };
+    let sealed = Sealed {
+        kek_id,
+        wrapped_key: stored.wrapped_key,
+        payload: stored.payload,
+    };
+    let payload = open(&ring, &binding, &sealed).map_err(|error| match error {
+        OpenError::UnknownKek { .. } => KeyError::Keyring(error.to_string()),
+        error => KeyError::Unreadable(error),
+    })?;
+    key_allowed(
+        &payload.provider_type,
+        &payload.allowed_hosts,
+        provider,
+        url,
+    )?;
+    Ok(UsableKey {
+        fields: payload.fields,
+        fingerprint: version.fingerprint.clone(),
+    })
+}
+
+/// Credentials that a check at this endpoint may use, the best first: those known to be valid,
+/// then by priority, then the oldest.
+pub(super) fn candidates(
+    mut credentials: Vec<CredentialRow>,
+    endpoint: uuid::Uuid,
+) -> Vec<CredentialRow> {
+    credentials.retain(|c| {
+        c.is_active
+            && c.version.is_some()
+            && (c.endpoint_uids.is_empty() || c.endpoint_uids.contains(&endpoint))
+            && validity(c) != Some(false)
+    });
+    credentials.sort_by_key(|c| (validity(c) != Some(true), c.priority, c.created_at));
+    credentials
+}
+
+fn validity(credential: &CredentialRow) -> Option<bool> {
+    let valid = conditions::find(&credential.conditions, ConditionType::Valid)?;
+    match valid.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// The version of this credential that is in use.
+pub(super) fn current<'a>(
+    versions: &'a [CredentialVersionRow],
+    credential: &CredentialRow,
+) -> Option<&'a CredentialVersionRow> {
+    versions
+        .iter()
+        .find(|v| v.credential_uid == credential.uid && v.state == VersionState::Current)
+}

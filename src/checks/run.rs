@@ -1,0 +1,483 @@
+//! One check: read what to check, call the vendor, store what was found.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{
+    Means,
+    budget::Budget,
+    fold::{self, Found},
+    keys::{self, KeyError, UsableKey},
+    listings::{self, Listing, Listings},
+    metrics::{CheckLabels, CheckMetrics, word},
+    schedule::Planned,
+    target::{Called, NoTarget, Question, Target},
+    threshold::{self, Streak},
+};
+use crate::{
+    crd::{credential::VersionState, reasons::Reason},
+    db::{CheckKind, CredentialRow, Db, DbError, EndpointRow, ModelRow, NewProbe, Verdict},
+};
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    /// It proved nothing, or could not be made: again soon.
+    pub open: bool,
+    /// A stored verdict changed.
+    pub changed: bool,
+    /// A model list changed, or can be read no more.
+    pub listing_changed: bool,
+}
+
+impl Done {
+    pub(super) fn unmade() -> Self {
+        Self {
+            open: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Makes checks.
+pub(super) struct Runner {
+    pub(super) means: Means,
+    pub(super) budget: Budget,
+    listings: Listings,
+    streaks: Mutex<HashMap<Uuid, Streak>>,
+}
+
+impl Runner {
+    pub(super) fn new(means: Means) -> Self {
+        Self {
+            listings: Listings::new(means.db.clone()),
+            means,
+            budget: Budget::default(),
+            streaks: Mutex::default(),
+        }
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.means.db
+    }
+
+    pub(super) fn metrics(&self) -> &CheckMetrics {
+        &self.means.metrics
+    }
+
+    pub(super) fn listings(&self) -> &Listings {
+        &self.listings
+    }
+
+    pub(super) fn forget(&self, owner: Uuid) {
+        self.listings.forget(owner);
+        self.streaks().remove(&owner);
+    }
+
+    fn streaks(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Streak>> {
+        self.streaks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn run(&self, planned: &Planned) -> Result<Done, DbError> {
+        let key = planned.key;
+        match key.kind {
+            CheckKind::Probe => self.probe(key.subject, planned.timeout).await,
+            CheckKind::Validation => {
+                self.validation(key.subject, key.endpoint, planned.timeout)
+                    .await
+            }
+            CheckKind::ModelList => self.model_list(key.subject, planned.timeout).await,
+            CheckKind::ModelTest => self.model_test(key.subject, planned.timeout).await,
+        }
+    }
+
+    async fn probe(&self, endpoint: Uuid, timeout: Duration) -> Result<Done, DbError> {
+        let (endpoint, called, key) = match self.target(endpoint).await? {
+            Err(NoTarget::Off) => return Ok(Done::default()),
+            Err(NoTarget::Unusable(endpoint, found)) => (endpoint, Called::not(found), None),
+            Ok(target) => {
+                let key = self.probe_key(&target).await?;
+                let fields = key.as_ref().map(|key| &key.fields);
+                let (called, _) = self.ask(&target, fields, timeout, Question::Probe).await;
+                (target.endpoint, called, key)
+            }
+        };
+        let verdict = self.judge_probe(&endpoint, &called.found).await?;
+        let probe = probe_row(
+            CheckKind::Probe,
+            endpoint.uid,
+            None,
+            key.map(|key| key.fingerprint),
+            &called,
+        );
+        self.count(CheckKind::Probe, &called);
+        let uid = endpoint.uid;
+        let changed = self
+            .means
+            .db
+            .write_unversioned(self.means.epoch, move |tx| {
+                Box::pin(async move {
+                    tx.health_probe_insert(&probe).await?;
+                    match verdict {
+                        Some(verdict) => tx.endpoint_verdict_set(uid, &verdict).await,
+                        None => Ok(false),
+                    }
+                })
+            })
+            .await?;
+        Ok(Done {
+            open: called.found.success().is_none(),
+            changed,
+            listing_changed: false,
+        })
+    }
+
+    /// The verdict that a probe makes, by the thresholds; `None` while it stays as it is.
+    async fn judge_probe(
+        &self,
+        endpoint: &EndpointRow,
+        found: &Found,
+    ) -> Result<Option<Verdict>, DbError> {
+        let now = Timestamp::now();
+        let stored = endpoint.verdict.as_ref();
+        let new = found.verdict(endpoint.generation, now);
+        let Some(passed) = found.success() else {
+            return Ok(Some(fold::after(stored, new)));
+        };
+        let check = &endpoint.health_check;
+        let to_fail = u32::try_from(check.failure_threshold).unwrap_or(1);
+        let to_pass = u32::try_from(check.success_threshold).unwrap_or(1);
+        let known = self.streaks().get(&endpoint.uid).copied();
+        let mut streak = match known {
+            Some(streak) => streak,
+            None => {
+                self.earlier_streak(endpoint.uid, to_fail.max(to_pass))
+                    .await?
+            }
+        };
+        streak.note(passed);
+        self.streaks().insert(endpoint.uid, streak);
+        let was = stored
+            .filter(|v| v.generation == endpoint.generation && !fold::proves_nothing(v.reason))
+            .map(|v| v.reason == Reason::ProbeSucceeded);
+        // A refused address is no outage that could pass: it counts at once.
+        let is = match found.reason {
+            Reason::AddressRefused => false,
+            _ => threshold::state(was, streak, to_fail, to_pass),
+        };
+        Ok((is == passed).then(|| fold::after(stored, new)))
+    }
+
+    async fn earlier_streak(&self, endpoint: Uuid, longest: u32) -> Result<Streak, DbError> {
+        let history = self
+            .means
+            .db
+            .health_history(endpoint, None, i64::from(longest))
+            .await?;
+        Ok(Streak::from_history(history.iter().map(|row| row.success)))
+    }
+
+    async fn validation(
+        &self,
+        credential: Uuid,
+        endpoint: Uuid,
+        timeout: Duration,
+    ) -> Result<Done, DbError> {
+        let db = &self.means.db;
+        let Some(credential) = db.credential_row(credential).await?.filter(|c| c.is_active) else {
+            return Ok(Done::default());
+        };
+        let target = match self.target(endpoint).await? {
+            Err(NoTarget::Off) => return Ok(Done::default()),
+            other => other,
+        };
+        let versions = db.credential_version_rows(&[credential.uid]).await?;
+        let mut all = Done::default();
+        for version in &versions {
+            if !matches!(version.state, VersionState::Pending | VersionState::Current) {
+                continue;
+            }
+            let called = match &target {
+                Err(NoTarget::Unusable(_, found)) => Called::not(found.clone()),
+                Err(NoTarget::Off) => continue,
+                Ok(target) => {
+                    let opened = keys::open_for(
+                        db,
+                        &self.means.keyring,
+                        &credential,
+                        version,
+                        target.provider.type_,
+                        &target.url,
+                    )
+                    .await;
+                    match opened {
+                        Ok(key) => {
+                            let fields = Some(&key.fields);
+                            let asked = self.ask(target, fields, timeout, Question::Validate);
+                            asked.await.0
+                        }
+                        Err(KeyError::Gone) => continue,
+                        Err(KeyError::Db(error)) => return Err(error),
+                        Err(error) => Called::not(unusable_key(&error)),
+                    }
+                }
+            };
+            let done = self
+                .store_validation(&credential, version, endpoint, called)
+                .await?;
+            all.open |= done.open;
+            all.changed |= done.changed;
+        }
+        Ok(all)
+    }
+
+    async fn store_validation(
+        &self,
+        credential: &CredentialRow,
+        version: &crate::db::CredentialVersionRow,
+        endpoint: Uuid,
+        called: Called,
+    ) -> Result<Done, DbError> {
+        let stored = version.verdicts.get(&endpoint);
+        let new = called
+            .found
+            .verdict(credential.generation, Timestamp::now());
+        let verdict = fold::after(stored, new);
+        let probe = probe_row(
+            CheckKind::Validation,
+            credential.uid,
+            Some(endpoint),
+            Some(version.fingerprint.clone()),
+            &called,
+        );
+        self.count(CheckKind::Validation, &called);
+        let (uid, number) = (credential.uid, version.version);
+        let changed = self
+            .means
+            .db
+            .write_unversioned(self.means.epoch, move |tx| {
+                Box::pin(async move {
+                    tx.health_probe_insert(&probe).await?;
+                    tx.credential_version_verdict_set(uid, number, endpoint, &verdict)
+                        .await
+                })
+            })
+            .await?;
+        Ok(Done {
+            open: called.found.success().is_none(),
+            changed,
+            listing_changed: false,
+        })
+    }
+
+    async fn model_list(&self, endpoint: Uuid, timeout: Duration) -> Result<Done, DbError> {
+        let (endpoint, provider, called, key, listing) = match self.target(endpoint).await? {
+            Err(NoTarget::Off) => return Ok(Done::default()),
+            Err(NoTarget::Unusable(endpoint, found)) => {
+                (endpoint, None, Called::not(found), None, None)
+            }
+            Ok(target) => {
+                let key = self.list_key(&target).await?;
+                let (called, listing) = self.read_list(&target, key.as_ref(), timeout).await;
+                (target.endpoint, Some(target.provider), called, key, listing)
+            }
+        };
+        self.count(CheckKind::ModelList, &called);
+        let now = Timestamp::now();
+        let stored = endpoint.list_verdict.as_ref();
+        let verdict = fold::after(stored, called.found.verdict(endpoint.generation, now));
+        let probe = probe_row(
+            CheckKind::ModelList,
+            endpoint.uid,
+            None,
+            key.map(|key| key.fingerprint),
+            &called,
+        );
+        let uid = endpoint.uid;
+        let models = listing.as_ref().map(listings::stored);
+        let (changed, differs) = self
+            .means
+            .db
+            .write_unversioned(self.means.epoch, move |tx| {
+                Box::pin(async move {
+                    tx.health_probe_insert(&probe).await?;
+                    let differs = match models {
+                        Some(models) => tx.listed_models_replace(uid, &models).await?,
+                        None => false,
+                    };
+                    let changed = tx.endpoint_list_verdict_set(uid, &verdict).await?;
+                    Ok((changed, differs))
+                })
+            })
+            .await?;
+        if let Some(listing) = listing {
+            self.listings.put(uid, listing);
+        }
+        if differs && let Some(provider) = provider.filter(|p| p.model_sync.enabled) {
+            self.note_synced(provider.uid, now).await?;
+        }
+        Ok(Done {
+            open: called.found.success().is_none(),
+            changed,
+            listing_changed: changed || differs,
+        })
+    }
+
+    async fn note_synced(&self, provider: Uuid, now: Timestamp) -> Result<(), DbError> {
+        self.means
+            .db
+            .write(self.means.epoch, move |tx| {
+                Box::pin(async move { tx.provider_synced(provider, now).await })
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Reads the whole list. Without a key it is only tried where the vendor is a server of one's
+    /// own, which may need none.
+    async fn read_list(
+        &self,
+        target: &Target,
+        key: Option<&UsableKey>,
+        timeout: Duration,
+    ) -> (Called, Option<Listing>) {
+        let hosted = !target.driver.trusted_hosts().is_empty();
+        if key.is_none() && hosted {
+            return (Called::not(no_key()), None);
+        }
+        let fields = key.map(|key| &key.fields);
+        let (mut called, listing) = self.ask(target, fields, timeout, Question::List).await;
+        if key.is_none() && matches!(called.found.http_status, Some(401 | 403)) {
+            called.found = Found {
+                http_status: called.found.http_status,
+                ..no_key()
+            };
+        }
+        (called, listing)
+    }
+
+    async fn model_test(&self, model: Uuid, timeout: Duration) -> Result<Done, DbError> {
+        let db = &self.means.db;
+        let Some(model) = db.model_row(model).await?.filter(|m| m.is_active) else {
+            return Ok(Done::default());
+        };
+        let mut at = None;
+        let mut key = None;
+        let called = match self.test_target(&model).await? {
+            None => Called::not(Found::new(
+                Reason::NoEndpoint,
+                "no active endpoint serves this model",
+            )),
+            Some(target) => {
+                at = Some(target.endpoint.uid);
+                key = self.list_key(&target).await?;
+                let fields = key.as_ref().map(|key| &key.fields);
+                let question = Question::Test(&model.model_id);
+                self.ask(&target, fields, timeout, question).await.0
+            }
+        };
+        self.count(CheckKind::ModelTest, &called);
+        let new = called.found.verdict(model.generation, Timestamp::now());
+        let verdict = fold::after(model.test_verdict.as_ref(), new);
+        let probe = probe_row(
+            CheckKind::ModelTest,
+            model.uid,
+            at,
+            key.map(|key| key.fingerprint),
+            &called,
+        );
+        let uid = model.uid;
+        let changed = db
+            .write_unversioned(self.means.epoch, move |tx| {
+                Box::pin(async move {
+                    tx.health_probe_insert(&probe).await?;
+                    tx.model_test_verdict_set(uid, &verdict).await
+                })
+            })
+            .await?;
+        Ok(Done {
+            open: called.found.success().is_none(),
+            changed,
+            listing_changed: false,
+        })
+    }
+
+    /// The endpoint to test a model at: a healthy one that serves it, in failover order.
+    async fn test_target(&self, model: &ModelRow) -> Result<Option<Target>, DbError> {
+        let mut endpoints = self
+            .means
+            .db
+            .endpoint_rows_of_providers(&[model.provider_uid])
+            .await?;
+        endpoints.retain(|e| {
+            e.is_active && (model.endpoint_uids.is_empty() || model.endpoint_uids.contains(&e.uid))
+        });
+        let healthy = |e: &EndpointRow| {
+            (e.verdict.as_ref()).is_some_and(|v| v.reason == Reason::ProbeSucceeded)
+        };
+        endpoints.sort_by_key(|e| (!healthy(e), !e.is_default, e.priority, e.created_at));
+        for endpoint in endpoints {
+            if let Ok(target) = self.target(endpoint.uid).await? {
+                return Ok(Some(target));
+            }
+        }
+        Ok(None)
+    }
+
+    fn count(&self, kind: CheckKind, called: &Called) {
+        let labels = CheckLabels {
+            kind: word(kind),
+            reason: called.found.reason.as_str(),
+        };
+        self.means.metrics.made.get_or_create(&labels).inc();
+        self.means
+            .metrics
+            .seconds
+            .observe(called.took.as_secs_f64());
+    }
+}
+
+fn no_key() -> Found {
+    Found::new(
+        Reason::NoValidCredential,
+        "no credential may be used here; add an LlmCredential, or see why those that exist are not valid",
+    )
+}
+
+fn unusable_key(error: &KeyError) -> Found {
+    match error {
+        KeyError::NotAllowed(why) => Found::new(Reason::HostNotAllowed, why.clone()),
+        other => Found::new(
+            Reason::CheckInconclusive,
+            format!("the stored key cannot be opened: {other}"),
+        ),
+    }
+}
+
+fn probe_row(
+    kind: CheckKind,
+    subject: Uuid,
+    endpoint_uid: Option<Uuid>,
+    fingerprint: Option<String>,
+    called: &Called,
+) -> NewProbe {
+    NewProbe {
+        checked_at: Timestamp::now(),
+        subject,
+        kind,
+        endpoint_uid,
+        fingerprint,
+        reason: called.found.reason.as_str().to_owned(),
+        success: called.found.success(),
+        message: called.found.message.clone(),
+        latency_ms: i32::try_from(called.took.as_millis()).unwrap_or(i32::MAX),
+        http_status: called.found.http_status.map(i32::from),
+        request_id: called.found.request_id.clone(),
+    }
+}

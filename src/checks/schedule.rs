@@ -1,0 +1,291 @@
+//! Which job runs when: single-flight by key, on its period, at once when what it judges has
+//! changed. Pure but for the clock that its caller hands in.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::jitter;
+use crate::{crd::Kind, db::CheckKind};
+
+/// The object whose reconcile planned a job, and which a new verdict wakes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// Which of the four.
+    pub kind: Kind,
+    /// Its UID.
+    pub uid: Uuid,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobKey {
+    /// What is checked.
+    pub kind: CheckKind,
+    /// The row that is checked: the endpoint for probes and lists, else the credential or model.
+    pub subject: Uuid,
+    /// The endpoint at which; nil where the job chooses.
+    pub endpoint: Uuid,
+}
+
+/// What a reconcile asks of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Which job.
+    pub key: JobKey,
+    /// Time between two runs.
+    pub period: Duration,
+    /// Time that one run may take.
+    pub timeout: Duration,
+    /// Changes with whatever makes the stored verdict stale: the job then runs at once.
+    pub trigger: u64,
+    /// Whether the stored verdict was made for this trigger, as far as rows can tell.
+    pub fresh: bool,
+}
+
+/// A run that has begun.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Whose.
+    pub owner: Owner,
+    /// What.
+    pub planned: Planned,
+}
+
+#[derive(Debug)]
+struct Job {
+    owner: Owner,
+    planned: Planned,
+    due: Option<Instant>,
+    /// The trigger that the run under way answers.
+    running: Option<u64>,
+    /// The trigger that the last run answered.
+    answered: Option<u64>,
+    /// Runs in a row that proved nothing.
+    open_runs: u32,
+}
+
+/// All jobs of the process.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    jobs: HashMap<JobKey, Job>,
+    owned: HashMap<Uuid, HashSet<JobKey>>,
+    timeline: BTreeSet<(Instant, JobKey)>,
+}
+
+impl Schedule {
+    /// Whether anything was planned for this owner.
+    pub fn knows(&self, owner: Uuid) -> bool {
+        self.owned.contains_key(&owner)
+    }
+
+    /// Replaces an owner's jobs. `since_last` is how long ago a job last ran, where that is known
+    /// from before this process: it takes up where the other left.
+    pub fn plan(
+        &mut self,
+        owner: &Owner,
+        planned: Vec<Planned>,
+        since_last: &HashMap<JobKey, Duration>,
+        now: Instant,
+    ) {
+        let wanted: HashSet<JobKey> = planned.iter().map(|p| p.key).collect();
+        let before = self
+            .owned
+            .insert(owner.uid, wanted.clone())
+            .unwrap_or_default();
+        for gone in before.difference(&wanted) {
+            self.remove_job(gone);
+        }
+        for planned in planned {
+            self.plan_job(owner, planned, since_last, now);
+        }
+    }
+
+    /// Forgets an owner that is gone. Runs under way end by themselves and count for nothing.
+    pub fn forget(&mut self, owner: Uuid) {
+        for key in self.owned.remove(&owner).unwrap_or_default() {
+            self.remove_job(&key);
+        }
+    }
+
+    fn plan_job(
+        &mut self,
+        owner: &Owner,
+        planned: Planned,
+        since_last: &HashMap<JobKey, Duration>,
+        now: Instant,
+    ) {
+        let key = planned.key;
+        let Some(job) = self.jobs.get_mut(&key) else {
+            let wait = first_wait(&planned, since_last.get(&key).copied());
+            let answered = planned.fresh.then_some(planned.trigger);
+            self.jobs.insert(
+                key,
+                Job {
+                    owner: owner.clone(),
+                    planned,
+                    due: None,
+                    running: None,
+                    answered,
+                    open_runs: 0,
+                },
+            );
+            self.set_due(key, Some(now + wait));
+            return;
+        };
+        let (old_period, old_trigger) = (job.planned.period, job.planned.trigger);
+        job.owner = owner.clone();
+        job.planned = planned;
+        let (trigger, period) = (job.planned.trigger, job.planned.period);
+        if trigger != old_trigger && job.running.is_none_or(|running| running != trigger) {
+            job.open_runs = 0;
+            self.set_due(key, Some(now));
+        } else if period < old_period {
+            let earliest = now + jitter::around(period, rand::random());
+            let due = job.due.map(|due| due.min(earliest));
+            self.set_due(key, due);
+        }
+    }
+
+    /// Takes the jobs that are due and not running.
+    pub fn take_due(&mut self, now: Instant) -> Vec<Run> {
+        let mut runs = Vec::new();
+        while let Some((at, key)) = self.timeline.first().copied() {
+            if at > now {
+                break;
+            }
+            self.timeline.pop_first();
+            let Some(job) = self.jobs.get_mut(&key) else {
+                continue;
+            };
+            job.due = None;
+            if job.running.is_some() {
+                // The run under way looks after the trigger when it ends.
+                continue;
+            }
+            job.running = Some(job.planned.trigger);
+            runs.push(Run {
+                owner: job.owner.clone(),
+                planned: job.planned.clone(),
+            });
+        }
+        runs
+    }
+
+    /// When the next job is due.
+    pub fn next_at(&self) -> Option<Instant> {
+        self.timeline.first().map(|(at, _)| *at)
+    }
+
+    /// Notes that a run ended: `open` if it proved nothing, or could not be made at all. Answers
+    /// whether this run was the first to answer its trigger.
+    pub fn finish(&mut self, key: JobKey, open: bool, now: Instant) -> bool {
+        let Some(job) = self.jobs.get_mut(&key) else {
+            return false;
+        };
+        let Some(trigger) = job.running.take() else {
+            return false;
+        };
+        let first = job.answered != Some(trigger);
+        job.answered = Some(trigger);
+        job.open_runs = if open { job.open_runs + 1 } else { 0 };
+        let period = job.planned.period;
+        let wait = if job.planned.trigger != trigger {
+            Duration::ZERO
+        } else if open {
+            jitter::retry(job.open_runs - 1, period, rand::random())
+        } else {
+            jitter::around(period, rand::random())
+        };
+        self.set_due(key, Some(now + wait));
+        first
+    }
+
+    /// Whether every job of this owner has answered its present trigger.
+    pub fn settled(&self, owner: Uuid) -> bool {
+        self.owned
+            .get(&owner)
+            .into_iter()
+            .flatten()
+            .filter_map(|key| self.jobs.get(key))
+            .all(|job| job.answered == Some(job.planned.trigger))
+    }
+
+    /// Whether each of these jobs is planned as it stands here and has answered.
+    pub fn settled_for(&self, jobs: &[Planned]) -> bool {
+        jobs.iter().all(|planned| {
+            self.jobs
+                .get(&planned.key)
+                .is_some_and(|job| job.answered == Some(planned.trigger))
+        })
+    }
+
+    /// Makes an owner's jobs due now.
+    pub fn hurry(&mut self, owner: Uuid, now: Instant) {
+        let keys: Vec<JobKey> = self
+            .owned
+            .get(&owner)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        for key in keys {
+            self.set_due(key, Some(now));
+        }
+    }
+
+    /// How many jobs there are.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    fn remove_job(&mut self, key: &JobKey) {
+        self.set_due(*key, None);
+        self.jobs.remove(key);
+    }
+
+    fn set_due(&mut self, key: JobKey, due: Option<Instant>) {
+        let Some(job) = self.jobs.get_mut(&key) else {
+            return;
+        };
+        if let Some(old) = job.due.take() {
+            self.timeline.remove(&(old, key));
+        }
+        job.due = due;
+        if let Some(at) = due {
+            self.timeline.insert((at, key));
+        }
+    }
+}
+
+/// A job without a fresh verdict runs at once; one that has one takes up its period where it was,
+/// or, where that is not known, at a moment of the period that its key decides.
+fn first_wait(planned: &Planned, since_last: Option<Duration>) -> Duration {
+    if !planned.fresh {
+        return Duration::ZERO;
+    }
+    let spread = jitter::share_of(planned.key);
+    match since_last {
+        Some(since) if since < planned.period => planned.period - since,
+        // Overdue together, after a long stop: spread over a tenth of the period.
+        Some(_) => planned.period.mul_f64(spread / 10.0),
+        None => planned.period.mul_f64(spread),
+    }
+}
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

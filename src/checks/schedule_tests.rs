@@ -1,0 +1,106 @@
+use super::*;
+
+const PERIOD: Duration = Duration::from_secs(60);
+
+fn owner() -> Owner {
+    Owner {
+        kind: Kind::Endpoint,
+        uid: Uuid::from_u128(1),
+        namespace: "team".into(),
+        name: "e".into(),
+    }
+}
+
+fn key(n: u128) -> JobKey {
+    JobKey {
+        kind: CheckKind::Probe,
+        subject: Uuid::from_u128(n),
+        endpoint: Uuid::nil(),
+    }
+}
+
+fn planned(n: u128, trigger: u64, fresh: bool) -> Planned {
+    Planned {
+        key: key(n),
+        period: PERIOD,
+        timeout: Duration::from_secs(5),
+        trigger,
+        fresh,
+    }
+}
+
+fn nothing() -> HashMap<JobKey, Duration> {
+    HashMap::new()
+}
+
+#[test]
+fn an_unjudged_job_runs_at_once_and_then_on_its_period() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    assert!(!schedule.settled(owner().uid));
+    assert_eq!(schedule.take_due(now).len(), 1);
+    assert!(schedule.take_due(now).is_empty());
+    assert!(schedule.finish(key(1), false, now));
+    assert!(schedule.settled(owner().uid));
+    assert!(schedule.take_due(now + PERIOD / 2).is_empty());
+    assert_eq!(schedule.take_due(now + PERIOD * 2).len(), 1);
+    assert!(!schedule.finish(key(1), false, now + PERIOD));
+}
+
+#[test]
+fn a_restart_takes_up_the_period_where_it_was() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let since = HashMap::from([(key(1), Duration::from_secs(50))]);
+    schedule.plan(&owner(), vec![planned(1, 7, true)], &since, now);
+    assert!(schedule.settled(owner().uid));
+    assert_eq!(schedule.next_at(), Some(now + Duration::from_secs(10)));
+}
+
+#[test]
+fn a_new_trigger_runs_at_once_and_planning_the_same_again_changes_nothing() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    schedule.plan(&owner(), vec![planned(1, 7, true)], &nothing(), now);
+    let due = schedule.next_at();
+    schedule.plan(&owner(), vec![planned(1, 7, true)], &nothing(), now);
+    assert_eq!(schedule.next_at(), due);
+    schedule.plan(&owner(), vec![planned(1, 8, false)], &nothing(), now);
+    assert!(!schedule.settled(owner().uid));
+    assert_eq!(schedule.take_due(now).len(), 1);
+}
+
+#[test]
+fn a_trigger_that_changes_during_a_run_runs_once_more() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    schedule.plan(&owner(), vec![planned(1, 8, false)], &nothing(), now);
+    assert!(schedule.take_due(now).is_empty());
+    schedule.finish(key(1), false, now);
+    assert!(!schedule.settled(owner().uid));
+    let again = schedule.take_due(now);
+    assert_eq!(again[0].planned.trigger, 8);
+    schedule.finish(key(1), false, now);
+    assert!(schedule.settled(owner().uid));
+}
+
+#[test]
+fn a_run_that_proved_nothing_is_tried_again_soon() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    schedule.take_due(now);
+    schedule.finish(key(1), true, now);
+    let next = schedule.next_at().unwrap() - now;
+    assert!(next < Duration::from_secs(6), "{next:?}");
+}
+
+#[test]
+fn jobs_that_are_planned_no_more_are_gone() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let both = vec![planned(1, 7, false), planned(2, 7, false)];
+    schedule.plan(&owner(), both, &nothing(), now);
+    schedule.plan(&owner(), vec![planned(2, 7, false)], &nothing(), now);
+    assert_eq!(schedule.len(), 1);
+    schedule.forget(owner().uid);
+    assert!(schedule.is_empty() && schedule.next_at().is_none());
+    assert!(!schedule.finish(key(2), false, now));
+}

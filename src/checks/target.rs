@@ -1,0 +1,241 @@
+//! The endpoint that a check calls, the key that it calls with, and the call.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    fold::Found,
+    keys::{self, KeyError, UsableKey},
+    listings::Listing,
+    run::Runner,
+};
+use crate::{
+    crd::{ProviderType, reasons::Reason},
+    db::{CredentialRow, DbError, EndpointRow, ProviderRow},
+    encryption::SecretFields,
+    vendors::{Call, Driver, HttpClient, Outcome, driver, key_hosts::is_the_vendors_own},
+};
+
+/// An endpoint that can be called.
+pub(super) struct Target {
+    pub(super) provider: ProviderRow,
+    pub(super) endpoint: EndpointRow,
+    pub(super) driver: &'static dyn Driver,
+    pub(super) url: Url,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) client: HttpClient,
+}
+
+/// Why an endpoint cannot be called.
+pub(super) enum NoTarget {
+    /// It is gone or switched off; nothing is to be said of it.
+    Off,
+    /// What is wrong with it.
+    Unusable(EndpointRow, Found),
+}
+
+/// How long a call took, and what it came to.
+pub(super) struct Called {
+    pub(super) found: Found,
+    pub(super) took: Duration,
+}
+
+/// What a vendor is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question<'a> {
+    /// Does the endpoint answer?
+    Probe,
+    /// Is the key taken?
+    Validate,
+    /// Which models are there?
+    List,
+    /// Does this model answer?
+    Test(&'a str),
+}
+
+impl Runner {
+    /// The credential that the endpoint's probes are to use, where it may be used there.
+    pub(super) async fn probe_key(&self, target: &Target) -> Result<Option<UsableKey>, DbError> {
+        let Some(wanted) = &target.endpoint.health_check.credential_ref else {
+            return Ok(None);
+        };
+        let provider = target.provider.uid;
+        let mut rows = self
+            .means
+            .db
+            .credential_rows_of_providers(&[provider])
+            .await?;
+        rows.retain(|row| row.is_active && row.name == wanted.name);
+        self.first_usable(target, rows).await
+    }
+
+    /// The best credential for reading lists and testing models.
+    pub(super) async fn list_key(&self, target: &Target) -> Result<Option<UsableKey>, DbError> {
+        let provider = target.provider.uid;
+        let rows = self
+            .means
+            .db
+            .credential_rows_of_providers(&[provider])
+            .await?;
+        self.first_usable(target, keys::candidates(rows, target.endpoint.uid))
+            .await
+    }
+
+    async fn first_usable(
+        &self,
+        target: &Target,
+        credentials: Vec<CredentialRow>,
+    ) -> Result<Option<UsableKey>, DbError> {
+        let uids: Vec<Uuid> = credentials.iter().map(|c| c.uid).collect();
+        if uids.is_empty() {
+            return Ok(None);
+        }
+        let db = &self.means.db;
+        let versions = db.credential_version_rows(&uids).await?;
+        for credential in &credentials {
+            let Some(version) = keys::current(&versions, credential) else {
+                continue;
+            };
+            let type_ = target.provider.type_;
+            let ring = &self.means.keyring;
+            match keys::open_for(db, ring, credential, version, type_, &target.url).await {
+                Ok(key) => return Ok(Some(key)),
+                Err(KeyError::Db(error)) => return Err(error),
+                Err(KeyError::NotAllowed(_) | KeyError::Gone) => {}
+                Err(error) => {
+                    tracing::warn!(credential = %credential.name, %error, "a stored key cannot be used");
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn target(&self, endpoint: Uuid) -> Result<Result<Target, NoTarget>, DbError> {
+        let db = &self.means.db;
+        let active = |e: &EndpointRow| e.is_active && e.deleted_at.is_none();
+        let Some(endpoint) = db.endpoint_row(endpoint).await?.filter(active) else {
+            return Ok(Err(NoTarget::Off));
+        };
+        let Some(provider) = db.provider_row(endpoint.provider_uid).await? else {
+            return Ok(Err(NoTarget::Off));
+        };
+        let Some(driver) = driver(provider.type_) else {
+            return Ok(Err(NoTarget::Off));
+        };
+        Ok(self.reach(provider, endpoint, driver))
+    }
+
+    fn reach(
+        &self,
+        provider: ProviderRow,
+        endpoint: EndpointRow,
+        driver: &'static dyn Driver,
+    ) -> Result<Target, NoTarget> {
+        let Ok(url) = Url::parse(endpoint.base_url.trim_end_matches('/')) else {
+            let found = Found::new(Reason::InvalidSpec, "spec.baseUrl is not a URL");
+            return Err(NoTarget::Unusable(endpoint, found));
+        };
+        let bundle = own_certificates(provider.type_, &endpoint, &url);
+        let client = match self.means.clients.client(&endpoint.namespace, &url, bundle) {
+            Ok(client) => client,
+            Err(error) => {
+                let found = Found::new(Reason::ProbeFailed, error.to_string());
+                return Err(NoTarget::Unusable(endpoint, found));
+            }
+        };
+        let headers = endpoint
+            .headers
+            .iter()
+            .map(|h| (h.name.clone(), h.value.clone()))
+            .collect();
+        Ok(Target {
+            provider,
+            endpoint,
+            driver,
+            url,
+            headers,
+            client,
+        })
+    }
+
+    /// Asks within the budget; the check's time begins when its turn has come. A list comes with
+    /// what it said, where it was read whole.
+    pub(super) async fn ask(
+        &self,
+        target: &Target,
+        key: Option<&SecretFields>,
+        timeout: Duration,
+        question: Question<'_>,
+    ) -> (Called, Option<Listing>) {
+        let host = target.url.host_str().unwrap_or_default();
+        let _leave = self.budget.leave(host).await;
+        let begun = Instant::now();
+        let call = Call {
+            base_url: &target.url,
+            region: target.endpoint.region.as_deref(),
+            api_version: target.endpoint.api_version.as_deref(),
+            headers: &target.headers,
+            key,
+            client: &target.client,
+            deadline: begun + timeout,
+        };
+        let (outcome, listing) = match question {
+            Question::Probe => (target.driver.probe(&call).await, None),
+            Question::Validate => (target.driver.validate(&call).await, None),
+            Question::Test(model) => (target.driver.test_model(&call, model).await, None),
+            Question::List => match target.driver.list_models(&call).await {
+                Err(outcome) => (outcome, None),
+                Ok(list) => {
+                    let models = list.models.into_iter().map(|m| (m.id.clone(), m));
+                    let read = "the model list was read whole";
+                    (
+                        Outcome::new(Reason::SyncSucceeded, read),
+                        Some(models.collect()),
+                    )
+                }
+            },
+        };
+        let called = Called {
+            found: outcome.into(),
+            took: begun.elapsed(),
+        };
+        (called, listing)
+    }
+}
+
+impl Called {
+    /// No call was made.
+    pub(super) fn not(found: Found) -> Self {
+        Self {
+            found,
+            took: Duration::ZERO,
+        }
+    }
+}
+
+impl From<Outcome> for Found {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            reason: outcome.reason,
+            message: outcome.message,
+            http_status: outcome.http_status,
+            code: outcome.code,
+            request_id: outcome.request_id,
+        }
+    }
+}
+
+/// An endpoint's own certificates do not apply to the vendor's own hosts.
+fn own_certificates<'a>(
+    provider: ProviderType,
+    endpoint: &'a EndpointRow,
+    url: &Url,
+) -> Option<&'a str> {
+    endpoint
+        .ca_bundle
+        .as_deref()
+        .filter(|_| !is_the_vendors_own(provider, url))
+}
