@@ -1,1 +1,36 @@
-//! Desired state: one folder a kind, one file a phase; the sweep; the wiring.
+//! Desired state: watches the four kinds and the opted-in Secrets, brings each declaration into
+//! force in PostgreSQL and says on each resource what was found.
+//!
+//! Each kind is a folder and each phase of its reconcile a file: dereference (reads), validate
+//! (pure), store (one transaction), status. No reconcile calls a vendor; that is what `checks` does,
+//! which this module wires. It must never know the read API.
+
+pub mod command;
+pub mod context;
+mod credential;
+mod dispatch;
+mod endpoint;
+pub mod error;
+mod events;
+mod identity;
+pub mod index;
+mod judge;
+pub mod key;
+mod leader;
+mod metrics;
+mod model;
+mod order;
+mod parent;
+mod provider;
+pub mod queue;
+mod run;
+pub mod settings;
+mod start;
+mod status;
+mod sweep;
+mod unavailable;
+mod watch;
+
+pub use run::{run, run_with};
+pub use settings::Settings;
+pub use start::StartError;

@@ -1,0 +1,76 @@
+//! What every reconcile works with.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use jiff::Timestamp;
+use kube::Client;
+use uuid::Uuid;
+
+use super::{
+    credential::taken::Taken, events::Events, index::Index, metrics::Metrics, queue::Waker,
+    sweep::Sweeper,
+};
+use crate::{
+    checks::Checks,
+    db::{Db, Epoch},
+    encryption::KeyringHandle,
+    vendors::catalog::Catalog,
+};
+
+/// What every reconcile works with. One for each term of leadership.
+pub struct Context {
+    /// The kube-apiserver.
+    pub client: Client,
+    /// PostgreSQL.
+    pub db: Db,
+    /// This term: writes of an older one are refused.
+    pub epoch: Epoch,
+    /// The declared objects.
+    pub index: Arc<RwLock<Index>>,
+    /// Whom to reconcile next.
+    pub waker: Waker,
+    /// The other half: what observes.
+    pub checks: Checks,
+    /// Keys that seal keys.
+    pub keyring: KeyringHandle,
+    /// Events.
+    pub events: Events,
+    /// What removes rows.
+    pub sweeper: Sweeper,
+    /// Counters.
+    pub metrics: Metrics,
+    /// What is known of models that nobody declared in full.
+    pub catalog: Arc<Catalog>,
+    /// What was last read of each credential's Secret.
+    pub taken: Mutex<HashMap<Uuid, Taken>>,
+}
+
+impl Context {
+    /// The declared objects. Held for a look-up, never across an await.
+    pub fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The declared objects, to be changed.
+    pub fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time, to the second: what is computed twice within one is then equal.
+    pub fn now(&self) -> Timestamp {
+        crate::crd::conditions::seconds(Timestamp::now())
+    }
+}
+
+impl Context {
+    /// Forgets what was read of a credential's Secret.
+    pub fn forget_taken(&self, uid: Uuid) {
+        self.taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&uid);
+    }
+}

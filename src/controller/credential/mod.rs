@@ -1,0 +1,39 @@
+//! LlmCredential: a key that is taken from a Secret, sealed, checked and followed through its
+//! versions.
+
+mod dereference;
+mod secret;
+mod status;
+mod store;
+pub mod taken;
+mod validate;
+pub mod versions;
+
+use super::{context::Context, error::Error, identity, key::ObjectKey, queue::Next};
+
+/// Brings one credential's declaration into force.
+pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error> {
+    let Some(mut input) = dereference::read(context, key).await? else {
+        context.sweeper.ask(key.kind);
+        return Ok(Next::Done);
+    };
+    let now = context.now();
+    let desired = validate::desired(&input);
+    if desired.as_ref().is_ok_and(|desired| desired.takes_key) {
+        taken::take(context, &mut input).await?;
+    }
+    let steps = validate::steps(&input, desired.as_ref().ok(), now);
+    if steps.insert.is_some() && input.needs_fields() {
+        taken::take_again(context, &mut input).await?;
+    }
+    let versions = validate::after_steps(&input, &steps, now);
+    let jobs = validate::jobs(&input, desired.as_ref().ok(), &versions);
+    let settled = context.checks.settled_for(&jobs);
+    let verdict = validate::validate(&input, &desired, &versions, settled, now);
+    let stored = store::write(context, &input, desired.as_ref().ok(), &steps, &verdict).await?;
+    context.checks.plan(&input.owner, jobs).await?;
+    let status = status::of(&input, &stored, &verdict);
+    super::status::write(context, &*input.object, &status, &verdict.conditions).await?;
+    taken::forget_if_gone(context, identity::uid(&*input.object), &desired);
+    Ok(validate::next(&input, &steps, now))
+}

@@ -1,0 +1,53 @@
+use super::*;
+
+fn verdict(reason: Reason) -> Verdict {
+    Verdict {
+        reason,
+        message: format!("{reason}."),
+        since: Timestamp::UNIX_EPOCH,
+        generation: 1,
+        http_status: None,
+        code: None,
+        request_id: None,
+    }
+}
+
+fn combined(reasons: &[Option<Reason>], not_at: &[&str]) -> Finding {
+    let verdicts: Vec<(String, Option<Verdict>)> = reasons
+        .iter()
+        .enumerate()
+        .map(|(i, reason)| (format!("e{i}"), reason.map(verdict)))
+        .collect();
+    let borrowed: Vec<(&str, Option<&Verdict>)> = verdicts
+        .iter()
+        .map(|(name, verdict)| (name.as_str(), verdict.as_ref()))
+        .collect();
+    combine(&borrowed, not_at)
+}
+
+#[test]
+fn a_key_that_works_somewhere_is_valid_and_the_rest_is_named() {
+    let finding = combined(
+        &[Some(Reason::KeyRejected), Some(Reason::KeyAccepted)],
+        &["gw"],
+    );
+    assert_eq!(finding.reason, Reason::KeyAccepted);
+    assert!(finding.message.contains("e0 (KeyRejected)"));
+    assert!(finding.message.contains("gw (HostNotAllowed)"));
+}
+
+#[test]
+fn a_key_is_rejected_when_it_is_rejected_everywhere() {
+    let all = combined(&[Some(Reason::KeyRejected), Some(Reason::KeyRejected)], &[]);
+    assert_eq!(all.reason, Reason::KeyRejected);
+    let one_open = combined(&[Some(Reason::KeyRejected), None], &[]);
+    assert_eq!(one_open.reason, Reason::NotCheckedYet);
+}
+
+#[test]
+fn one_endpoint_speaks_for_itself() {
+    assert_eq!(
+        combined(&[Some(Reason::QuotaExhausted)], &[]).message,
+        "QuotaExhausted."
+    );
+}

@@ -1,0 +1,214 @@
+use uuid::Uuid;
+
+use super::*;
+
+const GRACE: Duration = Duration::from_secs(3600);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn row(version: i32, state: VersionState, fingerprint: &str) -> CredentialVersionRow {
+    CredentialVersionRow {
+        credential_uid: Uuid::nil(),
+        version,
+        state,
+        fingerprint: fingerprint.into(),
+        masked_key: "********".into(),
+        provider_type: ProviderType::OpenAI,
+        allowed_hosts: vec!["a.example".into()],
+        kek_id: "0".into(),
+        verdicts: Default::default(),
+        since: at(0),
+        grace_until: None,
+        created_at: at(0),
+    }
+}
+
+fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow {
+    row.verdicts.insert(
+        Uuid::nil(),
+        Verdict {
+            reason,
+            message: String::new(),
+            since: at(0),
+            generation: 1,
+            http_status: None,
+            code: None,
+            request_id: None,
+        },
+    );
+    row
+}
+
+fn after(rows: &[CredentialVersionRow], fingerprint: &str, hosts: &[&str], second: i64) -> Steps {
+    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    let seen = Seen {
+        fingerprint,
+        provider_type: ProviderType::OpenAI,
+        hosts: &hosts,
+        newest_told: 0,
+    };
+    let terms = Terms {
+        grace: GRACE,
+        validated: true,
+    };
+    steps(rows, Some(seen), terms, at(second))
+}
+
+fn moved(steps: &Steps) -> Vec<(i32, VersionState)> {
+    steps.moves.iter().map(|m| (m.version, m.state)).collect()
+}
+
+#[test]
+fn the_first_version_is_in_use_at_once() {
+    let steps = after(&[], "f1", &["a.example"], 0);
+    assert_eq!(
+        steps.insert,
+        Some(Insert {
+            version: 1,
+            state: VersionState::Current
+        })
+    );
+}
+
+#[test]
+fn the_same_key_makes_no_step() {
+    let rows = [row(1, VersionState::Current, "f1")];
+    assert_eq!(after(&rows, "f1", &["a.example"], 5), Steps::default());
+}
+
+#[test]
+fn a_changed_secret_makes_a_pending_version_and_keeps_the_old() {
+    let rows = [row(1, VersionState::Current, "f1")];
+    let steps = after(&rows, "f2", &["a.example"], 5);
+    assert_eq!(moved(&steps), []);
+    assert_eq!(
+        steps.insert,
+        Some(Insert {
+            version: 2,
+            state: VersionState::Pending
+        })
+    );
+}
+
+#[test]
+fn an_accepted_version_takes_over_and_the_old_one_has_its_grace() {
+    let rows = [
+        judged(row(2, VersionState::Pending, "f2"), Reason::KeyAccepted),
+        row(1, VersionState::Current, "f1"),
+    ];
+    let steps = after(&rows, "f2", &["a.example"], 10);
+    assert_eq!(
+        moved(&steps),
+        [(1, VersionState::Previous), (2, VersionState::Current)]
+    );
+    assert_eq!(steps.moves[0].grace_until, Some(at(10) + GRACE));
+    assert_eq!(steps.again_at, Some(at(10) + GRACE));
+}
+
+#[test]
+fn a_rejected_version_leaves_the_old_one_in_use_for_ever() {
+    let rows = [
+        judged(row(2, VersionState::Pending, "f2"), Reason::KeyRejected),
+        row(1, VersionState::Current, "f1"),
+    ];
+    assert_eq!(
+        after(&rows, "f2", &["a.example"], 1_000_000),
+        Steps::default()
+    );
+}
+
+#[test]
+fn a_version_that_nothing_could_judge_takes_over_after_fifteen_minutes() {
+    let rows = [
+        judged(
+            row(2, VersionState::Pending, "f2"),
+            Reason::CheckInconclusive,
+        ),
+        row(1, VersionState::Current, "f1"),
+    ];
+    let early = after(&rows, "f2", &["a.example"], 899);
+    assert_eq!((moved(&early), early.again_at), (vec![], Some(at(900))));
+    let late = after(&rows, "f2", &["a.example"], 900);
+    assert_eq!(
+        moved(&late),
+        [(1, VersionState::Previous), (2, VersionState::Current)]
+    );
+}
+
+#[test]
+fn a_third_key_replaces_one_that_was_never_in_use() {
+    let rows = [
+        row(2, VersionState::Pending, "f2"),
+        row(1, VersionState::Current, "f1"),
+    ];
+    let steps = after(&rows, "f3", &["a.example"], 5);
+    assert_eq!(moved(&steps), [(2, VersionState::Destroyed)]);
+    assert_eq!(
+        steps.insert,
+        Some(Insert {
+            version: 3,
+            state: VersionState::Pending
+        })
+    );
+}
+
+#[test]
+fn going_back_to_the_key_in_use_drops_the_new_one() {
+    let rows = [
+        row(2, VersionState::Pending, "f2"),
+        row(1, VersionState::Current, "f1"),
+    ];
+    let steps = after(&rows, "f1", &["a.example"], 5);
+    assert_eq!(moved(&steps), [(2, VersionState::Destroyed)]);
+    assert_eq!(steps.insert, None);
+}
+
+#[test]
+fn changed_hosts_make_a_new_version_without_grace() {
+    let mut previous = row(1, VersionState::Previous, "f0");
+    previous.grace_until = Some(at(1000));
+    let rows = [row(2, VersionState::Current, "f1"), previous];
+    let steps = after(&rows, "f1", &["b.example"], 5);
+    assert_eq!(
+        moved(&steps),
+        [(2, VersionState::Destroyed), (1, VersionState::Destroyed)]
+    );
+    assert_eq!(
+        steps.insert,
+        Some(Insert {
+            version: 3,
+            state: VersionState::Current
+        })
+    );
+}
+
+#[test]
+fn grace_ends_also_while_the_secret_is_away() {
+    let mut previous = row(1, VersionState::Previous, "f1");
+    previous.grace_until = Some(at(100));
+    let rows = [row(2, VersionState::Current, "f2"), previous];
+    let terms = Terms {
+        grace: GRACE,
+        validated: true,
+    };
+    let early = steps(&rows, None, terms, at(99));
+    assert_eq!((moved(&early), early.again_at), (vec![], Some(at(100))));
+    assert_eq!(
+        moved(&steps(&rows, None, terms, at(100))),
+        [(1, VersionState::Destroyed)]
+    );
+}
+
+#[test]
+fn destroyed_versions_are_counted_and_never_come_back() {
+    let rows = [row(4, VersionState::Destroyed, "f1")];
+    assert_eq!(
+        after(&rows, "f1", &["a.example"], 5).insert,
+        Some(Insert {
+            version: 5,
+            state: VersionState::Current
+        })
+    );
+}

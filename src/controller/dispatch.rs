@@ -1,0 +1,91 @@
+//! One reconcile, and what becomes of its outcome: the one place that decides log, metric, status
+//! and requeue.
+
+use std::sync::Arc;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::Resource;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    context::Context,
+    credential, endpoint,
+    error::{Class, Error},
+    index::Declared,
+    key::ObjectKey,
+    metrics::ReconcileLabels,
+    model, provider,
+    queue::Next,
+    status, unavailable,
+};
+use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider, conditions::Finding};
+
+/// Reconciles one object.
+///
+/// # Errors
+/// What must end the process; everything else is seen to here.
+pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Error> {
+    let outcome = match key.kind {
+        Kind::Provider => provider::reconcile(&context, &key).await,
+        Kind::Endpoint => endpoint::reconcile(&context, &key).await,
+        Kind::Credential => credential::reconcile(&context, &key).await,
+        Kind::Model => model::reconcile(&context, &key).await,
+    };
+    let (result, next) = match outcome {
+        Ok(next) => ("done", next),
+        Err(error) => {
+            let Some(next) = error.next() else {
+                return Err(error);
+            };
+            tell(&context, &key, &error).await;
+            let result = match error.class() {
+                Class::Waiting => "waiting",
+                Class::Transient | Class::Fatal => "retry",
+            };
+            (result, next)
+        }
+    };
+    let labels = ReconcileLabels {
+        kind: key.kind.as_str(),
+        result,
+    };
+    context.metrics.reconciles.get_or_create(&labels).inc();
+    Ok(next)
+}
+
+async fn tell(context: &Context, key: &ObjectKey, error: &Error) {
+    match error {
+        Error::Stale | Error::Waiting(_) => tracing::debug!(object = %key, %error, "comes back"),
+        _ => tracing::warn!(object = %key, %error, "a reconcile failed; it is tried again"),
+    }
+    let Some(finding) = error.finding() else {
+        return;
+    };
+    let told = match key.kind {
+        Kind::Provider => tell_status::<LlmProvider>(context, key, &finding).await,
+        Kind::Endpoint => tell_status::<LlmEndpoint>(context, key, &finding).await,
+        Kind::Credential => tell_status::<LlmCredential>(context, key, &finding).await,
+        Kind::Model => tell_status::<LlmModel>(context, key, &finding).await,
+    };
+    if let Err(error) = told {
+        tracing::debug!(object = %key, %error, "the trouble could not be told in the status");
+    }
+}
+
+async fn tell_status<K>(context: &Context, key: &ObjectKey, why: &Finding) -> Result<(), Error>
+where
+    K: Declared
+        + Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Serialize
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let Some(object) = context.index().get::<K>(&key.namespace, &key.name) else {
+        return Ok(());
+    };
+    let conditions = unavailable::conditions_of(&*object, why, context.now());
+    let is = serde_json::to_value(&*object).unwrap_or_default();
+    let status = unavailable::status_with(is["status"].clone(), &conditions);
+    status::write(context, &*object, &status, &conditions).await?;
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! What an endpoint's declaration and its probes amount to. Pure.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::dereference::Input;
+use crate::{
+    checks::{JobKey, Planned},
+    controller::{
+        error::Refusal,
+        identity,
+        index::asked_at,
+        judge::{Before, Facts, Judged, judge},
+        order,
+        provider::validate::seconds,
+    },
+    crd::{
+        MAX_ENDPOINTS_PER_PROVIDER,
+        conditions::{ConditionType, Finding},
+        reasons::Reason,
+    },
+    db::CheckKind,
+    vendors,
+};
+
+/// What is to be in force.
+pub struct Desired {
+    pub provider_uid: Uuid,
+    pub base_url: String,
+    pub is_default: bool,
+    /// The endpoint and its provider are switched on.
+    pub on: bool,
+}
+
+/// What is to be in force, or why nothing is.
+pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+    let provider = input.parent.found()?;
+    let spec = &input.object.spec;
+    let name = &spec.provider_ref.name;
+    if !order::within_limit(&*input.object, &input.siblings, MAX_ENDPOINTS_PER_PROVIDER) {
+        return Err(Refusal::new(
+            Reason::LimitExceeded,
+            format!(
+                "LlmProvider {name} has {MAX_ENDPOINTS_PER_PROVIDER} older endpoints already; delete one of them, or this one"
+            ),
+        ));
+    }
+    let type_ = provider.spec.type_;
+    let base_url = match &spec.base_url {
+        Some(url) => url.clone(),
+        None => vendors::driver(type_)
+            .and_then(|driver| driver.default_base_url(spec.region.as_deref()))
+            .ok_or_else(|| {
+                Refusal::new(
+                    Reason::InvalidSpec,
+                    format!(
+                        "spec.baseUrl is required: type {type_} has no default for this region"
+                    ),
+                )
+            })?,
+    };
+    let mut siblings = input.siblings.clone();
+    let default = provider.spec.default_endpoint_ref.as_ref();
+    order::failover(default.map(|r| r.name.as_str()), &mut siblings);
+    let first = siblings.iter().find(|sibling| sibling.spec.enabled);
+    Ok(Desired {
+        provider_uid: identity::uid(provider),
+        base_url,
+        is_default: first.is_some_and(|f| f.metadata.uid == input.object.metadata.uid),
+        on: spec.enabled && provider.spec.enabled,
+    })
+}
+
+/// The conditions, and whether it is in force.
+pub fn validate(
+    input: &Input,
+    desired: &Result<Desired, Refusal>,
+    settled: bool,
+    now: Timestamp,
+) -> Judged {
+    let row = input.row.as_ref();
+    judge(
+        &Facts {
+            generation: identity::generation(&*input.object),
+            enabled: input.object.spec.enabled,
+            provider_enabled: input.parent.enabled(),
+            refusal: desired.as_ref().err(),
+            declared: missing_credential(input),
+            outside: (ConditionType::Healthy, health(input)),
+            asked: asked_at(&*input.object),
+            settled,
+            before: Before {
+                conditions: match row {
+                    Some(row) => &row.conditions,
+                    None => (input.object.status.as_ref()).map_or(&[], |s| &s.conditions),
+                },
+                verified_generation: row.and_then(|r| r.verified_generation),
+                handled: row.and_then(|r| r.last_handled_reconcile_at.as_deref()),
+            },
+        },
+        now,
+    )
+}
+
+fn missing_credential(input: &Input) -> Option<Finding> {
+    let wanted = input.missing_credential()?;
+    let hint = order::suggestion("LlmCredential", wanted, &input.credential_names);
+    Some(Finding::new(
+        Reason::EndpointNotFound,
+        format!(
+            "spec.healthCheck.credentialRef: LlmProvider {} has no LlmCredential {wanted}; {hint}",
+            input.object.spec.provider_ref.name
+        ),
+    ))
+}
+
+fn health(input: &Input) -> Finding {
+    if !input.object.spec.health_check.enabled {
+        return Finding::new(Reason::CheckDisabled, "spec.healthCheck.enabled is off");
+    }
+    let generation = identity::generation(&*input.object);
+    match input.row.as_ref().and_then(|row| row.verdict.as_ref()) {
+        Some(verdict) if verdict.generation == generation => {
+            Finding::new(verdict.reason, verdict.message.clone())
+        }
+        _ => Finding::new(Reason::NotCheckedYet, "the first probe is under way"),
+    }
+}
+
+/// The probe to make, where it is switched on.
+pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
+    let check = &input.object.spec.health_check;
+    let Some(desired) = desired.filter(|d| d.on && check.enabled) else {
+        return Vec::new();
+    };
+    let generation = identity::generation(&*input.object);
+    let asked = asked_at(&*input.object);
+    let row = input.row.as_ref();
+    let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let mut trigger = DefaultHasher::new();
+    (generation, asked, &desired.base_url).hash(&mut trigger);
+    let judged = row.and_then(|r| r.verdict.as_ref());
+    vec![Planned {
+        key: JobKey {
+            kind: CheckKind::Probe,
+            subject: input.owner.uid,
+            endpoint: input.owner.uid,
+        },
+        period: seconds(check.period_seconds),
+        timeout: seconds(check.timeout_seconds),
+        trigger: trigger.finish(),
+        fresh: judged.is_some_and(|v| v.generation == generation) && asked == handled,
+    }]
+}

@@ -1,0 +1,513 @@
+//! The declared objects in memory, and who must be reconciled when one of them changes.
+//!
+//! Pure: the watches feed it, reconciles read it, and it calls nobody. Every cross-kind wake-up of
+//! the controller is decided here.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::{ResourceExt, core::PartialObjectMeta};
+
+use super::key::{ObjectKey, Wake};
+use crate::crd::{
+    ANNOTATION_RECONCILE_REQUESTED_AT, Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
+    conditions::{self, ConditionType},
+};
+
+/// Namespace and name.
+type Name = (String, String);
+
+/// Metadata of an opted-in Secret; of labels and annotations only those of this project.
+pub type SecretMeta = PartialObjectMeta<Secret>;
+
+/// One of the four kinds, as the index holds it.
+pub trait Declared: ResourceExt + Clone + Send + Sync + 'static {
+    /// Which of the four.
+    const KIND: Kind;
+    /// The kind's own condition.
+    const OUTSIDE: ConditionType;
+    /// The conditions of its status.
+    fn conditions(&self) -> &[Condition];
+    /// The name that `providerRef` gives; a provider has none.
+    fn provider_name(&self) -> Option<&str>;
+    /// Its place in the index.
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>>;
+    /// Its place in the index.
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>>;
+    /// Further entries under which it is found.
+    fn lookups(&self) -> Vec<Lookup> {
+        Vec::new()
+    }
+    /// Whom a change of this object wakes, beside itself.
+    fn wakes(&self, index: &Index) -> Vec<Wake>;
+    /// Its key.
+    fn key(&self) -> ObjectKey {
+        ObjectKey::of(Self::KIND, self)
+    }
+}
+
+/// A question that the index answers without a walk over everything.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Lookup {
+    /// Objects of a kind that name this provider.
+    Children(Kind, String, String),
+    /// Models of this provider with this `modelId`.
+    ModelId(String, String, String),
+    /// Credentials that name this Secret.
+    SecretUsers(String, String),
+    /// Endpoints whose probes use this credential.
+    ProbedWith(String, String),
+}
+
+/// The declared objects and the opted-in Secrets.
+#[derive(Default)]
+pub struct Index {
+    providers: HashMap<Name, Arc<LlmProvider>>,
+    endpoints: HashMap<Name, Arc<LlmEndpoint>>,
+    credentials: HashMap<Name, Arc<LlmCredential>>,
+    models: HashMap<Name, Arc<LlmModel>>,
+    secrets: HashMap<Name, Arc<SecretMeta>>,
+    lookups: HashMap<Lookup, BTreeSet<String>>,
+}
+
+impl Index {
+    /// The object of this name.
+    pub fn get<K: Declared>(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        K::map(self)
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+
+    /// Metadata of the opted-in Secret of this name.
+    pub fn secret(&self, namespace: &str, name: &str) -> Option<Arc<SecretMeta>> {
+        self.secrets
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+
+    /// Objects of a kind that name this provider, by name.
+    pub fn children<K: Declared>(&self, namespace: &str, provider: &str) -> Vec<Arc<K>> {
+        self.found(Lookup::Children(
+            K::KIND,
+            namespace.to_owned(),
+            provider.to_owned(),
+        ))
+    }
+
+    /// Models of this provider with this `modelId`, by name.
+    pub fn models_of_id(
+        &self,
+        namespace: &str,
+        provider: &str,
+        model_id: &str,
+    ) -> Vec<Arc<LlmModel>> {
+        self.found(Lookup::ModelId(
+            namespace.to_owned(),
+            provider.to_owned(),
+            model_id.to_owned(),
+        ))
+    }
+
+    /// Names of a kind in a namespace, for suggestions.
+    pub fn names<K: Declared>(&self, namespace: &str) -> Vec<String> {
+        K::map(self)
+            .keys()
+            .filter(|(ns, _)| ns == namespace)
+            .map(|(_, name)| name.clone())
+            .collect()
+    }
+
+    /// How many objects of a kind there are.
+    pub fn len<K: Declared>(&self) -> usize {
+        K::map(self).len()
+    }
+
+    /// Takes an object that was applied, and says whom that wakes.
+    pub fn apply<K: Declared>(&mut self, object: K) -> Vec<Wake> {
+        let name = name_of(&object);
+        let before = K::map(self).get(&name).cloned();
+        let object = Arc::new(object);
+        if let Some(before) = &before {
+            self.forget_lookups(before.as_ref(), &name.1);
+        }
+        for lookup in object.lookups() {
+            self.lookups
+                .entry(lookup)
+                .or_default()
+                .insert(name.1.clone());
+        }
+        K::map_mut(self).insert(name, object.clone());
+
+        let mut wakes = Vec::new();
+        if is_new_to_us(before.as_deref(), object.as_ref()) {
+            wakes.push(Wake::now(object.key()));
+            wakes.extend(object.wakes(self));
+            if let Some(before) = &before {
+                wakes.extend(before.wakes(self));
+            }
+        } else if outside_status(before.as_deref()) != outside_status(Some(object.as_ref())) {
+            wakes.extend(provider_key(object.as_ref()).map(Wake::soon));
+        }
+        distinct(wakes)
+    }
+
+    /// Takes an object whose status we have just written, unless the watch has moved on since.
+    pub fn refresh<K: Declared>(&mut self, read: &K, written: K) -> Vec<Wake> {
+        let current = K::map(self).get(&name_of(read));
+        match current {
+            Some(current) if current.resource_version() == read.resource_version() => {
+                self.apply(written)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Forgets an object, and says whom that wakes: itself too, so that its row goes.
+    pub fn delete<K: Declared>(&mut self, namespace: &str, name: &str) -> Vec<Wake> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let Some(object) = K::map_mut(self).remove(&key) else {
+            return Vec::new();
+        };
+        self.forget_lookups(object.as_ref(), name);
+        let mut wakes = vec![Wake::now(object.key())];
+        wakes.extend(object.wakes(self));
+        distinct(wakes)
+    }
+
+    /// Takes a complete list of a kind in one watch's scope: what is not in it is gone.
+    /// `undecodable` names objects that exist and were not understood; they stay as they were.
+    pub fn replace<K: Declared>(
+        &mut self,
+        scope: Option<&str>,
+        listed: Vec<K>,
+        undecodable: &HashSet<Name>,
+    ) -> Vec<Wake> {
+        let present: HashSet<Name> = listed.iter().map(name_of).collect();
+        let gone: Vec<Name> = K::map(self)
+            .keys()
+            .filter(|name| scope.is_none_or(|ns| ns == name.0))
+            .filter(|name| !present.contains(*name) && !undecodable.contains(*name))
+            .cloned()
+            .collect();
+        let mut wakes = Vec::new();
+        for (namespace, name) in gone {
+            wakes.extend(self.delete::<K>(&namespace, &name));
+        }
+        for object in listed {
+            wakes.extend(self.apply(object));
+        }
+        distinct(wakes)
+    }
+
+    /// Takes an opted-in Secret's metadata.
+    pub fn apply_secret(&mut self, secret: SecretMeta) -> Vec<Wake> {
+        let name = (secret.namespace().unwrap_or_default(), secret.name_any());
+        let before = self.secrets.insert(name.clone(), Arc::new(secret));
+        let same = before.is_some_and(|before| {
+            before.resource_version() == self.secrets[&name].resource_version()
+        });
+        if same {
+            return Vec::new();
+        }
+        self.secret_users(&name)
+    }
+
+    /// Forgets a Secret that was deleted, or lost its label.
+    pub fn delete_secret(&mut self, namespace: &str, name: &str) -> Vec<Wake> {
+        let name = (namespace.to_owned(), name.to_owned());
+        if self.secrets.remove(&name).is_none() {
+            return Vec::new();
+        }
+        self.secret_users(&name)
+    }
+
+    /// Takes a complete list of opted-in Secrets in one watch's scope.
+    pub fn replace_secrets(&mut self, scope: Option<&str>, listed: Vec<SecretMeta>) -> Vec<Wake> {
+        let present: HashSet<Name> = listed
+            .iter()
+            .map(|s| (s.namespace().unwrap_or_default(), s.name_any()))
+            .collect();
+        let gone: Vec<Name> = self
+            .secrets
+            .keys()
+            .filter(|name| scope.is_none_or(|ns| ns == name.0) && !present.contains(*name))
+            .cloned()
+            .collect();
+        let mut wakes = Vec::new();
+        for (namespace, name) in gone {
+            wakes.extend(self.delete_secret(&namespace, &name));
+        }
+        for secret in listed {
+            wakes.extend(self.apply_secret(secret));
+        }
+        distinct(wakes)
+    }
+
+    fn secret_users(&self, (namespace, name): &Name) -> Vec<Wake> {
+        self.keys_at(
+            Kind::Credential,
+            namespace,
+            &Lookup::SecretUsers(namespace.clone(), name.clone()),
+        )
+        .map(Wake::now)
+        .collect()
+    }
+
+    fn found<K: Declared>(&self, lookup: Lookup) -> Vec<Arc<K>> {
+        let (Lookup::Children(_, namespace, _)
+        | Lookup::ModelId(namespace, ..)
+        | Lookup::SecretUsers(namespace, _)
+        | Lookup::ProbedWith(namespace, _)) = &lookup;
+        self.lookups
+            .get(&lookup)
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.get::<K>(namespace, name))
+            .collect()
+    }
+
+    fn keys_at<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: &'a str,
+        lookup: &Lookup,
+    ) -> impl Iterator<Item = ObjectKey> + use<'a> {
+        self.lookups
+            .get(lookup)
+            .into_iter()
+            .flatten()
+            .map(move |name| ObjectKey::new(kind, namespace, name))
+    }
+
+    /// Keys of a provider's children of one kind.
+    pub fn child_keys<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: &'a str,
+        provider: &str,
+    ) -> impl Iterator<Item = ObjectKey> + use<'a> {
+        let lookup = Lookup::Children(kind, namespace.to_owned(), provider.to_owned());
+        self.keys_at(kind, namespace, &lookup)
+    }
+
+    fn forget_lookups<K: Declared>(&mut self, object: &K, name: &str) {
+        for lookup in object.lookups() {
+            if let Some(names) = self.lookups.get_mut(&lookup) {
+                names.remove(name);
+                if names.is_empty() {
+                    self.lookups.remove(&lookup);
+                }
+            }
+        }
+    }
+}
+
+fn name_of<K: ResourceExt>(object: &K) -> Name {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Whether a reconcile is due: the object is new, or what its owner may change has changed. Status
+/// and other people's labels are not that.
+fn is_new_to_us<K: Declared>(before: Option<&K>, now: &K) -> bool {
+    let Some(before) = before else { return true };
+    before.uid() != now.uid()
+        || before.meta().generation != now.meta().generation
+        || before.meta().deletion_timestamp != now.meta().deletion_timestamp
+        || asked_at(before) != asked_at(now)
+}
+
+/// The value of `llmplane.dev/reconcile-requested-at`.
+pub fn asked_at<K: ResourceExt>(object: &K) -> Option<&str> {
+    object
+        .annotations()
+        .get(ANNOTATION_RECONCILE_REQUESTED_AT)
+        .map(String::as_str)
+}
+
+fn outside_status<K: Declared>(object: Option<&K>) -> Option<(&str, &str)> {
+    object
+        .and_then(|o| conditions::find(o.conditions(), K::OUTSIDE))
+        .map(|c| (c.status.as_str(), c.reason.as_str()))
+}
+
+fn provider_key<K: Declared>(object: &K) -> Option<ObjectKey> {
+    let provider = object.provider_name()?;
+    Some(ObjectKey::new(
+        Kind::Provider,
+        object.namespace().unwrap_or_default(),
+        provider,
+    ))
+}
+
+fn distinct(mut wakes: Vec<Wake>) -> Vec<Wake> {
+    wakes.sort();
+    wakes.dedup_by(|later, first| later.key == first.key);
+    wakes
+}
+
+fn child_of(kind: Kind, namespace: &str, provider: &str) -> Lookup {
+    Lookup::Children(kind, namespace.to_owned(), provider.to_owned())
+}
+
+impl Declared for LlmProvider {
+    const KIND: Kind = Kind::Provider;
+    const OUTSIDE: ConditionType = ConditionType::ModelsSynced;
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn provider_name(&self) -> Option<&str> {
+        None
+    }
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>> {
+        &index.providers
+    }
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>> {
+        &mut index.providers
+    }
+    fn wakes(&self, index: &Index) -> Vec<Wake> {
+        let (namespace, name) = name_of(self);
+        [Kind::Endpoint, Kind::Credential, Kind::Model]
+            .into_iter()
+            .flat_map(|kind| {
+                index
+                    .child_keys(kind, &namespace, &name)
+                    .collect::<Vec<_>>()
+            })
+            .map(Wake::now)
+            .collect()
+    }
+}
+
+impl Declared for LlmEndpoint {
+    const KIND: Kind = Kind::Endpoint;
+    const OUTSIDE: ConditionType = ConditionType::Healthy;
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn provider_name(&self) -> Option<&str> {
+        Some(&self.spec.provider_ref.name)
+    }
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>> {
+        &index.endpoints
+    }
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>> {
+        &mut index.endpoints
+    }
+    fn lookups(&self) -> Vec<Lookup> {
+        let (namespace, _) = name_of(self);
+        let probed_with = (self.spec.health_check.credential_ref.as_ref())
+            .map(|credential| Lookup::ProbedWith(namespace.clone(), credential.name.clone()));
+        [child_of(
+            Kind::Endpoint,
+            &namespace,
+            &self.spec.provider_ref.name,
+        )]
+        .into_iter()
+        .chain(probed_with)
+        .collect()
+    }
+    /// The provider (its default may be this one), the siblings (limits, the default), and
+    /// whatever may be used at this endpoint.
+    fn wakes(&self, index: &Index) -> Vec<Wake> {
+        let (namespace, _) = name_of(self);
+        let provider = &self.spec.provider_ref.name;
+        [Kind::Endpoint, Kind::Credential, Kind::Model]
+            .into_iter()
+            .flat_map(|kind| {
+                index
+                    .child_keys(kind, &namespace, provider)
+                    .collect::<Vec<_>>()
+            })
+            .chain(provider_key(self))
+            .map(Wake::now)
+            .collect()
+    }
+}
+
+impl Declared for LlmCredential {
+    const KIND: Kind = Kind::Credential;
+    const OUTSIDE: ConditionType = ConditionType::Valid;
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn provider_name(&self) -> Option<&str> {
+        Some(&self.spec.provider_ref.name)
+    }
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>> {
+        &index.credentials
+    }
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>> {
+        &mut index.credentials
+    }
+    fn lookups(&self) -> Vec<Lookup> {
+        let (namespace, _) = name_of(self);
+        vec![
+            child_of(Kind::Credential, &namespace, &self.spec.provider_ref.name),
+            Lookup::SecretUsers(namespace, self.spec.secret_ref.name.clone()),
+        ]
+    }
+    /// The provider, the siblings (limits), and the endpoints that are probed with it.
+    fn wakes(&self, index: &Index) -> Vec<Wake> {
+        let (namespace, name) = name_of(self);
+        let provider = &self.spec.provider_ref.name;
+        let probed = Lookup::ProbedWith(namespace.clone(), name);
+        let mut wakes: Vec<Wake> = index
+            .child_keys(Kind::Credential, &namespace, provider)
+            .chain(index.keys_at(Kind::Endpoint, &namespace, &probed))
+            .map(Wake::now)
+            .collect();
+        wakes.extend(provider_key(self).map(Wake::soon));
+        wakes
+    }
+}
+
+impl Declared for LlmModel {
+    const KIND: Kind = Kind::Model;
+    const OUTSIDE: ConditionType = ConditionType::Available;
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn provider_name(&self) -> Option<&str> {
+        Some(&self.spec.provider_ref.name)
+    }
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>> {
+        &index.models
+    }
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>> {
+        &mut index.models
+    }
+    fn lookups(&self) -> Vec<Lookup> {
+        let (namespace, _) = name_of(self);
+        let provider = self.spec.provider_ref.name.clone();
+        vec![
+            child_of(Kind::Model, &namespace, &provider),
+            Lookup::ModelId(namespace, provider, self.spec.model_id.clone()),
+        ]
+    }
+    /// The provider, and the models of the same id: one of them may be in force now.
+    fn wakes(&self, index: &Index) -> Vec<Wake> {
+        let (namespace, _) = name_of(self);
+        let same_id = Lookup::ModelId(
+            namespace.clone(),
+            self.spec.provider_ref.name.clone(),
+            self.spec.model_id.clone(),
+        );
+        let mut wakes: Vec<Wake> = index
+            .keys_at(Kind::Model, &namespace, &same_id)
+            .map(Wake::now)
+            .collect();
+        wakes.extend(provider_key(self).map(Wake::soon));
+        wakes
+    }
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

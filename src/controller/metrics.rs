@@ -1,0 +1,96 @@
+//! What the controller counts.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use crate::crd::Kind;
+
+/// Labels of [`Metrics::reconciles`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReconcileLabels {
+    /// Which of the four.
+    pub kind: &'static str,
+    /// `done`, `retry` or `waiting`.
+    pub result: &'static str,
+}
+
+/// A label that holds the kind alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    /// Which of the four.
+    pub kind: &'static str,
+}
+
+impl KindLabel {
+    /// The label of this kind.
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            kind: kind.as_str(),
+        }
+    }
+}
+
+/// The controller's metrics; a clone counts into the same.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Reconciles, by kind and result.
+    pub reconciles: Family<ReconcileLabels, Counter>,
+    /// Statuses that were written.
+    pub status_writes: Counter,
+    /// Objects that exist and do not decode, by kind.
+    pub undecodable: Family<KindLabel, Counter>,
+    /// Rows that the sweep removed, by kind.
+    pub swept: Family<KindLabel, Counter>,
+    /// Stored keys that differed from what the resource's status says.
+    pub rolled_back: Counter,
+    /// 1 while PostgreSQL answers.
+    pub database_up: Gauge,
+    /// 1 while this process leads.
+    pub leading: Gauge,
+}
+
+impl Metrics {
+    /// Metrics that this registry encodes.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "llmplane_reconciles",
+            "Reconciles by kind and result",
+            metrics.reconciles.clone(),
+        );
+        registry.register(
+            "llmplane_status_writes",
+            "Statuses written to the kube-apiserver",
+            metrics.status_writes.clone(),
+        );
+        registry.register(
+            "llmplane_undecodable_objects",
+            "Objects seen that exist and do not decode",
+            metrics.undecodable.clone(),
+        );
+        registry.register(
+            "llmplane_swept_rows",
+            "Rows removed because their object is gone",
+            metrics.swept.clone(),
+        );
+        registry.register(
+            "llmplane_rolled_back_keys",
+            "Stored keys that were older than the resource's status says",
+            metrics.rolled_back.clone(),
+        );
+        registry.register(
+            "llmplane_database_up",
+            "Whether PostgreSQL answers",
+            metrics.database_up.clone(),
+        );
+        registry.register(
+            "llmplane_leading",
+            "Whether this process leads",
+            metrics.leading.clone(),
+        );
+        metrics
+    }
+}

@@ -1,0 +1,112 @@
+//! Reads what a model's reconcile needs.
+
+use std::sync::Arc;
+
+use crate::{
+    checks::{Listing, Owner},
+    controller::{context::Context, error::Error, identity, key::ObjectKey, parent},
+    crd::{Kind, LlmEndpoint, LlmModel, model::ModelCapability},
+    db::{EndpointRow, ModelRow},
+    vendors::{ListedModel, catalog::Entry},
+};
+
+/// Everything that a model's conditions depend on.
+pub struct Input {
+    pub object: Arc<LlmModel>,
+    pub owner: Owner,
+    pub row: Option<ModelRow>,
+    pub parent: parent::Parent,
+    /// The provider's declared endpoints.
+    pub endpoints: Vec<Arc<LlmEndpoint>>,
+    /// Those of its stored endpoints that serve this model, with their lists, in failover order.
+    pub lists: Vec<(EndpointRow, Arc<Listing>)>,
+    /// Models of the same provider and `modelId`, this one among them.
+    pub twins: Vec<Arc<LlmModel>>,
+    /// What the catalog knows of it.
+    pub catalog: Option<ListedModel>,
+}
+
+/// Reads it; `None` where the object is gone.
+pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
+    let (object, parent, endpoints, twins) = {
+        let index = context.index();
+        let Some(object) = index.get::<LlmModel>(&key.namespace, &key.name) else {
+            return Ok(None);
+        };
+        let provider = &object.spec.provider_ref.name;
+        (
+            object.clone(),
+            parent::declared(&index, &key.namespace, provider),
+            index.children::<LlmEndpoint>(&key.namespace, provider),
+            index.models_of_id(&key.namespace, provider, &object.spec.model_id),
+        )
+    };
+    parent::stored(context, &parent).await?;
+    let row = context.db.model_row(identity::uid(&*object)).await?;
+    let lists = lists(context, &object, &parent).await?;
+    let catalog = match &parent {
+        parent::Parent::Found(provider) => context
+            .catalog
+            .lookup(provider.spec.type_, &object.spec.model_id)
+            .map(catalogued),
+        parent::Parent::Refused(_) => None,
+    };
+    Ok(Some(Input {
+        owner: identity::owner(Kind::Model, &*object),
+        object,
+        row,
+        parent,
+        endpoints,
+        lists,
+        twins,
+        catalog,
+    }))
+}
+
+async fn lists(
+    context: &Context,
+    object: &LlmModel,
+    parent: &parent::Parent,
+) -> Result<Vec<(EndpointRow, Arc<Listing>)>, Error> {
+    let named = &object.spec.endpoint_refs;
+    let mut rows = parent::endpoint_rows(context, parent).await?;
+    rows.retain(|row| {
+        row.is_active && (named.is_empty() || named.iter().any(|r| r.name == row.name))
+    });
+    rows.sort_by_key(|row| {
+        (
+            !row.is_default,
+            row.priority,
+            row.created_at,
+            row.name.clone(),
+        )
+    });
+    let mut lists = Vec::with_capacity(rows.len());
+    for row in rows {
+        let listing = context.checks.listing(row.uid).await?;
+        lists.push((row, listing));
+    }
+    Ok(lists)
+}
+
+/// A catalog's entry in the words of a vendor's list.
+fn catalogued(entry: &Entry) -> ListedModel {
+    let capabilities: Vec<ModelCapability> = entry
+        .capabilities
+        .iter()
+        .map(|name| ModelCapability {
+            name: *name,
+            score: None,
+        })
+        .collect();
+    ListedModel {
+        id: entry.model_id.clone(),
+        display_name: entry.display_name.clone(),
+        context_window: entry.context_window,
+        max_input_tokens: entry.max_input_tokens,
+        max_output_tokens: entry.max_output_tokens,
+        type_: entry.type_,
+        capabilities: Some(capabilities).filter(|c| !c.is_empty()),
+        pricing: entry.pricing.clone(),
+    }
+}

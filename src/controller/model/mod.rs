@@ -1,0 +1,27 @@
+//! LlmModel: a model that a provider offers, and whether its vendor agrees.
+
+mod dereference;
+mod effective;
+mod status;
+mod store;
+mod validate;
+
+use super::{context::Context, error::Error, key::ObjectKey, queue::Next};
+
+/// Brings one model's declaration into force.
+pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error> {
+    let Some(input) = dereference::read(context, key).await? else {
+        context.sweeper.ask(key.kind);
+        return Ok(Next::Done);
+    };
+    let now = context.now();
+    let desired = validate::desired(&input);
+    let jobs = validate::jobs(&input, desired.as_ref().ok());
+    let settled = context.checks.settled_for(&jobs);
+    let verdict = validate::validate(&input, &desired, settled, now);
+    store::write(context, &input, desired.as_ref().ok(), &verdict).await?;
+    context.checks.plan(&input.owner, jobs).await?;
+    let status = status::of(&input, desired.as_ref().ok(), &verdict);
+    super::status::write(context, &*input.object, &status, &verdict.conditions).await?;
+    Ok(Next::Done)
+}

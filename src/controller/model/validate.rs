@@ -1,0 +1,235 @@
+//! What a model's declaration, the vendor's lists and its tests amount to. Pure.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use uuid::Uuid;
+
+use super::{dereference::Input, effective::effective};
+use crate::{
+    checks::{JobKey, Planned},
+    controller::{
+        error::Refusal,
+        identity,
+        index::asked_at,
+        judge::{Before, Facts, Judged, judge},
+        order, parent,
+        provider::validate::seconds,
+    },
+    crd::{
+        conditions::{ConditionType, Finding},
+        model::{EffectiveModel, Lifecycle, Origin},
+        reasons::{ReadyEffect, Reason},
+    },
+    db::{CheckKind, Verdict},
+    vendors::ListedModel,
+};
+
+/// What is to be in force.
+pub struct Desired {
+    pub provider_uid: Uuid,
+    /// The endpoints that `endpointRefs` names; empty for all.
+    pub endpoint_uids: Vec<Uuid>,
+    pub effective: EffectiveModel,
+    /// The model and its provider are switched on.
+    pub on: bool,
+}
+
+/// What is to be in force, or why nothing is.
+pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+    let provider = input.parent.found()?;
+    let spec = &input.object.spec;
+    let name = &spec.provider_ref.name;
+    if let Some(older) = order::older_twin(&input.object, &input.twins) {
+        return Err(Refusal::new(
+            Reason::DuplicateModel,
+            format!(
+                "LlmModel {} is older and has the same provider and modelId {}; delete one of the two",
+                older.name_any(),
+                spec.model_id
+            ),
+        ));
+    }
+    let sources: Vec<(Origin, &ListedModel)> = input
+        .lists
+        .iter()
+        .filter_map(|(_, list)| Some((Origin::Vendor, list.get(&spec.model_id)?)))
+        .chain(input.catalog.iter().map(|entry| (Origin::Catalog, entry)))
+        .collect();
+    Ok(Desired {
+        provider_uid: identity::uid(provider),
+        endpoint_uids: parent::endpoint_uids(name, &spec.endpoint_refs, &input.endpoints)?,
+        effective: effective(spec, &sources),
+        on: spec.enabled && provider.spec.enabled,
+    })
+}
+
+/// The conditions, and whether it is in force.
+pub fn validate(
+    input: &Input,
+    desired: &Result<Desired, Refusal>,
+    settled: bool,
+    now: Timestamp,
+) -> Judged {
+    let row = input.row.as_ref();
+    let available = available(input);
+    judge(
+        &Facts {
+            generation: identity::generation(&*input.object),
+            enabled: input.object.spec.enabled,
+            provider_enabled: input.parent.enabled(),
+            refusal: desired.as_ref().err(),
+            declared: lifecycle(input, &available),
+            outside: (ConditionType::Available, available),
+            asked: asked_at(&*input.object),
+            settled,
+            before: Before {
+                conditions: match row {
+                    Some(row) => &row.conditions,
+                    None => (input.object.status.as_ref()).map_or(&[], |s| &s.conditions),
+                },
+                verified_generation: row.and_then(|r| r.verified_generation),
+                handled: row.and_then(|r| r.last_handled_reconcile_at.as_deref()),
+            },
+        },
+        now,
+    )
+}
+
+/// Maintenance is a choice, whatever the vendor says meanwhile; a deprecated model that the vendor
+/// has taken away is something to fix.
+fn lifecycle(input: &Input, available: &Finding) -> Option<Finding> {
+    match input.object.spec.lifecycle {
+        Lifecycle::Available => None,
+        Lifecycle::Maintenance => Some(Finding::new(
+            Reason::UnderMaintenance,
+            "spec.lifecycle is Maintenance",
+        )),
+        Lifecycle::Deprecated if available.reason.ready() == ReadyEffect::False => None,
+        Lifecycle::Deprecated => Some(Finding::new(
+            Reason::Deprecated,
+            "spec.lifecycle is Deprecated; move its users to another model",
+        )),
+    }
+}
+
+/// A test says more than a list, where there is one of this generation.
+fn available(input: &Input) -> Finding {
+    let listed = listed(input);
+    if !input.object.spec.availability_test.enabled {
+        return listed;
+    }
+    let generation = identity::generation(&*input.object);
+    let tested = input
+        .row
+        .as_ref()
+        .and_then(|row| row.test_verdict.as_ref())
+        .filter(|verdict| verdict.generation == generation);
+    match tested {
+        Some(verdict) => Finding::new(verdict.reason, verdict.message.clone()),
+        None if listed.reason == Reason::ModelListed => Finding::new(
+            Reason::NotCheckedYet,
+            "the vendor lists it; its first test is under way",
+        ),
+        None => listed,
+    }
+}
+
+fn listed(input: &Input) -> Finding {
+    let id = &input.object.spec.model_id;
+    if input.lists.is_empty() {
+        return Finding::new(
+            Reason::NoEndpoint,
+            "none of the endpoints that serve it is active",
+        );
+    }
+    let at: Vec<&str> = input
+        .lists
+        .iter()
+        .filter(|(_, list)| list.contains_key(id))
+        .map(|(endpoint, _)| endpoint.name.as_str())
+        .collect();
+    if !at.is_empty() {
+        return Finding::new(
+            Reason::ModelListed,
+            format!("the vendor lists it at {}", at.join(", ")),
+        );
+    }
+    let unread = input
+        .lists
+        .iter()
+        .find(|(endpoint, _)| !was_read(endpoint.list_verdict.as_ref()));
+    match unread {
+        Some((endpoint, _)) => not_read(&endpoint.name, endpoint.list_verdict.as_ref()),
+        None => Finding::new(Reason::ModelNotFound, not_listed(input, id)),
+    }
+}
+
+fn was_read(verdict: Option<&Verdict>) -> bool {
+    verdict.is_some_and(|verdict| verdict.reason == Reason::SyncSucceeded)
+}
+
+fn not_read(endpoint: &str, verdict: Option<&Verdict>) -> Finding {
+    match verdict {
+        None => Finding::new(
+            Reason::NotCheckedYet,
+            format!("the model list of endpoint {endpoint} is being read"),
+        ),
+        Some(verdict) if verdict.reason == Reason::NoValidCredential => Finding::new(
+            Reason::NoValidCredential,
+            format!("at endpoint {endpoint}: {}", verdict.message),
+        ),
+        Some(verdict) => Finding::new(
+            Reason::CheckInconclusive,
+            format!(
+                "the model list of endpoint {endpoint} could not be read: {}",
+                verdict.message
+            ),
+        ),
+    }
+}
+
+fn not_listed(input: &Input, id: &str) -> String {
+    let mut known: Vec<String> = input
+        .lists
+        .iter()
+        .flat_map(|(_, list)| list.keys().cloned())
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    let nearest = order::nearest(id, &known);
+    let hint = if nearest.is_empty() {
+        "correct spec.modelId".to_owned()
+    } else {
+        format!("did you mean {}?", nearest.join(", "))
+    };
+    format!("the vendor does not list {id}; {hint}")
+}
+
+/// The test to make, where it is switched on.
+pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
+    let test = &input.object.spec.availability_test;
+    let off = |desired: &&Desired| desired.on && test.enabled && !input.lists.is_empty();
+    let Some(desired) = desired.filter(off) else {
+        return Vec::new();
+    };
+    let generation = identity::generation(&*input.object);
+    let asked = asked_at(&*input.object);
+    let row = input.row.as_ref();
+    let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let mut trigger = DefaultHasher::new();
+    (generation, asked, &desired.endpoint_uids).hash(&mut trigger);
+    let judged = row.and_then(|r| r.test_verdict.as_ref());
+    vec![Planned {
+        key: JobKey {
+            kind: CheckKind::ModelTest,
+            subject: input.owner.uid,
+            endpoint: input.owner.uid,
+        },
+        period: seconds(test.period_seconds),
+        timeout: seconds(test.timeout_seconds),
+        trigger: trigger.finish(),
+        fresh: judged.is_some_and(|v| v.generation == generation) && asked == handled,
+    }]
+}

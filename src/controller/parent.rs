@@ -1,0 +1,137 @@
+//! The provider that a child names, and the endpoints that it refers to.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use uuid::Uuid;
+
+use super::{
+    context::Context,
+    error::{Error, Refusal},
+    identity,
+    index::Index,
+    order, provider,
+};
+use crate::{
+    crd::{LlmEndpoint, LlmProvider, LocalRef, reasons::Reason},
+    db::EndpointRow,
+};
+
+/// The provider that a child names.
+pub enum Parent {
+    /// It can be put in force.
+    Found(Arc<LlmProvider>),
+    /// It cannot, or is not there.
+    Refused(Refusal),
+}
+
+impl Parent {
+    /// Its own switch; a provider that is not there switches nothing off.
+    pub fn enabled(&self) -> bool {
+        match self {
+            Self::Found(provider) => provider.spec.enabled,
+            Self::Refused(_) => true,
+        }
+    }
+
+    /// The provider, or why there is none.
+    pub fn found(&self) -> Result<&LlmProvider, Refusal> {
+        match self {
+            Self::Found(provider) => Ok(provider),
+            Self::Refused(refusal) => Err(refusal.clone()),
+        }
+    }
+}
+
+/// Looks the provider up among the declared.
+pub fn declared(index: &Index, namespace: &str, name: &str) -> Parent {
+    match index.get::<LlmProvider>(namespace, name) {
+        None => {
+            let hint =
+                order::suggestion("LlmProvider", name, &index.names::<LlmProvider>(namespace));
+            Parent::Refused(Refusal::new(
+                Reason::ProviderNotFound,
+                format!(
+                    "spec.providerRef: there is no LlmProvider {name} in this namespace; {hint}"
+                ),
+            ))
+        }
+        Some(provider) => match provider::validate::refusal(&provider) {
+            Some(Refusal(finding)) => Parent::Refused(Refusal::new(
+                finding.reason,
+                format!(
+                    "its LlmProvider {name} is not in force: {}",
+                    finding.message
+                ),
+            )),
+            None => Parent::Found(provider),
+        },
+    }
+}
+
+/// Makes sure that a provider that was found is stored: rows refer to its row.
+///
+/// # Errors
+/// [`Error::Waiting`] where it is not yet; its reconcile wakes the children.
+pub async fn stored(context: &Context, parent: &Parent) -> Result<(), Error> {
+    let Parent::Found(provider) = parent else {
+        return Ok(());
+    };
+    let row = context.db.provider_row(identity::uid(&**provider)).await?;
+    match row {
+        Some(row) if row.deleted_at.is_none() => Ok(()),
+        _ => Err(Error::Waiting(format!(
+            "LlmProvider {} to be stored",
+            provider.name_any()
+        ))),
+    }
+}
+
+/// The endpoints that `endpointRefs` names, as UIDs in its order.
+///
+/// # Errors
+/// `EndpointNotFound` where the provider has no endpoint of such a name.
+pub fn endpoint_uids(
+    provider: &str,
+    refs: &[LocalRef],
+    endpoints: &[Arc<LlmEndpoint>],
+) -> Result<Vec<Uuid>, Refusal> {
+    refs.iter()
+        .map(|wanted| {
+            endpoints
+                .iter()
+                .find(|endpoint| endpoint.name_any() == wanted.name)
+                .map(|endpoint| identity::uid(&**endpoint))
+                .ok_or_else(|| {
+                    let names: Vec<String> = endpoints.iter().map(|e| e.name_any()).collect();
+                    let hint = order::suggestion("LlmEndpoint", &wanted.name, &names);
+                    Refusal::new(
+                        Reason::EndpointNotFound,
+                        format!(
+                            "spec.endpointRefs: LlmProvider {provider} has no LlmEndpoint {}; {hint}",
+                            wanted.name
+                        ),
+                    )
+                })
+        })
+        .collect()
+}
+
+/// The stored endpoints of a provider, by name.
+pub async fn endpoint_rows(context: &Context, parent: &Parent) -> Result<Vec<EndpointRow>, Error> {
+    let Parent::Found(provider) = parent else {
+        return Ok(Vec::new());
+    };
+    let uid = identity::uid(&**provider);
+    let mut rows = context.db.endpoint_rows_of_providers(&[uid]).await?;
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(rows)
+}
+
+/// Those of a provider's stored endpoints that are in force and among these, or all where none is
+/// named.
+pub fn eligible<'a>(rows: &'a [EndpointRow], named: &[Uuid]) -> Vec<&'a EndpointRow> {
+    rows.iter()
+        .filter(|row| row.is_active && (named.is_empty() || named.contains(&row.uid)))
+        .collect()
+}

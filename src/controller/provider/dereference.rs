@@ -1,0 +1,117 @@
+//! Reads what a provider's reconcile needs.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+
+use crate::{
+    checks::Owner,
+    controller::{
+        context::Context,
+        error::Error,
+        identity,
+        index::{Declared, Index},
+        key::ObjectKey,
+    },
+    crd::{
+        Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
+        conditions::{self, ConditionType},
+        provider::{CredentialCount, EndpointCount, ModelCount},
+    },
+    db::{EndpointRow, ProviderRow},
+};
+
+/// Everything that a provider's conditions depend on.
+pub struct Input {
+    pub object: Arc<LlmProvider>,
+    pub owner: Owner,
+    pub row: Option<ProviderRow>,
+    /// Names of its declared endpoints.
+    pub endpoint_names: Vec<String>,
+    /// Its stored endpoints.
+    pub endpoints: Vec<EndpointRow>,
+    /// Name and fingerprint of each credential that a list could be read with.
+    pub usable_keys: Vec<(String, String)>,
+    pub counts: Counts,
+}
+
+/// How many children there are, and how many of them work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub endpoints: EndpointCount,
+    pub credentials: CredentialCount,
+    pub models: ModelCount,
+}
+
+/// Reads it; `None` where the object is gone.
+pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
+    let Some((object, endpoint_names, usable_keys, counts)) = declared(&context.index(), key)
+    else {
+        return Ok(None);
+    };
+    let uid = identity::uid(&*object);
+    let row = context.db.provider_row(uid).await?;
+    let mut endpoints = context.db.endpoint_rows_of_providers(&[uid]).await?;
+    endpoints.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Some(Input {
+        owner: identity::owner(Kind::Provider, &*object),
+        object,
+        row,
+        endpoint_names,
+        endpoints,
+        usable_keys,
+        counts,
+    }))
+}
+
+type Declaration = (Arc<LlmProvider>, Vec<String>, Vec<(String, String)>, Counts);
+
+fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
+    let object = index.get::<LlmProvider>(&key.namespace, &key.name)?;
+    let endpoints = index.children::<LlmEndpoint>(&key.namespace, &key.name);
+    let credentials = index.children::<LlmCredential>(&key.namespace, &key.name);
+    let models = index.children::<LlmModel>(&key.namespace, &key.name);
+    let counts = Counts {
+        endpoints: EndpointCount {
+            total: count(endpoints.len()),
+            healthy: working(&endpoints),
+        },
+        credentials: CredentialCount {
+            total: count(credentials.len()),
+            valid: working(&credentials),
+        },
+        models: ModelCount {
+            total: count(models.len()),
+            available: working(&models),
+        },
+    };
+    let usable = credentials
+        .iter()
+        .filter(|c| c.spec.enabled && !refused(c.conditions()))
+        .filter_map(|c| {
+            let fingerprint = c.status.as_ref()?.fingerprint.clone()?;
+            Some((c.name_any(), fingerprint))
+        })
+        .collect();
+    let names = endpoints.iter().map(|e| e.name_any()).collect();
+    Some((object, names, usable, counts))
+}
+
+fn refused(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> bool {
+    conditions::find(conditions, ConditionType::Valid).is_some_and(|c| c.status == "False")
+}
+
+fn working<K: Declared>(children: &[Arc<K>]) -> i32 {
+    count(
+        children
+            .iter()
+            .filter(|child| {
+                conditions::find(child.conditions(), K::OUTSIDE).is_some_and(|c| c.status == "True")
+            })
+            .count(),
+    )
+}
+
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,26 @@
+//! LlmProvider: the account or server that everything else hangs on, and the reading of its
+//! vendor's model list.
+
+mod dereference;
+mod status;
+mod store;
+pub mod validate;
+
+use super::{context::Context, error::Error, key::ObjectKey, queue::Next};
+
+/// Brings one provider's declaration into force.
+pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error> {
+    let Some(input) = dereference::read(context, key).await? else {
+        context.sweeper.ask(key.kind);
+        return Ok(Next::Done);
+    };
+    let now = context.now();
+    let jobs = validate::jobs(&input);
+    let settled = context.checks.settled_for(&jobs);
+    let verdict = validate::validate(&input, settled, now);
+    store::write(context, &input, &verdict).await?;
+    context.checks.plan(&input.owner, jobs).await?;
+    let status = status::of(&input, &verdict);
+    super::status::write(context, &*input.object, &status, &verdict.conditions).await?;
+    Ok(Next::Done)
+}

@@ -1,0 +1,87 @@
+//! Stores a provider.
+
+use super::dereference::Input;
+use crate::{
+    controller::{
+        context::Context, error::Error, identity, index::Declared, judge::Judged, key::Wake,
+    },
+    crd::Kind,
+    db::{ProviderRow, ProviderUpsert},
+};
+
+/// Stores what was concluded; wakes the children where that changed whether it is in force. One
+/// that is refused is not stored, and its older row is switched off.
+pub async fn write(context: &Context, input: &Input, verdict: &Judged) -> Result<(), Error> {
+    let refused = super::validate::refusal(&input.object).is_some();
+    let upsert = match (&input.row, refused) {
+        (None, true) => return Ok(()),
+        (Some(row), true) => switched_off(row, verdict),
+        (_, false) => derived(input, verdict),
+    };
+    context
+        .db
+        .write(context.epoch, move |tx| {
+            Box::pin(async move { tx.provider_upsert(&upsert).await })
+        })
+        .await?;
+    let before = input.row.as_ref().filter(|row| row.deleted_at.is_none());
+    if before.map(|row| row.is_active) != Some(verdict.is_active) {
+        wake_children(context, input);
+    }
+    Ok(())
+}
+
+fn wake_children(context: &Context, input: &Input) {
+    let key = input.object.key();
+    let index = context.index();
+    let children = [Kind::Endpoint, Kind::Credential, Kind::Model]
+        .into_iter()
+        .flat_map(|kind| {
+            index
+                .child_keys(kind, &key.namespace, &key.name)
+                .collect::<Vec<_>>()
+        });
+    context.waker.wake_all(children.map(Wake::now));
+}
+
+fn derived(input: &Input, verdict: &Judged) -> ProviderUpsert {
+    let spec = &input.object.spec;
+    ProviderUpsert {
+        uid: input.owner.uid,
+        namespace: input.owner.namespace.clone(),
+        name: input.owner.name.clone(),
+        generation: identity::generation(&*input.object),
+        enabled: spec.enabled,
+        is_active: verdict.is_active,
+        conditions: verdict.conditions.clone(),
+        verified_generation: verdict.verified_generation,
+        last_handled_reconcile_at: verdict.handled.clone(),
+        created_at: identity::created_at(&*input.object),
+        type_: spec.type_,
+        display_name: spec.display_name.clone(),
+        description: spec.description.clone(),
+        default_endpoint: spec.default_endpoint_ref.as_ref().map(|r| r.name.clone()),
+        model_sync: spec.model_sync.clone(),
+    }
+}
+
+fn switched_off(row: &ProviderRow, verdict: &Judged) -> ProviderUpsert {
+    let row = row.clone();
+    ProviderUpsert {
+        uid: row.uid,
+        namespace: row.namespace,
+        name: row.name,
+        generation: row.generation,
+        enabled: row.enabled,
+        is_active: false,
+        conditions: verdict.conditions.clone(),
+        verified_generation: verdict.verified_generation,
+        last_handled_reconcile_at: verdict.handled.clone(),
+        created_at: row.created_at,
+        type_: row.type_,
+        display_name: row.display_name,
+        description: row.description,
+        default_endpoint: row.default_endpoint,
+        model_sync: row.model_sync,
+    }
+}

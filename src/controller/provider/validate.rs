@@ -1,0 +1,160 @@
+//! What a provider's declaration and its endpoints' lists amount to. Pure.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::dereference::Input;
+use crate::{
+    checks::{JobKey, Planned},
+    controller::{
+        error::Refusal,
+        identity,
+        index::asked_at,
+        judge::{Before, Facts, Judged, judge},
+        order,
+    },
+    crd::{
+        LlmProvider,
+        conditions::{ConditionType, Finding},
+        reasons::Reason,
+    },
+    db::{CheckKind, EndpointRow},
+    vendors,
+};
+
+/// Why this provider cannot be put in force, if it cannot.
+pub fn refusal(provider: &LlmProvider) -> Option<Refusal> {
+    let type_ = provider.spec.type_;
+    vendors::driver(type_).is_none().then(|| {
+        Refusal::new(
+            Reason::InvalidSpec,
+            format!("spec.type {type_} is not supported by this build"),
+        )
+    })
+}
+
+/// The conditions, and whether it is in force.
+pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
+    let refusal = refusal(&input.object);
+    let spec = &input.object.spec;
+    let row = input.row.as_ref();
+    judge(
+        &Facts {
+            generation: identity::generation(&*input.object),
+            enabled: spec.enabled,
+            provider_enabled: true,
+            refusal: refusal.as_ref(),
+            declared: missing_default(input),
+            outside: (ConditionType::ModelsSynced, synced(input)),
+            asked: asked_at(&*input.object),
+            settled,
+            before: Before {
+                conditions: match row {
+                    Some(row) => &row.conditions,
+                    None => (input.object.status.as_ref()).map_or(&[], |s| &s.conditions),
+                },
+                verified_generation: row.and_then(|r| r.verified_generation),
+                handled: row.and_then(|r| r.last_handled_reconcile_at.as_deref()),
+            },
+        },
+        now,
+    )
+}
+
+/// A default that does not exist is the owner's to fix, and no reason to switch the rest off: the
+/// order of the endpoints falls back to their priorities.
+fn missing_default(input: &Input) -> Option<Finding> {
+    let wanted = &input.object.spec.default_endpoint_ref.as_ref()?.name;
+    if input.endpoint_names.contains(wanted) {
+        return None;
+    }
+    let hint = order::suggestion("LlmEndpoint", wanted, &input.endpoint_names);
+    Some(Finding::new(
+        Reason::EndpointNotFound,
+        format!("spec.defaultEndpointRef: this provider has no LlmEndpoint {wanted}; {hint}"),
+    ))
+}
+
+fn synced(input: &Input) -> Finding {
+    if !input.object.spec.model_sync.enabled {
+        return Finding::new(
+            Reason::SyncDisabled,
+            "spec.modelSync.enabled is off; the vendor's list is read for declared models only",
+        );
+    }
+    let active: Vec<&EndpointRow> = input.endpoints.iter().filter(|e| e.is_active).collect();
+    if active.is_empty() {
+        return Finding::new(
+            Reason::NoEndpoint,
+            "no active endpoint to read the model list from; add an LlmEndpoint",
+        );
+    }
+    let unread = active
+        .iter()
+        .find(|e| (e.list_verdict.as_ref()).is_none_or(|v| v.generation != e.generation));
+    let failed = active.iter().find_map(|e| {
+        let verdict = e.list_verdict.as_ref()?;
+        (verdict.reason != Reason::SyncSucceeded).then_some((*e, verdict))
+    });
+    match (failed, unread) {
+        (Some((endpoint, verdict)), _) => Finding::new(
+            verdict.reason,
+            format!("at endpoint {}: {}", endpoint.name, verdict.message),
+        ),
+        (None, Some(endpoint)) => Finding::new(
+            Reason::NotCheckedYet,
+            format!("the model list of endpoint {} is being read", endpoint.name),
+        ),
+        (None, None) => Finding::new(
+            Reason::SyncSucceeded,
+            format!("the model lists of {} endpoints were read", active.len()),
+        ),
+    }
+}
+
+/// The lists to read: one for each active endpoint, where sync is on or a model is declared.
+pub fn jobs(input: &Input) -> Vec<Planned> {
+    let spec = &input.object.spec;
+    let wanted = spec.model_sync.enabled || input.counts.models.total > 0;
+    if !spec.enabled || !wanted || refusal(&input.object).is_some() {
+        return Vec::new();
+    }
+    input
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.is_active)
+        .map(|endpoint| job(input, endpoint))
+        .collect()
+}
+
+fn job(input: &Input, endpoint: &EndpointRow) -> Planned {
+    let asked = asked_at(&*input.object);
+    let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let mut trigger = DefaultHasher::new();
+    (endpoint.generation, asked, &input.usable_keys).hash(&mut trigger);
+    let fresh = endpoint.list_verdict.as_ref().is_some_and(|verdict| {
+        verdict.generation == endpoint.generation
+            && (verdict.reason != Reason::NoValidCredential || input.usable_keys.is_empty())
+    });
+    let sync = &input.object.spec.model_sync;
+    Planned {
+        key: JobKey {
+            kind: CheckKind::ModelList,
+            subject: endpoint.uid,
+            endpoint: endpoint.uid,
+        },
+        period: seconds(sync.period_seconds),
+        timeout: seconds(sync.timeout_seconds),
+        trigger: trigger.finish(),
+        fresh: fresh && asked == handled,
+    }
+}
+
+/// A number of seconds of a spec, which its schema keeps above zero.
+pub fn seconds(n: i32) -> Duration {
+    Duration::from_secs(u64::try_from(n).unwrap_or(1).max(1))
+}

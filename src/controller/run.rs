@@ -1,0 +1,415 @@
+//! The wiring: what runs in a controller, in which order it starts, and how it ends.
+
+use std::{
+    sync::{Arc, Mutex, RwLock, atomic::AtomicUsize, atomic::Ordering},
+    time::Duration,
+};
+
+use kube::Client;
+use prometheus_client::registry::Registry;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::Context,
+    dispatch,
+    error::Error,
+    events::Events,
+    index::{Declared, Index},
+    key::{ObjectKey, Wake},
+    leader::Lease,
+    metrics::Metrics,
+    queue::{self, Waker},
+    settings::Settings,
+    start::{self, StartError},
+    sweep::{self, Sweeper},
+    watch,
+};
+use crate::{
+    admin::{self, Admin, Readiness},
+    checks::{CheckMetrics, Checks, Means, Report},
+    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider},
+    db::{CheckKind, CheckListener, Db, DbError, Epoch},
+    encryption::KeyringHandle,
+    vendors::{HttpClients, catalog::Catalog},
+};
+
+/// Reconciles that run at once.
+const AT_ONCE: usize = 16;
+/// Time between two looks at the database's health and the keyring.
+const LOOK: Duration = Duration::from_secs(5);
+/// Time between two looks after partitions and the length of the feed.
+const UPKEEP: Duration = Duration::from_secs(6 * 3600);
+/// How long changes are kept for readers to resume from.
+const FEED_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Runs a controller until `shutdown`, in the cluster that the environment names.
+///
+/// # Errors
+/// Why it does not start, or why it ended by itself.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), StartError> {
+    let config = kube::Config::infer()
+        .await
+        .map_err(|error| StartError::Kubeconfig(error.to_string()))?;
+    run_with(settings, config, shutdown).await
+}
+
+/// As [`run`], in the cluster of this configuration.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    settings: Settings,
+    config: kube::Config,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
+    let keyring = KeyringHandle::open(&settings.keyring_dir)?;
+    let catalog = start::catalog(&settings)?;
+    let db = start::database(&settings)?;
+    let guard = start::guard(&settings, &config).await;
+    let lease_namespace = settings
+        .lease_namespace
+        .clone()
+        .unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).map_err(|e| StartError::Kubeconfig(e.to_string()))?;
+
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let check_metrics = Checks::metrics(&mut registry);
+    let readiness = Readiness::default();
+    let listener = admin::bind(settings.admin_listen, "LLMPLANE_ADMIN_LISTEN").await?;
+    tracing::info!(address = %listener.local_addr()?, "serves /livez, /readyz and /metrics");
+    let stop = shutdown.child_token();
+    let admin = tokio::spawn(Admin::new(readiness.clone(), registry).serve(listener, stop.clone()));
+
+    let clients = HttpClients::new(guard, settings.https_proxy.clone());
+    let parts = Parts {
+        settings,
+        client,
+        db,
+        keyring,
+        clients: Arc::new(clients),
+        catalog: Arc::new(catalog),
+        metrics,
+        check_metrics,
+        readiness,
+        identity: identity(),
+    };
+    let ended = take_turns(parts, &lease_namespace, &stop).await;
+    stop.cancel();
+    admin.await.map_err(Error::from)??;
+    ended
+}
+
+/// What a controller is made of before it leads.
+struct Parts {
+    settings: Settings,
+    client: Client,
+    db: Db,
+    keyring: KeyringHandle,
+    clients: Arc<HttpClients>,
+    catalog: Arc<Catalog>,
+    metrics: Metrics,
+    check_metrics: CheckMetrics,
+    readiness: Readiness,
+    identity: String,
+}
+
+/// Waits for its turn, leads, and gives the turn back.
+async fn take_turns(
+    parts: Parts,
+    lease_namespace: &str,
+    stop: &CancellationToken,
+) -> Result<(), StartError> {
+    let mut lease = if parts.settings.leader_election {
+        Lease::join(parts.client.clone(), lease_namespace, &parts.identity).await?
+    } else {
+        Lease::none()
+    };
+    if !lease.wait(stop).await {
+        lease.release().await;
+        return Ok(());
+    }
+    let ended = tokio::select! {
+        ended = lead(parts, stop) => ended,
+        () = lease.lost() => Err(StartError::LeaseLost),
+    };
+    stop.cancel();
+    lease.release().await;
+    ended
+}
+
+async fn lead(parts: Parts, stop: &CancellationToken) -> Result<(), StartError> {
+    parts.readiness.waiting("watches", "the first lists");
+    let epoch = start::lead(
+        &parts.settings,
+        &parts.client,
+        &parts.db,
+        &parts.identity,
+        &parts.readiness,
+        &parts.metrics,
+        stop,
+    )
+    .await?;
+    let Some(epoch) = epoch else { return Ok(()) };
+    parts.metrics.leading.set(1);
+    let mut tasks = spawn(parts, epoch, stop);
+    let mut ended = Ok(());
+    while let Some(task) = tasks.join_next().await {
+        let result = task.map_err(Error::from).and_then(|result| result);
+        if let Err(error) = result
+            && ended.is_ok()
+        {
+            tracing::error!(%error, "the controller stops");
+            ended = Err(error.into());
+        }
+        // Each runs until shutdown: the first that ends ends them all.
+        stop.cancel();
+    }
+    ended
+}
+
+type Tasks = JoinSet<Result<(), Error>>;
+
+fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
+    let mut tasks: Tasks = JoinSet::new();
+    let (waker, wakes) = Waker::channel();
+    let (sweeper, sweeps) = Sweeper::channel();
+    let (events, publishing) = Events::new(parts.client.clone(), parts.identity.clone());
+    let (checks, reports) = Checks::new(Means {
+        db: parts.db.clone(),
+        epoch,
+        keyring: parts.keyring.clone(),
+        clients: parts.clients.clone(),
+        metrics: parts.check_metrics.clone(),
+    });
+    let context = Arc::new(Context {
+        client: parts.client.clone(),
+        db: parts.db.clone(),
+        epoch,
+        index: Arc::new(RwLock::new(Index::default())),
+        waker,
+        checks: checks.clone(),
+        keyring: parts.keyring.clone(),
+        events,
+        sweeper,
+        metrics: parts.metrics.clone(),
+        catalog: parts.catalog.clone(),
+        taken: Mutex::default(),
+    });
+    let scope = parts.settings.scope();
+
+    let synced = spawn_watches(&mut tasks, &context, scope.as_deref(), stop);
+    let (work, token, readiness) = (context.clone(), stop.clone(), parts.readiness.clone());
+    tasks.spawn(async move {
+        // Before every list is complete, a parent that is not listed yet would look absent.
+        tokio::select! {
+            () = token.cancelled() => return Ok(()),
+            () = synced.wait() => readiness.ready("watches"),
+        }
+        queue::run(wakes, AT_ONCE, token, move |key| {
+            dispatch::reconcile(work.clone(), key)
+        })
+        .await
+    });
+    tasks.spawn(sweep::run(context.clone(), scope, sweeps, stop.clone()));
+    let token = stop.clone();
+    tasks.spawn(async move { Ok(checks.run(token).await?) });
+    tasks.spawn(follow_reports(context.clone(), reports, stop.clone()));
+    tasks.spawn(follow_requests(context.clone(), stop.clone()));
+    tasks.spawn(look_after(context, parts.readiness, stop.clone()));
+    let token = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = publishing => {}
+        }
+        Ok(())
+    });
+    tasks
+}
+
+/// Counts the watches whose first list is not complete yet.
+struct Synced {
+    missing: AtomicUsize,
+    complete: Notify,
+}
+
+impl Synced {
+    fn one(&self) {
+        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.complete.notify_one();
+        }
+    }
+
+    async fn wait(&self) {
+        self.complete.notified().await;
+    }
+}
+
+fn spawn_watches(
+    tasks: &mut Tasks,
+    context: &Arc<Context>,
+    namespaces: Option<&[String]>,
+    stop: &CancellationToken,
+) -> Arc<Synced> {
+    let scopes: Vec<Option<String>> = match namespaces {
+        None => vec![None],
+        Some(names) => names.iter().cloned().map(Some).collect(),
+    };
+    let synced = Arc::new(Synced {
+        missing: AtomicUsize::new(scopes.len() * 5),
+        complete: Notify::new(),
+    });
+    for scope in scopes {
+        spawn_watch::<LlmProvider>(tasks, context, &scope, &synced, stop);
+        spawn_watch::<LlmEndpoint>(tasks, context, &scope, &synced, stop);
+        spawn_watch::<LlmCredential>(tasks, context, &scope, &synced, stop);
+        spawn_watch::<LlmModel>(tasks, context, &scope, &synced, stop);
+        let (context, counted, stop) = (context.clone(), synced.clone(), stop.clone());
+        tasks.spawn(async move {
+            watch::secrets(context, scope, move || counted.one(), stop).await;
+            Ok(())
+        });
+    }
+    synced
+}
+
+fn spawn_watch<K>(
+    tasks: &mut Tasks,
+    context: &Arc<Context>,
+    scope: &Option<String>,
+    synced: &Arc<Synced>,
+    stop: &CancellationToken,
+) where
+    K: Declared
+        + kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    let (context, scope) = (context.clone(), scope.clone());
+    let (counted, stop) = (synced.clone(), stop.clone());
+    tasks.spawn(async move {
+        watch::objects::<K>(context, scope, move || counted.one(), stop).await;
+        Ok(())
+    });
+}
+
+/// Wakes whom a check's result concerns.
+async fn follow_reports(
+    context: Arc<Context>,
+    mut reports: mpsc::UnboundedReceiver<Report>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    loop {
+        let report = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            report = reports.recv() => report,
+        };
+        let Some(report) = report else { return Ok(()) };
+        let owner = &report.owner;
+        let key = ObjectKey::new(owner.kind, &owner.namespace, &owner.name);
+        if report.key.kind == CheckKind::ModelList && report.listing_changed {
+            let index = context.index();
+            let models = index.child_keys(Kind::Model, &key.namespace, &key.name);
+            context.waker.wake_all(models.map(Wake::now));
+        }
+        context.waker.wake(Wake::now(key));
+    }
+}
+
+/// Takes up the checks that the read API asked for.
+async fn follow_requests(context: Arc<Context>, stop: CancellationToken) -> Result<(), Error> {
+    let mut listener = CheckListener::new(&context.db);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = listener.next() => {}
+        }
+        let taken = context
+            .db
+            .write_unversioned(context.epoch, |tx| {
+                Box::pin(async move { tx.check_requests_take().await })
+            })
+            .await;
+        match taken {
+            Ok(requests) => {
+                for request in requests {
+                    context.checks.hurry(request.uid);
+                }
+            }
+            Err(error @ DbError::Fenced) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "requests for checks could not be read"),
+        }
+    }
+}
+
+/// Looks after what changes by itself: the database's reachability, the keyring, partitions.
+async fn look_after(
+    context: Arc<Context>,
+    readiness: Readiness,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let mut look = tokio::time::interval(LOOK);
+    let mut upkeep = tokio::time::interval(UPKEEP);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = look.tick() => {
+                look_at_database(&context, &readiness).await?;
+                if let Err(error) = context.keyring.refresh_if_changed() {
+                    tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
+                }
+            }
+            _ = upkeep.tick() => keep_up(&context).await?,
+        }
+    }
+}
+
+/// Says whether the database answers, and ends a leader that has been replaced while it had
+/// nothing to write.
+async fn look_at_database(context: &Context, readiness: &Readiness) -> Result<(), Error> {
+    match context.db.feed_state().await {
+        Ok(state) if state.epoch != context.epoch => Err(DbError::Fenced.into()),
+        Ok(_) => {
+            readiness.ready("database");
+            context.metrics.database_up.set(1);
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the database does not answer; waits for it");
+            readiness.waiting("database", error.to_string());
+            context.metrics.database_up.set(0);
+            Ok(())
+        }
+    }
+}
+
+async fn keep_up(context: &Context) -> Result<(), Error> {
+    let done = async {
+        context.db.maintain_partitions().await?;
+        context
+            .db
+            .write_unversioned(context.epoch, |tx| {
+                Box::pin(async move { tx.changes_compact(FEED_KEPT).await })
+            })
+            .await
+    };
+    match done.await {
+        Ok(_) => Ok(()),
+        Err(error @ DbError::Fenced) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "upkeep of the database did not get through");
+            Ok(())
+        }
+    }
+}
+
+/// Who this process is: the pod's name, or the host's, with a part of its own.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "controller".to_owned());
+    format!("{host}-{}", uuid::Uuid::new_v4().simple())
+}

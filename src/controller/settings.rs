@@ -1,0 +1,83 @@
+//! `llmplane controller`: its settings.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use url::Url;
+
+use crate::vendors::address::AllowRule;
+
+/// Most connections to PostgreSQL.
+pub const DB_CONNECTIONS: u32 = 20;
+
+/// Settings of the controller.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Settings {
+    /// PostgreSQL, as the controller's role (sslmode and sslrootcert are understood).
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: String,
+    /// Folder with the keys that encrypt keys; see `llmplane keyring new`.
+    #[arg(long, env = "LLMPLANE_KEYRING_DIR", value_name = "DIR")]
+    pub keyring_dir: PathBuf,
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(
+        long,
+        env = "LLMPLANE_ADMIN_LISTEN",
+        default_value = "0.0.0.0:8081",
+        value_name = "ADDRESS"
+    )]
+    pub admin_listen: SocketAddr,
+    /// Namespaces that are watched; all of them without it.
+    #[arg(
+        long,
+        env = "LLMPLANE_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE,..."
+    )]
+    pub namespaces: Vec<String>,
+    /// Addresses that vendors may have beyond public ones.
+    #[arg(
+        long,
+        env = "LLMPLANE_ALLOW_CIDRS",
+        value_delimiter = ',',
+        value_name = "[NAMESPACE=]CIDR[:PORT],..."
+    )]
+    pub allow_cidrs: Vec<AllowRule>,
+    /// Proxy to the vendors.
+    #[arg(long, env = "LLMPLANE_HTTPS_PROXY", value_name = "URL")]
+    pub https_proxy: Option<Url>,
+    /// Whether several controllers take turns by a Lease. Off: the database alone fences.
+    #[arg(
+        long,
+        env = "LLMPLANE_LEADER_ELECTION",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub leader_election: bool,
+    /// Namespace of the Lease; the controller's own without it.
+    #[arg(long, env = "LLMPLANE_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// A catalog of models that is laid over the built-in one.
+    #[arg(long, env = "LLMPLANE_CATALOG", value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+    /// Takes over a database that belongs to another cluster. Rows of the other are removed by the
+    /// first sweep.
+    #[arg(long)]
+    pub adopt_cluster: bool,
+    /// Brings the database's schema up to date first; the URL must then be the owner's.
+    #[arg(long)]
+    pub migrate: bool,
+}
+
+impl Settings {
+    /// The namespaces that are watched, `None` for all.
+    pub fn scope(&self) -> Option<Vec<String>> {
+        let named: Vec<String> = self
+            .namespaces
+            .iter()
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect();
+        (!named.is_empty()).then_some(named)
+    }
+}

@@ -1,0 +1,153 @@
+//! What must be there before anything is reconciled: keyring, cluster, database, leadership.
+
+use std::{net::SocketAddr, time::Duration};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, ResourceExt};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{error::Error, metrics::Metrics, settings::Settings};
+use crate::{
+    admin::Readiness,
+    db::{Db, DbError, DbOptions, Epoch},
+    encryption::KeyringError,
+    vendors::{
+        address::AddressGuard,
+        catalog::{Catalog, CatalogError},
+    },
+};
+
+/// Wait between two attempts to reach what is needed.
+const AGAIN: Duration = Duration::from_secs(2);
+/// The namespace whose UID stands for the cluster.
+const CLUSTER_NAMESPACE: &str = "kube-system";
+
+/// Why the controller does not start, or why it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The keyring cannot be used.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The catalog cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The kubeconfig cannot be used.
+    #[error(
+        "the cluster cannot be reached by this kubeconfig: {0}; set KUBECONFIG to one that can"
+    )]
+    Kubeconfig(String),
+    /// The database cannot be used; waiting would not help.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The Lease cannot be used.
+    #[error(
+        "the Lease cannot be used: {0}; grant the controller leases in LLMPLANE_LEASE_NAMESPACE"
+    )]
+    Lease(String),
+    /// A port cannot be used.
+    #[error(transparent)]
+    Listen(#[from] std::io::Error),
+    /// Another controller leads now.
+    #[error("the Lease was lost; another controller leads")]
+    LeaseLost,
+    /// A part of the controller ended that should not have.
+    #[error("the controller stopped: {0}")]
+    Ended(#[from] Error),
+}
+
+/// Opens the database's pool. It connects when it is needed: a database that is away is waited
+/// for.
+pub fn database(settings: &Settings) -> Result<Db, DbError> {
+    let mut options = DbOptions::new("llmplane-controller");
+    options.max_connections = super::settings::DB_CONNECTIONS;
+    Db::lazy(&settings.database_url, &options)
+}
+
+/// The built-in catalog, with the operator's own over it.
+pub fn catalog(settings: &Settings) -> Result<Catalog, CatalogError> {
+    let builtin = Catalog::builtin()?;
+    match &settings.catalog {
+        Some(file) => builtin.overlay(file),
+        None => Ok(builtin),
+    }
+}
+
+/// Waits for the database, makes sure of its schema and of its cluster, and takes the lead.
+/// `None`: shutdown came first.
+///
+/// # Errors
+/// What waiting does not heal: another schema, another cluster, missing rights.
+pub async fn lead(
+    settings: &Settings,
+    client: &Client,
+    db: &Db,
+    identity: &str,
+    readiness: &Readiness,
+    metrics: &Metrics,
+    shutdown: &CancellationToken,
+) -> Result<Option<Epoch>, StartError> {
+    loop {
+        let attempt = tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            attempt = attempt(settings, client, db, identity) => attempt,
+        };
+        let why = match attempt {
+            Ok(epoch) => {
+                readiness.ready("database");
+                metrics.database_up.set(1);
+                return Ok(Some(epoch));
+            }
+            Err(StartError::Db(error)) if error.is_transient() => error.to_string(),
+            Err(StartError::Ended(error @ Error::Kube(_))) => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        tracing::warn!(%why, "waits for the database and the cluster");
+        readiness.waiting("database", why);
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+}
+
+async fn attempt(
+    settings: &Settings,
+    client: &Client,
+    db: &Db,
+    identity: &str,
+) -> Result<Epoch, StartError> {
+    if settings.migrate {
+        crate::db::migrate(&settings.database_url).await?;
+    }
+    db.check_schema().await?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let cluster = namespaces
+        .get_metadata(CLUSTER_NAMESPACE)
+        .await
+        .map_err(Error::from)?;
+    db.cluster_claim(&cluster.uid().unwrap_or_default(), settings.adopt_cluster)
+        .await?;
+    Ok(db.lead(identity).await?)
+}
+
+/// The guard over what checks may connect to: never the kube-apiserver, never PostgreSQL.
+pub async fn guard(settings: &Settings, kubeconfig: &kube::Config) -> AddressGuard {
+    let api = &kubeconfig.cluster_url;
+    let api_port = api.port_u16().unwrap_or(443);
+    let mut own = resolve(api.host().unwrap_or_default(), api_port).await;
+    if let Ok(url) = Url::parse(&settings.database_url)
+        && let Some(host) = url.host_str()
+    {
+        own.extend(resolve(host, url.port().unwrap_or(5432)).await);
+    }
+    AddressGuard::new(settings.allow_cidrs.clone(), own)
+}
+
+async fn resolve(host: &str, port: u16) -> Vec<SocketAddr> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(addresses) => addresses.collect(),
+        Err(_) => Vec::new(),
+    }
+}

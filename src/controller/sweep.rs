@@ -1,0 +1,173 @@
+//! Removing rows whose objects are gone: the one mechanism that does, for there are no finalizers.
+//!
+//! A kind's rows are read first, then its complete list: a row that was there before the list was
+//! made and is not in it has lost its object. It runs after deletions, after relists and every few
+//! minutes, and only over the namespaces that are watched.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Resource, ResourceExt, api::ListParams};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    context::Context,
+    error::{Class, Error},
+    metrics::KindLabel,
+};
+use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider};
+
+/// Time between two sweeps that nobody asked for.
+const PERIOD: Duration = Duration::from_secs(180);
+/// How long requests are gathered, so that a deleted namespace is one sweep.
+const GATHER: Duration = Duration::from_millis(200);
+/// Wait after a sweep that failed.
+const RETRY: Duration = Duration::from_secs(5);
+/// Objects listed at once.
+const PAGE: u32 = 500;
+
+/// Asks for sweeps.
+#[derive(Clone, Debug)]
+pub struct Sweeper(mpsc::UnboundedSender<Kind>);
+
+impl Sweeper {
+    /// A sender and its receiving end, for [`run`].
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Kind>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Asks for a sweep of a kind soon.
+    pub fn ask(&self, kind: Kind) {
+        // Nobody listens after shutdown, which is no error.
+        let _ = self.0.send(kind);
+    }
+}
+
+/// Sweeps until `shutdown`.
+///
+/// # Errors
+/// What must end the process.
+pub async fn run(
+    context: Arc<Context>,
+    namespaces: Option<Vec<String>>,
+    mut asked: mpsc::UnboundedReceiver<Kind>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let mut due: HashSet<Kind> = HashSet::new();
+    let mut wait = PERIOD;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            Some(kind) = asked.recv() => {
+                due.insert(kind);
+                tokio::time::sleep(GATHER).await;
+                while let Ok(kind) = asked.try_recv() {
+                    due.insert(kind);
+                }
+            }
+            () = tokio::time::sleep(wait) => {
+                if due.is_empty() {
+                    due.extend(Kind::ALL);
+                }
+            }
+        }
+        wait = PERIOD;
+        // Children before parents.
+        for kind in Kind::ALL.into_iter().rev() {
+            if !due.contains(&kind) {
+                continue;
+            }
+            match sweep(&context, kind, namespaces.as_deref()).await {
+                Ok(()) => {
+                    due.remove(&kind);
+                }
+                Err(error) if error.class() == Class::Fatal => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%kind, %error, "a sweep did not get through");
+                    wait = RETRY;
+                }
+            }
+        }
+    }
+}
+
+async fn sweep(context: &Context, kind: Kind, namespaces: Option<&[String]>) -> Result<(), Error> {
+    let rows = context.db.live_objects(kind, namespaces).await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let present = match kind {
+        Kind::Provider => present::<LlmProvider>(context, namespaces).await?,
+        Kind::Endpoint => present::<LlmEndpoint>(context, namespaces).await?,
+        Kind::Credential => present::<LlmCredential>(context, namespaces).await?,
+        Kind::Model => present::<LlmModel>(context, namespaces).await?,
+    };
+    let gone: Vec<Uuid> = rows
+        .iter()
+        .map(|row| row.uid)
+        .filter(|uid| !present.contains(uid))
+        .collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let uids = gone.clone();
+    let (removed, _) = context
+        .db
+        .write(context.epoch, move |tx| {
+            Box::pin(async move { tx.soft_delete(kind, &uids).await })
+        })
+        .await?;
+    for uid in gone {
+        context.checks.forget(uid);
+        context.forget_taken(uid);
+    }
+    let count = u64::try_from(removed).unwrap_or(u64::MAX);
+    context
+        .metrics
+        .swept
+        .get_or_create(&KindLabel::of(kind))
+        .inc_by(count);
+    tracing::info!(%kind, removed, "removed rows whose objects are gone");
+    Ok(())
+}
+
+/// UIDs of all objects of a kind, by metadata alone, so that what does not decode counts too.
+async fn present<K>(
+    context: &Context,
+    namespaces: Option<&[String]>,
+) -> Result<HashSet<Uuid>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let apis: Vec<Api<K>> = match namespaces {
+        None => vec![Api::all(context.client.clone())],
+        Some(names) => names
+            .iter()
+            .map(|ns| Api::namespaced(context.client.clone(), ns))
+            .collect(),
+    };
+    let mut present = HashSet::new();
+    for api in apis {
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = api.list_metadata(&params).await?;
+            present.extend(
+                page.items
+                    .iter()
+                    .filter_map(|object| Uuid::parse_str(&object.uid()?).ok()),
+            );
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => break,
+            }
+        }
+    }
+    Ok(present)
+}

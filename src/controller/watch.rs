@@ -1,0 +1,268 @@
+//! The watches: they feed the index, and the index says whom to wake.
+//!
+//! Every object is decoded behind a guard, so that one that does not decode is logged, counted and
+//! passed over. Of Secrets only metadata is watched, and of that only what is ours is kept.
+
+use std::{collections::HashSet, fmt::Debug, sync::Arc};
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Client, Resource,
+    core::{DeserializeGuard, ObjectMeta},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::Context,
+    index::{Declared, SecretMeta},
+    metrics::KindLabel,
+};
+use crate::crd::{GROUP, LABEL_CREDENTIAL};
+
+/// One watch of a kind, in one namespace or in all, until `shutdown`. The watch itself goes on
+/// through every fault of the apiserver, with a backoff.
+pub async fn objects<K>(
+    context: Arc<Context>,
+    scope: Option<String>,
+    synced: impl FnOnce() + Send,
+    shutdown: CancellationToken,
+) where
+    K: Declared
+        + Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Debug,
+{
+    let api: Api<DeserializeGuard<K>> = scoped(&context.client, scope.as_deref());
+    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let mut listing = Listing::<K>::default();
+    let mut synced = Some(synced);
+    loop {
+        let event = tokio::select! {
+            () = shutdown.cancelled() => return,
+            event = events.next() => event,
+        };
+        match event {
+            None => return,
+            Some(Err(error)) => {
+                tracing::warn!(kind = %K::KIND, %error, "a watch was interrupted; it is taken up again");
+            }
+            Some(Ok(event)) => {
+                let listed = matches!(event, Event::InitDone);
+                let wakes = take(&context, scope.as_deref(), &mut listing, event);
+                context.waker.wake_all(wakes);
+                if listed {
+                    context.sweeper.ask(K::KIND);
+                    if let Some(synced) = synced.take() {
+                        synced();
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Listing<K> {
+    objects: Vec<K>,
+    undecodable: HashSet<(String, String)>,
+}
+
+impl<K> Default for Listing<K> {
+    fn default() -> Self {
+        Self {
+            objects: Vec::new(),
+            undecodable: HashSet::new(),
+        }
+    }
+}
+
+fn take<K: Declared>(
+    context: &Context,
+    scope: Option<&str>,
+    listing: &mut Listing<K>,
+    event: Event<DeserializeGuard<K>>,
+) -> Vec<super::key::Wake> {
+    match event {
+        Event::Init => {
+            *listing = Listing::default();
+            Vec::new()
+        }
+        Event::InitApply(guard) => {
+            match decode(context, guard) {
+                Ok(object) => listing.objects.push(object),
+                Err(name) => {
+                    listing.undecodable.insert(name);
+                }
+            }
+            Vec::new()
+        }
+        Event::InitDone => {
+            let Listing {
+                objects,
+                undecodable,
+            } = std::mem::take(listing);
+            context.index_mut().replace(scope, objects, &undecodable)
+        }
+        Event::Apply(guard) => match decode(context, guard) {
+            Ok(object) => context.index_mut().apply(object),
+            Err(_) => Vec::new(),
+        },
+        Event::Delete(guard) => {
+            let (namespace, name) = match &guard.0 {
+                Ok(object) => name_of(object.meta()),
+                Err(invalid) => name_of(&invalid.metadata),
+            };
+            context.index_mut().delete::<K>(&namespace, &name)
+        }
+    }
+}
+
+fn decode<K: Declared>(
+    context: &Context,
+    guard: DeserializeGuard<K>,
+) -> Result<K, (String, String)> {
+    match guard.0 {
+        Ok(mut object) => {
+            object.meta_mut().managed_fields = None;
+            Ok(object)
+        }
+        Err(invalid) => {
+            let name = name_of(&invalid.metadata);
+            let label = KindLabel::of(K::KIND);
+            context.metrics.undecodable.get_or_create(&label).inc();
+            tracing::warn!(
+                kind = %K::KIND, namespace = %name.0, name = %name.1, error = %invalid.error,
+                "an object does not decode and is passed over; apply it anew"
+            );
+            Err(name)
+        }
+    }
+}
+
+fn name_of(meta: &ObjectMeta) -> (String, String) {
+    (
+        meta.namespace.clone().unwrap_or_default(),
+        meta.name.clone().unwrap_or_default(),
+    )
+}
+
+/// The watch of the opted-in Secrets' metadata.
+pub async fn secrets(
+    context: Arc<Context>,
+    scope: Option<String>,
+    synced: impl FnOnce() + Send,
+    shutdown: CancellationToken,
+) {
+    let api: Api<SecretMeta> = scoped(&context.client, scope.as_deref());
+    let config = watcher::Config::default().labels(LABEL_CREDENTIAL);
+    let events = watcher(api, config)
+        .default_backoff()
+        .map_ok(|event| event.modify(prune));
+    let mut events = std::pin::pin!(events);
+    let mut listing: Vec<SecretMeta> = Vec::new();
+    let mut synced = Some(synced);
+    loop {
+        let event = tokio::select! {
+            () = shutdown.cancelled() => return,
+            event = events.next() => event,
+        };
+        let wakes = match event {
+            None => return,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the watch of Secrets was interrupted; it is taken up again");
+                // Credentials ask for their Secret by name all the same: this watch only says when.
+                if let Some(synced) = synced.take() {
+                    synced();
+                }
+                Vec::new()
+            }
+            Some(Ok(Event::Init)) => {
+                listing.clear();
+                Vec::new()
+            }
+            Some(Ok(Event::InitApply(secret))) => {
+                listing.push(secret);
+                Vec::new()
+            }
+            Some(Ok(Event::InitDone)) => {
+                let listed = std::mem::take(&mut listing);
+                let wakes = context
+                    .index_mut()
+                    .replace_secrets(scope.as_deref(), listed);
+                if let Some(synced) = synced.take() {
+                    synced();
+                }
+                wakes
+            }
+            Some(Ok(Event::Apply(secret))) => context.index_mut().apply_secret(secret),
+            Some(Ok(Event::Delete(secret))) => {
+                let (namespace, name) = name_of(secret.meta());
+                context.index_mut().delete_secret(&namespace, &name)
+            }
+        };
+        context.waker.wake_all(wakes);
+    }
+}
+
+/// Keeps our labels and annotations alone: `kubectl apply` leaves a Secret's data in an annotation.
+fn prune(secret: &mut SecretMeta) {
+    let ours = |key: &String| {
+        key.strip_prefix(GROUP)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    let meta = secret.meta_mut();
+    meta.managed_fields = None;
+    if let Some(labels) = &mut meta.labels {
+        labels.retain(|key, _| ours(key));
+    }
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|key, _| ours(key));
+    }
+}
+
+fn scoped<K>(client: &Client, scope: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope>,
+    K::DynamicType: Default,
+{
+    match scope {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_secret_only_what_is_ours_is_kept() {
+        let mut secret: SecretMeta = serde_json::from_value(json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+            "metadata": {
+                "name": "s",
+                "labels": { "llmplane.dev/credential": "OpenAI", "app": "x" },
+                "annotations": {
+                    "llmplane.dev/allowed-hosts": "a.example",
+                    "llmplane.dev.evil/x": "y",
+                    "kubectl.kubernetes.io/last-applied-configuration": "{\"stringData\":{\"api-key\":\"canary\"}}",
+                },
+                "managedFields": [{ "manager": "kubectl" }],
+            },
+        }))
+        .unwrap();
+        prune(&mut secret);
+        let kept = serde_json::to_string(&secret).unwrap();
+        assert!(!kept.contains("canary") && !kept.contains("kubectl") && !kept.contains("evil"));
+        assert_eq!(secret.labels().len(), 1);
+        assert_eq!(secret.annotations().len(), 1);
+    }
+}
