@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::api::command::ApiCommand;
+use crate::controller::command::ControllerCommand;
 use crate::crd::generate::CrdsCommand;
-use crate::crd::init::InitCommand;
 use crate::db::command::MigrateCommand;
 use crate::encryption::keyring::command::KeyringCommand;
 use crate::lint::command::LintCommand;
@@ -29,8 +29,8 @@ enum Command {
     Catalog(CatalogCommand),
     /// Serve the read API
     Api(ApiCommand),
-    /// Print a first set of manifests for a provider type
-    Init(InitCommand),
+    /// Bring what is declared into force, and check it against the vendors
+    Controller(ControllerCommand),
     /// Judge manifests as the apiserver would, without one
     Lint(LintCommand),
     /// Print the custom resource definitions
@@ -59,7 +59,10 @@ impl Cli {
                 self.log.start()?;
                 runtime()?.block_on(command.run())
             }
-            Command::Init(command) => Ok(command.run()?),
+            Command::Controller(command) => {
+                self.log.start()?;
+                runtime()?.block_on(command.run())
+            }
             Command::Lint(command) => Ok(command.run()?),
             Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => Ok(command.run()?),

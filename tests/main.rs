@@ -1,9 +1,8 @@
 //! One binary for every integration test; one module a behaviour.
 
-mod admission_policy;
 mod database;
 mod local_access;
 mod local_plane;
 mod manifests;
-mod samples;
+mod reconcile_kinds;
 mod support;

@@ -7,4 +7,3 @@ mod keys;
 mod roles;
 mod rows;
 mod schema;
-mod server;

@@ -1,0 +1,195 @@
+//! Each kind from `apply` to Ready, on the real plane, against a vendor that answers.
+
+use serde_json::json;
+
+use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
+
+const KEY: &str = "sk-test-0123456789abcdef";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_four_kinds_become_ready_and_are_stored() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let world = World::started("kinds").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("m", "gpt-a").await;
+
+    world
+        .says("LlmProvider", "p", "Ready", "True", "SyncDisabled")
+        .await;
+    world
+        .says("LlmEndpoint", "e", "Ready", "True", "ProbeSucceeded")
+        .await;
+    world
+        .says("LlmCredential", "c", "Ready", "True", "KeyAccepted")
+        .await;
+    world
+        .says("LlmModel", "m", "Ready", "True", "ModelListed")
+        .await;
+    eventually("the provider counts its children", async || {
+        let status = world.get("LlmProvider", "p").await["status"].clone();
+        status["endpoints"] == json!({ "total": 1, "healthy": 1 })
+            && status["credentials"] == json!({ "total": 1, "valid": 1 })
+            && status["models"] == json!({ "total": 1, "available": 1 })
+    })
+    .await;
+
+    let db = world.db().await;
+    let credential = db.credential_rows_all(false).await.unwrap().remove(0);
+    assert_eq!(credential.version, Some(1));
+    assert_eq!(credential.masked_key.as_deref(), Some("sk-********cdef"));
+    let model = db.model_rows_all(false).await.unwrap().remove(0);
+    let status = world.get("LlmModel", "m").await["status"]["conditions"].clone();
+    assert_eq!(serde_json::to_value(&model.conditions).unwrap(), status);
+    let endpoint = db.endpoint_rows_all(false).await.unwrap().remove(0);
+    assert!(endpoint.is_default && endpoint.is_active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_order_of_creation_heals_by_itself() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let world = World::started("order").await;
+    world.model("m", "gpt-a").await;
+    world
+        .says("LlmModel", "m", "Ready", "False", "ProviderNotFound")
+        .await;
+    world
+        .apply(
+            "LlmCredential",
+            "c",
+            json!({ "providerRef": { "name": "p" }, "secretRef": { "name": "s" }, "endpointRefs": [{ "name": "e" }] }),
+        )
+        .await;
+    world
+        .says("LlmCredential", "c", "Synced", "False", "ProviderNotFound")
+        .await;
+    world
+        .provider("p", json!({ "defaultEndpointRef": { "name": "e" } }))
+        .await;
+    world
+        .says("LlmProvider", "p", "Ready", "False", "EndpointNotFound")
+        .await;
+    world
+        .says("LlmCredential", "c", "Ready", "False", "EndpointNotFound")
+        .await;
+    world.endpoint("e", &vendor.url(), json!({})).await;
+    world
+        .says("LlmCredential", "c", "Ready", "False", "SecretNotFound")
+        .await;
+    world.secret("s", KEY).await;
+    for (kind, name) in [
+        ("LlmProvider", "p"),
+        ("LlmEndpoint", "e"),
+        ("LlmCredential", "c"),
+        ("LlmModel", "m"),
+    ] {
+        world.ready(kind, name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switching_off_a_provider_switches_off_all_that_hangs_on_it() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let world = World::started("off").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("m", "gpt-a").await;
+    world.ready("LlmModel", "m").await;
+
+    world.provider("p", json!({ "enabled": false })).await;
+    world
+        .says("LlmProvider", "p", "Ready", "True", "Disabled")
+        .await;
+    for (kind, name) in [
+        ("LlmEndpoint", "e"),
+        ("LlmCredential", "c"),
+        ("LlmModel", "m"),
+    ] {
+        world
+            .says(kind, name, "Ready", "True", "ProviderDisabled")
+            .await;
+    }
+    let db = world.db().await;
+    assert!(!db.model_rows_all(false).await.unwrap()[0].is_active);
+    assert!(!db.endpoint_rows_all(false).await.unwrap()[0].is_active);
+    assert!(!db.credential_rows_all(false).await.unwrap()[0].is_active);
+
+    world.provider("p", json!({ "enabled": true })).await;
+    world
+        .says("LlmModel", "m", "Ready", "True", "ModelListed")
+        .await;
+    let off = json!({ "enabled": false });
+    world.endpoint("e", &vendor.url(), off).await;
+    world
+        .says("LlmEndpoint", "e", "Ready", "True", "Disabled")
+        .await;
+    world
+        .says("LlmModel", "m", "Available", "Unknown", "NoEndpoint")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_fails_and_recovers_by_its_thresholds_and_stays_ready() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("probe").await;
+    world.provider("p", json!({})).await;
+    let check = json!({ "healthCheck": { "periodSeconds": 5, "failureThreshold": 2 } });
+    world.endpoint("e", &vendor.url(), check).await;
+    world
+        .says("LlmEndpoint", "e", "Healthy", "True", "ProbeSucceeded")
+        .await;
+    vendor.break_with(503);
+    world
+        .says("LlmEndpoint", "e", "Healthy", "False", "ProbeFailed")
+        .await;
+    let ready = world.said("LlmEndpoint", "e", "Ready").await;
+    assert_eq!(ready, Some(("True".into(), "ProbeFailed".into())));
+    vendor.mend();
+    world
+        .says("LlmEndpoint", "e", "Healthy", "True", "ProbeSucceeded")
+        .await;
+    let db = world.db().await;
+    let uid = db.endpoint_rows_all(false).await.unwrap()[0].uid;
+    let history = db.health_history(uid, None, 100).await.unwrap();
+    let failed = history.iter().filter(|probe| probe.success == Some(false));
+    assert!(failed.count() >= 2, "one failure alone changed the state");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_the_vendor_does_not_list_is_told_the_nearest_names() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-large"]).await;
+    let world = World::started("unlisted").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("m", "gpt-larg").await;
+    world
+        .says("LlmModel", "m", "Ready", "False", "ModelNotFound")
+        .await;
+    let message = world.message("LlmModel", "m", "Available").await;
+    assert!(message.contains("gpt-large"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_checks_is_made_and_answered() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("asked").await;
+    world.provider("p", json!({})).await;
+    let hourly = json!({ "healthCheck": { "periodSeconds": 3600 } });
+    world.endpoint("e", &vendor.url(), hourly).await;
+    world.ready("LlmEndpoint", "e").await;
+    let before = vendor.calls();
+    let asked = json!({
+        "metadata": { "name": "e", "annotations": { "llmplane.dev/reconcile-requested-at": "now" } },
+        "spec": {
+            "providerRef": { "name": "p" }, "baseUrl": vendor.url(),
+            "healthCheck": { "periodSeconds": 3600 },
+        },
+    });
+    world.apply_object("LlmEndpoint", asked).await;
+    eventually("the request is answered", async || {
+        let status = world.get("LlmEndpoint", "e").await["status"].clone();
+        status["lastHandledReconcileAt"] == "now"
+    })
+    .await;
+    assert!(vendor.calls() > before);
+}

@@ -1,0 +1,287 @@
+//! A namespace, a database, a keyring and a controller of a test's own, on the shared plane.
+
+use std::time::Duration;
+
+use kube::{
+    Api, Client,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use llmplane::{
+    controller::{self, Settings, StartError},
+    crd::Kind,
+    db::{Db, DbOptions},
+    local::state::Component,
+};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::plane::{Plane, TestDatabase, TestNamespace, eventually};
+
+/// The words of a condition: status and reason.
+pub type Said = (String, String);
+
+pub struct World {
+    pub plane: &'static Plane,
+    pub namespace: TestNamespace,
+    pub database: TestDatabase,
+    pub client: Client,
+    keyring: tempfile::TempDir,
+    running: Option<Running>,
+}
+
+struct Running {
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), StartError>>,
+}
+
+impl World {
+    /// Everything but the controller.
+    pub async fn new(prefix: &str) -> Self {
+        let plane = Plane::shared().await;
+        let keyring = tempfile::tempdir().unwrap();
+        llmplane::encryption::keyring::create(&keyring.path().join("ring")).unwrap();
+        Self {
+            namespace: plane.namespace(prefix).await,
+            database: plane.database().await,
+            client: plane.client().await,
+            plane,
+            keyring,
+            running: None,
+        }
+    }
+
+    /// With a running controller.
+    pub async fn started(prefix: &str) -> Self {
+        let mut world = Self::new(prefix).await;
+        world.start().await;
+        world
+    }
+
+    pub fn ns(&self) -> &str {
+        &self.namespace.name
+    }
+
+    pub fn keyring_dir(&self) -> std::path::PathBuf {
+        self.keyring.path().join("ring")
+    }
+
+    pub fn settings(&self) -> Settings {
+        Settings {
+            database_url: self.database.controller_url.clone(),
+            keyring_dir: self.keyring_dir(),
+            admin_listen: "127.0.0.1:0".parse().unwrap(),
+            namespaces: vec![self.ns().to_owned()],
+            allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
+            https_proxy: None,
+            leader_election: false,
+            lease_namespace: None,
+            catalog: None,
+            adopt_cluster: false,
+            migrate: false,
+        }
+    }
+
+    pub async fn kube_config(&self) -> kube::Config {
+        let file = self.plane.kubeconfig_of(Component::Controller);
+        let kubeconfig = Kubeconfig::read_from(file).unwrap();
+        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .unwrap()
+    }
+
+    /// Starts a controller in this process.
+    pub async fn start(&mut self) {
+        self.start_with(self.settings()).await;
+    }
+
+    pub async fn start_with(&mut self, settings: Settings) {
+        let shutdown = CancellationToken::new();
+        let config = self.kube_config().await;
+        let task = tokio::spawn(controller::run_with(settings, config, shutdown.clone()));
+        self.running = Some(Running { shutdown, task });
+    }
+
+    /// Ends it as SIGTERM would.
+    pub async fn stop(&mut self) {
+        let running = self.running.take().expect("a controller runs");
+        running.shutdown.cancel();
+        running.task.await.unwrap().unwrap();
+    }
+
+    /// Waits for it to end by itself.
+    pub async fn ended(&mut self) -> Result<(), StartError> {
+        let running = self.running.take().expect("a controller runs");
+        tokio::time::timeout(Duration::from_secs(30), running.task)
+            .await
+            .expect("it ends within half a minute")
+            .unwrap()
+    }
+
+    pub async fn db(&self) -> Db {
+        let options = DbOptions::new("test");
+        Db::connect(&self.database.controller_url, &options)
+            .await
+            .unwrap()
+    }
+
+    fn dynamic(&self, kind: &str) -> Api<DynamicObject> {
+        let resource = match kind {
+            "Secret" => ApiResource::erase::<k8s_openapi::api::core::v1::Secret>(&()),
+            kind => {
+                let gvk = GroupVersionKind::gvk("llmplane.dev", "v1alpha1", kind);
+                let plural = Kind::ALL
+                    .into_iter()
+                    .find(|k| k.kubernetes() == kind)
+                    .unwrap()
+                    .plural();
+                ApiResource::from_gvk_with_plural(&gvk, plural)
+            }
+        };
+        Api::namespaced_with(self.client.clone(), self.ns(), &resource)
+    }
+
+    /// Applies an object of this kind and name, as a user would.
+    pub async fn apply(&self, kind: &str, name: &str, spec: Value) -> DynamicObject {
+        self.apply_object(kind, json!({ "metadata": { "name": name }, "spec": spec }))
+            .await
+    }
+
+    pub async fn apply_object(&self, kind: &str, mut object: Value) -> DynamicObject {
+        let version = if kind == "Secret" {
+            "v1"
+        } else {
+            "llmplane.dev/v1alpha1"
+        };
+        object["apiVersion"] = version.into();
+        object["kind"] = kind.into();
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        let params = PatchParams::apply("test").force();
+        self.dynamic(kind)
+            .patch(&name, &params, &Patch::Apply(object))
+            .await
+            .unwrap()
+    }
+
+    /// A Secret with this key for an OpenAI-compatible vendor on loopback.
+    pub async fn secret(&self, name: &str, key: &str) {
+        self.secret_with(name, json!({ "api-key": key })).await;
+    }
+
+    pub async fn secret_with(&self, name: &str, string_data: Value) {
+        self.apply_object(
+            "Secret",
+            json!({
+                "metadata": {
+                    "name": name,
+                    "labels": { "llmplane.dev/credential": "OpenAICompatible" },
+                    "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
+                },
+                "stringData": string_data,
+            }),
+        )
+        .await;
+    }
+
+    /// Provider `p` with endpoint `e` at this URL, credential `c` from Secret `s`.
+    pub async fn apply_basics(&self, url: &str) {
+        self.provider("p", json!({})).await;
+        self.endpoint("e", url, json!({})).await;
+        self.credential("c", "s").await;
+    }
+
+    pub async fn provider(&self, name: &str, more: Value) {
+        let mut spec = json!({ "type": "OpenAICompatible" });
+        merge(&mut spec, more);
+        self.apply("LlmProvider", name, spec).await;
+    }
+
+    pub async fn endpoint(&self, name: &str, url: &str, more: Value) {
+        let mut spec = json!({ "providerRef": { "name": "p" }, "baseUrl": url });
+        merge(&mut spec, more);
+        self.apply("LlmEndpoint", name, spec).await;
+    }
+
+    pub async fn credential(&self, name: &str, secret: &str) {
+        let spec = json!({ "providerRef": { "name": "p" }, "secretRef": { "name": secret } });
+        self.apply("LlmCredential", name, spec).await;
+    }
+
+    pub async fn model(&self, name: &str, id: &str) {
+        let spec = json!({ "providerRef": { "name": "p" }, "modelId": id });
+        self.apply("LlmModel", name, spec).await;
+    }
+
+    pub async fn delete(&self, kind: &str, name: &str) {
+        let params = DeleteParams::default();
+        self.dynamic(kind).delete(name, &params).await.unwrap();
+    }
+
+    pub async fn get(&self, kind: &str, name: &str) -> Value {
+        let object = self.dynamic(kind).get(name).await.unwrap();
+        serde_json::to_value(object).unwrap()
+    }
+
+    /// Status and reason of a condition of the object's present generation.
+    pub async fn said(&self, kind: &str, name: &str, condition: &str) -> Option<Said> {
+        let object = self.get(kind, name).await;
+        let generation = object["metadata"]["generation"].as_i64();
+        if object["status"]["observedGeneration"].as_i64() != generation {
+            return None;
+        }
+        find_condition(&object, condition).map(|c| {
+            let word = |field: &str| c[field].as_str().unwrap_or_default().to_owned();
+            (word("status"), word("reason"))
+        })
+    }
+
+    pub async fn message(&self, kind: &str, name: &str, condition: &str) -> String {
+        let object = self.get(kind, name).await;
+        let found = find_condition(&object, condition).cloned();
+        found.unwrap_or_default()["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Waits until a condition says this.
+    pub async fn says(&self, kind: &str, name: &str, condition: &str, status: &str, reason: &str) {
+        let wanted = Some((status.to_owned(), reason.to_owned()));
+        let what = format!("{kind} {name}: {condition}={status} {reason}");
+        eventually(&what, async || {
+            self.said(kind, name, condition).await == wanted
+        })
+        .await;
+    }
+
+    pub async fn ready(&self, kind: &str, name: &str) {
+        let what = format!("{kind} {name} is Ready");
+        eventually(&what, async || {
+            let said = self.said(kind, name, "Ready").await;
+            said.is_some_and(|(status, _)| status == "True")
+        })
+        .await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.shutdown.cancel();
+        }
+    }
+}
+
+pub fn find_condition<'a>(object: &'a Value, condition: &str) -> Option<&'a Value> {
+    object["status"]["conditions"]
+        .as_array()?
+        .iter()
+        .find(|c| c["type"] == condition)
+}
+
+fn merge(into: &mut Value, more: Value) {
+    for (key, value) in more.as_object().unwrap() {
+        into[key] = value.clone();
+    }
+}
