@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::api::command::ApiCommand;
 use crate::controller::command::ControllerCommand;
 use crate::crd::generate::CrdsCommand;
+use crate::crd::init::InitCommand;
 use crate::db::command::MigrateCommand;
 use crate::encryption::keyring::command::KeyringCommand;
 use crate::lint::command::LintCommand;
@@ -31,6 +32,8 @@ enum Command {
     Api(ApiCommand),
     /// Bring what is declared into force, and check it against the vendors
     Controller(ControllerCommand),
+    /// Print a first set of manifests for a provider type
+    Init(InitCommand),
     /// Judge manifests as the apiserver would, without one
     Lint(LintCommand),
     /// Print the custom resource definitions
@@ -59,6 +62,7 @@ impl Cli {
                 self.log.start()?;
                 runtime()?.block_on(command.run())
             }
+            Command::Init(command) => Ok(command.run()?),
             Command::Controller(command) => {
                 self.log.start()?;
                 runtime()?.block_on(command.run())

@@ -1,8 +1,10 @@
 //! One binary for every integration test; one module a behaviour.
 
+mod admission_policy;
 mod database;
 mod local_access;
 mod local_plane;
 mod manifests;
 mod reconcile_kinds;
+mod samples;
 mod support;

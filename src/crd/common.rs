@@ -130,7 +130,7 @@ impl fmt::Display for Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 pub struct LocalRef {
     /// Name of the object, in this namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::OBJECT_NAME)]
     pub name: String,
 }

@@ -112,7 +112,7 @@ pub struct LlmCredentialSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct SecretRef {
     /// Name of the Secret, in this namespace. It needs the label `llmplane.dev/credential`.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::OBJECT_NAME)]
     pub name: String,
     /// Which entry of the Secret holds what.
@@ -128,17 +128,17 @@ pub struct SecretRef {
 pub struct SecretKeys {
     /// Entry that holds the API key, or the access key id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::SECRET_ENTRY)]
     pub api_key: Option<String>,
     /// Entry that holds the secret key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::SECRET_ENTRY)]
     pub secret_key: Option<String>,
     /// Entry that holds a session token or an access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::SECRET_ENTRY)]
     pub access_token: Option<String>,
 }

@@ -71,17 +71,17 @@ pub struct LlmEndpointSpec {
     /// Where it answers, for example `https://api.openai.com/v1`. Optional where the provider's
     /// type has a default for the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(max = 2048))]
     #[x_kube(validation = rules::BASE_URL)]
     pub base_url: Option<String>,
     /// API version that the vendor wants in its calls, for example Azure's `2024-10-21`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = rules::API_VERSION)]
     pub api_version: Option<String>,
     /// The vendor's name of the region, for example `us-east-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(max = 64))]
     #[x_kube(validation = rules::REGION)]
     pub region: Option<String>,
     /// Seconds that a client that calls models should wait for a connection.
@@ -113,7 +113,7 @@ pub struct LlmEndpointSpec {
     /// PEM certificates that sign this endpoint's own, beside the public ones. It does not apply
     /// to the vendors' own hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 65_536))]
+    #[schemars(length(max = 32_768))]
     #[x_kube(validation = rules::PEM_CERTIFICATES)]
     #[x_kube(validation = rules::PEM_WITHOUT_KEY)]
     pub ca_bundle: Option<String>,
@@ -164,7 +164,7 @@ impl Default for Retry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Header {
     /// Name of the header.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     #[x_kube(validation = rules::HEADER_NAME)]
     #[x_kube(validation = rules::HEADER_NOT_A_KEY)]
     #[x_kube(validation = rules::HEADER_NOT_THE_CLIENTS)]

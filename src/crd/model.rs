@@ -75,7 +75,7 @@ pub struct LlmModelSpec {
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub endpoint_refs: Vec<LocalRef>,
     /// The vendor's id of the model, as its API takes it (Azure: the deployment's name).
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(max = 256))]
     #[x_kube(validation = rules::MODEL_ID)]
     pub model_id: String,
     /// Name shown to people.
@@ -217,17 +217,17 @@ pub struct ModelCapability {
 #[serde(rename_all = "camelCase")]
 pub struct Pricing {
     /// ISO 4217 code of the currency, for example `USD`.
-    #[schemars(length(min = 3, max = 3))]
+    #[schemars(length(max = 3))]
     #[x_kube(validation = rules::CURRENCY)]
     pub currency: String,
     /// Price of 1,000 tokens of prompt: a decimal number in quotes, for example `"0.0025"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
+    #[schemars(length(max = 32))]
     #[x_kube(validation = rules::PRICE)]
     pub input_per1k_tokens: Option<String>,
     /// Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
+    #[schemars(length(max = 32))]
     #[x_kube(validation = rules::PRICE)]
     pub output_per1k_tokens: Option<String>,
 }

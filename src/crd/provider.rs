@@ -110,12 +110,12 @@ pub struct ModelSync {
     pub timeout_seconds: i32,
     /// Globs of model ids to take; empty takes all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 100), inner(length(max = 256)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = rules::MODEL_GLOBS)]
     pub include: Vec<String>,
     /// Globs of model ids to leave out, also where `include` takes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 100), inner(length(max = 256)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = rules::MODEL_GLOBS)]
     pub exclude: Vec<String>,
 }

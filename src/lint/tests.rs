@@ -325,3 +325,15 @@ fn a_secret_is_checked_and_its_data_never_shown() {
         assert!(!all.contains(canary), "{all}");
     }
 }
+
+#[test]
+fn what_init_prints_is_good_for_every_type() {
+    for provider_type in crate::crd::ProviderType::ALL {
+        for namespace in [None, Some("team-a")] {
+            let text = crate::crd::init::manifests(provider_type, "first", namespace).unwrap();
+            let report = lint_text(&text);
+            assert_eq!(report.text(), "", "{provider_type}\n{text}");
+            assert_eq!(report.objects, 5, "{provider_type}");
+        }
+    }
+}

@@ -71,7 +71,7 @@ pub fn url(dir: &StateDir, role: Role, database: &str) -> Result<Option<String>>
 
 /// PostgreSQL's programs: those on the PATH, else the newest under `/usr/lib/postgresql`, where
 /// Debian keeps them off the PATH.
-pub(super) fn find() -> Result<PathBuf> {
+pub fn find() -> Result<PathBuf> {
     let on_path = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
         .unwrap_or_default();

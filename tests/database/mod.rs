@@ -7,3 +7,4 @@ mod keys;
 mod roles;
 mod rows;
 mod schema;
+mod server;

@@ -1,0 +1,149 @@
+//! Who may not read a Secret cannot have llmplane read it for them.
+
+use std::process::Output;
+
+use crate::support::plane::Plane;
+
+const USER: &str = "--as=mallory@example.com";
+
+/// A Role that lets the user manage credentials, and one Secret that they may get.
+fn rights(namespace: &str) -> String {
+    format!(
+        r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: editor, namespace: {namespace}}}
+rules:
+- apiGroups: [llmplane.dev]
+  resources: [llmcredentials]
+  verbs: ["*"]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [own]
+  verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: editor, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: editor}}
+subjects:
+- {{apiGroup: rbac.authorization.k8s.io, kind: User, name: mallory@example.com}}
+"#
+    )
+}
+
+fn credential(namespace: &str, name: &str, secret: &str) -> String {
+    format!(
+        "apiVersion: llmplane.dev/v1alpha1
+kind: LlmCredential
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  providerRef: {{name: p}}
+  secretRef: {{name: {secret}}}
+"
+    )
+}
+
+async fn apply(plane: &Plane, manifest: &str, user: &[&str]) -> Output {
+    let args = [&["apply", "-f", "-"], user].concat();
+    plane.kubectl_with_input(&args, manifest).await
+}
+
+fn succeeded(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+fn refused_for(output: &Output, secret: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "it was taken");
+    assert!(
+        said.contains(&format!("you may not read Secret {secret}")),
+        "{said}"
+    );
+    assert!(said.contains("kubectl auth can-i get secret/"), "{said}");
+}
+
+/// Policies are compiled some time after they are applied; until then nothing is refused.
+async fn wait_until_in_force(plane: &Plane, namespace: &str) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    let manifest = credential(namespace, "probe", "other");
+    let args = ["create", "--dry-run=server", "-f", "-", USER];
+    while plane
+        .kubectl_with_input(&args, &manifest)
+        .await
+        .status
+        .success()
+    {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the admission policy does not come into force"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_credential_names_only_a_secret_that_its_author_may_get() {
+    let plane = Plane::shared().await;
+    let namespace = plane.namespace("admission").await;
+    let namespace = namespace.name.as_str();
+    succeeded(&apply(plane, &rights(namespace), &[]).await);
+    wait_until_in_force(plane, namespace).await;
+
+    refused_for(
+        &apply(plane, &credential(namespace, "theirs", "other"), &[USER]).await,
+        "other",
+    );
+    succeeded(&apply(plane, &credential(namespace, "own", "own"), &[USER]).await);
+    refused_for(
+        &apply(plane, &credential(namespace, "own", "other"), &[USER]).await,
+        "other",
+    );
+}
+
+#[tokio::test]
+async fn what_leaves_the_secret_ref_alone_needs_no_right_to_the_secret() {
+    let plane = Plane::shared().await;
+    let namespace = plane.namespace("admission").await;
+    let namespace = namespace.name.as_str();
+    succeeded(&apply(plane, &rights(namespace), &[]).await);
+    wait_until_in_force(plane, namespace).await;
+    succeeded(&apply(plane, &credential(namespace, "admins", "other"), &[]).await);
+
+    let label = [
+        "label",
+        "llmcredential",
+        "admins",
+        "team=a",
+        "-n",
+        namespace,
+        USER,
+    ];
+    succeeded(&plane.kubectl(&label).await);
+    let patch = r#"{"spec":{"enabled":false}}"#;
+    let disable = [
+        "patch",
+        "llmcredential",
+        "admins",
+        "-n",
+        namespace,
+        "--type=merge",
+        "-p",
+        patch,
+        USER,
+    ];
+    succeeded(&plane.kubectl(&disable).await);
+    let patch = r#"{"spec":{"secretRef":{"keys":{"apiKey":"another-entry"}}}}"#;
+    let other_entry = [
+        "patch",
+        "llmcredential",
+        "admins",
+        "-n",
+        namespace,
+        "--type=merge",
+        "-p",
+        patch,
+        USER,
+    ];
+    refused_for(&plane.kubectl(&other_entry).await, "other");
+}

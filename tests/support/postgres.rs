@@ -1,0 +1,121 @@
+//! A PostgreSQL of a test's own, for what the shared one cannot show: another configuration, or a
+//! server on which there are no roles yet.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use llmplane::local::postgres;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid, User};
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+use super::plane::eventually;
+
+/// A running server that trusts whoever connects from this machine; it goes when dropped.
+pub struct PrivatePostgres {
+    folder: TempDir,
+    port: u16,
+    server: Child,
+}
+
+impl PrivatePostgres {
+    /// Starts a server with these settings beside the usual ones, and these files (name, content)
+    /// in its data folder.
+    pub async fn start(settings: &[&str], files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let user = unprivileged();
+        if let Some(user) = &user {
+            chown(folder.path(), Some(user.uid.as_raw()), None).unwrap();
+        }
+        let data = folder.path().join("data");
+        let mut initdb = program("initdb", user.as_ref(), folder.path());
+        initdb.arg("-D").arg(&data);
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
+        assert!(initdb.status().unwrap().success());
+        for (name, content) in files {
+            let path = data.join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            chown(&path, user.as_ref().map(|user| user.uid.as_raw()), None).unwrap();
+        }
+        let port = free_port();
+        let mut server = program("postgres", user.as_ref(), folder.path());
+        server
+            .arg("-D")
+            .arg(&data)
+            .args(["-F", "-p"])
+            .arg(port.to_string());
+        for setting in ["listen_addresses=localhost", "unix_socket_directories="]
+            .iter()
+            .chain(settings)
+        {
+            server.args(["-c", setting]);
+        }
+        let server = server.spawn().unwrap();
+        let postgres = Self {
+            folder,
+            port,
+            server,
+        };
+        let url = postgres.url("localhost", "postgres", "");
+        eventually("PostgreSQL answers", async || {
+            PgConnection::connect(&url).await.is_ok()
+        })
+        .await;
+        postgres
+    }
+
+    /// Its folder, which a caller may put files into.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The address of its database `postgres` for a user, with a query such as `?sslmode=...`.
+    pub fn url(&self, host: &str, user: &str, query: &str) -> String {
+        format!("postgres://{user}@{host}:{}/postgres{query}", self.port)
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        // Immediate shutdown: the postmaster takes its children with it.
+        let pid = Pid::from_raw(self.server.id().cast_signed());
+        let _ = kill(pid, Signal::SIGQUIT);
+        let _ = self.server.wait();
+    }
+}
+
+/// PostgreSQL refuses to run as root.
+fn unprivileged() -> Option<User> {
+    if !Uid::effective().is_root() {
+        return None;
+    }
+    let user = ["postgres", "nobody"]
+        .into_iter()
+        .find_map(|name| User::from_name(name).unwrap());
+    Some(user.expect("an unprivileged user"))
+}
+
+/// A port that nobody listens on: the listener that found it is closed again.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn program(name: &str, user: Option<&User>, folder: &Path) -> Command {
+    let mut command = Command::new(postgres::find().unwrap().join(name));
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if let Some(user) = user {
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    }
+    command
+}
