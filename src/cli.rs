@@ -1,5 +1,7 @@
 //! The command line: one binary, one subcommand a task.
 
+use std::io::Write;
+
 use clap::{Parser, Subcommand};
 
 use crate::api::command::ApiCommand;
@@ -71,8 +73,8 @@ impl Cli {
             Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => Ok(command.run()?),
             Command::Openapi => {
-                print!("{}", crate::api::openapi::json());
-                Ok(())
+                let json = crate::api::openapi::json();
+                Ok(crate::output::stdout().write_all(json.as_bytes())?)
             }
             Command::Local(args) => Ok(runtime()?.block_on(crate::local::run(args))?),
             Command::Migrate(command) => Ok(command.run()?),

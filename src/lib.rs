@@ -15,6 +15,7 @@ pub mod db;
 pub mod encryption;
 pub mod lint;
 pub mod local;
+pub mod output;
 pub mod snapshot;
 pub mod telemetry;
 pub mod vendors;

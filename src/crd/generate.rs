@@ -1,6 +1,7 @@
 //! What is done to the derived definitions before they are applied, and `llmplane crds`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -25,6 +26,9 @@ pub enum GenerateError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Standard output cannot be written.
+    #[error("cannot print: {0}")]
+    Print(std::io::Error),
 }
 
 /// Prints the custom resource definitions as YAML
@@ -43,8 +47,9 @@ impl CrdsCommand {
     pub fn run(&self) -> Result<(), GenerateError> {
         let crds = super::crds();
         let Some(folder) = &self.output_dir else {
+            let mut out = crate::output::stdout();
             for crd in &crds {
-                print!("---\n{}", to_yaml(crd)?);
+                write!(out, "---\n{}", to_yaml(crd)?).map_err(GenerateError::Print)?;
             }
             return Ok(());
         };

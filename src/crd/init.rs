@@ -1,5 +1,7 @@
 //! `llmplane init`: a first set of manifests for one provider type.
 
+use std::io::Write;
+
 use thiserror::Error;
 
 use super::{ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, ProviderType};
@@ -15,6 +17,9 @@ pub enum InitError {
         "--{0} {1:?} is not a name: write at most {2} lower-case letters, digits and '-', beginning and ending with a letter or digit"
     )]
     BadName(&'static str, String, usize),
+    /// Standard output cannot be written.
+    #[error("cannot print: {0}")]
+    Print(#[from] std::io::Error),
 }
 
 /// Prints a commented set of manifests for one provider type
@@ -42,11 +47,8 @@ impl InitCommand {
         let provider_type = find_type(&self.provider_type)?;
         let default = provider_type.as_str().to_lowercase();
         let name = self.name.as_deref().unwrap_or(&default);
-        print!(
-            "{}",
-            manifests(provider_type, name, self.namespace.as_deref())?
-        );
-        Ok(())
+        let text = manifests(provider_type, name, self.namespace.as_deref())?;
+        Ok(crate::output::stdout().write_all(text.as_bytes())?)
     }
 }
 

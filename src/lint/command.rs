@@ -53,7 +53,7 @@ impl LintCommand {
     /// Where an object would be refused; with `--strict` also where there is a warning.
     pub fn run(&self) -> Result<(), LintError> {
         let report = super::lint(&read_all(&self.files, &mut io::stdin().lock()));
-        self.print(&report, &mut io::stdout().lock())?;
+        self.print(&report, &mut crate::output::stdout())?;
         let bad = report.count(Severity::Error) > 0
             || (self.strict && report.count(Severity::Warning) > 0);
         if bad {

@@ -428,7 +428,9 @@ fn explain(error: &reqwest::Error) -> HttpError {
         }
         if let Some(io) = this.downcast_ref::<std::io::Error>() {
             // An io::Error may wrap what stands in neither `source`.
-            let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            let inner = io
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
             if let Some(tls) = inner {
                 return HttpError::Tls(explain_tls(tls));
             }

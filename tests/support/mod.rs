@@ -1,8 +1,8 @@
 //! What every integration test stands on.
 
 pub mod database;
+pub mod fake_vendor;
 pub mod plane;
 pub mod postgres;
 pub mod rows;
-pub mod fake_vendor;
 pub mod world;

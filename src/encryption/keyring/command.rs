@@ -53,7 +53,7 @@ impl KeyringCommand {
     /// # Errors
     /// [`KeyringCommandError`], with a message for the user.
     pub fn run(self) -> Result<(), KeyringCommandError> {
-        self.run_to(&mut io::stdout().lock())
+        self.run_to(&mut crate::output::stdout())
     }
 
     pub(super) fn run_to(self, out: &mut impl Write) -> Result<(), KeyringCommandError> {

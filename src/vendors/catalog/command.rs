@@ -65,7 +65,7 @@ impl CatalogCommand {
         if let Some(path) = &self.catalog {
             catalog = catalog.overlay(path)?;
         }
-        let mut out = io::stdout().lock();
+        let mut out = crate::output::stdout();
         match self.what {
             What::List { provider } => list(
                 &catalog,
