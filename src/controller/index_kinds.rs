@@ -1,0 +1,159 @@
+//! The four kinds in the index: under what each is found, and whom its changes wake.
+
+use super::*;
+
+impl Declared for LlmProvider {
+    const KIND: Kind = Kind::Provider;
+    const OUTSIDE: ConditionType = ConditionType::ModelsSynced;
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn provider_name(&self) -> Option<&str> {
+        None
+    }
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>> {
+        &index.providers
+    }
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>> {
+        &mut index.providers
+    }
+    fn wakes(&self, index: &Index) -> Vec<Wake> {
+        let (namespace, name) = name_of(self);
+        [Kind::Endpoint, Kind::Credential, Kind::Model]
+            .into_iter()
+            .flat_map(|kind| {
+                index
+                    .child_keys(kind, &namespace, &name)
+                    .collect::<Vec<_>>()
+            })
+            .map(Wake::now)
+            .collect()
+    }
+}
+
+impl Declared for LlmEndpoint {
+    const KIND: Kind = Kind::Endpoint;
+    const OUTSIDE: ConditionType = ConditionType::Healthy;
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn provider_name(&self) -> Option<&str> {
+        Some(&self.spec.provider_ref.name)
+    }
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>> {
+        &index.endpoints
+    }
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>> {
+        &mut index.endpoints
+    }
+    fn lookups(&self) -> Vec<Lookup> {
+        let (namespace, _) = name_of(self);
+        let probed_with = (self.spec.health_check.credential_ref.as_ref())
+            .map(|credential| Lookup::ProbedWith(namespace.clone(), credential.name.clone()));
+        [child_of(
+            Kind::Endpoint,
+            &namespace,
+            &self.spec.provider_ref.name,
+        )]
+        .into_iter()
+        .chain(probed_with)
+        .collect()
+    }
+    /// The provider (its default may be this one), the siblings (limits, the default), and
+    /// whatever may be used at this endpoint.
+    fn wakes(&self, index: &Index) -> Vec<Wake> {
+        let (namespace, _) = name_of(self);
+        let provider = &self.spec.provider_ref.name;
+        [Kind::Endpoint, Kind::Credential, Kind::Model]
+            .into_iter()
+            .flat_map(|kind| {
+                index
+                    .child_keys(kind, &namespace, provider)
+                    .collect::<Vec<_>>()
+            })
+            .chain(provider_key(self))
+            .map(Wake::now)
+            .collect()
+    }
+}
+
+impl Declared for LlmCredential {
+    const KIND: Kind = Kind::Credential;
+    const OUTSIDE: ConditionType = ConditionType::Valid;
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn provider_name(&self) -> Option<&str> {
+        Some(&self.spec.provider_ref.name)
+    }
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>> {
+        &index.credentials
+    }
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>> {
+        &mut index.credentials
+    }
+    fn lookups(&self) -> Vec<Lookup> {
+        let (namespace, _) = name_of(self);
+        vec![
+            child_of(Kind::Credential, &namespace, &self.spec.provider_ref.name),
+            Lookup::SecretUsers(namespace, self.spec.secret_ref.name.clone()),
+        ]
+    }
+    /// The provider, the siblings (limits), and the endpoints that are probed with it.
+    fn wakes(&self, index: &Index) -> Vec<Wake> {
+        let (namespace, name) = name_of(self);
+        let provider = &self.spec.provider_ref.name;
+        let probed = Lookup::ProbedWith(namespace.clone(), name);
+        let mut wakes: Vec<Wake> = index
+            .child_keys(Kind::Credential, &namespace, provider)
+            .chain(index.keys_at(Kind::Endpoint, &namespace, &probed))
+            .map(Wake::now)
+            .collect();
+        wakes.extend(provider_key(self).map(Wake::soon));
+        wakes
+    }
+}
+
+impl Declared for LlmModel {
+    const KIND: Kind = Kind::Model;
+    const OUTSIDE: ConditionType = ConditionType::Available;
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn provider_name(&self) -> Option<&str> {
+        Some(&self.spec.provider_ref.name)
+    }
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>> {
+        &index.models
+    }
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>> {
+        &mut index.models
+    }
+    fn lookups(&self) -> Vec<Lookup> {
+        let (namespace, _) = name_of(self);
+        let provider = self.spec.provider_ref.name.clone();
+        vec![
+            child_of(Kind::Model, &namespace, &provider),
+            Lookup::ModelId(namespace, provider, self.spec.model_id.clone()),
+        ]
+    }
+    /// The provider, and the models of the same id: one of them may be in force now.
+    fn wakes(&self, index: &Index) -> Vec<Wake> {
+        let (namespace, _) = name_of(self);
+        let same_id = Lookup::ModelId(
+            namespace.clone(),
+            self.spec.provider_ref.name.clone(),
+            self.spec.model_id.clone(),
+        );
+        let mut wakes: Vec<Wake> = index
+            .keys_at(Kind::Model, &namespace, &same_id)
+            .map(Wake::now)
+            .collect();
+        wakes.extend(provider_key(self).map(Wake::soon));
+        wakes
+    }
+}

@@ -1,0 +1,224 @@
+//! Keys: what is taken from a Secret, what is not, and where a key must never show.
+
+use k8s_openapi::api::events::v1::Event;
+use kube::{Api, api::ListParams};
+use llmplane::crd::credential::VersionState;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
+
+const KEY: &str = "sk-test-0123456789abcdef";
+const CANARY: &str = "sk-canary-7d1f0c5e9b2a4863";
+
+fn secret(name: &str, label: Option<&str>, data: Value) -> Value {
+    let labels = label.map_or(json!({}), |l| json!({ "llmplane.dev/credential": l }));
+    json!({
+        "metadata": {
+            "name": name, "labels": labels,
+            "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
+        },
+        "data": data,
+    })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_a_key_is_refused_with_its_reason_and_nothing_is_stored() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("secrets").await;
+    world.provider("p", json!({})).await;
+    world.endpoint("e", &vendor.url(), json!({})).await;
+    let own = Some("OpenAICompatible");
+    let key = |bytes: &[u8]| json!({ "api-key": base64(bytes) });
+    let cases = [
+        ("absent", None, "SecretNotFound"),
+        (
+            "unlabelled",
+            Some((None, key(b"sk-x"))),
+            "SecretNotLabelled",
+        ),
+        (
+            "other-type",
+            Some((Some("OpenAI"), key(b"sk-x"))),
+            "HostNotAllowed",
+        ),
+        (
+            "missing",
+            Some((own, json!({ "other": base64(b"x") }))),
+            "SecretFieldMissing",
+        ),
+        ("empty", Some((own, key(b""))), "KeyMalformed"),
+        ("too-long", Some((own, key(&[b'k'; 501]))), "KeyMalformed"),
+        ("line-break", Some((own, key(b"a\nb"))), "KeyMalformed"),
+        ("nul", Some((own, key(b"a\0b"))), "KeyMalformed"),
+        ("not-utf8", Some((own, key(b"\xff\xfe"))), "KeyMalformed"),
+        (
+            "huge",
+            Some((own, key(&vec![b'k'; 700 * 1024]))),
+            "KeyMalformed",
+        ),
+    ];
+    for (name, given, _) in &cases {
+        if let Some((label, data)) = given {
+            let object = secret(name, *label, data.clone());
+            world.apply_object("Secret", object).await;
+        }
+        world.credential(name, name).await;
+    }
+    for (name, _, reason) in &cases {
+        world
+            .says("LlmCredential", name, "Valid", "False", reason)
+            .await;
+        world
+            .says("LlmCredential", name, "Ready", "False", reason)
+            .await;
+    }
+    let db = world.db().await;
+    let rows = db.credential_rows_all(false).await.unwrap();
+    assert_eq!(rows.len(), cases.len());
+    let uids: Vec<_> = rows.iter().map(|row| row.uid).collect();
+    assert!(db.credential_version_rows(&uids).await.unwrap().is_empty());
+
+    let unlabelled = secret("unlabelled", own, key(KEY.as_bytes()));
+    world.apply_object("Secret", unlabelled).await;
+    world.ready("LlmCredential", "unlabelled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trailing_newline_is_left_out_and_said() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("newline").await;
+    world.secret("s", &format!("{KEY}\n")).await;
+    world.apply_basics(&vendor.url()).await;
+    world.ready("LlmCredential", "c").await;
+    let message = world.message("LlmCredential", "c", "Valid").await;
+    assert!(message.contains("trailing newline"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_the_secrets_owner_did_not_name_gets_no_key() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("hosts").await;
+    let mut stranger = secret(
+        "s",
+        Some("OpenAICompatible"),
+        json!({ "api-key": base64(KEY.as_bytes()) }),
+    );
+    stranger["metadata"]["annotations"]["llmplane.dev/allowed-hosts"] = "gw.example.com".into();
+    world.apply_object("Secret", stranger).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "HostNotAllowed")
+        .await;
+    world.secret("s", KEY).await;
+    world.ready("LlmCredential", "c").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_takes_over_when_accepted_and_a_rejected_one_leaves_the_old_in_use() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("rotate").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.ready("LlmCredential", "c").await;
+
+    world.secret("s", "sk-rejected-0123456789").await;
+    world
+        .says("LlmCredential", "c", "Ready", "False", "KeyRejected")
+        .await;
+    let valid = world.said("LlmCredential", "c", "Valid").await;
+    assert_eq!(valid, Some(("True".into(), "KeyAccepted".into())));
+    assert_eq!(
+        states(&world).await,
+        [VersionState::Pending, VersionState::Current]
+    );
+
+    vendor.accept("sk-second-0123456789ab");
+    world.secret("s", "sk-second-0123456789ab").await;
+    let taken = [
+        VersionState::Current,
+        VersionState::Destroyed,
+        VersionState::Previous,
+    ];
+    eventually("the third key is in use", async || {
+        states(&world).await == taken
+    })
+    .await;
+    world.ready("LlmCredential", "c").await;
+
+    vendor.refuse("sk-second-0123456789ab");
+    let asked = json!({
+        "metadata": { "name": "c", "annotations": { "llmplane.dev/reconcile-requested-at": "1" } },
+        "spec": { "providerRef": { "name": "p" }, "secretRef": { "name": "s" } },
+    });
+    world.apply_object("LlmCredential", asked).await;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "KeyRejected")
+        .await;
+}
+
+async fn states(world: &World) -> Vec<VersionState> {
+    let db = world.db().await;
+    let uid = db.credential_rows_all(false).await.unwrap()[0].uid;
+    let versions = db.credential_version_rows(&[uid]).await.unwrap();
+    versions.iter().map(|version| version.state).collect()
+}
+
+/// The vendor refuses the key and repeats it in its message, as OpenAI does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_shows_neither_in_a_status_nor_in_an_event_nor_in_the_database() {
+    let vendor = FakeVendor::start(&[], &["m"]).await;
+    let world = World::started("canary").await;
+    world.secret("s", CANARY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("m", "m").await;
+    world
+        .says("LlmCredential", "c", "Ready", "False", "KeyRejected")
+        .await;
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.ns());
+    eventually("the rejection is an Event", async || {
+        let listed = events.list(&ListParams::default()).await.unwrap();
+        let text = serde_json::to_string(&listed.items).unwrap();
+        assert!(!text.contains(CANARY));
+        text.contains("KeyRejected")
+    })
+    .await;
+    for (kind, name) in [
+        ("LlmProvider", "p"),
+        ("LlmEndpoint", "e"),
+        ("LlmCredential", "c"),
+        ("LlmModel", "m"),
+    ] {
+        let text = world.get(kind, name).await.to_string();
+        assert!(!text.contains(CANARY), "{kind}");
+    }
+    let dump = dump(&world.database.owner_url).await;
+    assert!(dump.contains("KeyRejected"), "the dump holds the tables");
+    assert!(!dump.contains(CANARY) && !dump.contains(&hex::encode(CANARY)));
+}
+
+async fn dump(url: &str) -> String {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
+         WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_type = 'BASE TABLE'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let mut dump = String::new();
+    for table in tables {
+        let rows: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT t::text FROM {table} t")))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        dump.push_str(&rows.join("\n"));
+    }
+    dump
+}
