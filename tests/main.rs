@@ -1,6 +1,7 @@
 //! One binary for every integration test; one module a behaviour.
 
 mod admission_policy;
+mod api_auth;
 mod database;
 mod local_access;
 mod local_plane;
@@ -10,4 +11,5 @@ mod reconcile_faults;
 mod reconcile_kinds;
 mod reconcile_limits;
 mod samples;
+mod read_api;
 mod support;

@@ -1,5 +1,6 @@
 //! What every integration test stands on.
 
+pub mod api;
 pub mod database;
 pub mod fake_vendor;
 pub mod plane;

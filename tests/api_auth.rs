@@ -1,0 +1,200 @@
+//! Who gets an answer of the read API, and how little everyone else learns.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::{FutureExt, StreamExt};
+
+use crate::support::api::{Answer, TestApi, answer};
+use crate::support::plane::eventually;
+use crate::support::rows;
+
+const REVIEWS: &str = "llmplane_api_token_reviews_total";
+
+async fn with_token(api: &TestApi, token: &str) -> Answer {
+    let url = format!("{}/api/v1/models", api.url);
+    answer(reqwest::Client::new().get(url).bearer_auth(token)).await
+}
+
+/// A token that looks right in all but its signature.
+fn forged(number: usize) -> String {
+    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let payload = format!(
+        r#"{{"aud":["llmplane"],"exp":4102444800,"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:a:b","jti":"{number}"}}"#
+    );
+    let header = encode(r#"{"alg":"RS256","kid":"x"}"#);
+    format!("{header}.{}.{}", encode(&payload), encode("signature"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_does_not_count_is_refused_with_the_reason() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let nobody = answer(reqwest::Client::new().get(format!("{}/api/v1/models", api.url))).await;
+    assert_eq!(nobody.problem(), "unauthenticated");
+    assert_eq!(
+        (nobody.status, nobody.header("www-authenticate")),
+        (401, "Bearer")
+    );
+
+    let other = api.token("viewer", "somebody-else").await;
+    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let expired = format!(
+        "{}.{}.{}",
+        encode(r#"{"alg":"RS256"}"#),
+        encode(r#"{"aud":"llmplane","exp":1}"#),
+        encode("s")
+    );
+    let mut tampered = viewer.token.clone();
+    let last = if tampered.ends_with('A') { "Q" } else { "A" };
+    tampered.replace_range(tampered.len() - 20..tampered.len() - 19, last);
+    for (token, says) in [
+        ("opaque", "no JSON Web Token"),
+        (other.as_str(), "--audience=llmplane"),
+        (expired.as_str(), "expired"),
+        (&"a".repeat(100 * 1024), "longer than"),
+        (&forged(0), "does not vouch"),
+        (&tampered, "does not vouch"),
+    ] {
+        let refused = with_token(&api, token).await;
+        assert_eq!(
+            (refused.status, refused.problem().as_str()),
+            (401, "invalid-token")
+        );
+        assert!(refused.detail().contains(says), "{}", refused.text);
+    }
+    assert_eq!(viewer.get("/models").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_bad_tokens_do_not_reach_the_apiserver() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let url = format!("{}/api/v1/models", api.url);
+    let client = reqwest::Client::new();
+    let flood = futures::stream::iter(0..10_000)
+        .map(|number| answer(client.get(&url).bearer_auth(format!("bad-{number}"))))
+        .buffer_unordered(500)
+        .map(|refused| refused.status);
+    let (statuses, good) = tokio::join!(flood.collect::<Vec<_>>(), viewer.get("/models"));
+    assert!(statuses.iter().all(|status| *status == 401));
+    assert_eq!(good.status, 200);
+    assert_eq!(
+        api.metric(REVIEWS).await,
+        1.0,
+        "the good one alone was asked about"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_tokens_are_asked_about_a_bounded_number_at_once_and_never_answered_500() {
+    let api = TestApi::start().await;
+    let url = format!("{}/api/v1/models", api.url);
+    let client = reqwest::Client::new();
+    let statuses: Vec<_> = futures::stream::iter(0..400)
+        .map(|number| answer(client.get(&url).bearer_auth(forged(number % 200))))
+        .buffer_unordered(400)
+        .map(|refused| refused.status)
+        .collect()
+        .await;
+    assert!(
+        statuses.iter().all(|status| [401, 503].contains(status)),
+        "{statuses:?}"
+    );
+    let asked = api.metric(REVIEWS).await;
+    assert!(asked <= 200.0, "{asked} questions about 200 tokens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_of_a_new_caller_ask_once() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let answers = futures::future::join_all((0..50).map(|_| viewer.get("/models"))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(api.metric(REVIEWS).await, 1.0);
+    assert_eq!(api.metric("llmplane_api_access_reviews_total").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hidden_and_what_is_absent_look_the_same() {
+    let api = TestApi::start().await;
+    let mut provider = rows::provider("secret-plans");
+    provider.namespace = api.namespace.name.clone();
+    let id = provider.uid;
+    let written = provider.clone();
+    api.write(move |tx| async move { tx.provider_upsert(&written).await.map(drop) }.boxed())
+        .await;
+    let stranger = api.account("stranger", &[], &[]).await;
+
+    let absent_id = "00000000-0000-4000-8000-000000000000";
+    for suffix in ["", "/endpoints", "/credentials"] {
+        let hidden = stranger.get(&format!("/providers/{id}{suffix}")).await;
+        let absent = stranger
+            .get(&format!("/providers/{absent_id}{suffix}"))
+            .await;
+        let by_name = stranger
+            .get(&format!("/providers/secret-plans{suffix}"))
+            .await;
+        assert_eq!(
+            (hidden.status, hidden.problem().as_str()),
+            (404, "not-found")
+        );
+        assert_eq!(hidden.text, absent.text);
+        assert_eq!(hidden.text, by_name.text);
+    }
+    let list = stranger.get("/providers").await;
+    assert_eq!((list.status, list.problem().as_str()), (403, "forbidden"));
+    assert!(!list.text.contains("secret-plans"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_on_one_object_shows_that_one() {
+    let api = TestApi::start().await;
+    let mut provider = rows::provider("mine");
+    provider.namespace = api.namespace.name.clone();
+    let mut other = rows::provider("theirs");
+    other.namespace = api.namespace.name.clone();
+    api.write(move |tx| {
+        async move {
+            tx.provider_upsert(&provider).await?;
+            tx.provider_upsert(&other).await.map(drop)
+        }
+        .boxed()
+    })
+    .await;
+    let caller = api
+        .account_for("narrow", &["get"], &["llmproviders"], &["mine"])
+        .await;
+    assert_eq!(caller.get("/providers/mine").await.status, 200);
+    assert_eq!(caller.get("/providers/theirs").await.status, 404);
+    assert_eq!(caller.get("/providers").await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_namespaces_need_a_right_in_all() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let all = viewer.get("/models?namespace=*").await;
+    assert_eq!((all.status, all.problem().as_str()), (403, "forbidden"));
+    let elsewhere = viewer.get("/models?namespace=kube-system").await;
+    assert_eq!(elsewhere.status, 403);
+    let none = viewer.get("/models?namespace=..%2Fx").await;
+    assert_eq!(
+        (none.status, none.problem().as_str()),
+        (400, "invalid-parameter")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_taken_away_ends() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    assert_eq!(viewer.get("/models").await.status, 200);
+    let args = ["delete", "rolebinding", "viewer", "-n", &api.namespace.name];
+    assert!(api.plane.kubectl(&args).await.status.success());
+    let taken = std::time::Instant::now();
+    eventually("the right has ended", async || {
+        viewer.get("/models").await.status == 403
+    })
+    .await;
+    assert!(taken.elapsed().as_secs() < 15, "{:?}", taken.elapsed());
+}

@@ -1,0 +1,315 @@
+//! A read API on a test's own database, and callers with tokens.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use kube::api::{Api, ObjectMeta, PostParams};
+use llmplane::api::{ApiError, run};
+use llmplane::config::api::ApiSettings;
+use llmplane::config::cluster::ClusterArgs;
+use llmplane::db::{Db, DbError, Epoch, Revision, WriteTx};
+use llmplane::local::state::Component;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::database::TestDatabase;
+use super::plane::{Plane, TestNamespace, eventually};
+
+/// A running API, the database that it serves, and a namespace to look at.
+pub struct TestApi {
+    pub plane: &'static Plane,
+    pub namespace: TestNamespace,
+    pub database: TestDatabase,
+    pub db: Db,
+    pub epoch: Epoch,
+    pub url: String,
+    admin_url: String,
+    shutdown: CancellationToken,
+    _task: JoinHandle<Result<(), ApiError>>,
+}
+
+/// An answer of the API.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text))
+    }
+
+    /// The names of a list's rows.
+    pub fn names(&self) -> Vec<String> {
+        let items = self.json()["items"].clone();
+        let items = items
+            .as_array()
+            .unwrap_or_else(|| panic!("no list: {}", self.text));
+        let name = |item: &Value| item["name"].as_str().unwrap().to_owned();
+        items.iter().map(name).collect()
+    }
+
+    /// Last part of the problem's type, after what every problem must be was seen to hold.
+    pub fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status, "{problem}");
+        assert!(problem["title"].is_string() && problem["detail"].is_string());
+        let kind = problem["type"].as_str().unwrap();
+        kind.rsplit('/').next().unwrap().to_owned()
+    }
+
+    pub fn detail(&self) -> String {
+        self.json()["detail"].as_str().unwrap().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn revision(&self) -> i64 {
+        self.header("llmplane-revision").parse().unwrap()
+    }
+}
+
+impl TestApi {
+    /// On the shared plane.
+    pub async fn start() -> Self {
+        Self::on(Plane::shared().await).await
+    }
+
+    /// On this plane; ready.
+    pub async fn on(plane: &'static Plane) -> Self {
+        let database = plane.database().await;
+        let (db, epoch) = database.leader().await;
+        let (listen, admin) = (free_address(), free_address());
+        let kubeconfig = plane.kubeconfig_of(Component::Api);
+        let settings = ApiSettings {
+            database_url: database.api_url.clone(),
+            cluster: ClusterArgs {
+                kubeconfig: Some(kubeconfig.to_str().unwrap().to_owned()),
+            },
+            listen,
+            admin_listen: admin,
+            tls: None,
+            audience: "llmplane".to_owned(),
+        };
+        let shutdown = CancellationToken::new();
+        let api = Self {
+            plane,
+            namespace: plane.namespace("api").await,
+            database,
+            db,
+            epoch,
+            url: format!("http://{listen}"),
+            admin_url: format!("http://{admin}"),
+            _task: tokio::spawn(run(settings, shutdown.clone())),
+            shutdown,
+        };
+        eventually("the API is ready", async || api.ready().await.0 == 200).await;
+        api
+    }
+
+    /// Status and text of `/readyz`; 0 where nobody answers.
+    pub async fn ready(&self) -> (u16, String) {
+        match reqwest::get(format!("{}/readyz", self.admin_url)).await {
+            Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap()),
+            Err(_) => (0, String::new()),
+        }
+    }
+
+    /// The sum of a counter over its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = reqwest::get(format!("{}/metrics", self.admin_url)).await;
+        let text = answer.unwrap().text().await.unwrap();
+        let ours = |line: &&str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with([' ', '{']))
+        };
+        let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        text.lines().filter(ours).map(value).sum()
+    }
+
+    /// Writes rows as the controller would, and waits until the API shows them.
+    pub async fn write<F>(&self, write: F) -> Revision
+    where
+        F: for<'t> FnOnce(&'t mut WriteTx) -> BoxFuture<'t, Result<(), DbError>> + Send + 'static,
+    {
+        let (_, revision) = self.db.write(self.epoch, write).await.unwrap();
+        let revision = revision.expect("something visible changed");
+        eventually("the API has reached the revision", async || {
+            self.metric("llmplane_api_snapshot_revision").await >= revision.0 as f64
+        })
+        .await;
+        revision
+    }
+
+    /// A ServiceAccount with these verbs on these resources in the namespace.
+    pub async fn account(&self, name: &str, verbs: &[&str], resources: &[&str]) -> Caller<'_> {
+        self.account_for(name, verbs, resources, &[]).await
+    }
+
+    /// As `account`, for these objects alone.
+    pub async fn account_for(
+        &self,
+        name: &str,
+        verbs: &[&str],
+        resources: &[&str],
+        objects: &[&str],
+    ) -> Caller<'_> {
+        let client = self.plane.client().await;
+        let namespace = self.namespace.name.as_str();
+        let create = PostParams::default();
+        let metadata = || ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        };
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+        let account = ServiceAccount {
+            metadata: metadata(),
+            ..ServiceAccount::default()
+        };
+        accounts.create(&create, &account).await.unwrap();
+        if !verbs.is_empty() {
+            let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
+            let rule = PolicyRule {
+                api_groups: Some(vec!["llmplane.dev".to_owned()]),
+                resources: Some(owned(resources)),
+                resource_names: (!objects.is_empty()).then(|| owned(objects)),
+                verbs: owned(verbs),
+                ..PolicyRule::default()
+            };
+            let role = Role {
+                metadata: metadata(),
+                rules: Some(vec![rule]),
+            };
+            roles.create(&create, &role).await.unwrap();
+            let bindings: Api<RoleBinding> = Api::namespaced(client, namespace);
+            let binding = RoleBinding {
+                metadata: metadata(),
+                role_ref: RoleRef {
+                    api_group: "rbac.authorization.k8s.io".to_owned(),
+                    kind: "Role".to_owned(),
+                    name: name.to_owned(),
+                },
+                subjects: Some(vec![Subject {
+                    kind: "ServiceAccount".to_owned(),
+                    name: name.to_owned(),
+                    namespace: Some(namespace.to_owned()),
+                    ..Subject::default()
+                }]),
+            };
+            bindings.create(&create, &binding).await.unwrap();
+        }
+        Caller {
+            api: self,
+            token: self.token(name, "llmplane").await,
+            client: reqwest::Client::new(),
+        }
+    }
+
+    /// Someone who may get and list all four kinds.
+    pub async fn viewer(&self) -> Caller<'_> {
+        let all = [
+            "llmproviders",
+            "llmendpoints",
+            "llmcredentials",
+            "llmmodels",
+        ];
+        self.account("viewer", &["get", "list"], &all).await
+    }
+
+    /// A token of a ServiceAccount for an audience.
+    pub async fn token(&self, account: &str, audience: &str) -> String {
+        let client = self.plane.client().await;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client, &self.namespace.name);
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                audiences: vec![audience.to_owned()],
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let made = accounts
+            .create_token_request(account, &PostParams::default(), &request)
+            .await
+            .unwrap();
+        made.status.unwrap().token
+    }
+}
+
+impl Drop for TestApi {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// Somebody with a token.
+pub struct Caller<'a> {
+    pub api: &'a TestApi,
+    pub token: String,
+    client: reqwest::Client,
+}
+
+impl Caller<'_> {
+    /// `GET` below `/api/v1`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+
+    /// As `get`, with more headers.
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let url = format!("{}/api/v1{path}", self.api.url);
+        let mut request = self.client.get(url).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request).await
+    }
+}
+
+/// Sends a request.
+pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let answer = request
+        .timeout(Duration::from_secs(30))
+        .send()
+        .await
+        .unwrap();
+    Answer {
+        status: answer.status().as_u16(),
+        headers: answer.headers().clone(),
+        text: answer.text().await.unwrap(),
+    }
+}
+
+/// Stores models.
+pub fn models(
+    rows: Vec<llmplane::db::ModelUpsert>,
+) -> impl for<'t> FnOnce(&'t mut WriteTx) -> BoxFuture<'t, Result<(), DbError>> + Send + 'static {
+    move |tx| {
+        async move {
+            for row in &rows {
+                tx.model_upsert(row).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
