@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use llmplane::crd::model::{Capability, Lifecycle, ModelCapability};
 use llmplane::crd::reasons::Reason;
 use llmplane::crd::{Kind, ProviderType};
-use llmplane::db::{CheckKind, ModelUpsert, NewProbe, ProviderUpsert};
+use llmplane::db::{CheckKind, ModelUpsert, NewProbe, ProviderUpsert, WriteTx};
 use llmplane::local::state::Component;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -617,12 +617,30 @@ async fn the_snapshot_is_served_and_says_its_age_while_postgresql_is_away() {
             .is_empty()
     })
     .await;
-    let row = api.model(provider, "new");
+    // The plane does not wait for its disk, so that the crash may have lost the last rows; then a
+    // leader's revision is behind what it has committed, and another has to lead.
+    let row = ProviderUpsert {
+        uid: provider,
+        namespace: api.namespace.name.clone(),
+        ..rows::provider("openai")
+    };
+    let both = [api.model(provider, "gpt"), api.model(provider, "new")];
     eventually("a write goes through", async || {
-        api.db
-            .write(api.epoch, models(vec![row.clone()]))
-            .await
-            .is_ok()
+        let Ok(epoch) = api.db.lead("after the crash").await else {
+            return false;
+        };
+        let (row, both) = (row.clone(), both.clone());
+        let write = move |tx: &mut WriteTx| {
+            async move {
+                tx.provider_upsert(&row).await?;
+                for model in &both {
+                    tx.model_upsert(model).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        };
+        api.db.write(epoch, write).await.is_ok()
     })
     .await;
     eventually("it is shown", async || {

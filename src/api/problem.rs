@@ -228,3 +228,18 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_documented_with_its_status() {
+        let documentation = include_str!("../../docs/api.md");
+        for kind in ProblemType::ALL {
+            let (slug, status, _) = kind.parts();
+            let row = format!("| `{slug}` | {} |", status.as_u16());
+            assert!(documentation.contains(&row), "{row}");
+        }
+    }
+}
