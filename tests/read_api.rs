@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use llmplane::crd::model::{Capability, Lifecycle, ModelCapability};
 use llmplane::crd::reasons::Reason;
 use llmplane::crd::{Kind, ProviderType};
-use llmplane::db::{CheckKind, ModelUpsert, NewProbe, ProviderUpsert, WriteTx};
+use llmplane::db::{CheckKind, ModelUpsert, NewProbe, ProviderUpsert};
 use llmplane::local::state::Component;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -630,7 +630,7 @@ async fn the_snapshot_is_served_and_says_its_age_while_postgresql_is_away() {
             return false;
         };
         let (row, both) = (row.clone(), both.clone());
-        let write = move |tx: &mut WriteTx| {
+        let write = api.db.write(epoch, move |tx| {
             async move {
                 tx.provider_upsert(&row).await?;
                 for model in &both {
@@ -639,8 +639,8 @@ async fn the_snapshot_is_served_and_says_its_age_while_postgresql_is_away() {
                 Ok(())
             }
             .boxed()
-        };
-        api.db.write(epoch, write).await.is_ok()
+        });
+        write.await.is_ok()
     })
     .await;
     eventually("it is shown", async || {
