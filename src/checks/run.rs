@@ -100,7 +100,7 @@ impl Runner {
     async fn probe(&self, endpoint: Uuid, timeout: Duration) -> Result<Done, DbError> {
         let (endpoint, called, key) = match self.target(endpoint).await? {
             Err(NoTarget::Off) => return Ok(Done::default()),
-            Err(NoTarget::Unusable(endpoint, found)) => (endpoint, Called::not(found), None),
+            Err(NoTarget::Unusable(endpoint, found)) => (*endpoint, Called::not(*found), None),
             Ok(target) => {
                 let key = self.probe_key(&target).await?;
                 let fields = key.as_ref().map(|key| &key.fields);
@@ -204,7 +204,7 @@ impl Runner {
                 continue;
             }
             let called = match &target {
-                Err(NoTarget::Unusable(_, found)) => Called::not(found.clone()),
+                Err(NoTarget::Unusable(_, found)) => Called::not(Found::clone(found)),
                 Err(NoTarget::Off) => continue,
                 Ok(target) => {
                     let opened = keys::open_for(
@@ -280,7 +280,7 @@ impl Runner {
         let (endpoint, provider, called, key, listing) = match self.target(endpoint).await? {
             Err(NoTarget::Off) => return Ok(Done::default()),
             Err(NoTarget::Unusable(endpoint, found)) => {
-                (endpoint, None, Called::not(found), None, None)
+                (*endpoint, None, Called::not(*found), None, None)
             }
             Ok(target) => {
                 let key = self.list_key(&target).await?;

@@ -34,7 +34,7 @@ pub(super) enum NoTarget {
     /// It is gone or switched off; nothing is to be said of it.
     Off,
     /// What is wrong with it.
-    Unusable(EndpointRow, Found),
+    Unusable(Box<EndpointRow>, Box<Found>),
 }
 
 /// How long a call took, and what it came to.
@@ -136,14 +136,14 @@ impl Runner {
     ) -> Result<Target, NoTarget> {
         let Ok(url) = Url::parse(endpoint.base_url.trim_end_matches('/')) else {
             let found = Found::new(Reason::InvalidSpec, "spec.baseUrl is not a URL");
-            return Err(NoTarget::Unusable(endpoint, found));
+            return Err(NoTarget::Unusable(Box::new(endpoint), Box::new(found)));
         };
         let bundle = own_certificates(provider.type_, &endpoint, &url);
         let client = match self.means.clients.client(&endpoint.namespace, &url, bundle) {
             Ok(client) => client,
             Err(error) => {
                 let found = Found::new(Reason::ProbeFailed, error.to_string());
-                return Err(NoTarget::Unusable(endpoint, found));
+                return Err(NoTarget::Unusable(Box::new(endpoint), Box::new(found)));
             }
         };
         let headers = endpoint

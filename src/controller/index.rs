@@ -121,7 +121,7 @@ impl Index {
     }
 
     /// How many objects of a kind there are.
-    pub fn len<K: Declared>(&self) -> usize {
+    pub fn count<K: Declared>(&self) -> usize {
         K::map(self).len()
     }
 

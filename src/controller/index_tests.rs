@@ -168,7 +168,7 @@ fn a_complete_list_removes_what_is_not_in_it_and_leaves_other_namespaces() {
     let undecodable = [("team".to_owned(), "undecodable".to_owned())].into();
     let wakes = index.replace(Some("team"), vec![provider("p")], &undecodable);
     assert_eq!(names(&wakes), ["provider/gone", "provider/p"]);
-    assert_eq!(index.len::<LlmProvider>(), 3);
+    assert_eq!(index.count::<LlmProvider>(), 3);
 }
 
 #[test]
