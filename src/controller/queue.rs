@@ -28,6 +28,10 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait after a failure: a backstop for what no watch event announces.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(60);
 
+/// Longest wait that is handed to the timer, which panics beyond two years: who asked for more is
+/// reconciled meanwhile, finds nothing to do, and asks again.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// What one reconcile asks of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -141,7 +145,7 @@ impl Queue {
         if self.waiting.contains(&key) {
             return;
         }
-        let at = Instant::now() + wait;
+        let at = Instant::now() + wait.min(LONGEST);
         match self.delayed.get(&key) {
             Some((_, earlier)) if *earlier <= at => {}
             Some((delay, _)) => {
@@ -239,6 +243,21 @@ mod tests {
         queue.due(due);
         assert_eq!(queue.start(), Some(key("a")));
         assert!(queue.delays.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_wait_of_many_years_is_cut_short_and_no_panic() {
+        let mut queue = Queue::default();
+        queue.wake(Wake::now(key("a")));
+        assert_eq!(queue.start(), Some(key("a")));
+        queue.finish(
+            key("a"),
+            Next::After(Duration::from_secs(8000 * 365 * 24 * 3600)),
+        );
+        let (_, at) = queue.delayed[&key("a")];
+        assert!(at <= Instant::now() + LONGEST);
+        queue.wake(Wake::now(key("a")));
+        assert_eq!(queue.start(), Some(key("a")));
     }
 
     #[tokio::test]
