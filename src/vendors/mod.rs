@@ -6,7 +6,11 @@
 //! and never repeats a vendor's text, for that may hold the key (facts: OpenAI's 401 does).
 
 pub mod address;
+mod anthropic;
+mod azure_openai;
 pub mod catalog;
+mod dashscope;
+mod finding;
 pub mod http;
 pub mod key_hosts;
 mod ollama;
@@ -14,6 +18,7 @@ mod openai;
 mod openai_compatible;
 mod openai_protocol;
 pub mod outcome;
+mod qianfan;
 pub mod redact;
 mod vllm;
 
@@ -179,10 +184,10 @@ pub fn driver(provider: ProviderType) -> Option<&'static dyn Driver> {
         ProviderType::OpenAICompatible => Some(&openai_compatible::OpenAiCompatible),
         ProviderType::VLLM => Some(&vllm::Vllm),
         ProviderType::Ollama => Some(&ollama::Ollama),
-        ProviderType::Anthropic
-        | ProviderType::Bedrock
-        | ProviderType::AzureOpenAI
-        | ProviderType::DashScope
-        | ProviderType::Qianfan => None,
+        ProviderType::Anthropic => Some(&anthropic::Anthropic),
+        ProviderType::AzureOpenAI => Some(&azure_openai::AzureOpenAi),
+        ProviderType::DashScope => Some(&dashscope::DashScope),
+        ProviderType::Qianfan => Some(&qianfan::Qianfan),
+        ProviderType::Bedrock => None,
     }
 }

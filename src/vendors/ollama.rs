@@ -106,7 +106,7 @@ impl Driver for Ollama {
         };
         let request = protocol::post(&at_root, &["api", "show"], &json!({ "model": model_id }));
         match protocol::send(&at_root, request).await {
-            Ok(answer) => protocol::classify_model(&answer),
+            Ok(answer) => protocol::classify_description(&answer),
             Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
         }
     }

@@ -40,7 +40,8 @@ pub(super) fn post(call: &Call<'_>, segments: &[&str], body: &Value) -> Result<R
     dress(call, Request::post_json(url(call.base_url, segments), body))
 }
 
-fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, HttpError> {
+/// Adds the endpoint's headers and, where the call has one, the key as a bearer token.
+pub(super) fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, HttpError> {
     for (name, value) in call.headers {
         request = request.header(name, value);
     }
@@ -176,10 +177,15 @@ fn says_missing_scope(text: &str) -> bool {
 
 /// The vendor's id of the request.
 pub(super) fn request_id(answer: &Response) -> Option<String> {
-    ["x-request-id", "request-id", "x-ms-request-id"]
-        .iter()
-        .find_map(|name| answer.header(name))
-        .and_then(redact::word)
+    [
+        "x-request-id",
+        "request-id",
+        "apim-request-id",
+        "x-ms-request-id",
+    ]
+    .iter()
+    .find_map(|name| answer.header(name))
+    .and_then(redact::word)
 }
 
 /// An outcome that carries what may be kept of the answer.
@@ -249,16 +255,21 @@ pub(super) fn inconclusive(answer: &Response, what: &str) -> Outcome {
     outcome(answer, Reason::CheckInconclusive, format!("{what}: {said}")).with_retry(retry)
 }
 
-/// What an answer about one model says.
+/// What an answer that describes one model says: listed is the most that it proves.
+pub(super) fn classify_description(answer: &Response) -> Outcome {
+    let said = classify_model(answer);
+    match said.reason {
+        Reason::ModelAnswered => outcome(answer, Reason::ModelListed, "the vendor lists the model"),
+        _ => said,
+    }
+}
+
+/// What a model's answer says, or the refusal in its place.
 pub(super) fn classify_model(answer: &Response) -> Outcome {
     let body = ErrorBody::read(answer);
     let status = answer.status.as_u16();
     match status {
-        200..=299 if !body.is_error => outcome(
-            answer,
-            Reason::ModelAnswered,
-            "the vendor answers for the model",
-        ),
+        200..=299 if !body.is_error => outcome(answer, Reason::ModelAnswered, "the model answers"),
         _ if body.is_billing() || status == 402 => outcome(
             answer,
             Reason::QuotaExhausted,

@@ -131,6 +131,16 @@ fn a_model_is_judged_on_the_code_first() {
 }
 
 #[test]
+fn a_description_proves_no_more_than_that_the_model_is_listed() {
+    let said = |status, body| classify_description(&answer(status, body)).reason;
+    assert_eq!(said(200, r#"{"id":"m"}"#), Reason::ModelListed);
+    assert_eq!(
+        said(404, r#"{"error":{"code":"model_not_found"}}"#),
+        Reason::ModelNotFound
+    );
+}
+
+#[test]
 fn a_probe_needs_no_key() {
     assert_eq!(
         classify_probe(&answer(401, "")).reason,

@@ -1,0 +1,244 @@
+//! Baidu Qianfan, v2 alone (facts, 8).
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::{
+    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome,
+    finding::{self, Check, Finding},
+    http::Response,
+    openai_protocol as protocol, outcome,
+};
+use crate::{crd::reasons::Reason, encryption::SecretFields};
+
+pub(super) struct Qianfan;
+
+#[async_trait]
+impl Driver for Qianfan {
+    fn default_base_url(&self, region: Option<&str>) -> Option<String> {
+        region
+            .is_none()
+            .then(|| "https://qianfan.baidubce.com/v2".to_owned())
+    }
+
+    fn trusted_hosts(&self) -> &'static [&'static str] {
+        &["qianfan.baidubce.com"]
+    }
+
+    fn key_fields(&self) -> KeyFields {
+        KeyFields::ApiKey
+    }
+
+    /// A pair of v1 can still mint tokens, and no model answers to them any more (facts, 8.2).
+    fn check_key(&self, key: &SecretFields) -> Result<(), String> {
+        if key.secret_key.is_some() || key.access_token.is_some() {
+            return Err(
+                "Qianfan's v1 (a key pair or an access token) is switched off; \
+                        put a v2 API key, which begins with bce-v3/, in apiKey"
+                    .to_owned(),
+            );
+        }
+        outcome::not_a_placeholder(key)
+    }
+
+    async fn probe(&self, call: &Call<'_>) -> Outcome {
+        finding::probe(call, protocol::get(call, &["models"]), read).await
+    }
+
+    async fn validate(&self, call: &Call<'_>) -> Outcome {
+        let request = protocol::get(call, &["models"]);
+        match finding::ask(call, Check::Validate, request, read).await {
+            Ok(answer) if v1_error(&answer).is_some() => {
+                finding::refused(Check::Validate, &answer, read)
+            }
+            Ok(answer) => match protocol::read_list(&answer, protocol::read_id) {
+                Ok(_) => {
+                    protocol::outcome(&answer, Reason::KeyAccepted, "the vendor accepts the key")
+                }
+                Err(_) => finding::unreadable(Check::Validate, &answer, "it is no model list"),
+            },
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Windows and prices that some answers hold disagree with the vendor's pages (facts, 8.1) and
+    /// are not taken.
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+        let request = protocol::get(call, &["models"]);
+        let answer = finding::ask(call, Check::List, request, read).await?;
+        if v1_error(&answer).is_some() {
+            return Err(finding::refused(Check::List, &answer, read));
+        }
+        protocol::read_list(&answer, protocol::read_id)
+    }
+
+    /// By the list; a model that it lacks, by a completion of one token.
+    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
+        let request = protocol::get(call, &["models"]);
+        if let Ok(answer) = finding::ask(call, Check::Test, request, read).await {
+            let listed = protocol::read_list(&answer, protocol::read_id)
+                .is_ok_and(|list| list.models.iter().any(|m| m.id == model_id));
+            if listed {
+                return protocol::outcome(
+                    &answer,
+                    Reason::ModelListed,
+                    "the vendor lists the model",
+                );
+            }
+        }
+        let body = json!({
+            "model": model_id,
+            "messages": [{ "role": "user", "content": "hi" }],
+            "max_completion_tokens": 1,
+        });
+        let request = protocol::post(call, &["chat", "completions"], &body);
+        match finding::ask(call, Check::Test, request, read).await {
+            Ok(answer) if v1_error(&answer).is_some() => {
+                finding::refused(Check::Test, &answer, read)
+            }
+            Ok(answer) => protocol::outcome(&answer, Reason::ModelAnswered, "the model answers"),
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
+        protocol::client_config(input)
+    }
+}
+
+/// v1's number, which comes with HTTP 200 too (facts, 8.4).
+fn v1_error(answer: &Response) -> Option<i64> {
+    let body: Value = serde_json::from_slice(&answer.body).ok()?;
+    body.get("error_code")?.as_i64()
+}
+
+/// A wrong model name is a 401 here and arrears are a 403: the code decides (facts, 8.4).
+fn read(answer: &Response) -> (Finding, Option<String>) {
+    if let Some(number) = v1_error(answer) {
+        let finding = match number {
+            14 | 110 | 111 => Finding::BadKey,
+            6 => Finding::Restricted,
+            17 | 19 => Finding::Quota,
+            4 | 18 | 336_501 | 336_502 => Finding::RateLimited,
+            2 | 336_000 | 336_100 => Finding::Down,
+            336_005 => Finding::NoModel,
+            _ => Finding::Unclear,
+        };
+        return (finding, Some(number.to_string()));
+    }
+    let code = protocol::ErrorBody::read(answer).code;
+    let finding = match code.as_deref() {
+        Some("invalid_iam_token") => Finding::BadKey,
+        Some("invalid_model") => Finding::NoModel,
+        Some("account_overdue") => Finding::Quota,
+        Some("coding_plan_api_key_not_allowed") => Finding::OtherPlan,
+        Some("no_parameter_permission") => Finding::Restricted,
+        Some("internal_error" | "dispatch_internal_error") => Finding::Down,
+        Some(code) if code.ends_with("rate_limit_exceeded") || code.starts_with("cluster_") => {
+            Finding::RateLimited
+        }
+        _ => finding::by_status(answer.status.as_u16()),
+    };
+    (finding, code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vendors::finding::testing::{holds, is_careful};
+
+    #[test]
+    fn every_documented_error_has_its_reason() {
+        use Reason::{CheckInconclusive as Unsure, *};
+        holds(
+            read,
+            &[
+                (
+                    401,
+                    r#"{"error":{"code":"invalid_iam_token","message":"invalid_iam_token","type":"invalid_request_error"},"id":"as-1"}"#,
+                    KeyRejected,
+                    Unsure,
+                ),
+                (
+                    401,
+                    r#"{"error":{"code":"invalid_model","message":"m","type":"invalid_request_error"},"id":"as-1"}"#,
+                    Unsure,
+                    ModelNotFound,
+                ),
+                (
+                    400,
+                    r#"{"error":{"code":"invalid_argument","message":"messages cannot be empty","type":"invalid_request_error"},"id":"as-1"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    403,
+                    r#"{"error":{"code":"account_overdue","message":"m","type":"access_denied"},"id":"as-1"}"#,
+                    QuotaExhausted,
+                    QuotaExhausted,
+                ),
+                (
+                    429,
+                    r#"{"error":{"code":"rpm_rate_limit_exceeded","message":"m","type":"rate_limit_exceeded"},"id":"as-1"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    429,
+                    r#"{"error":{"code":"tpm_rate_limit_exceeded"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    401,
+                    r#"{"error":{"code":"no_parameter_permission"}}"#,
+                    KeyRestricted,
+                    ModelAccessDenied,
+                ),
+                (401, r#"{"error":{"code":"invalid_appid"}}"#, Unsure, Unsure),
+                (
+                    403,
+                    r#"{"error":{"code":"coding_plan_api_key_not_allowed"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    500,
+                    r#"{"error":{"code":"dispatch_internal_error"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    200,
+                    r#"{"error_code":110,"error_msg":"Access token invalid or no longer valid"}"#,
+                    KeyRejected,
+                    Unsure,
+                ),
+                (
+                    200,
+                    r#"{"error_code":17,"error_msg":"m"}"#,
+                    QuotaExhausted,
+                    QuotaExhausted,
+                ),
+                (
+                    200,
+                    r#"{"error_code":336501,"error_msg":"m"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+            ],
+        );
+        is_careful(read);
+    }
+
+    #[test]
+    fn a_key_pair_of_the_first_version_is_refused_with_the_reason() {
+        let pair = SecretFields {
+            api_key: Some("ak".to_owned().into()),
+            secret_key: Some("sk".to_owned().into()),
+            access_token: None,
+        };
+        let refused = Qianfan.check_key(&pair).expect_err("refused");
+        assert!(refused.contains("bce-v3/"));
+    }
+}
