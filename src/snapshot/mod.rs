@@ -5,7 +5,6 @@
 //! cost by what changed, not by what there is. Everything but the feed is pure. Nothing here asks
 //! PostgreSQL while a request waits, and nothing here knows a key.
 
-mod decimal;
 pub mod feed;
 mod schema;
 mod state;
@@ -15,7 +14,7 @@ mod views;
 
 mod indices;
 
-pub use decimal::Decimal;
+pub use crate::crd::decimal::Decimal;
 pub use indices::Snapshot;
 pub use state::{Availability, AvailabilityState, Health, HealthState, Validity, ValidityState};
 pub use store::{Event, Store};
