@@ -17,7 +17,7 @@ const DURATION: u64 = 12;
 /// It is renewed so long before it ends, in seconds: every 4 s.
 const GRACE: u64 = 8;
 /// Longest wait for the Lease to be given back at the end.
-const RELEASE: Duration = Duration::from_secs(4);
+const RELEASE: Duration = Duration::from_secs(2);
 
 /// The Lease, held or waited for; `None` inside where leader election is off.
 pub struct Lease(Option<Held>);

@@ -41,6 +41,9 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// Time between two looks at the database's health and the keyring.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long what is under way may take after the signal to end. With the Lease's time it leaves
+/// room within the five seconds that a stop may take.
+const DRAIN: Duration = Duration::from_secs(2);
 /// Time between two looks after partitions and the length of the feed.
 const UPKEEP: Duration = Duration::from_secs(6 * 3600);
 /// How long changes are kept for readers to resume from.
@@ -156,20 +159,36 @@ async fn lead(parts: Parts, stop: &CancellationToken) -> Result<(), StartError> 
     .await?;
     let Some(epoch) = epoch else { return Ok(()) };
     parts.metrics.leading.set(1);
-    let mut tasks = spawn(parts, epoch, stop);
+    Ok(join(spawn(parts, epoch, stop), stop).await?)
+}
+
+/// Waits for all tasks. Each runs until shutdown: the first that ends ends them all, and what then
+/// still waits for somebody is dropped, for it can be repeated.
+async fn join(mut tasks: Tasks, stop: &CancellationToken) -> Result<(), Error> {
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    let mut late = std::pin::pin!(late);
     let mut ended = Ok(());
-    while let Some(task) = tasks.join_next().await {
+    loop {
+        let task = tokio::select! {
+            task = tasks.join_next() => task,
+            () = &mut late => {
+                tracing::warn!("what was under way took too long and is dropped");
+                return ended;
+            }
+        };
+        let Some(task) = task else { return ended };
         let result = task.map_err(Error::from).and_then(|result| result);
         if let Err(error) = result
             && ended.is_ok()
         {
             tracing::error!(%error, "the controller stops");
-            ended = Err(error.into());
+            ended = Err(error);
         }
-        // Each runs until shutdown: the first that ends ends them all.
         stop.cancel();
     }
-    ended
 }
 
 type Tasks = JoinSet<Result<(), Error>>;
@@ -412,4 +431,21 @@ async fn keep_up(context: &Context) -> Result<(), Error> {
 fn identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "controller".to_owned());
     format!("{host}-{}", uuid::Uuid::new_v4().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_what_hangs_and_keeps_the_first_error() {
+        let stop = CancellationToken::new();
+        let mut tasks = Tasks::new();
+        tasks.spawn(std::future::pending());
+        tasks.spawn(async { Err(DbError::Fenced.into()) });
+        let ended = tokio::time::timeout(2 * DRAIN, join(tasks, &stop)).await;
+        let ended = ended.expect("it ends in time");
+        assert!(matches!(ended, Err(Error::Db(DbError::Fenced))));
+        assert!(stop.is_cancelled());
+    }
 }
