@@ -109,6 +109,13 @@ pub(super) fn candidates(
     credentials
 }
 
+/// The credentials that an endpoint's probes may use, where they name this one. A key that is
+/// known not to be valid stays: its Secret may be gone, its time up, its owner's consent withdrawn.
+pub(super) fn named(mut credentials: Vec<CredentialRow>, name: &str) -> Vec<CredentialRow> {
+    credentials.retain(|c| c.is_active && c.name == name && validity(c) != Some(false));
+    credentials
+}
+
 fn validity(credential: &CredentialRow) -> Option<bool> {
     let valid = conditions::find(&credential.conditions, ConditionType::Valid)?;
     match valid.status.as_str() {
@@ -126,4 +133,76 @@ pub(super) fn current<'a>(
     versions
         .iter()
         .find(|v| v.credential_uid == credential.uid && v.state == VersionState::Current)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::crd::{credential::Validation, reasons::Reason};
+
+    fn row(name: &str, valid: Reason) -> CredentialRow {
+        CredentialRow {
+            uid: Uuid::nil(),
+            namespace: "team".to_owned(),
+            name: name.to_owned(),
+            generation: 1,
+            enabled: true,
+            is_active: true,
+            conditions: vec![Condition {
+                type_: ConditionType::Valid.as_str().to_owned(),
+                status: valid.status().as_str().to_owned(),
+                reason: valid.as_str().to_owned(),
+                message: String::new(),
+                last_transition_time: Time(Timestamp::UNIX_EPOCH),
+                observed_generation: Some(1),
+            }],
+            verified_generation: None,
+            last_handled_reconcile_at: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            deleted_at: None,
+            revision: 1,
+            provider_uid: Uuid::nil(),
+            endpoint_uids: Vec::new(),
+            alias: None,
+            description: None,
+            expires_at: None,
+            quota_limit: None,
+            quota_unit: None,
+            quota_period: None,
+            priority: 100,
+            grace_seconds: 3600,
+            validation: Validation {
+                enabled: true,
+                period_seconds: 3600,
+                timeout_seconds: 10,
+            },
+            secret_name: "s".to_owned(),
+            secret_uid: None,
+            secret_resource_version: None,
+            masked_key: None,
+            fingerprint: None,
+            version: Some(1),
+        }
+    }
+
+    #[test]
+    fn probes_send_no_key_that_has_expired_or_whose_secret_is_gone() {
+        let left = |valid| named(vec![row("a", valid), row("b", valid)], "a").len();
+        assert_eq!(left(Reason::KeyAccepted), 1);
+        assert_eq!(left(Reason::NotCheckedYet), 1);
+        for withdrawn in [
+            Reason::Expired,
+            Reason::SecretNotFound,
+            Reason::SecretNotLabelled,
+            Reason::HostNotAllowed,
+            Reason::KeyRejected,
+        ] {
+            assert_eq!(left(withdrawn), 0, "{withdrawn}");
+        }
+    }
 }

@@ -63,13 +63,13 @@ impl Runner {
             return Ok(None);
         };
         let provider = target.provider.uid;
-        let mut rows = self
+        let rows = self
             .means
             .db
             .credential_rows_of_providers(&[provider])
             .await?;
-        rows.retain(|row| row.is_active && row.name == wanted.name);
-        self.first_usable(target, rows).await
+        self.first_usable(target, keys::named(rows, &wanted.name))
+            .await
     }
 
     /// The best credential for reading lists and testing models.
