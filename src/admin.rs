@@ -5,8 +5,10 @@
 
 use std::{
     collections::BTreeMap,
+    future::IntoFuture,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -16,6 +18,10 @@ use axum::{
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// How long answers under way may take after the token is cancelled. A connection that never asks
+/// anything would else hold the process for as long as it is open.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What a process waits for before it is ready, by name: the database, the first snapshot, ...
 ///
@@ -87,9 +93,16 @@ impl Admin {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> std::io::Result<()> {
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(shutdown.cancelled_owned())
-            .await
+        let serving = axum::serve(listener, self.router())
+            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let late = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving.into_future() => served,
+            () = late => Ok(()),
+        }
     }
 }
 
@@ -144,5 +157,22 @@ mod tests {
         assert_eq!(readiness.missing(), ["database: connection refused"]);
         readiness.ready("database");
         assert!(readiness.missing().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_asks_nothing_does_not_hold_the_process() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let admin = Admin::new(Readiness::default(), Registry::default());
+        let serving = tokio::spawn(admin.serve(listener, shutdown.clone()));
+        let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
+        // Answered, so that the silent one has been accepted before.
+        let asked = reqwest::get(format!("http://{address}/livez")).await;
+        assert!(asked.unwrap().status().is_success());
+        shutdown.cancel();
+        let ended = tokio::time::timeout(4 * GRACE, serving).await;
+        ended.expect("it ends").unwrap().unwrap();
     }
 }
