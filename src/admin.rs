@@ -19,8 +19,8 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How long answers under way may take after the token is cancelled. A connection that never asks
-/// anything would else hold the process for as long as it is open.
+/// How long answers under way may take after the token is cancelled. A request that never comes
+/// to its end would else hold the process for as long as its connection is open.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What a process waits for before it is ready, by name: the database, the first snapshot, ...
@@ -148,6 +148,8 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[test]
@@ -160,15 +162,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_asks_nothing_does_not_hold_the_process() {
+    async fn a_request_that_never_ends_does_not_hold_the_process() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let admin = Admin::new(Readiness::default(), Registry::default());
         let serving = tokio::spawn(admin.serve(listener, shutdown.clone()));
-        let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
-        // Answered, so that the silent one has been accepted before.
+        let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
+        // Answered, so that the slow one has been accepted before.
         let asked = reqwest::get(format!("http://{address}/livez")).await;
         assert!(asked.unwrap().status().is_success());
         shutdown.cancel();
