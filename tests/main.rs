@@ -3,6 +3,7 @@
 mod admission_policy;
 mod api_auth;
 mod api_process;
+mod controller_process;
 mod database;
 mod local_access;
 mod local_plane;

@@ -1,0 +1,230 @@
+//! `llmplane controller` as a process: what it refuses, and what it survives.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use llmplane::local::state::Component;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
+
+const KEY: &str = "sk-test-0123456789abcdef";
+const KINDS: [(&str, &str); 4] = [
+    ("LlmProvider", "p"),
+    ("LlmEndpoint", "e"),
+    ("LlmCredential", "c"),
+    ("LlmModel", "m"),
+];
+
+fn command(world: &World) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_llmplane"));
+    command
+        .arg("controller")
+        .env_clear()
+        .env(
+            "KUBECONFIG",
+            world.plane.kubeconfig_of(Component::Controller),
+        )
+        .env("DATABASE_URL", &world.database.controller_url)
+        .env("LLMPLANE_KEYRING_DIR", world.keyring_dir())
+        .env("LLMPLANE_NAMESPACES", world.ns())
+        .env("LLMPLANE_ALLOW_CIDRS", "127.0.0.0/8")
+        .env("LLMPLANE_ADMIN_LISTEN", "127.0.0.1:0")
+        .env("LLMPLANE_LEADER_ELECTION", "false")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+fn start(world: &World, log: &Path) -> Child {
+    command(world)
+        .stderr(std::fs::File::create(log).unwrap())
+        .spawn()
+        .unwrap()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id().unwrap().cast_signed()), signal).unwrap();
+}
+
+async fn refused(mut command: Command) -> (Option<i32>, String) {
+    let output = tokio::time::timeout(Duration::from_secs(30), command.output())
+        .await
+        .expect("it ends by itself")
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_cannot_start_with_is_said_in_one_line() {
+    let world = World::new("refused").await;
+    let folder = tempfile::tempdir().unwrap();
+    let short = folder.path().join("short");
+    llmplane::encryption::keyring::create(&short).unwrap();
+    let key = std::fs::read_dir(&short)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.extension().is_some_and(|e| e == "key")
+                && path.file_stem().is_some_and(|s| s.len() == 16)
+        })
+        .unwrap();
+    std::fs::remove_file(&key).unwrap();
+    std::fs::write(&key, [7; 31]).unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().map(|a| (a, taken)).unwrap();
+    for (variable, value, names) in [
+        ("LLMPLANE_KEYRING_DIR", short.display().to_string(), "31"),
+        (
+            "LLMPLANE_KEYRING_DIR",
+            empty.display().to_string(),
+            "llmplane keyring new",
+        ),
+        ("KUBECONFIG", "/nowhere/config".to_owned(), "KUBECONFIG"),
+        (
+            "LLMPLANE_ADMIN_LISTEN",
+            taken.0.to_string(),
+            "LLMPLANE_ADMIN_LISTEN",
+        ),
+    ] {
+        let mut command = command(&world);
+        command.env(variable, &value);
+        let (code, said) = refused(command).await;
+        let errors: Vec<&str> = said
+            .lines()
+            .filter(|line| line.starts_with("error:"))
+            .collect();
+        assert_eq!((code, errors.len()), (Some(1), 1), "{variable}: {said}");
+        assert!(errors[0].contains(names), "{variable}: {said}");
+    }
+    let mut without = command(&world);
+    without.env_remove("DATABASE_URL");
+    assert_eq!(refused(without).await.0, Some(2));
+}
+
+/// All that a user sees of an object, without what differs from run to run.
+async fn seen(world: &World) -> Vec<Value> {
+    let mut seen = Vec::new();
+    for (kind, name) in KINDS {
+        let mut status = world.get(kind, name).await["status"].clone();
+        for condition in status["conditions"].as_array_mut().unwrap() {
+            condition
+                .as_object_mut()
+                .unwrap()
+                .remove("lastTransitionTime");
+        }
+        status.as_object_mut().unwrap().remove("fingerprint");
+        for version in status["versions"].as_array_mut().into_iter().flatten() {
+            let version = version.as_object_mut().unwrap();
+            version.remove("since");
+            version.remove("fingerprint");
+        }
+        seen.push(status);
+    }
+    seen
+}
+
+async fn declare(world: &World, url: &str) {
+    world.secret("s", KEY).await;
+    world.provider("p", json!({})).await;
+    world.endpoint("e", url, json!({})).await;
+    world.credential("c", "s").await;
+    world.model("m", "gpt-a").await;
+}
+
+async fn settled(world: &World) {
+    for (kind, name) in KINDS {
+        world.ready(kind, name).await;
+    }
+    eventually("the provider's summary is complete", async || {
+        let status = world.get("LlmProvider", "p").await["status"].clone();
+        (
+            &status["models"]["available"],
+            &status["credentials"]["valid"],
+            &status["endpoints"]["healthy"],
+        ) == (&json!(1), &json!(1), &json!(1))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_it_ends_where_an_undisturbed_one_does() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+
+    let undisturbed = World::new("undisturbed").await;
+    let _controller = start(&undisturbed, &log);
+    declare(&undisturbed, &vendor.url()).await;
+    settled(&undisturbed).await;
+
+    // Each life is a little longer than the one before, so that each write is cut off by some.
+    let disturbed = World::new("disturbed").await;
+    declare(&disturbed, &vendor.url()).await;
+    for life in 0..14_u64 {
+        let mut controller = start(&disturbed, &log);
+        let _ =
+            tokio::time::timeout(Duration::from_millis(150 + 70 * life), controller.wait()).await;
+        controller.kill().await.unwrap();
+    }
+    let _controller = start(&disturbed, &log);
+    settled(&disturbed).await;
+
+    let tell = |seen: Vec<Value>, world: &World| {
+        serde_json::to_string_pretty(&seen)
+            .unwrap()
+            .replace(world.ns(), "NAMESPACE")
+    };
+    assert_eq!(
+        tell(seen(&disturbed).await, &disturbed),
+        tell(seen(&undisturbed).await, &undisturbed)
+    );
+    let db = disturbed.db().await;
+    assert_eq!(
+        db.credential_rows_all(false).await.unwrap()[0].version,
+        Some(1),
+        "no life made a second version"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_leader_that_wakes_writes_nothing_and_ends() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new("paused").await;
+    let mut former = start(&world, &folder.path().join("former"));
+    declare(&world, &vendor.url()).await;
+    settled(&world).await;
+    signal(&former, Signal::SIGSTOP);
+
+    let _leader = start(&world, &folder.path().join("leader"));
+    world
+        .provider("p", json!({ "displayName": "while it slept" }))
+        .await;
+    world.ready("LlmProvider", "p").await;
+    let db = world.db().await;
+    let feed = db.feed_state().await.unwrap();
+    let version =
+        async || world.get("LlmProvider", "p").await["metadata"]["resourceVersion"].clone();
+    let before = version().await;
+
+    signal(&former, Signal::SIGCONT);
+    let ended = tokio::time::timeout(Duration::from_secs(30), former.wait()).await;
+    assert!(!ended.expect("it ends by itself").unwrap().success());
+    assert_eq!(db.feed_state().await.unwrap().epoch, feed.epoch);
+    assert_eq!(version().await, before, "it wrote a status");
+    let log = std::fs::read_to_string(folder.path().join("former")).unwrap();
+    assert!(
+        log.contains(&llmplane::db::DbError::Fenced.to_string()),
+        "{log}"
+    );
+}
