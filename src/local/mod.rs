@@ -13,6 +13,7 @@ mod kubernetes;
 mod launch;
 mod module_build;
 mod pki;
+pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod state;

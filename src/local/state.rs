@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::{LocalError, Result};
+use super::ports::bind_free;
 
 /// The file that tells a state folder from any other.
 const MARKER: &str = "llmplane-local";
@@ -338,9 +339,7 @@ impl Ports {
     pub(super) fn replace_taken(&mut self, stopped: Component) -> std::io::Result<()> {
         for port in self.of(stopped) {
             if TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_err() {
-                *port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-                    .local_addr()?
-                    .port();
+                *port = bind_free()?.local_addr()?.port();
             }
         }
         Ok(())
@@ -348,9 +347,9 @@ impl Ports {
 
     /// As many free ports as are needed, each another one.
     pub(super) fn pick() -> std::io::Result<Self> {
-        // All are held until the last is known: the kernel may otherwise give one twice.
+        // All are held until the last is known: one may otherwise be drawn twice.
         let listeners = (0..8)
-            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+            .map(|_| bind_free())
             .collect::<std::io::Result<Vec<_>>>()?;
         let mut ports = listeners.iter().map(|l| l.local_addr().map(|a| a.port()));
         let mut next = || {

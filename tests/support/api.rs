@@ -1,6 +1,6 @@
 //! A read API on a test's own database, and callers with tokens.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -310,6 +310,6 @@ pub fn models(
 }
 
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = llmplane::local::ports::bind_free().unwrap();
     listener.local_addr().unwrap()
 }

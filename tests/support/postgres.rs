@@ -2,7 +2,6 @@
 //! server on which there are no roles yet.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -103,7 +102,7 @@ fn unprivileged() -> Option<User> {
 
 /// A port that nobody listens on: the listener that found it is closed again.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = llmplane::local::ports::bind_free().unwrap();
     listener.local_addr().unwrap().port()
 }
 
