@@ -1,5 +1,6 @@
 //! Each kind from `apply` to Ready, on the real plane, against a vendor that answers.
 
+use llmplane::crd::reasons::Reason;
 use serde_json::json;
 
 use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
@@ -192,4 +193,70 @@ async fn a_request_for_checks_is_made_and_answered() {
     })
     .await;
     assert!(vendor.calls() > before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_models_last_verdict_stands_while_its_vendor_is_down() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let world = World::started("stands").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("m", "gpt-b").await;
+    world
+        .says("LlmModel", "m", "Available", "False", "ModelNotFound")
+        .await;
+    vendor.break_with(500);
+    world.apply_object("LlmProvider", json!({
+        "metadata": { "name": "p", "annotations": { "llmplane.dev/reconcile-requested-at": "1" } },
+        "spec": { "type": "OpenAICompatible" },
+    }))
+    .await;
+    eventually("the list was asked for again", async || {
+        let endpoint = world.db().await.endpoint_rows_all(false).await.unwrap();
+        let read = endpoint[0].list_verdict.as_ref();
+        read.is_some_and(|verdict| verdict.reason == Reason::SyncFailed)
+    })
+    .await;
+    // The model is reconciled once more, on what is known now.
+    world.apply_object("LlmModel", json!({
+        "metadata": { "name": "m", "annotations": { "llmplane.dev/reconcile-requested-at": "1" } },
+        "spec": { "providerRef": { "name": "p" }, "modelId": "gpt-b" },
+    }))
+    .await;
+    eventually("the request is answered", async || {
+        world.get("LlmModel", "m").await["status"]["lastHandledReconcileAt"] == "1"
+    })
+    .await;
+    let said = world.said("LlmModel", "m", "Ready").await;
+    assert_eq!(said, Some(("False".to_owned(), "ModelNotFound".to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_judged_anew_where_its_endpoint_moves() {
+    let (vendor, other) = (
+        FakeVendor::start(&[KEY], &["gpt-a"]).await,
+        FakeVendor::start(&[KEY], &["gpt-a"]).await,
+    );
+    other.break_with(500);
+    let world = World::started("moves").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    world.endpoint("e", &other.url(), json!({})).await;
+    world
+        .says(
+            "LlmCredential",
+            "c",
+            "Valid",
+            "Unknown",
+            "CheckInconclusive",
+        )
+        .await;
+    other.mend();
+    world.endpoint("e", &vendor.url(), json!({})).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
 }

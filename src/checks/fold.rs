@@ -50,6 +50,7 @@ impl Found {
             message: self.message.clone(),
             since: now,
             generation,
+            url: None,
             http_status: self.http_status,
             code: self.code.clone(),
             request_id: self.request_id.clone(),
@@ -58,11 +59,12 @@ impl Found {
 }
 
 /// The verdict that is to stand after this one: a check that proved nothing leaves a verdict on
-/// the same generation as it is, and a reason that stays keeps its time.
+/// the same generation and URL as it is, and a reason that stays keeps its time.
 pub fn after(stored: Option<&Verdict>, new: Verdict) -> Verdict {
     match stored {
         Some(stored)
             if stored.generation == new.generation
+                && stored.url == new.url
                 && proves_nothing(new.reason)
                 && !proves_nothing(stored.reason) =>
         {
@@ -87,6 +89,17 @@ mod tests {
 
     fn verdict(reason: Reason, generation: i64, second: i64) -> Verdict {
         Found::new(reason, "").verdict(generation, Timestamp::from_second(second).unwrap())
+    }
+
+    #[test]
+    fn a_verdict_of_another_url_does_not_stand() {
+        let at = |reason, url: &str| Verdict {
+            url: Some(url.to_owned()),
+            ..verdict(reason, 1, 10)
+        };
+        let stored = at(Reason::KeyAccepted, "https://a.example/v1");
+        let open = at(Reason::CheckInconclusive, "https://b.example/v1");
+        assert_eq!(after(Some(&stored), open.clone()), open);
     }
 
     #[test]

@@ -197,6 +197,11 @@ impl Runner {
             Err(NoTarget::Off) => return Ok(Done::default()),
             other => other,
         };
+        let asked_at = match &target {
+            Ok(target) => &target.endpoint,
+            Err(NoTarget::Unusable(endpoint, _)) => &**endpoint,
+            Err(NoTarget::Off) => return Ok(Done::default()),
+        };
         let versions = db.credential_version_rows(&[credential.uid]).await?;
         let mut all = Done::default();
         for version in &versions {
@@ -229,7 +234,7 @@ impl Runner {
                 }
             };
             let done = self
-                .store_validation(&credential, version, endpoint, called)
+                .store_validation(&credential, version, asked_at, called)
                 .await?;
             all.open |= done.open;
             all.changed |= done.changed;
@@ -241,13 +246,18 @@ impl Runner {
         &self,
         credential: &CredentialRow,
         version: &crate::db::CredentialVersionRow,
-        endpoint: Uuid,
+        endpoint: &EndpointRow,
         called: Called,
     ) -> Result<Done, DbError> {
+        let url = Some(endpoint.base_url.clone());
+        let endpoint = endpoint.uid;
         let stored = version.verdicts.get(&endpoint);
-        let new = called
-            .found
-            .verdict(credential.generation, Timestamp::now());
+        let new = Verdict {
+            url,
+            ..called
+                .found
+                .verdict(credential.generation, Timestamp::now())
+        };
         let verdict = fold::after(stored, new);
         let probe = probe_row(
             CheckKind::Validation,

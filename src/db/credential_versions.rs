@@ -243,8 +243,9 @@ impl WriteTx {
         let changed = sqlx::query!(
             r#"UPDATE credential_versions SET verdicts = verdicts || jsonb_build_object($3::text, $4::jsonb)
                WHERE credential_uid = $1 AND version = $2
-                 AND (verdicts -> $3::text -> 'reason', verdicts -> $3::text -> 'message', verdicts -> $3::text -> 'generation')
-                   IS DISTINCT FROM ($4::jsonb -> 'reason', $4 -> 'message', $4 -> 'generation')"#,
+                 AND (verdicts -> $3::text -> 'reason', verdicts -> $3::text -> 'message',
+                      verdicts -> $3::text -> 'generation', verdicts -> $3::text -> 'url')
+                   IS DISTINCT FROM ($4::jsonb -> 'reason', $4 -> 'message', $4 -> 'generation', $4 -> 'url')"#,
             credential,
             version,
             endpoint.to_string(),

@@ -16,6 +16,9 @@ pub struct Verdict {
     pub since: Timestamp,
     /// Generation of the object that was checked.
     pub generation: i64,
+    /// The URL that was asked, where the verdict is on a key: elsewhere it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// HTTP status of the vendor's answer, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
@@ -30,7 +33,7 @@ pub struct Verdict {
 impl Verdict {
     /// Whether another says the same: a verdict that says the same is not written again.
     pub fn says_the_same(&self, other: &Self) -> bool {
-        (self.reason, &self.message, self.generation)
-            == (other.reason, &other.message, other.generation)
+        (self.reason, &self.message, self.generation, &self.url)
+            == (other.reason, &other.message, other.generation, &other.url)
     }
 }

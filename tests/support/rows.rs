@@ -179,6 +179,7 @@ pub fn verdict(reason: Reason, message: &str) -> Verdict {
         message: message.to_owned(),
         since: creation(),
         generation: 1,
+        url: None,
         http_status: Some(200),
         code: None,
         request_id: Some("req-1".to_owned()),

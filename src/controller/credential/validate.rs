@@ -137,9 +137,11 @@ pub fn after_steps<'a>(input: &'a Input, steps: &Steps, _now: Timestamp) -> Vec<
 }
 
 impl<'a> Usable<'a> {
-    fn verdict(&self, endpoint: Uuid, generation: i64) -> Option<&'a Verdict> {
-        let verdict = self.row?.verdicts.get(&endpoint)?;
-        (verdict.generation == generation).then_some(verdict)
+    /// What was said of it at this endpoint, at the URL that the endpoint has now.
+    fn verdict(&self, endpoint: &EndpointRow, generation: i64) -> Option<&'a Verdict> {
+        let verdict = self.row?.verdicts.get(&endpoint.uid)?;
+        let same_url = verdict.url.as_deref() == Some(&endpoint.base_url);
+        (verdict.generation == generation && same_url).then_some(verdict)
     }
 }
 
@@ -255,7 +257,7 @@ fn judged_at_endpoints(input: &Input, desired: &Desired, versions: &[Usable<'_>]
     let verdicts: Vec<(&str, Option<&Verdict>)> = allowed
         .iter()
         .map(|e| {
-            let verdict = current.and_then(|v| v.verdict(e.uid, generation));
+            let verdict = current.and_then(|v| v.verdict(e, generation));
             (e.name.as_str(), verdict)
         })
         .collect();
@@ -362,7 +364,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -
                 .hash(&mut trigger);
             let judged = checked
                 .iter()
-                .all(|v| v.verdict(endpoint.uid, generation).is_some());
+                .all(|v| v.verdict(endpoint, generation).is_some());
             Planned {
                 key: JobKey {
                     kind: CheckKind::Validation,

@@ -6,6 +6,7 @@ fn verdict(reason: Reason) -> Verdict {
         message: format!("{reason}."),
         since: Timestamp::UNIX_EPOCH,
         generation: 1,
+        url: None,
         http_status: None,
         code: None,
         request_id: None,

@@ -33,6 +33,7 @@ fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow
             message: String::new(),
             since: at(0),
             generation: 1,
+            url: None,
             http_status: None,
             code: None,
             request_id: None,

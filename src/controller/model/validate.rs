@@ -18,7 +18,7 @@ use crate::{
         provider::validate::seconds,
     },
     crd::{
-        conditions::{ConditionType, Finding},
+        conditions::{self, ConditionType, Finding},
         model::{EffectiveModel, Lifecycle, Origin},
         reasons::{ReadyEffect, Reason},
     },
@@ -114,8 +114,36 @@ fn lifecycle(input: &Input, available: &Finding) -> Option<Finding> {
     }
 }
 
-/// A test says more than a list, where there is one of this generation.
+/// What is known of it now; where that proves nothing, the last proof of this generation stands.
 fn available(input: &Input) -> Finding {
+    let found = known(input);
+    match found.reason {
+        Reason::CheckInconclusive => last_proof(input).unwrap_or(found),
+        _ => found,
+    }
+}
+
+/// What was proved of this generation, and is kept in the row.
+fn last_proof(input: &Input) -> Option<Finding> {
+    let stored = conditions::find(&input.row.as_ref()?.conditions, ConditionType::Available)?;
+    let same = stored.observed_generation == Some(identity::generation(&*input.object));
+    let reason = Reason::parse(&stored.reason)?;
+    (same && proves(reason)).then(|| Finding::new(reason, stored.message.clone()))
+}
+
+/// Whether a vendor's answer stands behind the reason.
+fn proves(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ModelListed
+            | Reason::ModelAnswered
+            | Reason::ModelNotFound
+            | Reason::ModelAccessDenied
+    )
+}
+
+/// A test says more than a list, where there is one of this generation.
+fn known(input: &Input) -> Finding {
     let listed = listed(input);
     if !input.object.spec.availability_test.enabled {
         return listed;
