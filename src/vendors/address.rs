@@ -170,7 +170,10 @@ fn unwrap(ip: IpAddr) -> IpAddr {
         [0, 0, 0, 0, 0, 0xffff, high, low] => v4(high, low),
         [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => v4(high, low),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        // The well-known prefix, and the one for a network's own translators.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => {
+            v4(high, low)
+        }
         [0x2002, high, low, ..] => v4(high, low),
         _ => ip,
     }
@@ -181,7 +184,8 @@ fn is_never_allowed(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             v4.is_link_local()
-                || v4.is_unspecified()
+                // "This network": systems connect it to themselves.
+                || v4.octets()[0] == 0
                 || v4.is_broadcast()
                 || v4.is_multicast()
                 // Metadata of Alibaba Cloud and of Azure's platform, outside the link-local range.
@@ -289,6 +293,7 @@ mod tests {
             "[2002:7f00:1::]:80",
             "[::127.0.0.1]:80",
             "[::ffff:0:10.0.0.1]:80",
+            "[64:ff9b:1::a9fe:a9fe]:80",
         ] {
             assert!(!allowed(&guard, "default", address), "{address}");
         }
@@ -312,6 +317,8 @@ mod tests {
         let guard = guard("0.0.0.0/0,::/0");
         for address in [
             "169.254.169.254:80",
+            "[64:ff9b:1::a9fe:a9fe]:80",
+            "0.1.2.3:80",
             "169.254.170.2:80",
             "100.100.100.200:80",
             "168.63.129.16:80",

@@ -123,6 +123,7 @@ impl HttpClients {
             }
         };
         Ok(HttpClient {
+            proxied: self.proxy.is_some(),
             inner,
             guard: Arc::clone(&self.guard),
             namespace: namespace.to_owned(),
@@ -310,6 +311,8 @@ pub struct HttpClient {
     guard: Arc<AddressGuard>,
     namespace: String,
     port: u16,
+    /// A proxy resolves names itself, so that the resolver here never sees them.
+    proxied: bool,
 }
 
 impl HttpClient {
@@ -367,6 +370,9 @@ impl HttpClient {
 
     async fn once(&self, request: &Request, url: &Url) -> Result<Response, HttpError> {
         self.guard_literal(url)?;
+        if self.proxied {
+            self.guard_proxied_name(url).await?;
+        }
         let mut builder = self
             .inner
             .request(request.method.clone(), url.clone())
@@ -387,6 +393,20 @@ impl HttpClient {
             status,
             headers,
             body: body.freeze(),
+        })
+    }
+
+    /// Judges the addresses that a name has here before a proxy is asked for it. What has none here
+    /// is the proxy's to judge.
+    async fn guard_proxied_name(&self, url: &Url) -> Result<(), HttpError> {
+        let Some(Host::Domain(name)) = url.host() else {
+            return Ok(());
+        };
+        let found = tokio::net::lookup_host((name, self.port)).await;
+        found.into_iter().flatten().try_for_each(|address| {
+            self.guard
+                .check(&self.namespace, address)
+                .map_err(HttpError::AddressRefused)
         })
     }
 

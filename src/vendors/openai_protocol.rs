@@ -164,6 +164,17 @@ impl ErrorBody {
         ])
     }
 
+    /// A refusal that names no other cause: servers that speak the protocol have codes of their own
+    /// for a bad key, or none. OpenAI's 401 for an organisation or a caller's address has one, and a
+    /// page from something in between is no such body at all.
+    fn is_plain_refusal(&self) -> bool {
+        self.is_error
+            && match self.code.as_deref() {
+                None => true,
+                Some(code) => code == "401" || code.contains("api_key") || code.contains("token"),
+            }
+    }
+
     fn is_unknown_model(&self) -> bool {
         self.is(&["model_not_found", "NotFoundError", "not_found_error"])
     }
@@ -235,7 +246,7 @@ pub(super) fn classify_key(answer: &Response) -> Outcome {
             "the key is genuine, and may not list models",
         );
     }
-    if status == 401 || body.is_bad_key() {
+    if body.is_bad_key() || (status == 401 && body.is_plain_refusal()) {
         return outcome(
             answer,
             Reason::KeyRejected,

@@ -39,6 +39,18 @@ fn a_key_is_judged_on_the_code_first() {
         ),
         (401, r#"{"error":"Unauthorized"}"#, Reason::KeyRejected),
         (
+            401,
+            r#"{"error":{"message":"m","type":"auth_error","code":"401"}}"#,
+            Reason::KeyRejected,
+        ),
+        (
+            401,
+            r#"{"error":{"message":"m","code":"ip_not_authorized"}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (401, "<html>proxy login</html>", Reason::CheckInconclusive),
+        (401, "", Reason::CheckInconclusive),
+        (
             429,
             r#"{"error":{"message":"...","type":"insufficient_quota","code":"insufficient_quota"}}"#,
             Reason::QuotaExhausted,
