@@ -1,11 +1,11 @@
-//! The admin port of both processes: `/livez`, `/readyz`, `/metrics`.
+//! The admin port of a process: `/livez`, `/readyz`, `/metrics`.
 //!
 //! It is apart from the read API's port, so that a NetworkPolicy can keep them apart. It serves
 //! nothing about any resource.
 
 use std::{
     collections::BTreeMap,
-    future::IntoFuture,
+    future::{Future, IntoFuture},
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -18,6 +18,8 @@ use axum::{
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::config::admin::AdminArgs;
 
 /// How long answers under way may take after the token is cancelled. A request that never comes
 /// to its end would else hold the process for as long as its connection is open.
@@ -103,6 +105,56 @@ impl Admin {
             served = serving.into_future() => served,
             () = late => Ok(()),
         }
+    }
+}
+
+/// A process: its admin port, and what its parts share.
+#[derive(Debug)]
+pub struct Host {
+    /// What is counted.
+    pub registry: Registry,
+    /// What is waited for.
+    pub readiness: Readiness,
+    listener: TcpListener,
+}
+
+impl Host {
+    /// Opens the admin port. It answers once [`Host::run`] is called.
+    ///
+    /// # Errors
+    /// When the port is taken or may not be used.
+    pub async fn bind(args: AdminArgs) -> std::io::Result<Self> {
+        let listener = bind(args.admin_listen, "LLMPLANE_ADMIN_LISTEN").await?;
+        tracing::info!(address = %listener.local_addr()?, "serves /livez, /readyz and /metrics");
+        Ok(Self {
+            registry: Registry::default(),
+            readiness: Readiness::default(),
+            listener,
+        })
+    }
+
+    /// Runs `work` and the admin port. Where one of them ends, `stop` is cancelled and ends the other.
+    ///
+    /// # Errors
+    /// Those of `work`, and the admin port's.
+    pub async fn run<E: From<std::io::Error>>(
+        self,
+        work: impl Future<Output = Result<(), E>>,
+        stop: CancellationToken,
+    ) -> Result<(), E> {
+        let admin = Admin::new(self.readiness, self.registry);
+        let work = async {
+            let ended = work.await;
+            stop.cancel();
+            ended
+        };
+        let admin = async {
+            let ended = admin.serve(self.listener, stop.clone()).await;
+            stop.cancel();
+            ended
+        };
+        let (work, admin) = tokio::join!(work, admin);
+        work.and(admin.map_err(E::from))
     }
 }
 

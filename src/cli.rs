@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::all::AllCommand;
 use crate::api::command::ApiCommand;
 use crate::controller::command::ControllerCommand;
 use crate::crd::generate::CrdsCommand;
@@ -30,6 +32,8 @@ pub struct Cli {
 enum Command {
     /// Print what is known of models that nobody declared
     Catalog(CatalogCommand),
+    /// Controller and read API in one process
+    All(AllCommand),
     /// Serve the read API
     Api(ApiCommand),
     /// Bring what is declared into force, and check it against the vendors
@@ -53,6 +57,21 @@ enum Command {
 }
 
 impl Cli {
+    /// The command line of this process. Where it cannot be understood, one line on standard error
+    /// says why, and the process ends with 1 where something is not set, with 2 for wrong usage.
+    pub fn from_args() -> Self {
+        Self::try_parse().unwrap_or_else(|error| match error.kind() {
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+            _ => {
+                let (said, code) = usage_error(&error);
+                eprintln!("error: {said}");
+                std::process::exit(code)
+            }
+        })
+    }
+
     /// Runs the subcommand that was named.
     ///
     /// # Errors
@@ -60,6 +79,10 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Catalog(command) => Ok(command.run()?),
+            Command::All(command) => {
+                self.log.start()?;
+                runtime()?.block_on(command.run())
+            }
             Command::Api(command) => {
                 self.log.start()?;
                 runtime()?.block_on(command.run())
@@ -80,6 +103,46 @@ impl Cli {
             Command::Migrate(command) => Ok(command.run()?),
         }
     }
+}
+
+/// What is wrong with the command line, in one line, and the code to end with: clap's own text has
+/// several lines, and does not name the variables.
+fn usage_error(error: &clap::Error) -> (String, i32) {
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        let mut known = Cli::command();
+        known.build();
+        let set: Option<Vec<String>> = missing
+            .iter()
+            .map(|flag| Some(format!("set {}, or give {flag}", variable(&known, flag)?)))
+            .collect();
+        if let Some(set) = set {
+            return (format!("{}; --help says more", set.join("; ")), 1);
+        }
+    }
+    let text = error.render().to_string();
+    let said: Vec<&str> = text
+        .trim_start_matches("error: ")
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let said = said.join("; ").replace(":;", ":");
+    (format!("{said}; --help says more"), 2)
+}
+
+/// The variable that stands for a flag, which is as clap prints it: `--database-url <URL>`.
+fn variable(command: &clap::Command, flag: &str) -> Option<String> {
+    let own = command.get_arguments().find(|arg| arg.to_string() == flag);
+    own.and_then(clap::Arg::get_env)
+        .map(|variable| variable.to_string_lossy().into_owned())
+        .or_else(|| {
+            command
+                .get_subcommands()
+                .find_map(|sub| variable(sub, flag))
+        })
 }
 
 /// Where the subcommands that wait for others run.

@@ -5,6 +5,7 @@
 //! wires `checks`; `controller` and `api` never know each other.
 
 pub mod admin;
+pub mod all;
 pub mod api;
 pub mod checks;
 pub mod cli;

@@ -1,10 +1,9 @@
 use std::process::ExitCode;
 
-use clap::Parser;
 use llmplane::cli::Cli;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    match Cli::from_args().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -108,7 +108,10 @@ async fn what_it_cannot_start_with_is_said_in_one_line() {
     }
     let mut without = command(&world);
     without.env_remove("DATABASE_URL");
-    assert_eq!(refused(without).await.0, Some(2));
+    let (code, said) = refused(without).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("set DATABASE_URL"), "{said}");
 }
 
 /// All that a user sees of an object, without what differs from run to run.

@@ -1,6 +1,7 @@
 //! One binary for every integration test; one module a behaviour.
 
 mod admission_policy;
+mod all_process;
 mod api_auth;
 mod api_process;
 mod controller_process;

@@ -18,10 +18,11 @@ impl ApiCommand {
     ///
     /// Settings that do not go together, and what keeps the API from starting or going on.
     pub async fn run(self) -> anyhow::Result<()> {
+        let admin = self.args.admin;
         let settings = self.args.settings()?;
         let shutdown = CancellationToken::new();
         let signalled = crate::telemetry::cancel_on_signal(shutdown.clone())?;
-        let ended = super::run(settings, shutdown).await;
+        let ended = super::run(settings, admin, shutdown).await;
         signalled.abort();
         Ok(ended?)
     }

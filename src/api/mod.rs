@@ -23,7 +23,7 @@ mod tls;
 use std::ops::Deref;
 use std::sync::Arc;
 
-pub use run::{ApiError, run};
+pub use run::{ApiError, Server, run};
 
 use crate::db::Db;
 use crate::snapshot::Store;

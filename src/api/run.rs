@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use prometheus_client::registry::Registry;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,8 @@ use super::auth::Auth;
 use super::metrics::Metrics;
 use super::tls::{self, TlsError};
 use super::{ApiParts, ApiState, router};
-use crate::admin::{self, Admin, Readiness};
+use crate::admin::{self, Host};
+use crate::config::admin::AdminArgs;
 use crate::config::api::ApiSettings;
 use crate::config::cluster::ClusterError;
 use crate::db::{Db, DbError, DbOptions};
@@ -53,55 +55,96 @@ pub enum ApiError {
     Ended(&'static str),
 }
 
-/// Runs the API until the token is cancelled. Both ports are open before it waits for anything.
+/// Runs the API and its admin port until the token is cancelled. Both ports are open before it
+/// waits for anything.
 ///
 /// # Errors
 ///
 /// What keeps it from starting or going on; every task has ended by then.
-pub async fn run(settings: ApiSettings, shutdown: CancellationToken) -> Result<(), ApiError> {
-    // Another part of this process may have done so already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = kube::Client::try_from(settings.cluster.config().await?)
-        .map_err(|error| ApiError::Client(error.to_string()))?;
-    let options = DbOptions {
-        acquire_timeout: ACQUIRE,
-        ..DbOptions::new("llmplane-api")
-    };
-    let db = Db::lazy(&settings.database_url, &options)?;
-    let tls = settings.tls.as_ref().map(tls::load).transpose()?;
-    let listener = admin::bind(settings.listen, "LLMPLANE_LISTEN").await?;
-    let admin_listener = admin::bind(settings.admin_listen, "LLMPLANE_ADMIN_LISTEN").await?;
-    tracing::info!(address = %listener.local_addr()?, admin = %admin_listener.local_addr()?, tls = tls.is_some(), "listening");
+pub async fn run(
+    settings: ApiSettings,
+    admin: AdminArgs,
+    shutdown: CancellationToken,
+) -> Result<(), ApiError> {
+    let mut host = Host::bind(admin).await?;
+    let server = Server::prepare(settings, &mut host).await?;
+    host.run(server.run(shutdown.clone()), shutdown).await
+}
 
-    let readiness = Readiness::default();
-    let store = Arc::new(Store::default());
-    let mut registry = Registry::default();
-    let metrics = Metrics::register(&mut registry, store.clone());
-    let feed = Feed::new(db.clone(), store.clone(), readiness.clone());
-    let state = ApiState::new(ApiParts {
-        store,
-        db: db.clone(),
-        auth: Auth::new(client, &settings.audience, metrics.clone()),
-        metrics,
-    });
+/// A read API with its port open, which waits for nothing yet.
+pub struct Server {
+    state: ApiState,
+    listener: TcpListener,
+    tls: Option<tls::Reloaded>,
+    feed: Feed,
+}
 
-    let mut tasks = JoinSet::new();
-    let token = shutdown.clone();
-    tasks.spawn(async move { ("the feed", feed.run(token).await.map_err(ApiError::from)) });
-    let admin = Admin::new(readiness, registry).serve(admin_listener, shutdown.clone());
-    tasks.spawn(async move { ("the admin port", admin.await.map_err(ApiError::from)) });
-    let served = serve(state, listener.into_std()?, tls.clone(), shutdown.clone());
-    tasks.spawn(async move { ("the API's port", served.await) });
-    if let Some(tls) = tls {
-        let reload = tls::reload_when_changed(tls, shutdown.clone());
-        tasks.spawn(async move {
-            reload.await;
-            ("the watch of the certificate", Ok(()))
+impl Server {
+    /// Opens the port, and registers what is counted.
+    ///
+    /// # Errors
+    ///
+    /// What no waiting heals: an unusable kubeconfig, database URL, certificate or port.
+    pub async fn prepare(settings: ApiSettings, host: &mut Host) -> Result<Self, ApiError> {
+        // Another part of this process may have done so already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = kube::Client::try_from(settings.cluster.config().await?)
+            .map_err(|error| ApiError::Client(error.to_string()))?;
+        let options = DbOptions {
+            acquire_timeout: ACQUIRE,
+            ..DbOptions::new("llmplane-api")
+        };
+        let db = Db::lazy(settings.database_url.expose_secret(), &options)?;
+        let tls = settings.tls.as_ref().map(tls::load).transpose()?;
+        let listener = admin::bind(settings.listen, "LLMPLANE_LISTEN").await?;
+        tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serves the read API");
+
+        let store = Arc::new(Store::default());
+        let metrics = Metrics::register(&mut host.registry, store.clone());
+        let feed = Feed::new(db.clone(), store.clone(), host.readiness.clone());
+        let state = ApiState::new(ApiParts {
+            store,
+            db,
+            auth: Auth::new(client, &settings.audience, metrics.clone()),
+            metrics,
         });
+        Ok(Self {
+            state,
+            listener,
+            tls,
+            feed,
+        })
     }
-    let ended = join(tasks, shutdown).await;
-    db.close().await;
-    ended
+
+    /// Serves until the token is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from going on; every task has ended by then.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ApiError> {
+        let Self {
+            state,
+            listener,
+            tls,
+            feed,
+        } = self;
+        let db = state.db.clone();
+        let mut tasks = JoinSet::new();
+        let token = shutdown.clone();
+        tasks.spawn(async move { ("the feed", feed.run(token).await.map_err(ApiError::from)) });
+        let served = serve(state, listener.into_std()?, tls.clone(), shutdown.clone());
+        tasks.spawn(async move { ("the API's port", served.await) });
+        if let Some(tls) = tls {
+            let reload = tls::reload_when_changed(tls, shutdown.clone());
+            tasks.spawn(async move {
+                reload.await;
+                ("the watch of the certificate", Ok(()))
+            });
+        }
+        let ended = join(tasks, shutdown).await;
+        db.close().await;
+        ended
+    }
 }
 
 /// Waits for all tasks; the first that ends unasked ends the others.

@@ -1,23 +1,28 @@
 //! The read API's settings.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use secrecy::SecretString;
+
+use super::admin::AdminArgs;
 use super::cluster::ClusterArgs;
 
 /// `llmplane api`'s flags.
-#[derive(Clone, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct ApiArgs {
     /// PostgreSQL URL of the API's role; sslmode and sslrootcert in it are heeded
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub database_url: String,
+    pub database_url: SecretString,
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// What the read API itself needs.
     #[command(flatten)]
     pub serving: ServingArgs,
+    /// The admin port.
+    #[command(flatten)]
+    pub admin: AdminArgs,
 }
 
 /// Flags of the read API, whatever process it runs in.
@@ -26,14 +31,6 @@ pub struct ServingArgs {
     /// Address of the read API; without TLS its default is 127.0.0.1:8080
     #[arg(long, env = "LLMPLANE_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
-    /// Address of /livez, /readyz and /metrics
-    #[arg(
-        long,
-        env = "LLMPLANE_ADMIN_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:8081"
-    )]
-    pub admin_listen: SocketAddr,
     /// Certificate chain of the read API, PEM; read again when it changes
     #[arg(
         long,
@@ -74,16 +71,14 @@ pub struct TlsFiles {
 }
 
 /// The read API's settings, after they were found to go together.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ApiSettings {
-    /// PostgreSQL.
-    pub database_url: String,
+    /// PostgreSQL, as the API's role.
+    pub database_url: SecretString,
     /// The cluster.
     pub cluster: ClusterArgs,
     /// Address of the read API.
     pub listen: SocketAddr,
-    /// Address of the admin port.
-    pub admin_listen: SocketAddr,
     /// Certificate and key; none: plain HTTP.
     pub tls: Option<TlsFiles>,
     /// Audience that tokens must be for.
@@ -109,7 +104,7 @@ impl ServingArgs {
     /// Where they do not go together.
     pub fn settings(
         self,
-        database_url: String,
+        database_url: SecretString,
         cluster: ClusterArgs,
     ) -> Result<ApiSettings, ApiSettingsError> {
         let tls = self
@@ -126,7 +121,6 @@ impl ServingArgs {
             database_url,
             cluster,
             listen,
-            admin_listen: self.admin_listen,
             tls,
             audience: self.audience,
         })
@@ -141,16 +135,6 @@ impl ApiArgs {
     /// Where they do not go together.
     pub fn settings(self) -> Result<ApiSettings, ApiSettingsError> {
         self.serving.settings(self.database_url, self.cluster)
-    }
-}
-
-impl fmt::Debug for ApiArgs {
-    /// Without the URL, which holds a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiArgs")
-            .field("cluster", &self.cluster)
-            .field("serving", &self.serving)
-            .finish_non_exhaustive()
     }
 }
 
@@ -171,7 +155,7 @@ mod tests {
         let parsed = Flags::try_parse_from(flags).expect("the flags are known");
         parsed
             .serving
-            .settings(String::new(), ClusterArgs::default())
+            .settings(SecretString::default(), ClusterArgs::default())
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Settings: flags, each with an environment variable. One file a concern.
 
+pub mod admin;
 pub mod api;
 pub mod cluster;

@@ -31,6 +31,6 @@ mod sweep;
 mod unavailable;
 mod watch;
 
-pub use run::{run, run_with};
+pub use run::{Controller, run};
 pub use settings::Settings;
 pub use start::StartError;

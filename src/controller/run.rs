@@ -6,7 +6,6 @@ use std::{
 };
 
 use kube::Client;
-use prometheus_client::registry::Registry;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -29,7 +28,7 @@ use super::{
     watch,
 };
 use crate::{
-    admin::{self, Admin, Readiness},
+    admin::{Host, Readiness},
     checks::{CheckMetrics, Checks, Means, Report},
     crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider},
     db::{CheckKind, CheckListener, Db, DbError, Epoch},
@@ -49,62 +48,68 @@ const UPKEEP: Duration = Duration::from_secs(6 * 3600);
 /// How long changes are kept for readers to resume from.
 const FEED_KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// Runs a controller until `shutdown`, in the cluster that the environment names.
+/// Runs a controller and its admin port until `shutdown`.
 ///
 /// # Errors
 /// Why it does not start, or why it ended by itself.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), StartError> {
-    let config = kube::Config::infer()
-        .await
-        .map_err(|error| StartError::Kubeconfig(error.to_string()))?;
-    run_with(settings, config, shutdown).await
+    let mut host = Host::bind(settings.admin).await?;
+    let controller = Controller::prepare(settings, &mut host).await?;
+    let stop = shutdown.child_token();
+    host.run(controller.run(stop.clone()), stop).await
 }
 
-/// As [`run`], in the cluster of this configuration.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_with(
-    settings: Settings,
-    config: kube::Config,
-    shutdown: CancellationToken,
-) -> Result<(), StartError> {
-    let keyring = KeyringHandle::open(&settings.keyring_dir)?;
-    let catalog = start::catalog(&settings)?;
-    let db = start::database(&settings)?;
-    let guard = start::guard(&settings, &config).await;
-    let lease_namespace = settings
-        .lease_namespace
-        .clone()
-        .unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(|e| StartError::Kubeconfig(e.to_string()))?;
+/// A controller that has what it cannot start without, and waits for nothing yet.
+pub struct Controller {
+    parts: Parts,
+    lease_namespace: String,
+}
 
-    let mut registry = Registry::default();
-    let metrics = Metrics::register(&mut registry);
-    let check_metrics = Checks::metrics(&mut registry);
-    let readiness = Readiness::default();
-    let listener = admin::bind(settings.admin_listen, "LLMPLANE_ADMIN_LISTEN").await?;
-    tracing::info!(address = %listener.local_addr()?, "serves /livez, /readyz and /metrics");
-    let stop = shutdown.child_token();
-    let admin = tokio::spawn(Admin::new(readiness.clone(), registry).serve(listener, stop.clone()));
+impl Controller {
+    /// Opens keyring and catalog, and registers what is counted.
+    ///
+    /// # Errors
+    /// What no waiting heals: an unusable keyring, catalog, kubeconfig or database URL.
+    pub async fn prepare(settings: Settings, host: &mut Host) -> Result<Self, StartError> {
+        let config = settings.cluster.config().await?;
+        let keyring = KeyringHandle::open(&settings.keyring_dir)?;
+        let catalog = start::catalog(&settings)?;
+        let db = start::database(&settings)?;
+        let guard = start::guard(&settings, &config).await;
+        let lease_namespace = settings
+            .lease_namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|e| StartError::Client(e.to_string()))?;
+        let metrics = Metrics::register(&mut host.registry);
+        let check_metrics = Checks::metrics(&mut host.registry);
 
-    let clients = HttpClients::new(guard, settings.https_proxy.clone());
-    let parts = Parts {
-        settings,
-        client,
-        db,
-        keyring,
-        clients: Arc::new(clients),
-        catalog: Arc::new(catalog),
-        metrics,
-        check_metrics,
-        readiness,
-        identity: identity(),
-    };
-    let ended = take_turns(parts, &lease_namespace, &stop).await;
-    stop.cancel();
-    admin.await.map_err(Error::from)??;
-    ended
+        let clients = HttpClients::new(guard, settings.https_proxy.clone());
+        let parts = Parts {
+            settings,
+            client,
+            db,
+            keyring,
+            clients: Arc::new(clients),
+            catalog: Arc::new(catalog),
+            metrics,
+            check_metrics,
+            readiness: host.readiness.clone(),
+            identity: identity(),
+        };
+        Ok(Self {
+            parts,
+            lease_namespace,
+        })
+    }
+
+    /// Waits for its turn and leads, until `stop`.
+    ///
+    /// # Errors
+    /// Why it ended by itself; `stop` is cancelled by then.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
+        take_turns(self.parts, &self.lease_namespace, &stop).await
+    }
 }
 
 /// What a controller is made of before it leads.

@@ -1,10 +1,14 @@
 //! `llmplane controller`: its settings.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
+use secrecy::SecretString;
 use url::Url;
 
-use crate::vendors::address::AllowRule;
+use crate::{
+    config::{admin::AdminArgs, cluster::ClusterArgs},
+    vendors::address::AllowRule,
+};
 
 /// Most connections to PostgreSQL.
 pub const DB_CONNECTIONS: u32 = 20;
@@ -14,18 +18,16 @@ pub const DB_CONNECTIONS: u32 = 20;
 pub struct Settings {
     /// PostgreSQL, as the controller's role (sslmode and sslrootcert are understood).
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub database_url: String,
+    pub database_url: SecretString,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// Folder with the keys that encrypt keys; see `llmplane keyring new`.
     #[arg(long, env = "LLMPLANE_KEYRING_DIR", value_name = "DIR")]
     pub keyring_dir: PathBuf,
-    /// Where /livez, /readyz and /metrics are served.
-    #[arg(
-        long,
-        env = "LLMPLANE_ADMIN_LISTEN",
-        default_value = "0.0.0.0:8081",
-        value_name = "ADDRESS"
-    )]
-    pub admin_listen: SocketAddr,
+    /// The admin port.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// Namespaces that are watched; all of them without it.
     #[arg(
         long,

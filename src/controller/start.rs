@@ -4,12 +4,14 @@ use std::{net::SocketAddr, time::Duration};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
+use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{error::Error, metrics::Metrics, settings::Settings};
 use crate::{
     admin::Readiness,
+    config::cluster::ClusterError,
     db::{Db, DbError, DbOptions, Epoch},
     encryption::KeyringError,
     vendors::{
@@ -32,11 +34,12 @@ pub enum StartError {
     /// The catalog cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The kubeconfig cannot be used.
-    #[error(
-        "the cluster cannot be reached by this kubeconfig: {0}; set KUBECONFIG to one that can"
-    )]
-    Kubeconfig(String),
+    /// The cluster's address or account is not known.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The kube-apiserver's client cannot be made.
+    #[error("cannot make a client of the kube-apiserver: {0}; look at KUBECONFIG")]
+    Client(String),
     /// The database cannot be used; waiting would not help.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -61,7 +64,7 @@ pub enum StartError {
 pub fn database(settings: &Settings) -> Result<Db, DbError> {
     let mut options = DbOptions::new("llmplane-controller");
     options.max_connections = super::settings::DB_CONNECTIONS;
-    Db::lazy(&settings.database_url, &options)
+    Db::lazy(settings.database_url.expose_secret(), &options)
 }
 
 /// The built-in catalog, with the operator's own over it.
@@ -118,7 +121,7 @@ async fn attempt(
     identity: &str,
 ) -> Result<Epoch, StartError> {
     if settings.migrate {
-        crate::db::migrate(&settings.database_url).await?;
+        crate::db::migrate(settings.database_url.expose_secret()).await?;
     }
     db.check_schema().await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -136,7 +139,7 @@ pub async fn guard(settings: &Settings, kubeconfig: &kube::Config) -> AddressGua
     let api = &kubeconfig.cluster_url;
     let api_port = api.port_u16().unwrap_or(443);
     let mut own = resolve(api.host().unwrap_or_default(), api_port).await;
-    if let Ok(url) = Url::parse(&settings.database_url)
+    if let Ok(url) = Url::parse(settings.database_url.expose_secret())
         && let Some(host) = url.host_str()
     {
         own.extend(resolve(host, url.port().unwrap_or(5432)).await);

@@ -1,15 +1,15 @@
 //! `llmplane migrate`.
 
-use std::fmt;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{DbError, migrate, revert};
 
 /// Bring the database's schema up to date
-#[derive(Clone, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct MigrateCommand {
     /// The owner's PostgreSQL URL; sslmode and sslrootcert in it are heeded
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub database_url: String,
+    pub database_url: SecretString,
     /// Take back every migration newer than this one instead (0: all); what only they stored is lost
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(i64).range(0..))]
     pub revert_to: Option<i64>,
@@ -22,20 +22,12 @@ impl MigrateCommand {
             .enable_all()
             .build()
             .map_err(|error| DbError::Other(error.to_string()))?;
+        let url = self.database_url.expose_secret();
         runtime.block_on(async {
             match self.revert_to {
-                None => migrate(&self.database_url).await,
-                Some(version) => revert(&self.database_url, version).await,
+                None => migrate(url).await,
+                Some(version) => revert(url, version).await,
             }
         })
-    }
-}
-
-impl fmt::Debug for MigrateCommand {
-    /// Without the URL, which holds a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MigrateCommand")
-            .field("revert_to", &self.revert_to)
-            .finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use kube::api::{Api, ObjectMeta, PostParams};
 use llmplane::api::{ApiError, run};
+use llmplane::config::admin::AdminArgs;
 use llmplane::config::api::ApiSettings;
 use llmplane::config::cluster::ClusterArgs;
 use llmplane::db::{Db, DbError, Epoch, Revision, WriteTx};
@@ -96,12 +97,11 @@ impl TestApi {
         let (listen, admin) = (free_address(), free_address());
         let kubeconfig = plane.kubeconfig_of(Component::Api);
         let settings = ApiSettings {
-            database_url: database.api_url.clone(),
+            database_url: database.api_url.clone().into(),
             cluster: ClusterArgs {
                 kubeconfig: Some(kubeconfig.to_str().unwrap().to_owned()),
             },
             listen,
-            admin_listen: admin,
             tls: None,
             audience: "llmplane".to_owned(),
         };
@@ -114,7 +114,13 @@ impl TestApi {
             epoch,
             url: format!("http://{listen}"),
             admin_url: format!("http://{admin}"),
-            _task: tokio::spawn(run(settings, shutdown.clone())),
+            _task: tokio::spawn(run(
+                settings,
+                AdminArgs {
+                    admin_listen: admin,
+                },
+                shutdown.clone(),
+            )),
             shutdown,
         };
         eventually("the API is ready", async || api.ready().await.0 == 200).await;
@@ -234,19 +240,7 @@ impl TestApi {
     /// A token of a ServiceAccount for an audience.
     pub async fn token(&self, account: &str, audience: &str) -> String {
         let client = self.plane.client().await;
-        let accounts: Api<ServiceAccount> = Api::namespaced(client, &self.namespace.name);
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                audiences: vec![audience.to_owned()],
-                ..TokenRequestSpec::default()
-            },
-            ..TokenRequest::default()
-        };
-        let made = accounts
-            .create_token_request(account, &PostParams::default(), &request)
-            .await
-            .unwrap();
-        made.status.unwrap().token
+        token(&client, &self.namespace.name, account, audience).await
     }
 }
 
@@ -280,6 +274,28 @@ impl Caller<'_> {
     }
 }
 
+/// A token of a namespace's ServiceAccount for an audience.
+pub async fn token(
+    client: &kube::Client,
+    namespace: &str,
+    account: &str,
+    audience: &str,
+) -> String {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            audiences: vec![audience.to_owned()],
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let made = accounts
+        .create_token_request(account, &PostParams::default(), &request)
+        .await
+        .unwrap();
+    made.status.unwrap().token
+}
+
 /// Sends a request.
 pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let answer = request
@@ -309,7 +325,8 @@ pub fn models(
     }
 }
 
-fn free_address() -> SocketAddr {
+/// An address on loopback that nobody listens on.
+pub fn free_address() -> SocketAddr {
     let listener = llmplane::local::ports::bind_free().unwrap();
     listener.local_addr().unwrap()
 }

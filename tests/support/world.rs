@@ -5,9 +5,9 @@ use std::time::Duration;
 use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
-    config::{KubeConfigOptions, Kubeconfig},
 };
 use llmplane::{
+    config::{admin::AdminArgs, cluster::ClusterArgs},
     controller::{self, Settings, StartError},
     crd::Kind,
     db::{Db, DbOptions},
@@ -68,10 +68,16 @@ impl World {
     }
 
     pub fn settings(&self) -> Settings {
+        let kubeconfig = self.plane.kubeconfig_of(Component::Controller);
         Settings {
-            database_url: self.database.controller_url.clone(),
+            database_url: self.database.controller_url.clone().into(),
+            cluster: ClusterArgs {
+                kubeconfig: Some(kubeconfig.to_str().unwrap().to_owned()),
+            },
             keyring_dir: self.keyring_dir(),
-            admin_listen: "127.0.0.1:0".parse().unwrap(),
+            admin: AdminArgs {
+                admin_listen: "127.0.0.1:0".parse().unwrap(),
+            },
             namespaces: vec![self.ns().to_owned()],
             allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
             https_proxy: None,
@@ -83,14 +89,6 @@ impl World {
         }
     }
 
-    pub async fn kube_config(&self) -> kube::Config {
-        let file = self.plane.kubeconfig_of(Component::Controller);
-        let kubeconfig = Kubeconfig::read_from(file).unwrap();
-        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .unwrap()
-    }
-
     /// Starts a controller in this process.
     pub async fn start(&mut self) {
         self.start_with(self.settings()).await;
@@ -98,8 +96,7 @@ impl World {
 
     pub async fn start_with(&mut self, settings: Settings) {
         let shutdown = CancellationToken::new();
-        let config = self.kube_config().await;
-        let task = tokio::spawn(controller::run_with(settings, config, shutdown.clone()));
+        let task = tokio::spawn(controller::run(settings, shutdown.clone()));
         self.running = Some(Running { shutdown, task });
     }
 
