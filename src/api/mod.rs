@@ -23,6 +23,16 @@ mod tls;
 use std::ops::Deref;
 use std::sync::Arc;
 
+/// For the fuzz targets: what is read of a request.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use super::auth::token::{bearer, sanity};
+    pub use super::cursor::{Place, Price, Rank, read as read_cursor, write as write_cursor};
+    pub use super::lists::{Common, Listing};
+    pub use super::query::{FromQuery, Query};
+    pub use super::routes::models::Filters;
+}
+
 pub use run::{ApiError, Server, run};
 
 use crate::db::Db;

@@ -31,6 +31,12 @@ mod sweep;
 mod unavailable;
 mod watch;
 
+/// For the fuzz targets: what is read of a Secret.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use super::credential::{Consent, Read, consent, read};
+}
+
 pub use run::{Controller, run};
 pub use settings::Settings;
 pub use start::StartError;

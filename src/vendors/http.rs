@@ -4,7 +4,6 @@
 
 use std::{
     collections::HashMap,
-    error::Error as StdError,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -21,7 +20,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::{Host, Url};
 
-use super::address::{AddressGuard, AddressRefused};
+pub use super::http_error::HttpError;
+use super::{address::AddressGuard, http_error::explain, redact};
 
 /// Largest answer that is read, in bytes: a list of 5,000 models is about 2 MiB.
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -31,38 +31,6 @@ const MAX_ATTEMPTS: u32 = 3;
 const MAX_REDIRECTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HttpError {
-    /// The guard refuses the address.
-    #[error("{0}")]
-    AddressRefused(AddressRefused),
-    /// The name has no address.
-    #[error("the host's name does not resolve")]
-    Dns,
-    /// Nobody listens, or no way there.
-    #[error("no connection to the host: {0}")]
-    Connect(&'static str),
-    /// The certificate or the handshake is not acceptable.
-    #[error("no TLS connection to the host: {0}")]
-    Tls(&'static str),
-    /// The check's time was up.
-    #[error("no answer within the check's time")]
-    Timeout,
-    /// The answer is larger than a check reads.
-    #[error("the answer is larger than {} MiB", MAX_BODY_BYTES / 1024 / 1024)]
-    BodyTooLarge,
-    /// The answer broke off.
-    #[error("the answer broke off")]
-    Truncated,
-    /// A redirect that leaves the host, or one too many.
-    #[error("the host redirects elsewhere; write the URL that it redirects to")]
-    Redirect,
-    /// The request cannot be made.
-    #[error("the request cannot be made: {0}")]
-    Invalid(&'static str),
-}
 
 /// Clients by what they may not share: namespace rules, port and certificates.
 pub struct HttpClients {
@@ -128,6 +96,8 @@ impl HttpClients {
             guard: Arc::clone(&self.guard),
             namespace: namespace.to_owned(),
             port,
+            #[cfg(any(test, fuzzing))]
+            script: None,
         })
     }
 
@@ -313,6 +283,9 @@ pub struct HttpClient {
     port: u16,
     /// A proxy resolves names itself, so that the resolver here never sees them.
     proxied: bool,
+    /// Answers in the network's place.
+    #[cfg(any(test, fuzzing))]
+    pub(super) script: Option<Arc<super::script::Script>>,
 }
 
 impl HttpClient {
@@ -370,6 +343,11 @@ impl HttpClient {
 
     async fn once(&self, request: &Request, url: &Url) -> Result<Response, HttpError> {
         self.guard_literal(url)?;
+        #[cfg(any(test, fuzzing))]
+        if let Some(script) = &self.script {
+            let answer = script.answer(url)?;
+            return Ok(redact::secrets(&request.headers, answer));
+        }
         if self.proxied {
             self.guard_proxied_name(url).await?;
         }
@@ -389,11 +367,12 @@ impl HttpClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Response {
+        let answer = Response {
             status,
             headers,
             body: body.freeze(),
-        })
+        };
+        Ok(redact::secrets(&request.headers, answer))
     }
 
     /// Judges the addresses that a name has here before a proxy is asked for it. What has none here
@@ -434,62 +413,4 @@ impl HttpClient {
 fn backoff(attempt: u32) -> Duration {
     let jitter = f64::from(rand::random::<u16>()) / f64::from(u16::MAX);
     FIRST_BACKOFF.mul_f64(f64::from(1_u32 << (attempt - 1)) * (0.75 + jitter / 2.0))
-}
-
-/// Our words for a transport's error. The error itself is dropped: it may hold the URL.
-fn explain(error: &reqwest::Error) -> HttpError {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(this) = cause {
-        if let Some(refused) = this.downcast_ref::<AddressRefused>() {
-            return HttpError::AddressRefused(refused.clone());
-        }
-        if let Some(tls) = this.downcast_ref::<rustls::Error>() {
-            return HttpError::Tls(explain_tls(tls));
-        }
-        if let Some(io) = this.downcast_ref::<std::io::Error>() {
-            // An io::Error may wrap what stands in neither `source`.
-            let inner = io
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            if let Some(tls) = inner {
-                return HttpError::Tls(explain_tls(tls));
-            }
-        }
-        cause = this.source();
-    }
-    if error.is_timeout() {
-        HttpError::Timeout
-    } else if error.is_dns() {
-        HttpError::Dns
-    } else if error.is_connect() {
-        HttpError::Connect("refused or unreachable")
-    } else if error.is_body() || error.is_decode() || error.is_request() {
-        HttpError::Truncated
-    } else {
-        HttpError::Invalid("it is not a request that HTTP allows")
-    }
-}
-
-fn explain_tls(error: &rustls::Error) -> &'static str {
-    use rustls::CertificateError as Certificate;
-    match error {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
-            Certificate::Expired | Certificate::ExpiredContext { .. } => {
-                "its certificate has expired"
-            }
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-                "its certificate is not valid yet"
-            }
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                "its certificate is for another host"
-            }
-            Certificate::UnknownIssuer => {
-                "its certificate is signed by nobody known here; caBundle takes its signer"
-            }
-            Certificate::Revoked => "its certificate is revoked",
-            _ => "its certificate is not acceptable",
-        },
-        rustls::Error::AlertReceived(_) => "the host refused the handshake",
-        _ => "the handshake failed",
-    }
 }

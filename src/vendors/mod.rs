@@ -12,6 +12,7 @@ pub mod catalog;
 mod dashscope;
 mod finding;
 pub mod http;
+mod http_error;
 pub mod key_hosts;
 mod ollama;
 mod openai;
@@ -20,6 +21,8 @@ mod openai_protocol;
 pub mod outcome;
 mod qianfan;
 pub mod redact;
+#[cfg(any(test, fuzzing))]
+pub mod script;
 mod vllm;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -9,6 +9,10 @@ pub mod taken;
 mod validate;
 pub mod versions;
 
+/// For the fuzz targets: what is read of a Secret.
+#[cfg(fuzzing)]
+pub use secret::{Consent, Read, consent, read};
+
 use super::{context::Context, error::Error, identity, key::ObjectKey, queue::Next};
 
 /// Brings one credential's declaration into force.
