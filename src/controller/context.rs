@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use jiff::Timestamp;
@@ -10,8 +10,8 @@ use kube::Client;
 use uuid::Uuid;
 
 use super::{
-    credential::taken::Taken, events::Events, index::Index, metrics::Metrics, queue::Waker,
-    sweep::Sweeper,
+    credential::taken::Taken, events::Events, index::Index, metrics::Metrics, patience::Patience,
+    queue::Waker, sweep::Sweeper,
 };
 use crate::{
     checks::Checks,
@@ -46,6 +46,8 @@ pub struct Context {
     pub catalog: Arc<Catalog>,
     /// What was last read of each credential's Secret.
     pub taken: Mutex<HashMap<Uuid, Taken>>,
+    /// Statuses that wait for more news.
+    pub patience: Mutex<Patience>,
 }
 
 impl Context {
@@ -66,6 +68,11 @@ impl Context {
 }
 
 impl Context {
+    /// Statuses that wait for more news.
+    pub fn patience(&self) -> MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forgets what was read of a credential's Secret.
     pub fn forget_taken(&self, uid: Uuid) {
         self.taken

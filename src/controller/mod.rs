@@ -21,6 +21,7 @@ mod metrics;
 mod model;
 mod order;
 mod parent;
+mod patience;
 mod provider;
 pub mod queue;
 mod run;

@@ -43,6 +43,18 @@ pub enum Next {
     Retry,
 }
 
+impl Next {
+    /// Whichever of the two comes first.
+    pub fn or_sooner(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Retry, _) | (_, Self::Retry) => Self::Retry,
+            (Self::After(one), Self::After(other)) => Self::After(one.min(other)),
+            (Self::After(wait), Self::Done) | (Self::Done, Self::After(wait)) => Self::After(wait),
+            (Self::Done, Self::Done) => Self::Done,
+        }
+    }
+}
+
 /// Where wake-ups are sent. A clone feeds the same queue.
 #[derive(Clone, Debug)]
 pub struct Waker(mpsc::UnboundedSender<Wake>);

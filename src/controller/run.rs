@@ -223,6 +223,7 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
         metrics: parts.metrics.clone(),
         catalog: parts.catalog.clone(),
         taken: Mutex::default(),
+        patience: Mutex::default(),
     });
     let scope = parts.settings.scope();
 

@@ -124,6 +124,7 @@ async fn sweep(context: &Context, kind: Kind, namespaces: Option<&[String]>) -> 
     for uid in gone {
         context.checks.forget(uid);
         context.forget_taken(uid);
+        context.patience().forget(uid);
     }
     let count = u64::try_from(removed).unwrap_or(u64::MAX);
     context

@@ -253,12 +253,18 @@ impl World {
     }
 
     pub async fn ready(&self, kind: &str, name: &str) {
-        let what = format!("{kind} {name} is Ready");
-        eventually(&what, async || {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        loop {
             let said = self.said(kind, name, "Ready").await;
-            said.is_some_and(|(status, _)| status == "True")
-        })
-        .await;
+            if said.is_some_and(|(status, _)| status == "True") {
+                return;
+            }
+            if tokio::time::Instant::now() > deadline {
+                let object = self.get(kind, name).await;
+                panic!("{kind} {name} is not Ready within a minute: {object:#}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

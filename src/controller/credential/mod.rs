@@ -37,7 +37,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     let stored = store::write(context, &input, desired.as_ref().ok(), &steps, &verdict).await?;
     context.checks.plan(&input.owner, jobs).await?;
     let status = status::of(&input, &stored, &verdict);
-    super::status::write(context, &*input.object, &status, &verdict.conditions).await?;
+    let told = super::status::settle(context, &*input.object, &status, &verdict.conditions).await?;
     taken::forget_if_gone(context, identity::uid(&*input.object), &desired);
-    Ok(validate::next(&input, &steps, now))
+    Ok(told.or_sooner(validate::next(&input, &steps, now)))
 }

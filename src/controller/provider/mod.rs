@@ -21,6 +21,5 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     store::write(context, &input, &verdict).await?;
     context.checks.plan(&input.owner, jobs).await?;
     let status = status::of(&input, &verdict);
-    super::status::write(context, &*input.object, &status, &verdict.conditions).await?;
-    Ok(Next::Done)
+    super::status::settle(context, &*input.object, &status, &verdict.conditions).await
 }
