@@ -4,7 +4,7 @@ export SQLX_OFFLINE ?= true
 BIN := target/debug/llmplane
 TEST_STATE := target/test-plane
 
-.PHONY: up down test lint generate bench install build
+.PHONY: up down test lint generate bench fuzz test-langchain test-real live install build
 
 up: install build ## a control plane on this machine, sample vendor and manifests included
 	@examples/first-run/up
@@ -25,6 +25,19 @@ generate: build ## CRDs, OpenAPI, .sqlx
 
 bench: install ## the performance table
 	cargo bench --bench table
+
+FUZZ_SECONDS ?= 600
+fuzz: ## every fuzz target for FUZZ_SECONDS each; needs cargo-fuzz and a nightly toolchain
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run
+
+test-langchain: ## LangChain's constructors take what the drivers say
+	@tests/langchain/run
+
+test-real: install ## manifests to Ready against LiteLLM's proxy
+	@tests/real/run
+
+live: ## each driver whose key is in the environment, against its real vendor
+	@cargo run --quiet --example live
 
 install:
 	@.ci/install

@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use libfuzzer_sys::fuzz_target;
 use llmplane::api::{
     fuzzing::{
-        Common, Filters, FromQuery, Listing, Place, Query, bearer, read_cursor, sanity, write_cursor,
+        Common, Filters, FromQuery, Listing, Place, Query, bearer, read_cursor, sanity,
+        write_cursor,
     },
     problem::Problem,
 };
@@ -44,7 +45,12 @@ fn header(value: &[u8]) {
 
 fn claims(claims: &[u8]) {
     let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    let token = format!("{}.{}.{}", part(br#"{"alg":"RS256"}"#), part(claims), part(b"s"));
+    let token = format!(
+        "{}.{}.{}",
+        part(br#"{"alg":"RS256"}"#),
+        part(claims),
+        part(b"s")
+    );
     match sanity(&token, "llmplane", NOW) {
         Err(problem) => refused(&problem, &token),
         Ok(end) => {
@@ -75,7 +81,11 @@ fn query(raw: &[u8]) {
     };
     match Listing::read(&query) {
         Ok(listing) => {
-            assert!(listing.limit.is_none_or(|limit| (1..=1000).contains(&limit)));
+            assert!(
+                listing
+                    .limit
+                    .is_none_or(|limit| (1..=1000).contains(&limit))
+            );
             assert!(listing.min_revision.is_none_or(|revision| revision >= 0));
         }
         Err(problem) => assert!(problem.detail.len() <= 2048),
@@ -94,10 +104,15 @@ fn cursors(first: &[u8], second: &[u8]) {
         let _ = read_cursor::<Place>(text);
     }
     let Some(a) = read(first) else { return };
-    assert_eq!(read_cursor::<Place>(&write_cursor(&a)).ok().as_ref(), Some(&a));
+    assert_eq!(
+        read_cursor::<Place>(&write_cursor(&a)).ok().as_ref(),
+        Some(&a)
+    );
     assert_eq!(a.order(&a), Ordering::Equal);
     if let Some(b) = read(second)
         && a.sort == b.sort
+        && a.is_sound()
+        && b.is_sound()
     {
         assert_eq!(a.order(&b), b.order(&a).reverse());
     }

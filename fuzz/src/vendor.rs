@@ -70,7 +70,7 @@ pub fn answer(status: u16, headers: HeaderMap, body: impl Into<Bytes>) -> Respon
 
 impl Case {
     /// Reads a case: a line `TYPE ASK KEY MODEL`, then answers with `---` between them, each of a
-    /// status, header lines, an empty line and a body. `{KEY}` stands for the key.
+    /// status, header lines, an empty line and a body. `{KEY}` stands for the key that is sent.
     pub fn read(data: &[u8]) -> Self {
         let (first, rest) = split(data, b"\n").unwrap_or((data, b""));
         let mut words = first.split(|b| *b == b' ');
@@ -88,6 +88,8 @@ impl Case {
             other => [Ask::Probe, Ask::Validate, Ask::List, Ask::Test][sum(other) % 4],
         };
         let (key, model) = (sum(word()) as u8, sum(word()) as u8);
+        let takes = driver(provider).map(|driver| driver.key_fields());
+        let sent = takes.map_or("", |takes| sent(takes, key));
         let mut answers = Vec::new();
         let mut rest = Some(rest);
         while let Some(text) = rest.take() {
@@ -98,7 +100,7 @@ impl Case {
                 }
                 None => text,
             };
-            answers.push(read_answer(this));
+            answers.push(read_answer(this, sent));
             if answers.len() == 32 {
                 break;
             }
@@ -122,7 +124,7 @@ impl Case {
         let base_url = Url::parse(&base_url).expect("a default that is a URL");
         let script = Script::new(self.answers.iter().cloned());
         let client = client(&base_url).scripted(&script);
-        let key = self.fields(driver.key_fields());
+        let key = fields(driver.key_fields(), self.key);
         let headers = [("x-team".to_owned(), "search".to_owned())];
         let model = MODELS[usize::from(self.model) % MODELS.len()];
         let said = RUNTIME.with_borrow_mut(|runtime| {
@@ -149,35 +151,16 @@ impl Case {
             let host = url.host_str().expect("an asked URL has a host");
             let at_home = url.origin() == base_url.origin();
             let sent_there = at_home || (url.scheme() == "https" && trusted.contains(&host));
-            assert!(sent_there || is_bedrock(self.provider, host), "asked {host}");
+            assert!(
+                sent_there || is_bedrock(self.provider, host),
+                "asked {host}"
+            );
             for secret in [KEY, SECRET_KEY, TOKEN] {
                 assert!(!url.as_str().contains(secret), "a key in a URL");
             }
         }
         self.holds(&said);
         Some(said)
-    }
-
-    fn fields(&self, takes: KeyFields) -> Option<SecretFields> {
-        let some = |text: &str| Some(text.to_owned().into());
-        let api_key = SecretFields {
-            api_key: some(KEY),
-            ..SecretFields::default()
-        };
-        match (takes, self.key % 3) {
-            (_, 0) => Some(api_key),
-            (KeyFields::ApiKeyOrAccessToken, 1) => Some(SecretFields {
-                access_token: some(TOKEN),
-                ..SecretFields::default()
-            }),
-            (KeyFields::AccessKeyPairOrApiKey, 1) => Some(SecretFields {
-                api_key: some(ACCESS_KEY_ID),
-                secret_key: some(SECRET_KEY),
-                access_token: some(TOKEN),
-            }),
-            (_, 1) => Some(api_key),
-            _ => None,
-        }
     }
 
     /// What a driver says holds nothing of a key, is bounded, and is a word that this check may
@@ -240,6 +223,38 @@ impl Case {
     }
 }
 
+/// The kinds of key that a type takes, by turns; none last.
+fn fields(takes: KeyFields, kind: u8) -> Option<SecretFields> {
+    let some = |text: &str| Some(text.to_owned().into());
+    let api_key = SecretFields {
+        api_key: some(KEY),
+        ..SecretFields::default()
+    };
+    match (takes, kind % 3) {
+        (_, 0) => Some(api_key),
+        (KeyFields::ApiKeyOrAccessToken, 1) => Some(SecretFields {
+            access_token: some(TOKEN),
+            ..SecretFields::default()
+        }),
+        (KeyFields::AccessKeyPairOrApiKey, 1) => Some(SecretFields {
+            api_key: some(ACCESS_KEY_ID),
+            secret_key: some(SECRET_KEY),
+            access_token: some(TOKEN),
+        }),
+        (_, 1) => Some(api_key),
+        _ => None,
+    }
+}
+
+/// The field of it that goes over the wire, where a vendor can see it to repeat it.
+fn sent(takes: KeyFields, kind: u8) -> &'static str {
+    match (takes, kind % 3) {
+        (KeyFields::ApiKeyOrAccessToken | KeyFields::AccessKeyPairOrApiKey, 1) => TOKEN,
+        (_, 0 | 1) => KEY,
+        _ => "",
+    }
+}
+
 fn says_something(answer: &Response) -> bool {
     let body = serde_json::from_slice::<serde_json::Value>(&answer.body);
     body.is_ok_and(|body| body.is_object()) || answer.header("x-amzn-errortype").is_some()
@@ -296,7 +311,7 @@ fn client(base_url: &Url) -> HttpClient {
     clients.client("fuzz", base_url, None).expect("a client")
 }
 
-fn read_answer(text: &[u8]) -> Response {
+fn read_answer(text: &[u8], sent: &str) -> Response {
     let (head, body) = split(text, b"\n\n").unwrap_or((text, b""));
     let mut lines = head.split(|b| *b == b'\n');
     let status = lines
@@ -309,7 +324,7 @@ fn read_answer(text: &[u8]) -> Response {
         let Some((name, value)) = split(line, b": ") else {
             continue;
         };
-        let value = with_key(value);
+        let value = with_key(value, sent);
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name),
             HeaderValue::from_bytes(&value),
@@ -317,15 +332,15 @@ fn read_answer(text: &[u8]) -> Response {
             headers.append(name, value);
         }
     }
-    answer(status, headers, with_key(body))
+    answer(status, headers, with_key(body, sent))
 }
 
-fn with_key(text: &[u8]) -> Vec<u8> {
+fn with_key(text: &[u8], sent: &str) -> Vec<u8> {
     let mut left = text;
     let mut out = Vec::new();
     while let Some((before, after)) = split(left, b"{KEY}") {
         out.extend_from_slice(before);
-        out.extend_from_slice(KEY.as_bytes());
+        out.extend_from_slice(sent.as_bytes());
         left = after;
     }
     out.extend_from_slice(left);

@@ -103,6 +103,18 @@ pub struct Place {
 }
 
 impl Place {
+    /// Whether its rank is one that its order has: in a cursor that somebody made up it may not be,
+    /// and then nothing comes before or after it.
+    pub fn is_sound(&self) -> bool {
+        let sort = self.sort.strip_prefix('-').unwrap_or(&self.sort);
+        match self.rank {
+            Rank::Name => sort == "name",
+            Rank::Time(_) => sort == "created_at",
+            Rank::Price(_) => sort == "price",
+            Rank::Number(_) => matches!(sort, "context_window" | "score"),
+        }
+    }
+
     /// Their order in a list.
     pub fn order(&self, other: &Self) -> Ordering {
         let descending = self.sort.starts_with('-');
@@ -166,6 +178,22 @@ mod tests {
         assert_eq!(read::<Place>(&write(&place)), Ok(place));
         assert!(read::<Place>("%%%").is_err());
         assert!(read::<Place>(&"a".repeat(5000)).is_err());
+    }
+
+    #[test]
+    fn a_made_up_rank_is_not_of_its_order() {
+        let time = || Rank::Time(Timestamp::UNIX_EPOCH);
+        for (sort, rank, sound) in [
+            ("-name", Rank::Name, true),
+            ("-name", time(), false),
+            ("created_at", time(), true),
+            ("price", Rank::Price(None), true),
+            ("price", Rank::Name, false),
+            ("-score", Rank::Number(Some(3)), true),
+            ("--score", Rank::Number(Some(3)), false),
+        ] {
+            assert_eq!(place(sort, rank, "a\0b").is_sound(), sound, "{sort}");
+        }
     }
 
     #[test]

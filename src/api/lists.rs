@@ -201,7 +201,7 @@ pub async fn list<V: Resource>(
         .transpose()?;
     if after
         .as_ref()
-        .is_some_and(|place| place.sort != request.sort.word)
+        .is_some_and(|place| place.sort != request.sort.word || !place.is_sound())
     {
         return Err(cursor::foreign());
     }

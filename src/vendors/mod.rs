@@ -19,6 +19,8 @@ mod openai;
 mod openai_compatible;
 mod openai_protocol;
 pub mod outcome;
+#[cfg(test)]
+mod properties;
 mod qianfan;
 pub mod redact;
 #[cfg(any(test, fuzzing))]
@@ -94,6 +96,13 @@ pub struct ModelList {
     pub skipped: usize,
 }
 
+impl ModelList {
+    /// Whether there is a list, and this id is not in it.
+    pub(crate) fn lacks(&self, id: &str) -> bool {
+        !self.models.is_empty() && self.models.iter().all(|model| model.id != id)
+    }
+}
+
 /// Which fields of a key a vendor takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFields {
@@ -114,7 +123,8 @@ pub struct ClientConfig {
     pub model: String,
     /// Keyword arguments that are not secret.
     pub kwargs: BTreeMap<String, Value>,
-    /// Keyword argument by the field of the key that goes into it.
+    /// Keyword argument by the field of the key that goes into it. A name with dots is a path into
+    /// nested arguments; one that ends in `Authorization` takes the key as a bearer token.
     pub secret_kwargs: BTreeMap<&'static str, KeyField>,
 }
 

@@ -130,12 +130,16 @@ impl ErrorBody {
         }
     }
 
-    /// The most telling word of the two, redacted.
+    /// The most telling word of the two, redacted. A number tells the status again, and the type
+    /// is the word then (LiteLLM's 400 `no_db_connection`).
     pub fn public_code(&self) -> Option<String> {
-        self.code
-            .as_deref()
-            .or(self.type_.as_deref())
-            .and_then(redact::word)
+        let is_word = |code: &&String| code.bytes().any(|b| !b.is_ascii_digit());
+        let words = [self.code.as_ref().filter(is_word), self.type_.as_ref()];
+        words
+            .into_iter()
+            .chain([self.code.as_ref()])
+            .flatten()
+            .find_map(|word| redact::word(word))
     }
 
     fn is(&self, words: &[&str]) -> bool {
@@ -330,11 +334,15 @@ pub(super) fn read_list(
     }
 }
 
-/// Each id once; what cannot be an id is counted.
+/// Each id once, and each capability of it once; what cannot be an id is counted.
 pub(super) fn collect(models: impl Iterator<Item = ListedModel>) -> ModelList {
     let mut list = ModelList::default();
     let mut seen = HashSet::new();
-    for model in models {
+    for mut model in models {
+        if let Some(capabilities) = &mut model.capabilities {
+            let mut named = HashSet::new();
+            capabilities.retain(|capability| named.insert(capability.name));
+        }
         let id = model.id.as_str();
         if id.is_empty() || id.chars().count() > MAX_ID_CHARS || id.chars().any(char::is_control) {
             list.skipped += 1;

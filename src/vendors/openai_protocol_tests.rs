@@ -235,3 +235,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_capability_that_is_told_twice_is_one() {
+    use crate::crd::model::{Capability, ModelCapability};
+    let told = |names: &[Capability]| {
+        let each = names.iter().map(|name| ModelCapability {
+            name: *name,
+            score: None,
+        });
+        Some(each.collect::<Vec<_>>())
+    };
+    let model = ListedModel {
+        id: "m".to_owned(),
+        capabilities: told(&[
+            Capability::Reasoning,
+            Capability::Chat,
+            Capability::Reasoning,
+        ]),
+        ..ListedModel::default()
+    };
+    let list = collect([model].into_iter());
+    let once = told(&[Capability::Reasoning, Capability::Chat]);
+    assert_eq!(list.models[0].capabilities, once);
+}
+
+#[test]
+fn a_number_is_no_code_where_a_type_tells_more() {
+    // As LiteLLM 1.106 answers to a key that is not its master key, without a database.
+    let body = r#"{"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}"#;
+    let answer = crate::vendors::finding::testing::answer(400, body);
+    let said = classify_key(&answer);
+    assert_eq!(said.reason, Reason::CheckInconclusive);
+    assert_eq!(said.code.as_deref(), Some("no_db_connection"));
+    let body = r#"{"error":{"message":"Authentication Error, no such key","type":"auth_error","param":"None","code":"401"}}"#;
+    let answer = crate::vendors::finding::testing::answer(401, body);
+    assert_eq!(classify_key(&answer).reason, Reason::KeyRejected);
+}

@@ -49,3 +49,50 @@ impl HttpClient {
         scripted
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    use std::{sync::LazyLock, time::Duration};
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        encryption::SecretFields,
+        vendors::{Call, HttpClients, address::AddressGuard},
+    };
+
+    /// A key whose beginning does not tell that it is one.
+    pub const KEY: &str = "zQ7Xv9Kw2Lm4Np6Rt8YbHd3Gs5";
+
+    static CLIENTS: LazyLock<HttpClients> = LazyLock::new(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        HttpClients::new(AddressGuard::default(), None)
+    });
+
+    /// A call over a script, with [`KEY`] as its key, that has no time to try again.
+    pub async fn with_call<T>(script: &Arc<Script>, work: impl AsyncFnOnce(&Call<'_>) -> T) -> T {
+        let base_url = Url::parse("https://gateway.example.com/v1").expect("a URL");
+        let client = CLIENTS.client("n", &base_url, None).expect("a client");
+        let key = SecretFields {
+            api_key: Some(KEY.to_owned().into()),
+            ..SecretFields::default()
+        };
+        work(&Call {
+            base_url: &base_url,
+            region: None,
+            api_version: None,
+            headers: &[],
+            key: Some(&key),
+            client: &client.scripted(script),
+            deadline: Instant::now() + Duration::from_millis(100),
+        })
+        .await
+    }
+
+    /// The paths that were asked, in order.
+    pub fn asked(script: &Script) -> Vec<String> {
+        let asked = script.asked();
+        asked.iter().map(|url| url.path().to_owned()).collect()
+    }
+}
