@@ -81,6 +81,7 @@ impl LiteLlm {
     }
 
     async fn answers(&self) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(2))

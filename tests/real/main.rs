@@ -45,10 +45,11 @@ async fn a_gateway_needs_manifests_alone_to_be_ready_with_its_models() {
         world.says(kind, name, condition, "True", reason).await;
         world.ready(kind, name).await;
     }
-    eventually("what the gateway lists is there", async || {
-        let db = world.db().await;
-        let rows = db.model_rows_all(false).await.unwrap();
-        let mut ids: Vec<_> = rows.iter().map(|row| row.model_id.as_str()).collect();
+    let db = world.db().await;
+    let provider = db.provider_rows_all(false).await.unwrap().remove(0);
+    eventually("what the gateway lists is stored", async || {
+        let listed = db.listed_models(provider.uid).await.unwrap();
+        let mut ids: Vec<_> = listed.iter().map(|row| row.model_id.as_str()).collect();
         ids.sort_unstable();
         ids == ["gpt-4o-mini", "team/embedding"]
     })
