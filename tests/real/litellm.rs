@@ -5,12 +5,10 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::process::{Child, Command};
-
-use crate::support::plane::eventually;
 
 /// The key that every proxy of these tests takes.
 pub const KEY: &str = "sk-real-0123456789abcdef0123";
@@ -88,11 +86,17 @@ impl LiteLlm {
             .build()
             .unwrap();
         let alive = format!("{}/health/liveliness", self.address());
-        eventually("LiteLLM's proxy answers", async || {
-            let answer = client.get(&alive).send().await;
-            answer.is_ok_and(|answer| answer.status().is_success())
-        })
-        .await;
+        // It reads half a gigabyte of Python first, which a busy machine takes its time for.
+        let deadline = Instant::now() + Duration::from_secs(240);
+        while !client
+            .get(&alive)
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
+            assert!(Instant::now() < deadline, "LiteLLM's proxy answers");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 }
 

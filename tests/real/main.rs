@@ -46,12 +46,14 @@ async fn a_gateway_needs_manifests_alone_to_be_ready_with_its_models() {
         world.ready(kind, name).await;
     }
     let db = world.db().await;
-    let provider = db.provider_rows_all(false).await.unwrap().remove(0);
+    let endpoint = db.endpoint_rows_all(false).await.unwrap().remove(0);
     eventually("what the gateway lists is stored", async || {
-        let listed = db.listed_models(provider.uid).await.unwrap();
-        let mut ids: Vec<_> = listed.iter().map(|row| row.model_id.as_str()).collect();
-        ids.sort_unstable();
+        let listed = db.listed_models(&[endpoint.uid]).await.unwrap();
+        let facts = listed.get(&endpoint.uid).cloned().unwrap_or_default();
+        let ids: Vec<_> = facts.keys().map(String::as_str).collect();
         ids == ["gpt-4o-mini", "team/embedding"]
+            && facts["team/embedding"]["type"] == "Embedding"
+            && facts["gpt-4o-mini"]["max_input_tokens"] == 128_000
     })
     .await;
 }
