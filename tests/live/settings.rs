@@ -19,7 +19,7 @@ pub struct Vendor {
 
 /// What was found of a vendor.
 pub enum Found {
-    Set(Vendor),
+    Set(Box<Vendor>),
     /// Not set; what would set it.
     Unset(ProviderType, String),
     /// Set to something that cannot be.
@@ -141,7 +141,7 @@ fn read(variables: &Variables, get: &impl Fn(&str) -> Option<String>) -> Found {
         secret_key: secret_key.map(Into::into),
         access_token: access_token.map(Into::into),
     };
-    Found::Set(Vendor {
+    Found::Set(Box::new(Vendor {
         provider,
         base_url,
         region,
@@ -149,7 +149,7 @@ fn read(variables: &Variables, get: &impl Fn(&str) -> Option<String>) -> Found {
         wrong_key,
         key: has_key.then_some(key),
         proxy: get("LLMPLANE_HTTPS_PROXY").and_then(|url| url.parse().ok()),
-    })
+    }))
 }
 
 /// The same length and beginning, and another end: what passes for a key by its shape.
