@@ -1,0 +1,105 @@
+//! ServiceAccounts and their tokens.
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use kube::api::{Api, ObjectMeta, PostParams};
+
+use crate::fleet::AGENTS;
+use crate::plane::Plane;
+
+/// ServiceAccounts that read at the same time.
+const ACCOUNTS: usize = 100;
+const ROLE: &str = "reader";
+
+/// The agents: ServiceAccounts of one namespace, each with a token for the read API alone.
+pub struct Agents {
+    pub tokens: Vec<String>,
+}
+
+impl Agents {
+    /// Makes them, and the right to read for every ServiceAccount of their namespace.
+    pub async fn make(plane: &Plane) -> Result<Self> {
+        grant(plane).await?;
+        let tokens = tokens(plane, "agent", ACCOUNTS).await?;
+        Ok(Self { tokens })
+    }
+
+    /// One of them.
+    pub fn one(&self) -> &str {
+        &self.tokens[0]
+    }
+}
+
+/// New ServiceAccounts, each with a token that nobody has shown yet.
+pub async fn tokens(plane: &Plane, prefix: &str, count: usize) -> Result<Vec<String>> {
+    stream::iter(0..count)
+        .map(|number| token(plane, format!("{prefix}-{number}")))
+        .buffered(16)
+        .try_collect()
+        .await
+}
+
+async fn token(plane: &Plane, name: String) -> Result<String> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(plane.client.clone(), AGENTS);
+    let account = ServiceAccount {
+        metadata: named(&name),
+        ..ServiceAccount::default()
+    };
+    let create = PostParams::default();
+    accounts.create(&create, &account).await?;
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            audiences: vec!["llmplane".to_owned()],
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let made = accounts
+        .create_token_request(&name, &create, &request)
+        .await?;
+    Ok(made.status.context("a TokenRequest is answered")?.token)
+}
+
+async fn grant(plane: &Plane) -> Result<()> {
+    let create = PostParams::default();
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let role = Role {
+        metadata: named(ROLE),
+        rules: Some(vec![PolicyRule {
+            api_groups: Some(words(&["llmplane.dev"])),
+            resources: Some(words(&["*"])),
+            verbs: words(&["get", "list", "watch"]),
+            ..PolicyRule::default()
+        }]),
+    };
+    let roles: Api<Role> = Api::namespaced(plane.client.clone(), AGENTS);
+    roles.create(&create, &role).await?;
+    let group = "rbac.authorization.k8s.io".to_owned();
+    let binding = RoleBinding {
+        metadata: named(ROLE),
+        role_ref: RoleRef {
+            api_group: group.clone(),
+            kind: "Role".to_owned(),
+            name: ROLE.to_owned(),
+        },
+        subjects: Some(vec![Subject {
+            api_group: Some(group),
+            kind: "Group".to_owned(),
+            name: format!("system:serviceaccounts:{AGENTS}"),
+            namespace: None,
+        }]),
+    };
+    let bindings: Api<RoleBinding> = Api::namespaced(plane.client.clone(), AGENTS);
+    bindings.create(&create, &binding).await?;
+    Ok(())
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    }
+}

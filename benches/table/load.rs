@@ -1,0 +1,256 @@
+//! A generator of load over keep-alive HTTP/1.1: one thread, requests written out beforehand, and
+//! of an answer only what is needed to know that it is whole. It shares the machine with what it
+//! measures, so that what it costs must be little; wrk, oha and their like are programs of their
+//! own, and none of them follows a hundred tokens and a schedule at once.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::figures::Times;
+
+/// Connections while a server is saturated.
+const CONNECTIONS: usize = 16;
+/// Connections of a paced load: enough that a slow answer delays no later request.
+const PACED_CONNECTIONS: usize = 64;
+/// Longest answer that one read takes in.
+const READ: usize = 1 << 18;
+/// Longest wait for any answer at all.
+const STALLED: Duration = Duration::from_secs(5);
+/// How long the paced generator sleeps at most between two looks.
+const NAP: Duration = Duration::from_micros(50);
+
+/// Where to ask, and what: one request after another, again from the first.
+#[derive(Clone)]
+pub struct Target {
+    pub address: SocketAddr,
+    pub requests: Vec<Vec<u8>>,
+}
+
+impl Target {
+    /// `GET` of this path, once with each token.
+    pub fn new(address: SocketAddr, path: &str, tokens: &[String]) -> Self {
+        let request = |token: &String| {
+            format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\naccept: application/json\r\n\r\n")
+                .into_bytes()
+        };
+        Self {
+            address,
+            requests: tokens.iter().map(request).collect(),
+        }
+    }
+}
+
+/// Asks again and again for this long, each connection as soon as it is answered. Answers per
+/// second.
+pub fn saturate(target: &Target, time: Duration) -> Result<f64> {
+    let mut clients = Clients::connect(target, CONNECTIONS)?;
+    let start = Instant::now();
+    let mut answered = 0_u64;
+    for index in 0..CONNECTIONS {
+        clients.send(index, start)?;
+    }
+    let mut ready = Vec::new();
+    while start.elapsed() < time {
+        clients.wait(Some(STALLED), &mut ready)?;
+        ensure!(!ready.is_empty(), "the server does not answer");
+        for index in ready.drain(..) {
+            if clients.receive(index)?.is_some() {
+                answered += 1;
+                clients.send(index, start)?;
+            }
+        }
+    }
+    Ok(answered as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Asks so many times a second, whatever becomes of the answers, and measures each from the moment
+/// at which it was to be sent.
+pub fn paced(target: &Target, per_second: f64, time: Duration) -> Result<Times> {
+    let mut clients = Clients::connect(target, PACED_CONNECTIONS)?;
+    let mut idle: Vec<usize> = (0..PACED_CONNECTIONS).collect();
+    let mut late: VecDeque<Instant> = VecDeque::new();
+    let mut taken = Vec::with_capacity((per_second * time.as_secs_f64()) as usize);
+    let mut ready = Vec::new();
+    let start = Instant::now();
+    let mut sent = 0_u32;
+    let due = |number: u32| start + Duration::from_secs_f64(f64::from(number) / per_second);
+    loop {
+        let now = Instant::now();
+        while due(sent) <= now && now < start + time {
+            late.push_back(due(sent));
+            sent += 1;
+        }
+        while let (Some(intended), Some(index)) = (late.front(), idle.pop()) {
+            clients.send(index, *intended)?;
+            late.pop_front();
+        }
+        let over = now >= start + time && late.is_empty();
+        if over && idle.len() == PACED_CONNECTIONS {
+            return Ok(Times::new(taken));
+        }
+        ensure!(now < start + time + STALLED, "the server does not answer");
+        clients.wait(Some(Duration::ZERO), &mut ready)?;
+        if ready.is_empty() {
+            std::thread::sleep(due(sent).saturating_duration_since(now).min(NAP));
+        }
+        for index in ready.drain(..) {
+            if let Some(intended) = clients.receive(index)? {
+                taken.push(intended.elapsed());
+                idle.push(index);
+            }
+        }
+    }
+}
+
+/// One connection: what it waits for.
+struct Client {
+    stream: TcpStream,
+    asked_at: Instant,
+    /// The beginning of an answer whose head is not whole.
+    head: Vec<u8>,
+    /// Bytes of the body that have not come; none before the head is whole.
+    missing: Option<usize>,
+}
+
+struct Clients<'t> {
+    target: &'t Target,
+    poll: Poll,
+    events: Events,
+    clients: Vec<Client>,
+    next: usize,
+    buffer: Vec<u8>,
+}
+
+impl<'t> Clients<'t> {
+    fn connect(target: &'t Target, count: usize) -> Result<Self> {
+        let poll = Poll::new()?;
+        let mut clients = Vec::with_capacity(count);
+        for index in 0..count {
+            let stream = std::net::TcpStream::connect(target.address)?;
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            let mut stream = TcpStream::from_std(stream);
+            poll.registry()
+                .register(&mut stream, Token(index), Interest::READABLE)?;
+            clients.push(Client {
+                stream,
+                asked_at: Instant::now(),
+                head: Vec::new(),
+                missing: None,
+            });
+        }
+        Ok(Self {
+            target,
+            poll,
+            events: Events::with_capacity(count),
+            clients,
+            next: 0,
+            buffer: vec![0; READ],
+        })
+    }
+
+    /// Sends the next request; its latency counts from `asked_at`.
+    fn send(&mut self, index: usize, asked_at: Instant) -> Result<()> {
+        let request = &self.target.requests[self.next];
+        self.next = (self.next + 1) % self.target.requests.len();
+        let client = &mut self.clients[index];
+        client.asked_at = asked_at;
+        // The connection is idle: its buffer has room for a request of a kilobyte.
+        let sent = client.stream.write(request)?;
+        ensure!(sent == request.len(), "a request was sent in part");
+        Ok(())
+    }
+
+    /// Adds the connections that have something to read.
+    fn wait(&mut self, at_most: Option<Duration>, ready: &mut Vec<usize>) -> Result<()> {
+        match self.poll.poll(&mut self.events, at_most) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => other?,
+        }
+        ready.extend(self.events.iter().map(|event| event.token().0));
+        Ok(())
+    }
+
+    /// Reads what has come. When the answer is whole: since when it was waited for.
+    fn receive(&mut self, index: usize) -> Result<Option<Instant>> {
+        let client = &mut self.clients[index];
+        loop {
+            let count = match client.stream.read(&mut self.buffer) {
+                Ok(0) => bail!("the server closed a connection"),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            if client.take(&self.buffer[..count])? {
+                client.missing = None;
+                return Ok(Some(client.asked_at));
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Takes bytes of an answer in; answers whether it is whole.
+    fn take(&mut self, bytes: &[u8]) -> Result<bool> {
+        if let Some(missing) = &mut self.missing {
+            *missing = missing
+                .checked_sub(bytes.len())
+                .context("an answer is longer than its Content-Length")?;
+            return Ok(*missing == 0);
+        }
+        let whole = if self.head.is_empty() {
+            head(bytes)?
+        } else {
+            self.head.extend_from_slice(bytes);
+            head(&self.head)?
+        };
+        let Some((head_len, body_len)) = whole else {
+            if self.head.is_empty() {
+                self.head.extend_from_slice(bytes);
+            }
+            return Ok(false);
+        };
+        let have = if self.head.is_empty() {
+            bytes.len()
+        } else {
+            self.head.len()
+        };
+        self.head.clear();
+        let missing = (head_len + body_len)
+            .checked_sub(have)
+            .context("an answer is longer than its Content-Length")?;
+        self.missing = Some(missing);
+        Ok(missing == 0)
+    }
+}
+
+/// Lengths of a whole head and of its body; none where the head goes on.
+fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
+    const NAME: &[u8] = b"\r\ncontent-length: ";
+    let Some(end) = find(bytes, b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    ensure!(
+        bytes.starts_with(b"HTTP/1.1 200 "),
+        "an answer is not 200: {}",
+        String::from_utf8_lossy(&bytes[..bytes.len().min(600)])
+    );
+    let at = find(&bytes[..end], NAME).context("an answer has no Content-Length")?;
+    let length = bytes[at + NAME.len()..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
+    Ok(Some((end + 4, length)))
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}

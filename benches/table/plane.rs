@@ -1,0 +1,152 @@
+//! A control plane of the run's own, and the processes that are measured on it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use llmplane::local::postgres::{self, Role};
+use llmplane::local::state::Component;
+use llmplane::local::{Durability, Lifetime, Options, SYSTEM_NAMESPACE, StateDir, down, up};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::process::Command;
+
+use crate::fleet;
+use crate::process::Process;
+
+/// The program that is measured, of the same profile as this one.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_llmplane");
+/// The database that it works on.
+const DATABASE: &str = "bench";
+/// An empty one beside it, for the floor that it is compared with.
+const FLOOR_DATABASE: &str = "bench_floor";
+
+/// etcd, kube-apiserver, kube-controller-manager and PostgreSQL, as durable as by default.
+pub struct Plane {
+    options: Options,
+    /// With the administrator's rights.
+    pub client: kube::Client,
+}
+
+impl Plane {
+    /// A new one; whatever an earlier run left is removed.
+    pub async fn start() -> Result<Self> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-plane");
+        let state_dir = StateDir::new(&folder)?;
+        down(&state_dir, true).await?;
+        let options = Options {
+            state_dir,
+            plane_only: true,
+            durability: Durability::Durable,
+            lifetime: Lifetime::WithCaller,
+            executable: PathBuf::from(PROGRAM),
+        };
+        let report = |line: &str| eprintln!("{line}");
+        up(&options, &report, std::future::pending()).await?;
+        let kubeconfig = Kubeconfig::read_from(options.state_dir.kubeconfig())?;
+        let config =
+            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        let plane = Self {
+            client: kube::Client::try_from(config)?,
+            options,
+        };
+        plane.make_databases().await?;
+        Ok(plane)
+    }
+
+    /// Stops all of it and removes its state.
+    pub async fn end(&self) -> Result<()> {
+        Ok(down(&self.options.state_dir, true).await?)
+    }
+
+    async fn make_databases(&self) -> Result<()> {
+        let mut connection = PgConnection::connect(&self.url(Role::Superuser, "postgres")?).await?;
+        for name in [DATABASE, FLOOR_DATABASE] {
+            let statement = format!("CREATE DATABASE {name} OWNER llmplane_owner");
+            connection.execute(AssertSqlSafe(statement)).await?;
+        }
+        connection.close().await?;
+        llmplane::db::migrate(&self.database_url(Role::Owner)?).await?;
+        Ok(())
+    }
+
+    fn url(&self, role: Role, database: &str) -> Result<String> {
+        postgres::url(&self.options.state_dir, role, database)?.context("the plane has passwords")
+    }
+
+    /// The address of the measured database.
+    pub fn database_url(&self, role: Role) -> Result<String> {
+        self.url(role, DATABASE)
+    }
+
+    /// The address of the empty database.
+    pub fn floor_database_url(&self) -> Result<String> {
+        self.url(Role::Owner, FLOOR_DATABASE)
+    }
+
+    /// Transactions that the measured database has seen, committed or not. The question is asked
+    /// in another database, so that it does not count itself.
+    pub async fn transactions(&self) -> Result<i64> {
+        let mut connection = PgConnection::connect(&self.url(Role::Superuser, "postgres")?).await?;
+        let count = sqlx::query_scalar(
+            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = $1",
+        )
+        .bind(DATABASE)
+        .fetch_one(&mut connection)
+        .await?;
+        connection.close().await?;
+        Ok(count)
+    }
+
+    /// What the kube-apiserver counts.
+    pub async fn apiserver_metrics(&self) -> Result<String> {
+        let request = http::Request::get("/metrics").body(Vec::new())?;
+        Ok(self.client.request_text(request).await?)
+    }
+
+    /// A controller of the namespaces that are measured. Several take turns by the Lease.
+    pub fn controller(&self, name: &str) -> Result<Process> {
+        let admin = free_address()?;
+        let mut command = self.command("controller", Component::Controller, admin);
+        command
+            .env("DATABASE_URL", self.database_url(Role::Controller)?)
+            .env("LLMPLANE_KEYRING_DIR", self.options.state_dir.keyring())
+            .env("LLMPLANE_NAMESPACES", fleet::WATCHED.join(","))
+            .env("LLMPLANE_ALLOW_CIDRS", "127.0.0.0/8")
+            .env("LLMPLANE_LEASE_NAMESPACE", SYSTEM_NAMESPACE)
+            .env("HOSTNAME", name);
+        Process::start(command, admin, None, &self.log(name))
+    }
+
+    /// A read API.
+    pub fn api(&self) -> Result<Process> {
+        let (admin, listen) = (free_address()?, free_address()?);
+        let mut command = self.command("api", Component::Api, admin);
+        command
+            .env("DATABASE_URL", self.database_url(Role::Api)?)
+            .env("LLMPLANE_LISTEN", listen.to_string());
+        Process::start(command, admin, Some(listen), &self.log("api"))
+    }
+
+    fn command(&self, subcommand: &str, who: Component, admin: SocketAddr) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg(subcommand)
+            .env_clear()
+            .env("KUBECONFIG", self.options.state_dir.kubeconfig_of(who))
+            .env("LLMPLANE_ADMIN_LISTEN", admin.to_string());
+        command
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.options
+            .state_dir
+            .path()
+            .join(format!("bench-{name}.log"))
+    }
+}
+
+/// An address on loopback that nobody listens on.
+fn free_address() -> Result<SocketAddr> {
+    Ok(llmplane::local::ports::bind_free()?.local_addr()?)
+}
