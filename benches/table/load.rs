@@ -86,9 +86,10 @@ pub fn paced(target: &Target, per_second: f64, time: Duration) -> Result<Times> 
             late.push_back(due(sent));
             sent += 1;
         }
-        while let (Some(intended), Some(index)) = (late.front(), idle.pop()) {
-            clients.send(index, *intended)?;
-            late.pop_front();
+        for _ in 0..late.len().min(idle.len()) {
+            if let (Some(intended), Some(index)) = (late.pop_front(), idle.pop()) {
+                clients.send(index, intended)?;
+            }
         }
         let over = now >= start + time && late.is_empty();
         if over && idle.len() == PACED_CONNECTIONS {

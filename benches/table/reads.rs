@@ -174,7 +174,7 @@ fn compare_blocking(sides: &Sides) -> Result<Compared> {
     let mut rounds = Vec::with_capacity(ROUNDS);
     for number in 0..ROUNDS {
         // Whoever goes first in one round goes second in the next.
-        let mut one = |api: bool| match api {
+        let one = |api: bool| match api {
             true => round(&sides.api, sides.api_pid),
             false => round(&sides.bare, sides.bare_pid),
         };

@@ -63,7 +63,11 @@ pub fn sum(metrics: &str, name: &str) -> f64 {
         let rest = line.strip_prefix(name);
         rest.is_some_and(|rest| rest.starts_with([' ', '{']))
     };
-    let value = |line: &str| line.rsplit(' ').next().and_then(|word| word.parse().ok());
+    let value = |line: &str| {
+        line.rsplit(' ')
+            .next()
+            .and_then(|word| word.parse::<f64>().ok())
+    };
     metrics.lines().filter(named).filter_map(value).sum::<f64>()
 }
 

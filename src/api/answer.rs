@@ -1,8 +1,10 @@
 //! Answers: bytes that were written when the rows came in, and the headers that go with them.
 
 use axum::body::Body;
+use axum::extract::FromRequestParts;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,31 +29,64 @@ pub struct List<T> {
     pub revision: i64,
 }
 
-/// One row.
-pub fn one<V>(entry: &Entry<V>, revision: Revision, request: &HeaderMap) -> Response<Body> {
-    let etag = format!("\"{:032x}\"", entry.digest);
-    if matches(request, &etag) {
-        return with_headers(Response::new(Body::empty()), etag, revision, true);
-    }
-    let body = Response::new(Body::from(entry.json.clone()));
-    with_headers(body, etag, revision, false)
+/// What a request says beside its path and its caller, as a handler's argument. It takes the headers
+/// out of the request: whatever else reads them comes before.
+#[derive(Debug)]
+pub struct Sent {
+    /// Path and query, as far as routing has left them.
+    pub uri: Uri,
+    /// The headers.
+    pub headers: HeaderMap,
 }
 
-/// A page of rows.
-///
-/// Its ETag is weak: it changes with the rows, not with the revision that stands beside them.
-pub fn page<'a, V: 'a>(
-    entries: impl ExactSizeIterator<Item = &'a Entry<V>> + Clone,
-    next_cursor: Option<&str>,
-    revision: Revision,
-    request: &HeaderMap,
-) -> Response<Body> {
-    let etag = list_etag(entries.clone().map(|entry| entry.digest), next_cursor);
-    if matches(request, &etag) {
-        return with_headers(Response::new(Body::empty()), etag, revision, true);
+impl<S: Sync> FromRequestParts<S> for Sent {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self {
+            uri: parts.uri.clone(),
+            headers: std::mem::take(&mut parts.headers),
+        })
     }
-    let body = list_body(entries.map(|entry| &entry.json), next_cursor, revision);
-    with_headers(Response::new(Body::from(body)), etag, revision, false)
+}
+
+/// One row.
+pub fn one<V>(entry: &Entry<V>, revision: Revision, request: &HeaderMap) -> Response<Body> {
+    answer(&entry.etag, || entry.json.clone(), revision, request)
+}
+
+/// A page of rows, written out.
+#[derive(Clone, Debug)]
+pub struct Page {
+    etag: HeaderValue,
+    body: Bytes,
+}
+
+impl Page {
+    /// Writes it out.
+    ///
+    /// Its ETag is weak: it changes with the rows, not with the revision that stands beside them.
+    pub fn new<'a, V: 'a>(
+        entries: impl ExactSizeIterator<Item = &'a Entry<V>> + Clone,
+        next_cursor: Option<&str>,
+        revision: Revision,
+    ) -> Self {
+        let digests = entries.clone().map(|entry| entry.digest);
+        Self {
+            etag: list_etag(digests, next_cursor),
+            body: list_body(entries.map(|entry| &entry.json), next_cursor, revision),
+        }
+    }
+
+    /// Bytes that it takes.
+    pub fn len(&self) -> usize {
+        self.body.len() + self.etag.len()
+    }
+
+    /// The answer to a request.
+    pub fn answer(&self, revision: Revision, request: &HeaderMap) -> Response<Body> {
+        answer(&self.etag, || self.body.clone(), revision, request)
+    }
 }
 
 /// Anything that is made for this one answer.
@@ -105,47 +140,50 @@ fn list_body<'a>(
 }
 
 /// A polynomial over the rows' digests, so that their order counts.
-fn list_etag(digests: impl Iterator<Item = u128>, next_cursor: Option<&str>) -> String {
+fn list_etag(digests: impl Iterator<Item = u128>, next_cursor: Option<&str>) -> HeaderValue {
     const FNV_PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
     let start = u128::from(next_cursor.is_some());
     let all = digests.fold(start, |all, digest| {
         all.wrapping_mul(FNV_PRIME).wrapping_add(digest)
     });
-    format!("W/\"{all:032x}\"")
+    crate::snapshot::etag("W/", all)
 }
 
 /// Whether the client has it already: the weak comparison of RFC 9110, 8.8.3.2.
-fn matches(request: &HeaderMap, etag: &str) -> bool {
+fn matches(request: &HeaderMap, etag: &HeaderValue) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let ours = opaque(etag);
-    request
-        .get_all(IF_NONE_MATCH)
-        .iter()
+    let mut asked = request.get_all(IF_NONE_MATCH).iter().peekable();
+    if asked.peek().is_none() {
+        return false;
+    }
+    let ours = etag.to_str().map(opaque).unwrap_or_default();
+    asked
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|tag| tag.trim() == "*" || opaque(tag) == ours)
 }
 
-fn with_headers(
-    mut response: Response<Body>,
-    etag: String,
+fn answer(
+    etag: &HeaderValue,
+    body: impl FnOnce() -> Bytes,
     revision: Revision,
-    not_modified: bool,
+    request: &HeaderMap,
 ) -> Response<Body> {
-    let headers = response.headers_mut();
-    if !not_modified {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
+    let mut headers = HeaderMap::with_capacity(8);
     // What one caller sees is nobody else's, and every answer is asked for again.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(VARY, HeaderValue::from_static("authorization"));
     headers.insert(REVISION, HeaderValue::from(revision.0));
-    if let Ok(etag) = HeaderValue::try_from(etag) {
-        headers.insert(ETAG, etag);
-    }
-    if not_modified {
+    headers.insert(ETAG, etag.clone());
+    let mut response = if matches(request, etag) {
+        let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
+        response
+    } else {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Response::new(Body::from(body()))
+    };
+    *response.headers_mut() = headers;
     response
 }
 
@@ -181,7 +219,7 @@ mod tests {
         let asked = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(IF_NONE_MATCH, HeaderValue::from_static(value));
-            matches(&headers, "\"x\"")
+            matches(&headers, &HeaderValue::from_static("\"x\""))
         };
         assert!(asked("\"y\", W/\"x\"") && asked("*") && asked("\"x\""));
         assert!(!asked("\"y\"") && !asked("x"));

@@ -4,16 +4,16 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::answer;
+use super::answer::{Page, Sent};
 use super::auth::{Caller, Scope};
 use super::cursor::{self, Place, Rank};
 use super::problem::{Problem, ProblemType};
 use super::query::{FromQuery, Query, documented_names};
-use super::{ApiState, revisions};
+use super::{ApiState, pages, revisions};
 use crate::crd::Capability;
 use crate::db::{Db, DbError};
 use crate::snapshot::{Entry, Snapshot, Table, View, name_key};
@@ -166,8 +166,8 @@ pub enum Index {
 pub struct ListRequest<'r, V> {
     /// Who asks.
     pub caller: &'r Caller,
-    /// The request's headers.
-    pub headers: &'r HeaderMap,
+    /// What else the request says.
+    pub sent: &'r Sent,
     /// What every list understands.
     pub listing: &'r Listing,
     /// The namespaces that it is about.
@@ -206,15 +206,21 @@ pub async fn list<V: Resource>(
         return Err(cursor::foreign());
     }
     if request.listing.include_deleted == Some(true) {
-        return list_with_deleted(state, request, after).await;
+        return Box::pin(list_with_deleted(state, request, after)).await;
     }
     let snapshot = revisions::snapshot(state, request.listing.min_revision).await?;
+    let asked = pages::key(&request.scope, &request.sent.uri);
+    if let Some(page) = state.pages.get(snapshot.revision, &asked) {
+        return Ok(page.answer(snapshot.revision, &request.sent.headers));
+    }
     let (first, prefix) = bounds(&request.scope, after.as_ref(), request.sort.word);
     let found = V::rows(&snapshot, &index, &first)
         .take_while(|entry| entry.key.starts_with(&prefix))
         .filter(|entry| request.takes(&snapshot, &entry.view))
         .cloned();
-    Ok(request.page(&snapshot, found, after.as_ref()))
+    let page = request.page(&snapshot, found, after.as_ref());
+    state.pages.put(snapshot.revision, asked, &page);
+    Ok(page.answer(snapshot.revision, &request.sent.headers))
 }
 
 /// As [`list`], over what PostgreSQL holds.
@@ -234,7 +240,8 @@ async fn list_with_deleted<V: Resource>(
             found.push(entry(view)?);
         }
     }
-    Ok(request.page(&snapshot, found.into_iter(), after.as_ref()))
+    let page = request.page(&snapshot, found.into_iter(), after.as_ref());
+    Ok(page.answer(snapshot.revision, &request.sent.headers))
 }
 
 /// The key to start at, and what every key of the scope begins with.
@@ -268,7 +275,7 @@ impl<V: Resource> ListRequest<'_, V> {
         snapshot: &Snapshot,
         found: impl Iterator<Item = Arc<Entry<V>>>,
         after: Option<&Place>,
-    ) -> Response<Body> {
+    ) -> Page {
         let limit = self.listing.limit.unwrap_or(DEFAULT_LIMIT);
         let mut rows: Vec<_> = if self.in_index_order() {
             found.take(limit + 1).collect()
@@ -282,7 +289,7 @@ impl<V: Resource> ListRequest<'_, V> {
             .filter(|_| more)
             .map(|last| cursor::write(&self.place(last)));
         let entries = rows.iter().map(AsRef::as_ref);
-        answer::page(entries, next.as_deref(), snapshot.revision, self.headers)
+        Page::new(entries, next.as_deref(), snapshot.revision)
     }
 
     /// Whether the rows come in the order of the list, from behind the cursor on.
@@ -323,7 +330,7 @@ pub async fn find<V: Resource>(
     let found = match by_uid {
         Some(entry) => Some(entry.clone()),
         None => match (uid, asked.include_deleted) {
-            (Some(uid), Some(true)) => deleted::<V>(state, caller, uid).await?,
+            (Some(uid), Some(true)) => Box::pin(deleted::<V>(state, caller, uid)).await?,
             _ => by_name(table, caller, id, asked)?,
         },
     };

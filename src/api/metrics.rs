@@ -1,7 +1,6 @@
 //! What the read API counts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -49,19 +48,39 @@ struct LookUp {
 #[derive(Clone, Debug)]
 pub struct Metrics {
     latency: Family<Answered, Histogram, fn() -> Histogram>,
-    look_ups: Family<LookUp, Counter>,
+    callers: LookUps,
+    rights: LookUps,
     /// TokenReviews that were sent.
     pub token_reviews: Counter,
     /// SubjectAccessReviews that were sent.
     pub access_reviews: Counter,
 }
 
+/// Looks into one cache.
+#[derive(Clone, Debug)]
+struct LookUps {
+    hits: Counter,
+    misses: Counter,
+}
+
+impl LookUps {
+    fn of(family: &Family<LookUp, Counter>, cache: CacheName) -> Self {
+        let counter = |hit| family.get_or_create(&LookUp { cache, hit }).clone();
+        Self {
+            hits: counter(true),
+            misses: counter(false),
+        }
+    }
+}
+
 impl Metrics {
     /// Registers everything that the read API counts, and the snapshot's revision and age.
     pub fn register(registry: &mut Registry, store: Arc<Store>) -> Self {
+        let look_ups = Family::default();
         let metrics = Self {
             latency: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            look_ups: Family::default(),
+            callers: LookUps::of(&look_ups, CacheName::Callers),
+            rights: LookUps::of(&look_ups, CacheName::Rights),
             token_reviews: Counter::default(),
             access_reviews: Counter::default(),
         };
@@ -74,7 +93,7 @@ impl Metrics {
         registry.register(
             "llmplane_api_auth_cache_lookups",
             "Looks into the caches of callers and rights",
-            metrics.look_ups.clone(),
+            look_ups,
         );
         registry.register(
             "llmplane_api_token_reviews",
@@ -90,20 +109,26 @@ impl Metrics {
         metrics
     }
 
-    /// Counts a request.
-    pub fn answered(&self, route: &str, status: u16, took: Duration) {
+    /// Where the requests of a route with this status are counted; empty where no route matched.
+    pub fn latency(&self, route: &str, status: u16) -> Histogram {
         let which = Answered {
             route: route.to_owned(),
             status,
         };
-        self.latency
-            .get_or_create(&which)
-            .observe(took.as_secs_f64());
+        self.latency.get_or_create(&which).clone()
     }
 
     /// Counts a look into a cache.
     pub fn looked_up(&self, cache: CacheName, hit: bool) {
-        self.look_ups.get_or_create(&LookUp { cache, hit }).inc();
+        let look_ups = match cache {
+            CacheName::Callers => &self.callers,
+            CacheName::Rights => &self.rights,
+        };
+        let counter = match hit {
+            true => &look_ups.hits,
+            false => &look_ups.misses,
+        };
+        counter.inc();
     }
 }
 

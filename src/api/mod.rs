@@ -11,7 +11,9 @@ pub mod command;
 mod cursor;
 mod lists;
 pub mod metrics;
+mod observe;
 pub mod openapi;
+pub mod pages;
 pub mod problem;
 mod query;
 mod revisions;
@@ -39,6 +41,7 @@ use crate::db::Db;
 use crate::snapshot::Store;
 use auth::Auth;
 use metrics::Metrics;
+use pages::Pages;
 
 /// What the handlers answer from; a clone shares it.
 #[derive(Clone)]
@@ -54,6 +57,8 @@ pub struct ApiParts {
     pub auth: Auth,
     /// What is counted.
     pub metrics: Metrics,
+    /// Lists that were written out already.
+    pub pages: Pages,
 }
 
 impl ApiState {

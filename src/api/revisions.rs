@@ -18,7 +18,7 @@ const WAIT: Duration = Duration::from_secs(5);
 /// 503 before the first snapshot; 504 where the revision is not reached within 5 seconds.
 pub async fn snapshot(state: &ApiState, at_least: Option<i64>) -> Result<Arc<Snapshot>, Problem> {
     if let Some(revision) = at_least
-        && !state.store.reached(Revision(revision), WAIT).await
+        && !Box::pin(state.store.reached(Revision(revision), WAIT)).await
     {
         return Err(Problem::new(
             ProblemType::RevisionTimeout,

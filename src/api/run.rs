@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Auth;
 use super::metrics::Metrics;
+use super::pages::Pages;
 use super::tls::{self, TlsError};
 use super::{ApiParts, ApiState, router};
 use crate::admin::{self, Host};
@@ -107,6 +108,7 @@ impl Server {
             db,
             auth: Auth::new(client, &settings.audience, metrics.clone()),
             metrics,
+            pages: Pages::default(),
         });
         Ok(Self {
             state,

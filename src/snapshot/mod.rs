@@ -18,7 +18,7 @@ pub use crate::crd::decimal::Decimal;
 pub use indices::Snapshot;
 pub use state::{Availability, AvailabilityState, Health, HealthState, Validity, ValidityState};
 pub use store::{Event, Store};
-pub use table::{Entry, Table, name_key, split_name_key};
+pub use table::{Entry, Table, etag, name_key, split_name_key};
 pub use views::{
     Common, ConditionView, CredentialVersionView, CredentialView, EndpointView, ModelStatus,
     ModelView, ProviderView, View,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use imbl::{HashMap, OrdMap};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -18,6 +19,8 @@ pub struct Entry<V> {
     pub json: Bytes,
     /// The first half of the SHA-256 of `json`: the same on every replica.
     pub digest: u128,
+    /// The digest as an ETag.
+    pub etag: HeaderValue,
     /// Order of lists; see [`name_key`].
     pub key: Arc<str>,
 }
@@ -33,15 +36,23 @@ impl<V: View> Entry<V> {
         let hash = Sha256::digest(&json);
         let mut digest = [0; 16];
         digest.copy_from_slice(&hash[..16]);
+        let digest = u128::from_be_bytes(digest);
         let common = view.common();
         let key = name_key(&common.namespace, &common.name).into();
         Ok(Self {
             view,
             json,
-            digest: u128::from_be_bytes(digest),
+            digest,
+            etag: etag("", digest),
             key,
         })
     }
+}
+
+/// A digest as an ETag; `W/` in front makes it a weak one.
+pub fn etag(strength: &'static str, digest: u128) -> HeaderValue {
+    let text = format!("{strength}\"{digest:032x}\"");
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 
 /// Namespace and name as one string whose order is theirs: no name holds a NUL.

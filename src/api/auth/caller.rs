@@ -1,11 +1,19 @@
 //! Who is asking.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use k8s_openapi::api::authentication::v1::UserInfo;
+
+use super::{AskedRight, Right};
 
 /// SHA-256 of a token: what caches know it by.
 pub type TokenHash = [u8; 32];
+
+/// Rights that are remembered with a caller; beyond these they are looked up among everybody's.
+const REMEMBERED: usize = 16;
 
 /// A caller whom the kube-apiserver vouched for.
 #[derive(Clone, Debug)]
@@ -22,6 +30,14 @@ pub struct Caller {
     pub extra: BTreeMap<String, Vec<String>>,
     /// When its token ends, in Unix seconds.
     pub expires_at: Option<i64>,
+    rights: Arc<ArcSwap<Vec<(Right, Decision)>>>,
+}
+
+/// Whether a caller has a right, and until when that counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decision {
+    pub allowed: bool,
+    pub until: Instant,
 }
 
 impl Caller {
@@ -34,7 +50,27 @@ impl Caller {
             groups: user.groups.unwrap_or_default(),
             extra: user.extra.unwrap_or_default(),
             expires_at,
+            rights: Arc::default(),
         }
+    }
+
+    /// What was decided about a right, while that counts.
+    pub(super) fn remembers(&self, asked: &AskedRight<'_>, now: Instant) -> Option<bool> {
+        let rights = self.rights.load();
+        let (_, decision) = rights.iter().find(|(right, _)| right.asked() == *asked)?;
+        (decision.until > now).then_some(decision.allowed)
+    }
+
+    /// Remembers a decision for as long as it counts.
+    pub(super) fn remember(&self, right: Right, decision: Decision, now: Instant) {
+        self.rights.rcu(|rights| {
+            let others = rights
+                .iter()
+                .filter(|(other, decision)| *other != right && decision.until > now);
+            let mut rights: Vec<_> = others.take(REMEMBERED - 1).cloned().collect();
+            rights.push((right.clone(), decision));
+            rights
+        });
     }
 
     /// The namespace of a ServiceAccount; other users are in none.
@@ -46,7 +82,34 @@ impl Caller {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_right_is_remembered_until_its_decision_ends() {
+        let caller = Caller::new([0; 32], UserInfo::default(), None);
+        let right = |namespace: &str| Right {
+            verb: "list",
+            resource: "llmmodels",
+            namespace: Some(namespace.into()),
+            name: None,
+        };
+        let (now, until) = (Instant::now(), Instant::now() + Duration::from_secs(10));
+        let decide = |allowed| Decision { allowed, until };
+        caller.remember(right("a"), decide(true), now);
+        caller.remember(right("b"), decide(false), now);
+        let remembers = |namespace: &str, at| caller.remembers(&right(namespace).asked(), at);
+        assert_eq!(remembers("a", now), Some(true));
+        assert_eq!(remembers("b", now), Some(false));
+        assert_eq!(remembers("c", now), None);
+        assert_eq!(remembers("a", until), None);
+        for number in 0..100 {
+            caller.remember(right(&number.to_string()), decide(true), now);
+        }
+        assert!(caller.rights.load().len() <= REMEMBERED);
+        assert_eq!(remembers("99", now), Some(true));
+    }
 
     #[test]
     fn only_a_service_account_is_in_a_namespace() {

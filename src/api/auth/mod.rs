@@ -11,7 +11,7 @@ mod scope;
 pub mod token;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -21,6 +21,7 @@ use kube::Client;
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
 
+use caller::Decision;
 pub use caller::{Caller, TokenHash};
 pub use scope::Scope;
 
@@ -52,13 +53,44 @@ pub struct Right {
     pub name: Option<Arc<str>>,
 }
 
+/// A right that is asked about, with what names it borrowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct AskedRight<'a> {
+    verb: &'static str,
+    resource: &'static str,
+    namespace: Option<&'a str>,
+    name: Option<&'a str>,
+}
+
+impl Right {
+    fn asked(&self) -> AskedRight<'_> {
+        AskedRight {
+            verb: self.verb,
+            resource: self.resource,
+            namespace: self.namespace.as_deref(),
+            name: self.name.as_deref(),
+        }
+    }
+}
+
+impl AskedRight<'_> {
+    fn owned(&self) -> Right {
+        Right {
+            verb: self.verb,
+            resource: self.resource,
+            namespace: self.namespace.map(Arc::from),
+            name: self.name.map(Arc::from),
+        }
+    }
+}
+
 /// Answers who is asking and what they may do.
 pub struct Auth {
     audience: String,
     reviewer: Reviewer,
     callers: Cache<TokenHash, Arc<Caller>>,
     refused: Cache<TokenHash, Problem>,
-    rights: Cache<(TokenHash, Right), bool>,
+    rights: Cache<(TokenHash, Right), Decision>,
     metrics: Metrics,
 }
 
@@ -88,7 +120,8 @@ impl Auth {
         self.metrics.looked_up(CacheName::Callers, hit.is_some());
         let caller = match hit {
             Some(caller) => caller,
-            None => self.review(token, hash, now).await?,
+            // Apart, so that the futures of callers who are known stay small.
+            None => Box::pin(self.review(token, hash, now)).await?,
         };
         if caller.expires_at.is_some_and(|end| end <= now) {
             return Err(token::invalid("it has expired"));
@@ -123,17 +156,7 @@ impl Auth {
     ///
     /// 503 when the kube-apiserver cannot be asked.
     pub async fn allowed(&self, caller: &Caller, right: Right) -> Result<bool, Problem> {
-        let key = (caller.token, right);
-        let hit = self.rights.get(&key).await;
-        self.metrics.looked_up(CacheName::Rights, hit.is_some());
-        if let Some(allowed) = hit {
-            return Ok(allowed);
-        }
-        let right = key.1.clone();
-        self.rights
-            .try_get_with(key, self.reviewer.allowed(caller, &right))
-            .await
-            .map_err(|problem| Problem::clone(&problem))
+        self.decide(caller, right.asked()).await
     }
 
     /// Whether the caller may get this object: every one of its namespace, or this one by name.
@@ -148,20 +171,52 @@ impl Auth {
         namespace: &str,
         name: &str,
     ) -> Result<bool, Problem> {
-        let every = Right {
+        let every = AskedRight {
             verb: "get",
             resource: kind.plural(),
-            namespace: Some(namespace.into()),
+            namespace: Some(namespace),
             name: None,
         };
-        if self.allowed(caller, every.clone()).await? {
+        if self.decide(caller, every.clone()).await? {
             return Ok(true);
         }
-        let this = Right {
-            name: Some(name.into()),
+        let this = AskedRight {
+            name: Some(name),
             ..every
         };
-        self.allowed(caller, this).await
+        self.decide(caller, this).await
+    }
+
+    async fn decide(&self, caller: &Caller, asked: AskedRight<'_>) -> Result<bool, Problem> {
+        if let Some(allowed) = caller.remembers(&asked, Instant::now()) {
+            self.metrics.looked_up(CacheName::Rights, true);
+            return Ok(allowed);
+        }
+        Box::pin(self.look_up(caller, asked.owned())).await
+    }
+
+    /// What is remembered of all callers, else what the kube-apiserver says.
+    async fn look_up(&self, caller: &Caller, right: Right) -> Result<bool, Problem> {
+        let key = (caller.token, right.clone());
+        let hit = self.rights.get(&key).await;
+        self.metrics.looked_up(CacheName::Rights, hit.is_some());
+        let decision = match hit {
+            Some(decision) => decision,
+            None => self
+                .rights
+                .try_get_with(key, self.ask(caller, &right))
+                .await
+                .map_err(|problem| Problem::clone(&problem))?,
+        };
+        caller.remember(right, decision, Instant::now());
+        Ok(decision.allowed)
+    }
+
+    async fn ask(&self, caller: &Caller, right: &Right) -> Result<Decision, Problem> {
+        // What is withdrawn meanwhile may or may not be in the answer.
+        let until = Instant::now() + KEPT;
+        let allowed = self.reviewer.allowed(caller, right).await?;
+        Ok(Decision { allowed, until })
     }
 }
 

@@ -2,11 +2,11 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use uuid::Uuid;
 
 use super::Named;
-use crate::api::answer::{self, List};
+use crate::api::answer::{self, List, Sent};
 use crate::api::auth::{Authenticated, Scope};
 use crate::api::lists::{self, Common, Index, ListRequest, Listing, Resource, Sort};
 use crate::api::openapi::Problems;
@@ -50,7 +50,7 @@ pub async fn list(
     Authenticated(caller): Authenticated,
     Named(provider): Named,
     Asked(listing): Asked<Listing>,
-    headers: HeaderMap,
+    sent: Sent,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, listing.min_revision).await?;
     let asked = listing.common();
@@ -58,7 +58,7 @@ pub async fn list(
     let provider_id = parent.view.common.id;
     let request = ListRequest {
         caller: &caller,
-        headers: &headers,
+        sent: &sent,
         scope: Scope::One(parent.view.common.namespace.as_str().into()),
         listing: &listing,
         filter: &|_, view: &CredentialView| view.provider_id == provider_id,
@@ -78,9 +78,9 @@ pub async fn get(
     Authenticated(caller): Authenticated,
     Named(id): Named,
     Asked(asked): Asked<Common>,
-    headers: HeaderMap,
+    sent: Sent,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = lists::find::<CredentialView>(&state, &caller, &snapshot, &id, &asked).await?;
-    Ok(answer::one(&found, snapshot.revision, &headers))
+    Ok(answer::one(&found, snapshot.revision, &sent.headers))
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::Named;
-use crate::api::answer::{self, List};
+use crate::api::answer::{self, List, Sent};
 use crate::api::auth::{Authenticated, Caller, Scope};
 use crate::api::cursor::{Price, Rank};
 use crate::api::lists::{self, Common, Index, ListRequest, Listing, Resource, Sort};
@@ -265,12 +265,12 @@ async fn answer_list(
     caller: &Caller,
     listing: &Listing,
     filters: &Filters,
-    headers: &HeaderMap,
+    sent: &Sent,
 ) -> Result<Response<Body>, Problem> {
     filters.check()?;
     let request = ListRequest {
         caller,
-        headers,
+        sent,
         scope: Scope::of(listing.namespace.as_deref(), caller)?,
         listing,
         filter: &|snapshot: &Snapshot, model: &ModelView| filters.takes(snapshot, model),
@@ -289,9 +289,9 @@ pub async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     AskedBoth(listing, filters): AskedBoth<Listing, Filters>,
-    headers: HeaderMap,
+    sent: Sent,
 ) -> Result<Response<Body>, Problem> {
-    answer_list(&state, &caller, &listing, &filters, &headers).await
+    answer_list(&state, &caller, &listing, &filters, &sent).await
 }
 
 /// Models that can do this.
@@ -306,10 +306,10 @@ pub async fn by_capability(
     Authenticated(caller): Authenticated,
     Named(word): Named,
     AskedBoth(listing, mut filters): AskedBoth<Listing, Filters>,
-    headers: HeaderMap,
+    sent: Sent,
 ) -> Result<Response<Body>, Problem> {
     filters.capability.insert(0, capability(&word)?);
-    answer_list(&state, &caller, &listing, &filters, &headers).await
+    answer_list(&state, &caller, &listing, &filters, &sent).await
 }
 
 /// A model.
@@ -323,9 +323,9 @@ pub async fn get(
     Authenticated(caller): Authenticated,
     Named(id): Named,
     Asked(asked): Asked<Common>,
-    headers: HeaderMap,
+    sent: Sent,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = lists::find::<ModelView>(&state, &caller, &snapshot, &id, &asked).await?;
-    Ok(answer::one(&found, snapshot.revision, &headers))
+    Ok(answer::one(&found, snapshot.revision, &sent.headers))
 }

@@ -2,12 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::Named;
-use crate::api::answer::{self, List};
+use crate::api::answer::{self, List, Sent};
 use crate::api::auth::{Authenticated, Scope};
 use crate::api::lists::{self, Common, ListRequest, Listing, Resource, Sort};
 use crate::api::openapi::Problems;
@@ -67,11 +67,11 @@ pub async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     AskedBoth(listing, filters): AskedBoth<Listing, Filters>,
-    headers: HeaderMap,
+    sent: Sent,
 ) -> Result<Response<Body>, Problem> {
     let request = ListRequest {
         caller: &caller,
-        headers: &headers,
+        sent: &sent,
         scope: Scope::of(listing.namespace.as_deref(), &caller)?,
         listing: &listing,
         filter: &|_, view: &ProviderView| filters.r#type.is_none_or(|wanted| wanted == view.type_),
@@ -91,9 +91,9 @@ pub async fn get(
     Authenticated(caller): Authenticated,
     Named(id): Named,
     Asked(asked): Asked<Common>,
-    headers: HeaderMap,
+    sent: Sent,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = lists::find::<ProviderView>(&state, &caller, &snapshot, &id, &asked).await?;
-    Ok(answer::one(&found, snapshot.revision, &headers))
+    Ok(answer::one(&found, snapshot.revision, &sent.headers))
 }

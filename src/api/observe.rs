@@ -1,0 +1,129 @@
+//! What every answer carries, and what is counted of it. A service of its own rather than a
+//! function: it is passed by every request, and adds no allocation to it.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderValue, Response, StatusCode};
+use pin_project_lite::pin_project;
+use prometheus_client::metrics::histogram::Histogram;
+use tower::{Layer, Service};
+
+use super::ApiState;
+use super::answer::{REVISION, SNAPSHOT_AGE};
+
+/// Makes [`Observe`].
+#[derive(Clone)]
+pub(super) struct ObserveLayer(pub ApiState);
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        Observe {
+            inner,
+            state: self.0.clone(),
+            usual: Arc::default(),
+        }
+    }
+}
+
+/// Answers of one route.
+#[derive(Clone)]
+pub(super) struct Observe<S> {
+    inner: S,
+    state: ApiState,
+    usual: Arc<OnceLock<Usual>>,
+}
+
+/// Where the first route that was seen here counts its 200s: found without a look-up.
+struct Usual {
+    path: MatchedPath,
+    latency: Histogram,
+}
+
+impl<S, B> Service<Request> for Observe<S>
+where
+    S: Service<Request, Response = Response<B>>,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = Observed<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        Observed {
+            path: request.extensions().get::<MatchedPath>().cloned(),
+            started: Instant::now(),
+            state: self.state.clone(),
+            usual: self.usual.clone(),
+            answering: self.inner.call(request),
+        }
+    }
+}
+
+pin_project! {
+    /// An answer that is being made.
+    pub(super) struct Observed<F> {
+        path: Option<MatchedPath>,
+        started: Instant,
+        state: ApiState,
+        usual: Arc<OnceLock<Usual>>,
+        #[pin]
+        answering: F,
+    }
+}
+
+impl<F, B, E> Future for Observed<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = ready!(this.answering.poll(context))?;
+        let headers = response.headers_mut();
+        if !headers.contains_key(REVISION) {
+            headers.insert(REVISION, HeaderValue::from(this.state.store.revision().0));
+        }
+        if let Some(age) = this.state.store.age() {
+            headers.insert(SNAPSHOT_AGE, HeaderValue::from(age.as_secs()));
+        }
+        let latency = latency(
+            this.state,
+            this.path.as_ref(),
+            this.usual,
+            response.status(),
+        );
+        latency.observe(this.started.elapsed().as_secs_f64());
+        Poll::Ready(Ok(response))
+    }
+}
+
+fn latency(
+    state: &ApiState,
+    path: Option<&MatchedPath>,
+    usual: &OnceLock<Usual>,
+    status: StatusCode,
+) -> Histogram {
+    let route = path.map_or("", MatchedPath::as_str);
+    let find = || state.metrics.latency(route, status.as_u16());
+    let (StatusCode::OK, Some(path)) = (status, path) else {
+        return find();
+    };
+    let usual = usual.get_or_init(|| Usual {
+        path: path.clone(),
+        latency: find(),
+    });
+    match usual.path.as_str() == route {
+        true => usual.latency.clone(),
+        false => find(),
+    }
+}
