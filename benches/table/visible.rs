@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use futures::StreamExt;
+use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
 use llmplane::crd::Kind;
 use llmplane::local::postgres::Role;
@@ -105,7 +106,7 @@ pub async fn measure(
     let seen = tokio::select! {
         ended = watchers.join_next() => {
             ended.context("somebody watches")???;
-            anyhow::bail!("a watch ended");
+            bail!("a watch ended");
         }
         seen = async { anyhow::Ok((own.all_seen().await?, floor.all_seen().await?)) } => seen,
     };
@@ -224,16 +225,23 @@ async fn follow_floor(
     let mut connection = PgConnection::connect(&url).await?;
     let api = fleet::api(&plane.client, Kind::Model, UNWATCHED);
     let version = api.list(&ListParams::default()).await?.metadata;
-    let version = version.resource_version.context("a list has a version")?;
-    let events = api.watch(&WatchParams::default(), &version).await?;
+    let mut version = version.resource_version.context("a list has a version")?;
     watchers.spawn(async move {
-        let mut events = events.boxed();
-        while let Some(event) = events.next().await {
-            if let WatchEvent::Modified(object) = event? {
-                commit(&mut connection, marker_of(&object)?).await?;
+        // The kube-apiserver ends every watch some time: it is taken up where it ended.
+        loop {
+            let from = version.clone();
+            let mut events = api.watch(&WatchParams::default(), &from).await?.boxed();
+            while let Some(event) = events.next().await {
+                match event? {
+                    WatchEvent::Modified(object) => {
+                        commit(&mut connection, marker_of(&object)?).await?;
+                        version = object.resource_version().unwrap_or(version);
+                    }
+                    WatchEvent::Error(status) => bail!("the watch failed: {}", status.message),
+                    _ => {}
+                }
             }
         }
-        Ok(())
     });
     Ok(())
 }
