@@ -79,7 +79,7 @@ impl Page {
     }
 
     /// Bytes that it takes.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.body.len() + self.etag.len()
     }
 

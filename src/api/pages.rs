@@ -49,7 +49,7 @@ impl Pages {
 
     /// Keeps a list of this revision; those of older ones go.
     pub(super) fn put(&self, revision: Revision, key: String, page: &Page) {
-        let size = key.len() + page.len();
+        let size = key.len() + page.size();
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if revision < kept.revision || size > AT_MOST {
             return;
