@@ -9,6 +9,7 @@ mod database;
 mod local_access;
 mod local_plane;
 mod manifests;
+mod model_sync;
 mod read_api;
 mod reconcile_credentials;
 mod reconcile_faults;

@@ -35,6 +35,7 @@ use uuid::Uuid;
 pub use listings::Listing;
 pub use metrics::CheckMetrics;
 pub use schedule::{JobKey, Owner, Planned};
+pub use target::LIST_READ;
 
 use crate::{
     db::{Db, DbError, Epoch, LastCheck},

@@ -189,12 +189,9 @@ impl Runner {
             Question::List => match target.driver.list_models(&call).await {
                 Err(outcome) => (outcome, None),
                 Ok(list) => {
+                    let read = Outcome::new(Reason::SyncSucceeded, read_whole(list.skipped));
                     let models = list.models.into_iter().map(|m| (m.id.clone(), m));
-                    let read = "the model list was read whole";
-                    (
-                        Outcome::new(Reason::SyncSucceeded, read),
-                        Some(models.collect()),
-                    )
+                    (read, Some(models.collect()))
                 }
             },
         };
@@ -204,6 +201,18 @@ impl Runner {
         };
         (called, listing)
     }
+}
+
+/// What is said of a list that was read whole, and nothing was wrong with.
+pub const LIST_READ: &str = "the model list was read whole";
+
+fn read_whole(skipped: usize) -> String {
+    if skipped == 0 {
+        return LIST_READ.to_owned();
+    }
+    format!(
+        "{LIST_READ}, but for {skipped} entries without an id, with control characters in it, or with more than 256 of any"
+    )
 }
 
 impl Called {

@@ -10,8 +10,8 @@ use kube::Client;
 use uuid::Uuid;
 
 use super::{
-    credential::taken::Taken, events::Events, index::Index, metrics::Metrics, patience::Patience,
-    queue::Waker, sweep::Sweeper,
+    credential::taken::Taken, events::Events, index::Index, metrics::Metrics,
+    model_sync::ModelSync, patience::Patience, queue::Waker, sweep::Sweeper,
 };
 use crate::{
     checks::Checks,
@@ -40,6 +40,8 @@ pub struct Context {
     pub events: Events,
     /// What removes rows.
     pub sweeper: Sweeper,
+    /// What makes models of the vendors' lists.
+    pub model_sync: ModelSync,
     /// Counters.
     pub metrics: Metrics,
     /// What is known of models that nobody declared in full.

@@ -33,6 +33,13 @@ impl KindLabel {
     }
 }
 
+/// Labels of [`Metrics::model_sync`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SyncLabel {
+    /// `applied`, `withdrawn`, `nothing` or `failed`.
+    pub result: &'static str,
+}
+
 /// The controller's metrics; a clone counts into the same.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -44,6 +51,8 @@ pub struct Metrics {
     pub undecodable: Family<KindLabel, Counter>,
     /// Rows that the sweep removed, by kind.
     pub swept: Family<KindLabel, Counter>,
+    /// What model sync did with generated objects, by result.
+    pub model_sync: Family<SyncLabel, Counter>,
     /// Stored keys that differed from what the resource's status says.
     pub rolled_back: Counter,
     /// 1 while PostgreSQL answers.
@@ -75,6 +84,11 @@ impl Metrics {
             "llmplane_swept_rows",
             "Rows removed because their object is gone",
             metrics.swept.clone(),
+        );
+        registry.register(
+            "llmplane_model_sync_writes",
+            "Generated models that model sync wrote, or failed to, by result",
+            metrics.model_sync.clone(),
         );
         registry.register(
             "llmplane_rolled_back_keys",

@@ -19,6 +19,7 @@ pub mod key;
 mod leader;
 mod metrics;
 mod model;
+mod model_sync;
 mod order;
 mod parent;
 mod patience;

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::index::Declared;
+use super::{index::Declared, model_sync::ownership::is_generated};
 use crate::crd::{LlmEndpoint, LlmModel};
 
 /// Names more similar than this are suggested.
@@ -27,14 +27,19 @@ pub fn within_limit<K: Declared>(object: &K, siblings: &[impl AsRef<K>], limit: 
     older < limit
 }
 
-/// The older model of the same provider and `modelId`, if there is one.
-pub fn older_twin<'a>(model: &LlmModel, twins: &'a [impl AsRef<LlmModel>]) -> Option<&'a LlmModel> {
-    let own = age(model);
+/// The model of the same provider and `modelId` that is in force instead of this one, if there is
+/// one: what somebody declared comes before what model sync made, and of two such the older.
+pub fn twin_in_force<'a>(
+    model: &LlmModel,
+    twins: &'a [impl AsRef<LlmModel>],
+) -> Option<&'a LlmModel> {
+    let rank = |model: &LlmModel| (is_generated(model), age(model));
+    let own = rank(model);
     twins
         .iter()
         .map(AsRef::as_ref)
-        .filter(|twin| twin.uid() != model.uid() && age(*twin) < own)
-        .min_by_key(|twin| age(*twin))
+        .filter(|twin| twin.uid() != model.uid() && rank(twin) < own)
+        .min_by_key(|twin| rank(twin))
 }
 
 /// Endpoints in the order in which they are tried: the provider's default, then by priority, then
@@ -77,9 +82,11 @@ pub fn suggestion(kind: &str, wanted: &str, names: &[String]) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
     use serde_json::json;
 
     use super::*;
+    use crate::crd::LABEL_GENERATED_BY;
 
     fn endpoint(name: &str, second: i64, priority: i32) -> Arc<LlmEndpoint> {
         let created = jiff::Timestamp::from_second(1_800_000_000 + second).unwrap();
@@ -121,11 +128,27 @@ mod tests {
     fn the_older_of_two_models_of_one_id_stays() {
         let (old, new) = (model("z", 1), model("a", 2));
         let both = [old.clone(), new.clone()];
-        assert_eq!(older_twin(&old, &both), None);
+        assert_eq!(twin_in_force(&old, &both), None);
         assert_eq!(
-            older_twin(&new, &both).map(|m| m.name_any()),
+            twin_in_force(&new, &both).map(|m| m.name_any()),
             Some("z".into())
         );
+    }
+
+    #[test]
+    fn a_declaration_comes_before_an_older_generated_object() {
+        let mut generated = LlmModel::clone(&model("z", 1));
+        generated.metadata.labels =
+            Some([(LABEL_GENERATED_BY.to_owned(), "model-sync".to_owned())].into());
+        generated.metadata.owner_references = Some(vec![OwnerReference {
+            kind: "LlmProvider".into(),
+            ..OwnerReference::default()
+        }]);
+        let (generated, declared) = (Arc::new(generated), model("a", 2));
+        let both = [generated.clone(), declared.clone()];
+        assert_eq!(twin_in_force(&declared, &both), None);
+        let winner = twin_in_force(&generated, &both).map(|m| m.name_any());
+        assert_eq!(winner, Some("a".into()));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::{
     key::{ObjectKey, Wake},
     leader::Lease,
     metrics::Metrics,
+    model_sync::{self, ModelSync},
     queue::{self, Waker},
     settings::Settings,
     start::{self, StartError},
@@ -202,6 +203,8 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
     let mut tasks: Tasks = JoinSet::new();
     let (waker, wakes) = Waker::channel();
     let (sweeper, sweeps) = Sweeper::channel();
+    let (model_sync, syncs) = ModelSync::new(parts.settings.model_sync_limit as usize);
+    let writes = parts.settings.model_sync_writes_per_second;
     let (events, publishing) = Events::new(parts.client.clone(), parts.identity.clone());
     let (checks, reports) = Checks::new(Means {
         db: parts.db.clone(),
@@ -220,6 +223,7 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
         keyring: parts.keyring.clone(),
         events,
         sweeper,
+        model_sync,
         metrics: parts.metrics.clone(),
         catalog: parts.catalog.clone(),
         taken: Mutex::default(),
@@ -241,6 +245,12 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
         .await
     });
     tasks.spawn(sweep::run(context.clone(), scope, sweeps, stop.clone()));
+    tasks.spawn(model_sync::run(
+        context.clone(),
+        syncs,
+        writes,
+        stop.clone(),
+    ));
     let token = stop.clone();
     tasks.spawn(async move { Ok(checks.run(token).await?) });
     tasks.spawn(follow_reports(context.clone(), reports, stop.clone()));

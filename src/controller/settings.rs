@@ -1,6 +1,6 @@
 //! `llmplane controller`: its settings.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use secrecy::SecretString;
 use url::Url;
@@ -12,6 +12,10 @@ use crate::{
 
 /// Most connections to PostgreSQL.
 pub const DB_CONNECTIONS: u32 = 20;
+/// Most models that model sync makes for one provider, unless told otherwise.
+pub const MODEL_SYNC_LIMIT: u32 = 5000;
+/// Most writes of model sync in a second, unless told otherwise.
+pub const MODEL_SYNC_WRITES_PER_SECOND: NonZeroU32 = NonZeroU32::new(40).unwrap();
 
 /// Settings of the controller.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,6 +66,22 @@ pub struct Settings {
     /// A catalog of models that is laid over the built-in one.
     #[arg(long, env = "LLMPLANE_CATALOG", value_name = "FILE")]
     pub catalog: Option<PathBuf>,
+    /// Most models that model sync makes for one provider.
+    #[arg(
+        long,
+        env = "LLMPLANE_MODEL_SYNC_LIMIT",
+        default_value_t = MODEL_SYNC_LIMIT,
+        value_name = "COUNT"
+    )]
+    pub model_sync_limit: u32,
+    /// Most LlmModel objects that model sync writes in a second, over all providers.
+    #[arg(
+        long,
+        env = "LLMPLANE_MODEL_SYNC_WRITES_PER_SECOND",
+        default_value_t = MODEL_SYNC_WRITES_PER_SECOND,
+        value_name = "COUNT"
+    )]
+    pub model_sync_writes_per_second: NonZeroU32,
     /// Takes over a database that belongs to another cluster. Rows of the other are removed by the
     /// first sweep.
     #[arg(long)]

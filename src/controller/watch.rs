@@ -22,6 +22,7 @@ use super::{
     context::Context,
     index::{Declared, SecretMeta},
     metrics::KindLabel,
+    model_sync::ownership,
 };
 use crate::crd::{GROUP, LABEL_CREDENTIAL};
 
@@ -128,7 +129,7 @@ fn decode<K: Declared>(
 ) -> Result<K, (String, String)> {
     match guard.0 {
         Ok(mut object) => {
-            object.meta_mut().managed_fields = None;
+            ownership::prune(object.meta_mut());
             Ok(object)
         }
         Err(invalid) => {

@@ -1,7 +1,7 @@
 //! An OpenAI-compatible server on loopback that can be told how to behave.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -20,6 +20,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 struct Behaviour {
     keys: BTreeSet<String>,
     models: BTreeSet<String>,
+    /// Context windows, as vLLM's list tells them.
+    windows: BTreeMap<String, i64>,
     /// Answers everything with this status, where it is set.
     broken: Option<StatusCode>,
     calls: usize,
@@ -71,6 +73,17 @@ impl FakeVendor {
         behaviour.models.insert(model.to_owned());
     }
 
+    pub fn unlist_model(&self, model: &str) {
+        self.behaviour.lock().unwrap().models.remove(model);
+    }
+
+    /// Lists a model with its context window.
+    pub fn list_window(&self, model: &str, window: i64) {
+        self.list_model(model);
+        let mut behaviour = self.behaviour.lock().unwrap();
+        behaviour.windows.insert(model.to_owned(), window);
+    }
+
     pub fn break_with(&self, status: u16) {
         self.behaviour.lock().unwrap().broken = StatusCode::from_u16(status).ok();
     }
@@ -100,7 +113,13 @@ async fn list(State(behaviour): Shared, headers: HeaderMap) -> Response {
     let data: Vec<_> = behaviour
         .models
         .iter()
-        .map(|id| json!({ "id": id, "object": "model", "created": 0, "owned_by": "fake" }))
+        .map(|id| {
+            let mut entry = json!({ "id": id, "object": "model", "created": 0, "owned_by": "fake" });
+            if let Some(window) = behaviour.windows.get(id) {
+                entry["max_model_len"] = (*window).into();
+            }
+            entry
+        })
         .collect();
     Json(json!({ "object": "list", "data": data })).into_response()
 }

@@ -84,6 +84,8 @@ impl World {
             leader_election: false,
             lease_namespace: None,
             catalog: None,
+            model_sync_limit: controller::settings::MODEL_SYNC_LIMIT,
+            model_sync_writes_per_second: controller::settings::MODEL_SYNC_WRITES_PER_SECOND,
             adopt_cluster: false,
             migrate: false,
         }
@@ -105,6 +107,13 @@ impl World {
         let running = self.running.take().expect("a controller runs");
         running.shutdown.cancel();
         running.task.await.unwrap().unwrap();
+    }
+
+    /// Drops it where it stands, as a killed process would be.
+    pub async fn abandon(&mut self) {
+        let running = self.running.take().expect("a controller runs");
+        running.task.abort();
+        let _ = running.task.await;
     }
 
     /// Waits for it to end by itself.

@@ -21,10 +21,15 @@ const ROW_NAMES: [(&str, &[&str]); 6] = [
     ("capabilities", &["capabilities"]),
 ];
 
-/// What is in force: the declaration first, then each further source in its order.
-pub fn effective(spec: &LlmModelSpec, sources: &[(Origin, &ListedModel)]) -> EffectiveModel {
+/// What is in force: the spec first, then each further source in its order. `stated_by` says whose
+/// word a field of the spec is.
+pub fn effective(
+    spec: &LlmModelSpec,
+    stated_by: impl Fn(&str) -> Origin,
+    sources: &[(Origin, &ListedModel)],
+) -> EffectiveModel {
     let mut origin = BTreeMap::new();
-    EffectiveModel {
+    let mut effective = EffectiveModel {
         context_window: first(
             "contextWindow",
             spec.context_window,
@@ -62,8 +67,15 @@ pub fn effective(spec: &LlmModelSpec, sources: &[(Origin, &ListedModel)]) -> Eff
             &mut origin,
         )
         .unwrap_or_default(),
-        origin,
+        ..EffectiveModel::default()
+    };
+    for (field, from) in &mut origin {
+        if *from == Origin::Declared {
+            *from = stated_by(field);
+        }
     }
+    effective.origin = origin;
+    effective
 }
 
 /// Origins by the row's field names; of a price only the parts that there are.
@@ -129,7 +141,7 @@ mod tests {
             "contextWindow": 4096,
             "pricing": { "currency": "USD", "inputPer1kTokens": "0.1" },
         }));
-        let effective = effective(&spec, &[(Origin::Vendor, &listed)]);
+        let effective = effective(&spec, |_| Origin::Declared, &[(Origin::Vendor, &listed)]);
         assert_eq!(effective.context_window, Some(4096));
         assert_eq!(effective.max_output_tokens, Some(1024));
         assert_eq!(effective.max_input_tokens, None);
@@ -139,5 +151,22 @@ mod tests {
         assert_eq!(origin["input_price"], Origin::Declared);
         assert!(!origin.contains_key("output_price"));
         assert!(!origin.contains_key("max_input_tokens"));
+    }
+
+    #[test]
+    fn a_generated_spec_is_the_vendors_word_but_for_what_a_person_owns() {
+        let spec = spec(json!({ "contextWindow": 4096, "maxOutputTokens": 1024 }));
+        let stated = |field: &str| match field {
+            "contextWindow" => Origin::Declared,
+            _ => Origin::Vendor,
+        };
+        let catalogued = ListedModel {
+            max_input_tokens: Some(2048),
+            ..ListedModel::default()
+        };
+        let origin = effective(&spec, stated, &[(Origin::Catalog, &catalogued)]).origin;
+        assert_eq!(origin["contextWindow"], Origin::Declared);
+        assert_eq!(origin["maxOutputTokens"], Origin::Vendor);
+        assert_eq!(origin["maxInputTokens"], Origin::Catalog);
     }
 }

@@ -14,10 +14,12 @@ use crate::{
         identity,
         index::asked_at,
         judge::{Before, Facts, Judged, judge},
+        model_sync::ownership::{Others, is_generated},
         order, parent,
         provider::validate::seconds,
     },
     crd::{
+        LlmModel,
         conditions::{self, ConditionType, Finding},
         model::{EffectiveModel, Lifecycle, Origin},
         reasons::{ReadyEffect, Reason},
@@ -41,14 +43,10 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
     let provider = input.parent.found()?;
     let spec = &input.object.spec;
     let name = &spec.provider_ref.name;
-    if let Some(older) = order::older_twin(&input.object, &input.twins) {
+    if let Some(twin) = order::twin_in_force(&input.object, &input.twins) {
         return Err(Refusal::new(
             Reason::DuplicateModel,
-            format!(
-                "LlmModel {} is older and has the same provider and modelId {}; delete one of the two",
-                older.name_any(),
-                spec.model_id
-            ),
+            duplicate(twin, &input.object),
         ));
     }
     let sources: Vec<(Origin, &ListedModel)> = input
@@ -60,9 +58,32 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
     Ok(Desired {
         provider_uid: identity::uid(provider),
         endpoint_uids: parent::endpoint_uids(name, &spec.endpoint_refs, &input.endpoints)?,
-        effective: effective(spec, &sources),
+        effective: effective(spec, |field| stated_by(&input.object, field), &sources),
         on: spec.enabled && provider.spec.enabled,
     })
+}
+
+/// Who stands behind a field of the spec: of a generated one the vendor, but for what somebody
+/// else owns.
+fn stated_by(model: &LlmModel, field: &str) -> Origin {
+    if is_generated(model) && !Others::of(&model.metadata).own(field) {
+        Origin::Vendor
+    } else {
+        Origin::Declared
+    }
+}
+
+fn duplicate(twin: &LlmModel, own: &LlmModel) -> String {
+    let (name, id) = (twin.name_any(), &own.spec.model_id);
+    if is_generated(own) {
+        format!(
+            "LlmModel {name} has the same provider and modelId {id}, and this one was generated; what others own in it keeps it: move that over and delete this one"
+        )
+    } else {
+        format!(
+            "LlmModel {name} is older and has the same provider and modelId {id}; delete one of the two"
+        )
+    }
 }
 
 /// The conditions, and whether it is in force.
@@ -219,6 +240,11 @@ fn not_read(endpoint: &str, verdict: Option<&Verdict>) -> Finding {
 }
 
 fn not_listed(input: &Input, id: &str) -> String {
+    if is_generated(&input.object) {
+        return format!(
+            "the vendor lists {id} no more; delete this LlmModel, or leave it until the vendor lists it again"
+        );
+    }
     let mut known: Vec<String> = input
         .lists
         .iter()

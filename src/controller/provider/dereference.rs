@@ -5,13 +5,17 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use crate::{
-    checks::Owner,
+    checks::{Listing, Owner},
     controller::{
         context::Context,
         error::Error,
         identity,
         index::{Declared, Index},
         key::ObjectKey,
+        model_sync::{
+            globs::{BadGlob, Globs},
+            plan::{self, Plan, Sources},
+        },
     },
     crd::{
         Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
@@ -33,6 +37,16 @@ pub struct Input {
     /// Name and fingerprint of each credential that a list could be read with.
     pub usable_keys: Vec<(String, String)>,
     pub counts: Counts,
+    /// What model sync has to do, where it is switched on.
+    pub sync: Option<Sync>,
+}
+
+/// What model sync has to do.
+pub struct Sync {
+    /// The plan, or why there can be none.
+    pub plan: Result<Plan, BadGlob>,
+    /// What the last pass failed on.
+    pub failure: Option<String>,
 }
 
 /// How many children there are, and how many of them work.
@@ -45,14 +59,15 @@ pub struct Counts {
 
 /// Reads it; `None` where the object is gone.
 pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
-    let Some((object, endpoint_names, usable_keys, counts)) = declared(&context.index(), key)
-    else {
+    let Some(declared) = declared(&context.index(), key) else {
         return Ok(None);
     };
+    let (object, endpoint_names, usable_keys, counts) = declared;
     let uid = identity::uid(&*object);
     let row = context.db.provider_row(uid).await?;
     let mut endpoints = context.db.endpoint_rows_of_providers(&[uid]).await?;
     endpoints.sort_by(|a, b| a.name.cmp(&b.name));
+    let sync = sync(context, key, &object, &endpoints).await?;
     Ok(Some(Input {
         owner: identity::owner(Kind::Provider, &*object),
         object,
@@ -61,7 +76,53 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
         endpoints,
         usable_keys,
         counts,
+        sync,
     }))
+}
+
+async fn sync(
+    context: &Context,
+    key: &ObjectKey,
+    object: &LlmProvider,
+    endpoints: &[EndpointRow],
+) -> Result<Option<Sync>, Error> {
+    if !object.spec.model_sync.enabled {
+        return Ok(None);
+    }
+    let lists = lists(context, endpoints).await?;
+    let models = (context.index()).children::<LlmModel>(&key.namespace, &key.name);
+    let plan = Globs::of(&object.spec.model_sync).map(|globs| {
+        plan::plan(&Sources {
+            provider: &key.name,
+            provider_uid: &object.uid().unwrap_or_default(),
+            globs: &globs,
+            lists: &lists,
+            models: &models,
+            limit: context.model_sync.limit,
+        })
+    });
+    Ok(Some(Sync {
+        plan,
+        failure: context.model_sync.failure(key),
+    }))
+}
+
+/// The last complete lists, in failover order. An endpoint that is switched off keeps its list, so
+/// that switching it off and on again changes no model.
+async fn lists(
+    context: &Context,
+    endpoints: &[EndpointRow],
+) -> Result<Vec<(String, Arc<Listing>)>, Error> {
+    let mut rows: Vec<&EndpointRow> = endpoints.iter().collect();
+    rows.sort_by_key(|row| (!row.is_default, row.priority, row.created_at, &row.name));
+    let mut lists = Vec::with_capacity(rows.len());
+    for row in rows {
+        let listing = context.checks.listing(row.uid).await?;
+        if row.is_active || !listing.is_empty() {
+            lists.push((row.name.clone(), listing));
+        }
+    }
+    Ok(lists)
 }
 
 type Declaration = (Arc<LlmProvider>, Vec<String>, Vec<(String, String)>, Counts);

@@ -1,9 +1,10 @@
 //! LlmProvider: the account or server that everything else hangs on, and the reading of its
 //! vendor's model list.
 
-mod dereference;
+pub mod dereference;
 mod status;
 mod store;
+mod synced;
 pub mod validate;
 
 use super::{context::Context, error::Error, key::ObjectKey, queue::Next};
@@ -20,6 +21,9 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     let verdict = validate::validate(&input, settled, now);
     store::write(context, &input, &verdict).await?;
     context.checks.plan(&input.owner, jobs).await?;
+    if !validate::steps(context, &input).is_empty() {
+        context.model_sync.ask(key.clone());
+    }
     let status = status::of(&input, &verdict);
     super::status::settle(context, &*input.object, &status, &verdict.conditions).await
 }

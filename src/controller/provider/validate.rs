@@ -7,14 +7,19 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::dereference::Input;
+use super::{
+    dereference::{Input, Sync},
+    synced,
+};
 use crate::{
     checks::{JobKey, Planned},
     controller::{
+        context::Context,
         error::Refusal,
         identity,
         index::asked_at,
         judge::{Before, Facts, Judged, judge},
+        model_sync::plan::Step,
         order,
     },
     crd::{
@@ -48,8 +53,8 @@ pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
             enabled: spec.enabled,
             provider_enabled: true,
             refusal: refusal.as_ref(),
-            declared: missing_default(input),
-            outside: (ConditionType::ModelsSynced, synced(input)),
+            declared: bad_glob(input).or_else(|| missing_default(input)),
+            outside: (ConditionType::ModelsSynced, synced::synced(input)),
             asked: asked_at(&*input.object),
             settled,
             before: Before {
@@ -63,6 +68,13 @@ pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
         },
         now,
     )
+}
+
+/// A glob that nobody understands is the owner's to fix, and no reason to switch the rest off: no
+/// model is made meanwhile.
+fn bad_glob(input: &Input) -> Option<Finding> {
+    let error = input.sync.as_ref()?.plan.as_ref().err()?;
+    Some(Finding::new(Reason::InvalidSpec, error.to_string()))
 }
 
 /// A default that does not exist is the owner's to fix, and no reason to switch the rest off: the
@@ -79,40 +91,22 @@ fn missing_default(input: &Input) -> Option<Finding> {
     ))
 }
 
-fn synced(input: &Input) -> Finding {
-    if !input.object.spec.model_sync.enabled {
-        return Finding::new(
-            Reason::SyncDisabled,
-            "spec.modelSync.enabled is off; the vendor's list is read for declared models only",
-        );
-    }
-    let active: Vec<&EndpointRow> = input.endpoints.iter().filter(|e| e.is_active).collect();
-    if active.is_empty() {
-        return Finding::new(
-            Reason::NoEndpoint,
-            "no active endpoint to read the model list from; add an LlmEndpoint",
-        );
-    }
-    let unread = active
-        .iter()
-        .find(|e| (e.list_verdict.as_ref()).is_none_or(|v| v.generation != e.generation));
-    let failed = active.iter().find_map(|e| {
-        let verdict = e.list_verdict.as_ref()?;
-        (verdict.reason != Reason::SyncSucceeded).then_some((*e, verdict))
-    });
-    match (failed, unread) {
-        (Some((endpoint, verdict)), _) => Finding::new(
-            verdict.reason,
-            format!("at endpoint {}: {}", endpoint.name, verdict.message),
-        ),
-        (None, Some(endpoint)) => Finding::new(
-            Reason::NotCheckedYet,
-            format!("the model list of endpoint {} is being read", endpoint.name),
-        ),
-        (None, None) => Finding::new(
-            Reason::SyncSucceeded,
-            format!("the model lists of {} endpoints were read", active.len()),
-        ),
+/// What model sync has to do now: nothing before every list that is asked for has been read, or has
+/// failed, so that no object is made for half of the lists and written again for the whole.
+pub fn steps<'a>(context: &Context, input: &'a Input) -> &'a [Step] {
+    let settled = context.checks.settled_for(&jobs(input));
+    let read = |e: &EndpointRow| {
+        !e.is_active || (e.list_verdict.as_ref()).is_some_and(|v| v.generation == e.generation)
+    };
+    let may = input.object.spec.enabled
+        && input.object.metadata.deletion_timestamp.is_none()
+        && refusal(&input.object).is_none()
+        && settled
+        && input.endpoints.iter().any(|e| e.is_active)
+        && input.endpoints.iter().all(read);
+    match &input.sync {
+        Some(Sync { plan: Ok(plan), .. }) if may => &plan.steps,
+        _ => &[],
     }
 }
 

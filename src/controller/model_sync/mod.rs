@@ -1,0 +1,266 @@
+//! Model sync: an LlmModel for each id that a vendor lists and nobody declared.
+//!
+//! Reading the lists is a check, like every call to a vendor. From the last complete lists and the
+//! declared objects a pure [`plan`] says what is to be made and updated; a provider's reconcile
+//! says so in its status and asks for a pass, and one task here carries it out, at a pace that the
+//! kube-apiserver does not feel. It keeps no state: killed at any moment, the next plan holds what
+//! is left. It takes no model away because a vendor lists it no more; what it deletes are its own
+//! objects alone, untouched by anybody, when somebody declares their id.
+
+mod apply;
+mod fields;
+pub mod globs;
+mod names;
+pub mod ownership;
+mod pace;
+pub mod plan;
+mod waiting;
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use jiff::Timestamp;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::Context,
+    error::{Class, Error},
+    identity,
+    key::{ObjectKey, Wake},
+    metrics::SyncLabel,
+    provider,
+};
+use crate::db::DbError;
+use apply::{Done, Owner};
+use pace::Pace;
+use plan::Step;
+use waiting::{Ended, Waiting};
+
+/// Steps of one pass: other providers' turn comes after so many.
+const STEPS: usize = 400;
+/// Steps under way at once.
+const AT_ONCE: usize = 4;
+/// Failures after which a pass gives up until later.
+const MOST_FAILURES: usize = 10;
+/// Most characters of what the kube-apiserver said that are repeated.
+const SAID: usize = 300;
+
+/// Where passes are asked for, and what the last ones failed on. A clone is the same.
+#[derive(Clone, Debug)]
+pub struct ModelSync {
+    asked: mpsc::UnboundedSender<ObjectKey>,
+    failures: Arc<Mutex<HashMap<ObjectKey, String>>>,
+    /// Most generated models a provider may have.
+    pub limit: usize,
+}
+
+impl ModelSync {
+    /// A handle, and where its requests arrive, for [`run`].
+    pub fn new(limit: usize) -> (Self, mpsc::UnboundedReceiver<ObjectKey>) {
+        let (asked, receiver) = mpsc::unbounded_channel();
+        let handle = Self {
+            asked,
+            failures: Arc::default(),
+            limit,
+        };
+        (handle, receiver)
+    }
+
+    /// Asks for a pass over a provider's models soon.
+    pub fn ask(&self, provider: ObjectKey) {
+        // Nobody listens after shutdown, which is no error.
+        let _ = self.asked.send(provider);
+    }
+
+    /// What the last pass over a provider's models failed on.
+    pub fn failure(&self, provider: &ObjectKey) -> Option<String> {
+        self.failures().get(provider).cloned()
+    }
+
+    /// Notes it; answers whether it is news.
+    fn note(&self, provider: &ObjectKey, failure: Option<String>) -> bool {
+        let mut failures = self.failures();
+        let before = match failure.clone() {
+            Some(failure) => failures.insert(provider.clone(), failure),
+            None => failures.remove(provider),
+        };
+        before != failure
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashMap<ObjectKey, String>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes passes until `shutdown`. What is under way then is dropped: the next leader's plan holds
+/// it again.
+///
+/// # Errors
+/// What must end the process.
+pub async fn run(
+    context: Arc<Context>,
+    mut asked: mpsc::UnboundedReceiver<ObjectKey>,
+    writes_per_second: NonZeroU32,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let pace = Pace::per_second(writes_per_second);
+    let mut waiting = Waiting::default();
+    loop {
+        let next = async {
+            match waiting.next_at() {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            Some(key) = asked.recv() => {
+                waiting.ask(key, Instant::now());
+                continue;
+            }
+            () = next => {}
+        }
+        let Some(key) = waiting.take_due(Instant::now()) else {
+            continue;
+        };
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            ended = pass(&context, &key, &pace) => ended?,
+        };
+        waiting.ended(&key, ended, Instant::now());
+    }
+}
+
+/// One pass over a provider's models.
+async fn pass(context: &Context, key: &ObjectKey, pace: &Pace) -> Result<Ended, Error> {
+    let input = match provider::dereference::read(context, key).await {
+        Ok(Some(input)) => input,
+        Ok(None) => {
+            context.model_sync.note(key, None);
+            return Ok(Ended::Complete);
+        }
+        Err(error) if error.class() == Class::Fatal => return Err(error),
+        Err(error) => {
+            tracing::warn!(provider = %key, %error, "model sync could not read what it needs");
+            return Ok(Ended::Failed);
+        }
+    };
+    let steps = provider::validate::steps(context, &input);
+    let owner = Owner {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        uid: input.owner.uid.to_string(),
+    };
+    let more = steps.len() > STEPS;
+    let carried = carry_out(context, &owner, &steps[..steps.len().min(STEPS)], pace).await?;
+    if carried.done > 0 {
+        note_synced(context, identity::uid(&*input.object)).await?;
+    }
+    let failed = carried.failure.is_some();
+    if context.model_sync.note(key, carried.failure) || carried.done > 0 {
+        context.waker.wake(Wake::soon(key.clone()));
+    }
+    Ok(match (failed, more) {
+        (true, _) => Ended::Failed,
+        (false, true) => Ended::More,
+        (false, false) => Ended::Complete,
+    })
+}
+
+#[derive(Default)]
+struct Carried {
+    done: usize,
+    failures: usize,
+    /// The first failure, in words that stay the same when it is met again.
+    failure: Option<String>,
+}
+
+async fn carry_out(
+    context: &Context,
+    owner: &Owner,
+    steps: &[Step],
+    pace: &Pace,
+) -> Result<Carried, Error> {
+    let mut carried = Carried::default();
+    let mut left = steps.iter();
+    let mut running = FuturesUnordered::new();
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(step) = left.next()
+        {
+            running.push(one(context, owner, step, pace));
+        }
+        let Some(result) = running.next().await else {
+            return Ok(carried);
+        };
+        let result = match result {
+            Ok(Done::Applied) => {
+                carried.done += 1;
+                "applied"
+            }
+            Ok(Done::Withdrawn) => {
+                carried.done += 1;
+                "withdrawn"
+            }
+            Ok(Done::Nothing) => "nothing",
+            Err(error) if error.class() == Class::Fatal => return Err(error),
+            Err(error) => {
+                tracing::warn!(provider = %owner.name, namespace = %owner.namespace, %error, "a generated LlmModel could not be written");
+                carried.failures += 1;
+                carried.failure.get_or_insert_with(|| in_words(&error));
+                "failed"
+            }
+        };
+        let label = SyncLabel { result };
+        context.metrics.model_sync.get_or_create(&label).inc();
+        if carried.failures >= MOST_FAILURES {
+            return Ok(carried);
+        }
+    }
+}
+
+/// One step, in its turn, and only while this process still leads: an apply of an older leader
+/// would bring back what the present one has changed.
+async fn one(context: &Context, owner: &Owner, step: &Step, pace: &Pace) -> Result<Done, Error> {
+    pace.turn().await;
+    if context.db.feed_state().await?.epoch != context.epoch {
+        return Err(DbError::Fenced.into());
+    }
+    Ok(apply::carry_out(&context.client, owner, step).await?)
+}
+
+fn in_words(error: &Error) -> String {
+    match error {
+        Error::Kube(error) => match &**error {
+            kube::Error::Api(status) => status.message.chars().take(SAID).collect(),
+            _ => "the kube-apiserver cannot be reached".to_owned(),
+        },
+        Error::Stale => "other writers were faster each time".to_owned(),
+        Error::Db(_) => "PostgreSQL cannot be reached or refuses".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Notes when objects were last made or changed.
+async fn note_synced(context: &Context, provider: uuid::Uuid) -> Result<(), Error> {
+    let now = Timestamp::now();
+    let noted = context
+        .db
+        .write(context.epoch, move |tx| {
+            Box::pin(async move { tx.provider_synced(provider, now).await })
+        })
+        .await;
+    match noted {
+        Ok(_) => Ok(()),
+        Err(error @ DbError::Fenced) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "the time of a model sync could not be noted");
+            Ok(())
+        }
+    }
+}

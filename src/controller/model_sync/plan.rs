@@ -1,0 +1,225 @@
+//! What is to be made, updated and withdrawn, from the vendor's lists and the declared objects.
+//! Pure: the same input gives the same plan, and a plan that was carried out is followed by one
+//! with nothing in it.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use kube::ResourceExt;
+
+use super::{
+    fields::{Fields, is_model_id},
+    globs::Globs,
+    names::object_name,
+    ownership::{Others, belongs_to, is_generated},
+};
+use crate::{checks::Listing, crd::LlmModel, vendors::ListedModel};
+
+/// What a plan is made from.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// The provider's name.
+    pub provider: &'a str,
+    /// Its UID: objects of an earlier provider of its name are not its own.
+    pub provider_uid: &'a str,
+    /// Which ids are taken.
+    pub globs: &'a Globs,
+    /// The last complete list at each endpoint, by the endpoint's name, in failover order.
+    pub lists: &'a [(String, Arc<Listing>)],
+    /// Every model of the provider, generated or declared.
+    pub models: &'a [Arc<LlmModel>],
+    /// Most generated objects.
+    pub limit: usize,
+}
+
+/// An object as it is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// `spec.modelId`.
+    pub model_id: String,
+    /// What else the vendor says.
+    pub fields: Fields,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Make it.
+    Make(Wanted),
+    /// Bring it up to date.
+    Update(Wanted),
+    /// Delete it, for somebody declares its id now, where it is still as it was made.
+    Withdraw(String),
+}
+
+/// What is to be done, and what there is to be said of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Withdrawals first, for they make room.
+    pub steps: Vec<Step>,
+    /// Ids that are listed and taken.
+    pub ids: usize,
+    /// Of those: how many have a generated object when this is done.
+    pub generated: usize,
+    /// Of those: how many have none, for the limit is reached.
+    pub over_limit: usize,
+    /// Listed ids that the schema does not take.
+    pub unusable: usize,
+    /// Ids whose object's name somebody else's object has.
+    pub name_taken: usize,
+}
+
+/// Plans.
+pub fn plan(sources: &Sources<'_>) -> Plan {
+    let known = Known::of(sources);
+    let mut plan = Plan::default();
+    let mut generated = known.generated;
+    for of_id in known.by_id.values() {
+        if let OfId::Declared(superseded) = of_id {
+            generated -= superseded.len();
+            let withdrawn = superseded.iter().filter(|m| is_untouched(m));
+            plan.steps
+                .extend(withdrawn.map(|m| Step::Withdraw(m.name_any())));
+        }
+    }
+    let mut missing = Vec::new();
+    for (id, seen) in listed(sources.lists) {
+        if !is_model_id(id) {
+            plan.unusable += 1;
+            continue;
+        }
+        if !sources.globs.take(id) {
+            continue;
+        }
+        plan.ids += 1;
+        match known.by_id.get(id) {
+            Some(OfId::Declared(_) | OfId::Leaving) => {}
+            Some(OfId::Generated(model)) => {
+                plan.generated += 1;
+                plan.steps.extend(update(sources, id, &seen, model));
+            }
+            None => missing.push((id, seen)),
+        }
+    }
+    for (id, seen) in missing {
+        let name = object_name(sources.provider, id);
+        if known.names.contains(name.as_str()) {
+            plan.name_taken += 1;
+        } else if generated >= sources.limit {
+            plan.over_limit += 1;
+        } else {
+            generated += 1;
+            plan.generated += 1;
+            plan.steps
+                .push(Step::Make(wanted(sources, name, id, &seen)));
+        }
+    }
+    plan
+}
+
+/// Where a model is listed: the endpoint's name, and what its list says.
+type Seen<'a> = Vec<(&'a str, &'a ListedModel)>;
+
+fn listed(lists: &[(String, Arc<Listing>)]) -> BTreeMap<&str, Seen<'_>> {
+    let mut listed: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
+    for (endpoint, list) in lists {
+        for (id, model) in list.iter() {
+            listed.entry(id).or_default().push((endpoint, model));
+        }
+    }
+    listed
+}
+
+/// What objects there are for an id.
+enum OfId<'a> {
+    /// Somebody declares it; these generated ones are in the way.
+    Declared(Vec<&'a LlmModel>),
+    /// It is generated.
+    Generated(&'a LlmModel),
+    /// An earlier provider's generated object, which is being collected.
+    Leaving,
+}
+
+struct Known<'a> {
+    by_id: BTreeMap<&'a str, OfId<'a>>,
+    names: HashSet<String>,
+    generated: usize,
+}
+
+impl<'a> Known<'a> {
+    fn of(sources: &Sources<'a>) -> Self {
+        let ours = |m: &LlmModel| belongs_to(&m.metadata, sources.provider_uid);
+        let mut of_id: BTreeMap<&str, Vec<&LlmModel>> = BTreeMap::new();
+        for model in sources.models {
+            of_id.entry(&model.spec.model_id).or_default().push(model);
+        }
+        let by_id = of_id
+            .into_iter()
+            .map(|(id, models)| {
+                let declared = models.iter().any(|m| is_declared(m));
+                let mut generated = models.into_iter().filter(|m| ours(m));
+                let known = if declared {
+                    OfId::Declared(generated.collect())
+                } else {
+                    generated.next().map_or(OfId::Leaving, OfId::Generated)
+                };
+                (id, known)
+            })
+            .collect();
+        Self {
+            by_id,
+            names: sources.models.iter().map(|m| m.name_any()).collect(),
+            generated: sources.models.iter().filter(|m| ours(m)).count(),
+        }
+    }
+}
+
+/// Whether a person declares it. One that is being deleted declares nothing any more.
+fn is_declared(model: &LlmModel) -> bool {
+    !is_generated(model) && model.metadata.deletion_timestamp.is_none()
+}
+
+fn is_untouched(model: &LlmModel) -> bool {
+    model.metadata.deletion_timestamp.is_none() && !Others::of(&model.metadata).have_touched()
+}
+
+fn update(sources: &Sources<'_>, id: &str, seen: &Seen<'_>, model: &LlmModel) -> Option<Step> {
+    if model.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let others = Others::of(&model.metadata);
+    let mut wanted = wanted(sources, model.name_any(), id, seen);
+    let window = match others.own("contextWindow") {
+        true => model.spec.context_window,
+        false => wanted.fields.context_window,
+    };
+    wanted.fields = wanted.fields.within(window);
+    let is = Fields::of_spec(&model.spec).without(&others);
+    (wanted.fields.clone().without(&others) != is).then_some(Step::Update(wanted))
+}
+
+fn wanted(sources: &Sources<'_>, name: String, id: &str, seen: &Seen<'_>) -> Wanted {
+    let at = if seen.len() == sources.lists.len() {
+        Vec::new()
+    } else {
+        seen.iter()
+            .map(|(endpoint, _)| (*endpoint).to_owned())
+            .collect()
+    };
+    let said: Vec<&ListedModel> = seen.iter().map(|(_, model)| *model).collect();
+    let fields = Fields::of(&said, at);
+    let window = fields.context_window;
+    Wanted {
+        name,
+        model_id: id.to_owned(),
+        fields: fields.within(window),
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

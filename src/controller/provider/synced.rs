@@ -1,0 +1,110 @@
+//! What `ModelsSynced` says of a provider. Pure.
+
+use super::dereference::{Input, Sync};
+use crate::{
+    checks::LIST_READ,
+    controller::model_sync::plan::Plan,
+    crd::{
+        conditions::{self, ConditionType, Finding},
+        reasons::Reason,
+    },
+    db::EndpointRow,
+};
+
+/// What the vendor's lists and the objects made of them amount to.
+pub fn synced(input: &Input) -> Finding {
+    let Some(Sync { plan, failure }) = &input.sync else {
+        return Finding::new(
+            Reason::SyncDisabled,
+            "spec.modelSync.enabled is off; the vendor's list is read for declared models only",
+        );
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(error) => return Finding::new(Reason::InvalidSpec, error.to_string()),
+    };
+    let active: Vec<&EndpointRow> = input.endpoints.iter().filter(|e| e.is_active).collect();
+    if active.is_empty() {
+        return Finding::new(
+            Reason::NoEndpoint,
+            "no active endpoint to read the model list from; add an LlmEndpoint",
+        );
+    }
+    if let Some(finding) = not_read(&active) {
+        return finding;
+    }
+    if let Some(failure) = failure {
+        return Finding::new(
+            Reason::SyncFailed,
+            format!("the lists were read, and LlmModels could not be written: {failure}"),
+        );
+    }
+    match before(input) {
+        Some(before) if !plan.steps.is_empty() && before.reason == Reason::SyncFailed => before,
+        None if !plan.steps.is_empty() => Finding::new(
+            Reason::NotCheckedYet,
+            "the model lists were read; LlmModels are being made",
+        ),
+        _ => Finding::new(Reason::SyncSucceeded, complete(&active, plan)),
+    }
+}
+
+fn not_read(active: &[&EndpointRow]) -> Option<Finding> {
+    let failed = active.iter().find_map(|e| {
+        let verdict = e.list_verdict.as_ref()?;
+        (verdict.reason != Reason::SyncSucceeded).then_some((*e, verdict))
+    });
+    if let Some((endpoint, verdict)) = failed {
+        return Some(Finding::new(
+            verdict.reason,
+            format!("at endpoint {}: {}", endpoint.name, verdict.message),
+        ));
+    }
+    let unread = active
+        .iter()
+        .find(|e| (e.list_verdict.as_ref()).is_none_or(|v| v.generation != e.generation))?;
+    Some(Finding::new(
+        Reason::NotCheckedYet,
+        format!("the model list of endpoint {} is being read", unread.name),
+    ))
+}
+
+/// What was said before, where objects were made or could not be: while a pass is under way it
+/// stands, for a list changes often by one id.
+fn before(input: &Input) -> Option<Finding> {
+    let row = input.row.as_ref()?;
+    let stored = conditions::find(&row.conditions, ConditionType::ModelsSynced)?;
+    let reason = Reason::parse(&stored.reason)?;
+    matches!(reason, Reason::SyncSucceeded | Reason::SyncFailed)
+        .then(|| Finding::new(reason, stored.message.clone()))
+}
+
+/// What a complete sync comes to: nothing in it changes but with the lists and the spec.
+fn complete(active: &[&EndpointRow], plan: &Plan) -> String {
+    let mut said = vec![format!(
+        "the model lists of {} endpoints were read: {} ids",
+        active.len(),
+        plan.ids
+    )];
+    if plan.over_limit > 0 {
+        said.push(format!(
+            "{} of {} have a generated LlmModel: the limit is reached; narrow spec.modelSync.include, declare those that matter, or have an operator raise LLMPLANE_MODEL_SYNC_LIMIT",
+            plan.generated, plan.ids
+        ));
+    }
+    if plan.unusable > 0 {
+        said.push(format!("{} cannot be a modelId", plan.unusable));
+    }
+    if plan.name_taken > 0 {
+        said.push(format!(
+            "{} have no LlmModel, for another object has the name that theirs would have",
+            plan.name_taken
+        ));
+    }
+    let notes = active.iter().filter_map(|e| {
+        let message = &e.list_verdict.as_ref()?.message;
+        (message != LIST_READ).then(|| format!("at endpoint {}: {message}", e.name))
+    });
+    said.extend(notes);
+    said.join("; ")
+}
