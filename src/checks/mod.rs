@@ -38,7 +38,7 @@ pub use schedule::{JobKey, Owner, Planned};
 pub use target::LIST_READ;
 
 use crate::{
-    db::{Db, DbError, Epoch, LastCheck},
+    db::{CheckKind, Db, DbError, Epoch, LastCheck},
     encryption::KeyringHandle,
     vendors::HttpClients,
 };
@@ -109,7 +109,12 @@ impl Checks {
             return Ok(());
         }
         let mut since_last = HashMap::new();
-        if unknown && jobs.iter().any(|job| job.fresh) {
+        let asks = {
+            let schedule = self.schedule();
+            let spaced = |job: &Planned| !job.apart.is_zero() && !schedule.has(&job.key);
+            jobs.iter().any(|job| unknown && job.fresh || spaced(job))
+        };
+        if asks {
             let subjects: Vec<Uuid> = jobs.iter().map(|job| job.key.subject).collect();
             let last = self.0.runner.db().last_checks(&subjects).await?;
             since_last = ages(&last, Timestamp::now());
@@ -213,7 +218,11 @@ fn ages(last: &[LastCheck], now: Timestamp) -> HashMap<JobKey, Duration> {
         let key = JobKey {
             kind: check.kind,
             subject: check.subject,
-            endpoint: check.endpoint_uid.unwrap_or(check.subject),
+            // A test chooses its endpoint each time: it is one job, wherever it ran.
+            endpoint: match check.kind {
+                CheckKind::ModelTest => check.subject,
+                _ => check.endpoint_uid.unwrap_or(check.subject),
+            },
         };
         let age = Duration::try_from(now.duration_since(check.checked_at)).unwrap_or_default();
         let known = ages.entry(key).or_insert(age);

@@ -49,6 +49,9 @@ pub struct Planned {
     pub trigger: u64,
     /// Whether the stored verdict was made for this trigger, as far as rows can tell.
     pub fresh: bool,
+    /// Least time between the beginnings of two runs, whatever the trigger, this process's start
+    /// or a run that proved nothing: for what may cost the user something. Zero elsewhere.
+    pub apart: Duration,
 }
 
 /// A run that has begun.
@@ -71,6 +74,18 @@ struct Job {
     answered: Option<u64>,
     /// Runs in a row that proved nothing.
     open_runs: u32,
+    /// When the last run began, as far as that is known.
+    begun: Option<Instant>,
+}
+
+impl Job {
+    /// `due`, or as late as the last run demands.
+    fn not_before(&self, due: Instant) -> Instant {
+        match self.begun {
+            Some(begun) => due.max(begun + self.planned.apart),
+            None => due,
+        }
+    }
 }
 
 /// All jobs of the process.
@@ -85,6 +100,11 @@ impl Schedule {
     /// Whether anything was planned for this owner.
     pub fn knows(&self, owner: Uuid) -> bool {
         self.owned.contains_key(&owner)
+    }
+
+    /// Whether this job is planned.
+    pub fn has(&self, job: &JobKey) -> bool {
+        self.jobs.contains_key(job)
     }
 
     /// Replaces an owner's jobs. `since_last` is how long ago a job last ran, where that is known
@@ -125,7 +145,9 @@ impl Schedule {
     ) {
         let key = planned.key;
         let Some(job) = self.jobs.get_mut(&key) else {
-            let wait = first_wait(&planned, since_last.get(&key).copied());
+            let since = since_last.get(&key).copied();
+            let owed = since.map_or(Duration::ZERO, |s| planned.apart.saturating_sub(s));
+            let wait = first_wait(&planned, since).max(owed);
             let answered = planned.fresh.then_some(planned.trigger);
             self.jobs.insert(
                 key,
@@ -136,6 +158,7 @@ impl Schedule {
                     running: None,
                     answered,
                     open_runs: 0,
+                    begun: since.and_then(|since| now.checked_sub(since)),
                 },
             );
             self.set_due(key, Some(now + wait));
@@ -147,9 +170,10 @@ impl Schedule {
         let (trigger, period) = (job.planned.trigger, job.planned.period);
         if trigger != old_trigger && job.running.is_none_or(|running| running != trigger) {
             job.open_runs = 0;
-            self.set_due(key, Some(now));
+            let due = job.not_before(now);
+            self.set_due(key, Some(due));
         } else if period < old_period {
-            let earliest = now + jitter::around(period, rand::random());
+            let earliest = job.not_before(now + jitter::around(period, rand::random()));
             let due = job.due.map(|due| due.min(earliest));
             self.set_due(key, due);
         }
@@ -172,6 +196,7 @@ impl Schedule {
                 continue;
             }
             job.running = Some(job.planned.trigger);
+            job.begun = Some(now);
             runs.push(Run {
                 owner: job.owner.clone(),
                 planned: job.planned.clone(),
@@ -205,7 +230,8 @@ impl Schedule {
         } else {
             jitter::around(period, rand::random())
         };
-        self.set_due(key, Some(now + wait));
+        let due = job.not_before(now + wait);
+        self.set_due(key, Some(due));
         first
     }
 

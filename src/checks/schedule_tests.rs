@@ -26,6 +26,7 @@ fn planned(n: u128, trigger: u64, fresh: bool) -> Planned {
         timeout: Duration::from_secs(5),
         trigger,
         fresh,
+        apart: Duration::ZERO,
     }
 }
 
@@ -103,4 +104,41 @@ fn jobs_that_are_planned_no_more_are_gone() {
     schedule.forget(owner().uid);
     assert!(schedule.is_empty() && schedule.next_at().is_none());
     assert!(!schedule.finish(key(2), false, now));
+}
+
+#[test]
+fn what_may_cost_something_keeps_its_distance_whatever_happens() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let second = Duration::from_secs(1);
+    let costly = |trigger: u64, fresh: bool| Planned {
+        apart: PERIOD,
+        ..planned(1, trigger, fresh)
+    };
+    // Another process began the last run twenty seconds ago, of another trigger.
+    let since = HashMap::from([(key(1), 20 * second)]);
+    schedule.plan(&owner(), vec![costly(7, false)], &since, now);
+    assert_eq!(schedule.next_at(), Some(now + 40 * second));
+    let first = now + 40 * second;
+    assert_eq!(schedule.take_due(first).len(), 1);
+    // It proved nothing, and what it judges changes: neither brings the next one forward.
+    schedule.finish(key(1), true, first + second);
+    assert_eq!(schedule.next_at(), Some(first + PERIOD));
+    schedule.plan(
+        &owner(),
+        vec![costly(8, false)],
+        &nothing(),
+        first + 2 * second,
+    );
+    assert_eq!(schedule.next_at(), Some(first + PERIOD));
+    // Who asks for it gets it.
+    schedule.hurry(owner().uid, first + 3 * second);
+    assert_eq!(schedule.take_due(first + 3 * second).len(), 1);
+    schedule.finish(key(1), false, first + 4 * second);
+    assert!(schedule.next_at().unwrap() >= first + 3 * second + PERIOD);
+    let asked = Planned {
+        apart: Duration::ZERO,
+        ..costly(9, false)
+    };
+    schedule.plan(&owner(), vec![asked], &nothing(), first + 5 * second);
+    assert_eq!(schedule.take_due(first + 5 * second).len(), 1);
 }

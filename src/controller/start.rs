@@ -70,10 +70,14 @@ pub fn database(settings: &Settings) -> Result<Db, DbError> {
 /// The built-in catalog, with the operator's own over it.
 pub fn catalog(settings: &Settings) -> Result<Catalog, CatalogError> {
     let builtin = Catalog::builtin()?;
-    match &settings.catalog {
-        Some(file) => builtin.overlay(file),
-        None => Ok(builtin),
+    let Some(file) = &settings.catalog else {
+        return Ok(builtin);
+    };
+    let catalog = builtin.overlay(file)?;
+    for held in catalog.held() {
+        tracing::warn!(provider = %held.provider, model = %held.model_id, why = %held.why, "a change of the catalog was held back");
     }
+    Ok(catalog)
 }
 
 /// Waits for the database, makes sure of its schema and of its cluster, and takes the lead.

@@ -236,11 +236,14 @@ pub struct Pricing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AvailabilityTest {
-    /// Whether it is tested. Where the vendor has no free way to ask for one model, a test sends
-    /// the smallest completion, which spends a few tokens.
+    /// Whether it is tested. OpenAI, Anthropic, DashScope, Ollama and vLLM tell of one model at no
+    /// cost. At AzureOpenAI, OpenAICompatible and, where its list lacks the model, Qianfan a test
+    /// sends the smallest completion: a prompt of one word and one token of answer, which the
+    /// vendor charges.
     #[serde(default)]
     pub enabled: bool,
-    /// Seconds between two tests.
+    /// Least seconds between two tests. Neither a change of the spec nor a restart of the
+    /// controller brings one forward; a request for checks does.
     #[serde(default = "AvailabilityTest::default_period")]
     #[schemars(range(min = 60, max = 31_536_000))]
     pub period_seconds: i32,
@@ -326,6 +329,11 @@ pub struct EffectiveModel {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 13))]
     pub capabilities: Vec<ModelCapability>,
+    /// Changes of the catalog that were held back, for they were beyond belief (a price ten times
+    /// as high or low, a window of zero), and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(length(max = 300)))]
+    pub held: Vec<String>,
     /// By field of this object: where its value comes from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub origin: BTreeMap<String, Origin>,

@@ -375,6 +375,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -
                 timeout: seconds(check.timeout_seconds),
                 trigger: trigger.finish(),
                 fresh: judged && asked == handled,
+                apart: std::time::Duration::ZERO,
             }
         })
         .collect()

@@ -152,5 +152,6 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
         timeout: seconds(check.timeout_seconds),
         trigger: trigger.finish(),
         fresh: judged.is_some_and(|v| v.generation == generation) && asked == handled,
+        apart: std::time::Duration::ZERO,
     }]
 }

@@ -24,6 +24,8 @@ pub struct Input {
     pub twins: Vec<Arc<LlmModel>>,
     /// What the catalog knows of it.
     pub catalog: Option<ListedModel>,
+    /// What an overlay of the catalog wanted to change in it and did not get.
+    pub held: Vec<String>,
 }
 
 /// Reads it; `None` where the object is gone.
@@ -44,12 +46,14 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
     parent::stored(context, &parent).await?;
     let row = context.db.model_row(identity::uid(&*object)).await?;
     let lists = lists(context, &object, &parent).await?;
-    let catalog = match &parent {
-        parent::Parent::Found(provider) => context
-            .catalog
-            .lookup(provider.spec.type_, &object.spec.model_id)
-            .map(catalogued),
-        parent::Parent::Refused(_) => None,
+    let (catalog, held) = match &parent {
+        parent::Parent::Found(provider) => {
+            let (type_, id) = (provider.spec.type_, &object.spec.model_id);
+            let entry = context.catalog.lookup(type_, id).map(catalogued);
+            let held = context.catalog.held_of(type_, id).map(str::to_owned);
+            (entry, held.take(10).collect())
+        }
+        parent::Parent::Refused(_) => (None, Vec::new()),
     };
     Ok(Some(Input {
         owner: identity::owner(Kind::Model, &*object),
@@ -60,6 +64,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
         lists,
         twins,
         catalog,
+        held,
     }))
 }
 

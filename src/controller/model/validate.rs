@@ -1,6 +1,9 @@
 //! What a model's declaration, the vendor's lists and its tests amount to. Pure.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -55,10 +58,12 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
         .filter_map(|(_, list)| Some((Origin::Vendor, list.get(&spec.model_id)?)))
         .chain(input.catalog.iter().map(|entry| (Origin::Catalog, entry)))
         .collect();
+    let mut effective = effective(spec, |field| stated_by(&input.object, field), &sources);
+    effective.held = input.held.clone();
     Ok(Desired {
         provider_uid: identity::uid(provider),
         endpoint_uids: parent::endpoint_uids(name, &spec.endpoint_refs, &input.endpoints)?,
-        effective: effective(spec, |field| stated_by(&input.object, field), &sources),
+        effective,
         on: spec.enabled && provider.spec.enabled,
     })
 }
@@ -170,12 +175,10 @@ fn known(input: &Input) -> Finding {
         return listed;
     }
     let generation = identity::generation(&*input.object);
-    let tested = input
-        .row
-        .as_ref()
-        .and_then(|row| row.test_verdict.as_ref())
-        .filter(|verdict| verdict.generation == generation);
+    let tested = (input.row.as_ref()).and_then(|row| row.test_verdict.as_ref());
     match tested {
+        // The next test of what was changed has its time; until then the list is what is known.
+        Some(verdict) if verdict.generation != generation => listed,
         Some(verdict) => Finding::new(verdict.reason, verdict.message.clone()),
         None if listed.reason == Reason::ModelListed => Finding::new(
             Reason::NotCheckedYet,
@@ -272,6 +275,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
     let asked = asked_at(&*input.object);
     let row = input.row.as_ref();
     let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let period = seconds(test.period_seconds);
     let mut trigger = DefaultHasher::new();
     (generation, asked, &desired.endpoint_uids).hash(&mut trigger);
     let judged = row.and_then(|r| r.test_verdict.as_ref());
@@ -281,9 +285,15 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
             subject: input.owner.uid,
             endpoint: input.owner.uid,
         },
-        period: seconds(test.period_seconds),
+        period,
         timeout: seconds(test.timeout_seconds),
         trigger: trigger.finish(),
         fresh: judged.is_some_and(|v| v.generation == generation) && asked == handled,
+        // A test may spend tokens: only a request brings one forward.
+        apart: if asked == handled {
+            period
+        } else {
+            Duration::ZERO
+        },
     }]
 }

@@ -145,6 +145,7 @@ fn job(input: &Input, endpoint: &EndpointRow) -> Planned {
         timeout: seconds(sync.timeout_seconds),
         trigger: trigger.finish(),
         fresh: fresh && asked == handled,
+        apart: Duration::ZERO,
     }
 }
 

@@ -159,6 +159,14 @@ impl Catalog {
         self.entries.values()
     }
 
+    /// Why changes of this model were held back.
+    pub fn held_of(&self, provider: ProviderType, model_id: &str) -> impl Iterator<Item = &str> {
+        self.held
+            .iter()
+            .filter(move |held| held.provider == provider && held.model_id == model_id)
+            .map(|held| held.why.as_str())
+    }
+
     /// What an overlay wanted and did not get.
     pub fn held(&self) -> &[Held] {
         &self.held
@@ -313,6 +321,8 @@ mod tests {
                 format!(r#"[{{"provider":"OpenAI","modelId":"gpt-5.1","source":"us",{change}}}]"#);
             let catalog = overlaid(&json).expect("it reads");
             assert!(catalog.held()[0].why.starts_with(field), "{change}");
+            let of = |id| catalog.held_of(ProviderType::OpenAI, id).count();
+            assert_eq!((of("gpt-5.1"), of("gpt-4o")), (1, 0));
             let kept = catalog
                 .lookup(ProviderType::OpenAI, "gpt-5.1")
                 .expect("it is there");
