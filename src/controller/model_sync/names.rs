@@ -82,7 +82,7 @@ mod tests {
         let name = |id: &str| object_name("bedrock", id);
         assert_eq!(
             name("anthropic.claude-sonnet-4-5-20250929-v1:0"),
-            "bedrock-anthropic-claude-sonnet-4-5-20250-gn4hg7yyqrc7"
+            "bedrock-anthropic-claude-sonnet-4-5-20250-sflxf7xla3fs"
         );
         assert!(name("meta-llama/Llama-3.1-8B").starts_with("bedrock-meta-llama-llama-3-1-8b-"));
         assert!(is_label(&object_name(&"P".repeat(253), &"X".repeat(256))));
