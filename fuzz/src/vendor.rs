@@ -116,7 +116,7 @@ impl Case {
 
     /// Runs the driver and holds what must hold.
     pub fn run(&self) -> Option<Said> {
-        let driver = driver(self.provider)?;
+        let driver = driver(self.provider);
         let region = (self.provider == ProviderType::Bedrock).then_some("us-east-1");
         let base_url = driver
             .default_base_url(region)

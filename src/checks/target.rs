@@ -122,9 +122,7 @@ impl Runner {
         let Some(provider) = db.provider_row(endpoint.provider_uid).await? else {
             return Ok(Err(NoTarget::Off));
         };
-        let Some(driver) = driver(provider.type_) else {
-            return Ok(Err(NoTarget::Off));
-        };
+        let driver = driver(provider.type_);
         Ok(self.reach(provider, endpoint, driver))
     }
 

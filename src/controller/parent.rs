@@ -10,7 +10,7 @@ use super::{
     error::{Error, Refusal},
     identity,
     index::Index,
-    order, provider,
+    order,
 };
 use crate::{
     crd::{LlmEndpoint, LlmProvider, LocalRef, reasons::Reason},
@@ -19,9 +19,9 @@ use crate::{
 
 /// The provider that a child names.
 pub enum Parent {
-    /// It can be put in force.
+    /// It is there.
     Found(Arc<LlmProvider>),
-    /// It cannot, or is not there.
+    /// It is not.
     Refused(Refusal),
 }
 
@@ -56,16 +56,7 @@ pub fn declared(index: &Index, namespace: &str, name: &str) -> Parent {
                 ),
             ))
         }
-        Some(provider) => match provider::validate::refusal(&provider) {
-            Some(Refusal(finding)) => Parent::Refused(Refusal::new(
-                finding.reason,
-                format!(
-                    "its LlmProvider {name} is not in force: {}",
-                    finding.message
-                ),
-            )),
-            None => Parent::Found(provider),
-        },
+        Some(provider) => Parent::Found(provider),
     }
 }
 

@@ -32,10 +32,14 @@ const MAX_REDIRECTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Tells the time that requests are signed with.
+pub type Clock = fn() -> jiff::Timestamp;
+
 /// Clients by what they may not share: namespace rules, port and certificates.
 pub struct HttpClients {
     guard: Arc<AddressGuard>,
     proxy: Option<Url>,
+    clock: Clock,
     clients: Mutex<HashMap<ClientKey, Client>>,
 }
 
@@ -52,8 +56,15 @@ impl HttpClients {
         Self {
             guard: Arc::new(guard),
             proxy,
+            clock: jiff::Timestamp::now,
             clients: Mutex::default(),
         }
+    }
+
+    /// The same by another clock.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// The client for a namespace, the port of a URL and an endpoint's own certificates (PEM). The
@@ -96,6 +107,7 @@ impl HttpClients {
             guard: Arc::clone(&self.guard),
             namespace: namespace.to_owned(),
             port,
+            clock: self.clock,
             #[cfg(any(test, fuzzing))]
             script: None,
         })
@@ -222,6 +234,22 @@ impl Request {
         self
     }
 
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn header_value(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// Adds a secret header; it is marked so that it is in no `Debug` output and no compression
     /// table.
     ///
@@ -283,12 +311,18 @@ pub struct HttpClient {
     port: u16,
     /// A proxy resolves names itself, so that the resolver here never sees them.
     proxied: bool,
+    clock: Clock,
     /// Answers in the network's place.
     #[cfg(any(test, fuzzing))]
     pub(super) script: Option<Arc<super::script::Script>>,
 }
 
 impl HttpClient {
+    /// The time that requests are signed with.
+    pub(super) fn now(&self) -> jiff::Timestamp {
+        (self.clock)()
+    }
+
     /// Sends a request, and again while `again` says so of the answer or the connection failed, until
     /// the deadline or three attempts. It waits as long as the vendor asks, if the deadline allows.
     ///

@@ -55,7 +55,7 @@ pub fn key_allowed(
 
 /// Whether a URL is one of the vendor's own fixed hosts, by https on its usual port.
 pub fn is_the_vendors_own(provider: ProviderType, url: &Url) -> bool {
-    let own = driver(provider).map_or(&[] as &[&str], |d| d.trusted_hosts());
+    let own = driver(provider).trusted_hosts();
     url.scheme() == "https"
         && url.port_or_known_default() == Some(443)
         && url.host_str().is_some_and(|host| own.contains(&host))

@@ -8,6 +8,7 @@
 pub mod address;
 mod anthropic;
 mod azure_openai;
+mod bedrock;
 pub mod catalog;
 mod dashscope;
 mod finding;
@@ -158,6 +159,25 @@ pub trait Driver: Send + Sync {
     /// The URL in force where an endpoint names none; `None` where there is no default.
     fn default_base_url(&self, region: Option<&str>) -> Option<String>;
 
+    /// What to write where there is no default for this region.
+    fn no_default(&self, region: Option<&str>) -> String {
+        match region {
+            Some(region) => {
+                format!("spec.baseUrl is required: there is no default for the region {region}")
+            }
+            None => "spec.baseUrl is required: there is no default without a region".to_owned(),
+        }
+    }
+
+    /// Whether calls can be made at this URL for this region at all.
+    ///
+    /// # Errors
+    /// What to change in the endpoint's spec.
+    fn check_endpoint(&self, base_url: &Url, region: Option<&str>) -> Result<(), String> {
+        let _ = (base_url, region);
+        Ok(())
+    }
+
     /// The vendor's own fixed hosts, exact: a Secret of this type may be sent there by https
     /// without being asked. Hosts that belong to a tenant are not among them.
     fn trusted_hosts(&self) -> &'static [&'static str];
@@ -183,6 +203,12 @@ pub trait Driver: Send + Sync {
     /// The vendor's whole list of models, or why there is none.
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome>;
 
+    /// Whether the vendor's list would name a model by this id. Of another id it says nothing.
+    fn lists(&self, model_id: &str) -> bool {
+        let _ = model_id;
+        true
+    }
+
     /// Whether one model answers, by the cheapest honest proof.
     async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome;
 
@@ -190,17 +216,17 @@ pub trait Driver: Send + Sync {
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig;
 }
 
-/// The driver of a provider type; `None` where this build has none.
-pub fn driver(provider: ProviderType) -> Option<&'static dyn Driver> {
+/// The driver of a provider type.
+pub fn driver(provider: ProviderType) -> &'static dyn Driver {
     match provider {
-        ProviderType::OpenAI => Some(&openai::OpenAi),
-        ProviderType::OpenAICompatible => Some(&openai_compatible::OpenAiCompatible),
-        ProviderType::VLLM => Some(&vllm::Vllm),
-        ProviderType::Ollama => Some(&ollama::Ollama),
-        ProviderType::Anthropic => Some(&anthropic::Anthropic),
-        ProviderType::AzureOpenAI => Some(&azure_openai::AzureOpenAi),
-        ProviderType::DashScope => Some(&dashscope::DashScope),
-        ProviderType::Qianfan => Some(&qianfan::Qianfan),
-        ProviderType::Bedrock => None,
+        ProviderType::OpenAI => &openai::OpenAi,
+        ProviderType::OpenAICompatible => &openai_compatible::OpenAiCompatible,
+        ProviderType::VLLM => &vllm::Vllm,
+        ProviderType::Ollama => &ollama::Ollama,
+        ProviderType::Anthropic => &anthropic::Anthropic,
+        ProviderType::AzureOpenAI => &azure_openai::AzureOpenAi,
+        ProviderType::DashScope => &dashscope::DashScope,
+        ProviderType::Qianfan => &qianfan::Qianfan,
+        ProviderType::Bedrock => &bedrock::Bedrock,
     }
 }

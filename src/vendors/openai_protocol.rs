@@ -197,6 +197,7 @@ pub(super) fn request_id(answer: &Response) -> Option<String> {
         "request-id",
         "apim-request-id",
         "x-ms-request-id",
+        "x-amzn-requestid",
     ]
     .iter()
     .find_map(|name| answer.header(name))

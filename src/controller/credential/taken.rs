@@ -166,11 +166,9 @@ fn hold(
     let nothing = Default::default();
     let data = secret.data.as_ref().unwrap_or(&nothing);
     let read = secret::read(&reference.keys, &reference.name, data)?;
-    if let Some(driver) = vendors::driver(provider_type) {
-        driver
-            .check_key(&read.fields)
-            .map_err(|why| Finding::new(Reason::KeyMalformed, why))?;
-    }
+    vendors::driver(provider_type)
+        .check_key(&read.fields)
+        .map_err(|why| Finding::new(Reason::KeyMalformed, why))?;
     let keyring = context.keyring.current();
     let holding = Holding {
         secret_uid: secret.uid(),

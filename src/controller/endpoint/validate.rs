@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
+use url::Url;
 use uuid::Uuid;
 
 use super::dereference::Input;
@@ -47,20 +48,9 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
             ),
         ));
     }
-    let type_ = provider.spec.type_;
-    let base_url = match &spec.base_url {
-        Some(url) => url.clone(),
-        None => vendors::driver(type_)
-            .and_then(|driver| driver.default_base_url(spec.region.as_deref()))
-            .ok_or_else(|| {
-                Refusal::new(
-                    Reason::InvalidSpec,
-                    format!(
-                        "spec.baseUrl is required: type {type_} has no default for this region"
-                    ),
-                )
-            })?,
-    };
+    let driver = vendors::driver(provider.spec.type_);
+    let base_url = base_url(driver, spec.base_url.as_deref(), spec.region.as_deref())
+        .map_err(|why| Refusal::new(Reason::InvalidSpec, why))?;
     let mut siblings = input.siblings.clone();
     let default = provider.spec.default_endpoint_ref.as_ref();
     order::failover(default.map(|r| r.name.as_str()), &mut siblings);
@@ -71,6 +61,23 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
         is_default: first.is_some_and(|f| f.metadata.uid == input.object.metadata.uid),
         on: spec.enabled && provider.spec.enabled,
     })
+}
+
+/// The URL in force: the one that is declared, or the vendor's own for the region.
+fn base_url(
+    driver: &dyn vendors::Driver,
+    declared: Option<&str>,
+    region: Option<&str>,
+) -> Result<String, String> {
+    let base_url = match declared {
+        Some(url) => url.to_owned(),
+        None => driver
+            .default_base_url(region)
+            .ok_or_else(|| driver.no_default(region))?,
+    };
+    let url = Url::parse(&base_url).map_err(|_| "spec.baseUrl is not a URL".to_owned())?;
+    driver.check_endpoint(&url, region)?;
+    Ok(base_url)
 }
 
 /// The conditions, and whether it is in force.

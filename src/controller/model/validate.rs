@@ -28,7 +28,7 @@ use crate::{
         reasons::{ReadyEffect, Reason},
     },
     db::{CheckKind, Verdict},
-    vendors::ListedModel,
+    vendors::{self, ListedModel},
 };
 
 /// What is to be in force.
@@ -214,8 +214,17 @@ fn listed(input: &Input) -> Finding {
         .find(|(endpoint, _)| !was_read(endpoint.list_verdict.as_ref()));
     match unread {
         Some((endpoint, _)) => not_read(&endpoint.name, endpoint.list_verdict.as_ref()),
+        None if !could_be_listed(input) => Finding::new(
+            Reason::CheckInconclusive,
+            "the vendor's list names no models by ids of this form; spec.availabilityTest asks for this one",
+        ),
         None => Finding::new(Reason::ModelNotFound, not_listed(input, id)),
     }
+}
+
+fn could_be_listed(input: &Input) -> bool {
+    let provider = input.parent.found();
+    provider.is_ok_and(|p| vendors::driver(p.spec.type_).lists(&input.object.spec.model_id))
 }
 
 fn was_read(verdict: Option<&Verdict>) -> bool {

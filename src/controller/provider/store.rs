@@ -6,18 +6,12 @@ use crate::{
         context::Context, error::Error, identity, index::Declared, judge::Judged, key::Wake,
     },
     crd::Kind,
-    db::{ProviderRow, ProviderUpsert},
+    db::ProviderUpsert,
 };
 
-/// Stores what was concluded; wakes the children where that changed whether it is in force. One
-/// that is refused is not stored, and its older row is switched off.
+/// Stores what was concluded; wakes the children where that changed whether it is in force.
 pub async fn write(context: &Context, input: &Input, verdict: &Judged) -> Result<(), Error> {
-    let refused = super::validate::refusal(&input.object).is_some();
-    let upsert = match (&input.row, refused) {
-        (None, true) => return Ok(()),
-        (Some(row), true) => switched_off(row, verdict),
-        (_, false) => derived(input, verdict),
-    };
+    let upsert = derived(input, verdict);
     context
         .db
         .write(context.epoch, move |tx| {
@@ -62,26 +56,5 @@ fn derived(input: &Input, verdict: &Judged) -> ProviderUpsert {
         description: spec.description.clone(),
         default_endpoint: spec.default_endpoint_ref.as_ref().map(|r| r.name.clone()),
         model_sync: spec.model_sync.clone(),
-    }
-}
-
-fn switched_off(row: &ProviderRow, verdict: &Judged) -> ProviderUpsert {
-    let row = row.clone();
-    ProviderUpsert {
-        uid: row.uid,
-        namespace: row.namespace,
-        name: row.name,
-        generation: row.generation,
-        enabled: row.enabled,
-        is_active: false,
-        conditions: verdict.conditions.clone(),
-        verified_generation: verdict.verified_generation,
-        last_handled_reconcile_at: verdict.handled.clone(),
-        created_at: row.created_at,
-        type_: row.type_,
-        display_name: row.display_name,
-        description: row.description,
-        default_endpoint: row.default_endpoint,
-        model_sync: row.model_sync,
     }
 }

@@ -15,7 +15,6 @@ use crate::{
     checks::{JobKey, Planned},
     controller::{
         context::Context,
-        error::Refusal,
         identity,
         index::asked_at,
         judge::{Before, Facts, Judged, judge},
@@ -23,28 +22,14 @@ use crate::{
         order,
     },
     crd::{
-        LlmProvider,
         conditions::{ConditionType, Finding},
         reasons::Reason,
     },
     db::{CheckKind, EndpointRow},
-    vendors,
 };
-
-/// Why this provider cannot be put in force, if it cannot.
-pub fn refusal(provider: &LlmProvider) -> Option<Refusal> {
-    let type_ = provider.spec.type_;
-    vendors::driver(type_).is_none().then(|| {
-        Refusal::new(
-            Reason::InvalidSpec,
-            format!("spec.type {type_} is not supported by this build"),
-        )
-    })
-}
 
 /// The conditions, and whether it is in force.
 pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
-    let refusal = refusal(&input.object);
     let spec = &input.object.spec;
     let row = input.row.as_ref();
     judge(
@@ -52,7 +37,7 @@ pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
             generation: identity::generation(&*input.object),
             enabled: spec.enabled,
             provider_enabled: true,
-            refusal: refusal.as_ref(),
+            refusal: None,
             declared: bad_glob(input).or_else(|| missing_default(input)),
             outside: (ConditionType::ModelsSynced, synced::synced(input)),
             asked: asked_at(&*input.object),
@@ -100,7 +85,6 @@ pub fn steps<'a>(context: &Context, input: &'a Input) -> &'a [Step] {
     };
     let may = input.object.spec.enabled
         && input.object.metadata.deletion_timestamp.is_none()
-        && refusal(&input.object).is_none()
         && settled
         && input.endpoints.iter().any(|e| e.is_active)
         && input.endpoints.iter().all(read);
@@ -114,7 +98,7 @@ pub fn steps<'a>(context: &Context, input: &'a Input) -> &'a [Step] {
 pub fn jobs(input: &Input) -> Vec<Planned> {
     let spec = &input.object.spec;
     let wanted = spec.model_sync.enabled || input.counts.models.total > 0;
-    if !spec.enabled || !wanted || refusal(&input.object).is_some() {
+    if !spec.enabled || !wanted {
         return Vec::new();
     }
     input
