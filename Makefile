@@ -4,7 +4,7 @@ export SQLX_OFFLINE ?= true
 BIN := target/debug/llmplane
 TEST_STATE := target/test-plane
 
-.PHONY: up down test lint generate bench fuzz test-langchain test-real live install build
+.PHONY: up down test test-signatures lint generate bench fuzz test-langchain test-real live install build
 
 up: install build ## a control plane on this machine, sample vendor and manifests included
 	@examples/first-run/up
@@ -14,6 +14,9 @@ down: ## stop it; the state stays. `make down PURGE=1` removes that too
 
 test: install ## every test, on a control plane of its own
 	@tests/run
+
+test-signatures: ## AWS signatures, against an independent signer
+	@tests/signatures/run
 
 lint: ## format, clippy, licenses
 	cargo fmt --all --check

@@ -88,8 +88,7 @@ impl Case {
             other => [Ask::Probe, Ask::Validate, Ask::List, Ask::Test][sum(other) % 4],
         };
         let (key, model) = (sum(word()) as u8, sum(word()) as u8);
-        let takes = driver(provider).map(|driver| driver.key_fields());
-        let sent = takes.map_or("", |takes| sent(takes, key));
+        let sent = sent(driver(provider).key_fields(), key);
         let mut answers = Vec::new();
         let mut rest = Some(rest);
         while let Some(text) = rest.take() {

@@ -165,16 +165,13 @@ impl Outline {
             ProviderType::Bedrock => Self {
                 base_url: (
                     "https://bedrock-runtime.us-east-1.amazonaws.com",
-                    "Host and region have to agree.",
+                    "The host of the region below: without baseUrl that is the one. A VPC endpoint or a gateway is named here, and its host in the Secret's annotation llmplane.dev/allowed-hosts.",
                 ),
                 region: Some("us-east-1"),
-                allowed_hosts: Some(
-                    "bedrock.us-east-1.amazonaws.com,bedrock-runtime.us-east-1.amazonaws.com",
-                ),
                 key_pair: true,
-                key_note: "An IAM user's access key. A Bedrock API key works too: store it as api-key, and name apiKey alone below.",
-                model_id: "amazon.nova-pro-v1:0",
-                model_note: "A model id, an inference profile id, or an ARN.",
+                key_note: "An IAM user's access key, which needs bedrock:ListFoundationModels, ListInferenceProfiles, GetInferenceProfile, GetFoundationModelAvailability and, to call models, InvokeModel. A session token goes in a third entry, named by accessToken below. A Bedrock API key works too: store it as api-key, and name apiKey alone below.",
+                model_id: "us.amazon.nova-pro-v1:0",
+                model_note: "A model's id, an inference profile's id (most newer models answer to no other), or an ARN.",
                 context_window: 300_000,
                 ..plain
             },

@@ -219,8 +219,15 @@ fn page(answer: &Response) -> Result<Page, &'static str> {
     })
 }
 
-/// There is no flag for tools (facts, 4), so an entry's capabilities are what its flags say.
+/// Every model of this vendor chats, streams and takes tools, for which there are no flags (facts,
+/// 4); the rest is what an entry's flags say.
 fn model(entry: &Value) -> ListedModel {
+    const ALWAYS: [Capability; 4] = [
+        Capability::TextGeneration,
+        Capability::Chat,
+        Capability::Streaming,
+        Capability::FunctionCalling,
+    ];
     const FLAGS: [(&str, Capability); 4] = [
         ("image_input", Capability::Vision),
         ("pdf_input", Capability::PdfInput),
@@ -231,12 +238,13 @@ fn model(entry: &Value) -> ListedModel {
         .get("capabilities")
         .filter(|c| c.is_object())
         .map(|flags| {
-            FLAGS
+            let flagged = FLAGS.into_iter().filter(|(flag, _)| {
+                flags.pointer(&format!("/{flag}/supported")) == Some(&Value::Bool(true))
+            });
+            ALWAYS
                 .into_iter()
-                .filter(|(flag, _)| {
-                    flags.pointer(&format!("/{flag}/supported")) == Some(&Value::Bool(true))
-                })
-                .map(|(_, name)| ModelCapability { name, score: None })
+                .chain(flagged.map(|(_, name)| name))
+                .map(|name| ModelCapability { name, score: None })
                 .collect()
         });
     ListedModel {
@@ -303,7 +311,14 @@ mod tests {
         assert_eq!(page.models[0].max_output_tokens, Some(64_000));
         assert_eq!(
             names(&page.models[0]),
-            Some(vec![Capability::Vision, Capability::Reasoning])
+            Some(vec![
+                Capability::TextGeneration,
+                Capability::Chat,
+                Capability::Streaming,
+                Capability::FunctionCalling,
+                Capability::Vision,
+                Capability::Reasoning
+            ])
         );
         assert_eq!(
             (page.models[1].max_input_tokens, names(&page.models[1])),

@@ -4,7 +4,7 @@ mod answers;
 mod hosts;
 mod signing;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use async_trait::async_trait;
 use http::header;
@@ -31,6 +31,9 @@ pub(super) struct Bedrock;
 const MAX_PAGES: usize = 20;
 /// Base models behind one profile that are asked after. More than one is rare.
 const MAX_BEHIND_PROFILE: usize = 8;
+/// Said by a check; the endpoint's own status says more.
+const NO_REGION: &str =
+    "spec.region is missing, not known here, or another than the region of spec.baseUrl";
 /// What a profile's id begins with: its models' regions.
 const GEOGRAPHIES: [&str; 10] = [
     "us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "cn", "global",
@@ -97,7 +100,7 @@ impl Driver for Bedrock {
     async fn probe(&self, call: &Call<'_>) -> Outcome {
         let place = match hosts::place(call.base_url, call.region) {
             Ok(place) => place,
-            Err(why) => return Outcome::new(Reason::ProbeFailed, why),
+            Err(_) => return Outcome::new(Reason::ProbeFailed, NO_REGION),
         };
         if place.runtime != place.control {
             let request = dressed(call, Request::get(place.runtime.clone()));
@@ -164,8 +167,8 @@ impl Driver for Bedrock {
         test.run().await.unwrap_or_else(|outcome| outcome)
     }
 
-    fn lists(&self, model_id: &str) -> bool {
-        !model_id.starts_with("arn:")
+    fn listed_id<'a>(&self, model_id: &'a str) -> Option<Cow<'a, str>> {
+        (!model_id.starts_with("arn:")).then_some(Cow::Borrowed(model_id))
     }
 
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
@@ -211,7 +214,8 @@ impl Driver for Bedrock {
 }
 
 fn place(call: &Call<'_>, check: Check) -> Result<Place, Outcome> {
-    hosts::place(call.base_url, call.region).map_err(|why| Outcome::new(check.inconclusive(), why))
+    hosts::place(call.base_url, call.region)
+        .map_err(|_| Outcome::new(check.inconclusive(), NO_REGION))
 }
 
 fn dressed(call: &Call<'_>, request: Request) -> Request {

@@ -1,6 +1,6 @@
 //! Alibaba DashScope, also called Model Studio (facts, 7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use super::{
     http::{HttpError, Request, Response},
     openai_protocol as protocol,
 };
-use crate::crd::{model::Capability, model::ModelCapability, reasons::Reason};
+use crate::crd::{model::Capability, model::ModelCapability, names::did_you_mean, reasons::Reason};
 
 pub(super) struct DashScope;
 
@@ -35,6 +35,17 @@ impl Driver for DashScope {
             .iter()
             .find(|(name, _)| *name == region)
             .map(|(_, host)| format!("https://{host}"))
+    }
+
+    fn no_default(&self, region: Option<&str>) -> String {
+        let said = region.unwrap_or_default();
+        let known = REGIONS.map(|(name, _)| name);
+        format!(
+            "spec.baseUrl is required: there is no fixed host for the region {said}{}; those with one \
+             are {}",
+            did_you_mean(said, known),
+            known.join(", ")
+        )
     }
 
     fn trusted_hosts(&self) -> &'static [&'static str] {
@@ -67,7 +78,12 @@ impl Driver for DashScope {
                         ),
                         ..outcome
                     },
-                    None => outcome,
+                    None => Outcome {
+                        message: "the vendor rejects the key here: it is wrong, or belongs to \
+                                  another region, workspace or plan"
+                            .to_owned(),
+                        ..outcome
+                    },
                 }
             }
             Err(outcome) => outcome,
@@ -245,9 +261,11 @@ fn model(entry: &Value) -> ListedModel {
         .get("capabilities")
         .and_then(Value::as_array)
         .map(|names| {
-            names
+            let said: BTreeSet<Capability> = names
                 .iter()
                 .filter_map(|n| known.get(n.as_str()?).copied())
+                .collect();
+            said.into_iter()
                 .map(|name| ModelCapability { name, score: None })
                 .collect()
         });

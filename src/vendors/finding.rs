@@ -155,6 +155,9 @@ fn meaning(check: Check, finding: Finding) -> (Reason, &'static str) {
         F::Restricted => "the key is genuine, and may not list models",
         F::Quota => "the key is genuine, and its account's quota or balance is used up",
         F::RateLimited => "the vendor asks to slow down",
+        F::NoModel if check != Check::Test => {
+            "the vendor has nothing at this path; check baseUrl and apiVersion"
+        }
         F::NoModel => "the vendor does not know the model, or does not grant it; check modelId",
         F::Down => "the vendor is overloaded or broken",
         F::NoSuchPath => "the vendor has no such path; check baseUrl and apiVersion",

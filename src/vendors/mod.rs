@@ -28,7 +28,7 @@ pub mod redact;
 pub mod script;
 mod vllm;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -203,10 +203,10 @@ pub trait Driver: Send + Sync {
     /// The vendor's whole list of models, or why there is none.
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome>;
 
-    /// Whether the vendor's list would name a model by this id. Of another id it says nothing.
-    fn lists(&self, model_id: &str) -> bool {
-        let _ = model_id;
-        true
+    /// The id by which the vendor's list would name this model; `None` where lists name no ids of
+    /// this form, and so say nothing of it.
+    fn listed_id<'a>(&self, model_id: &'a str) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(model_id))
     }
 
     /// Whether one model answers, by the cheapest honest proof.

@@ -1,6 +1,6 @@
 //! Ollama, on a machine of one's own or at ollama.com (facts, 9).
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -95,6 +95,15 @@ impl Driver for Ollama {
                 "the model list could not be read: the answer has no list `models`".to_owned(),
             )),
         }
+    }
+
+    /// A name without a tag means `:latest` (facts, 9).
+    fn listed_id<'a>(&self, model_id: &'a str) -> Option<Cow<'a, str>> {
+        let name = model_id.rsplit('/').next().unwrap_or(model_id);
+        Some(match name.contains(':') {
+            true => Cow::Borrowed(model_id),
+            false => Cow::Owned(format!("{model_id}:latest")),
+        })
     }
 
     /// By `POST /api/show`, which reads the model's file and does not load it.
@@ -222,6 +231,18 @@ fn capability(word: &str) -> &'static [Capability] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_without_a_tag_is_the_latest() {
+        for (written, listed) in [
+            ("llama3", "llama3:latest"),
+            ("llama3:8b", "llama3:8b"),
+            ("me/llama3", "me/llama3:latest"),
+            ("host:5000/me/llama3", "host:5000/me/llama3:latest"),
+        ] {
+            assert_eq!(Ollama.listed_id(written).as_deref(), Some(listed));
+        }
+    }
 
     #[test]
     fn the_native_root_is_found_however_it_was_written() {

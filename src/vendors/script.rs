@@ -80,7 +80,7 @@ pub(super) mod testing {
         };
         work(&Call {
             base_url: &base_url,
-            region: None,
+            region: Some("us-east-1"),
             api_version: None,
             headers: &[],
             key: Some(&key),

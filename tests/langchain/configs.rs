@@ -25,10 +25,7 @@ struct Case {
 fn main() {
     let mut printed = Vec::new();
     for case in cases() {
-        let Some(driver) = driver(case.provider) else {
-            continue;
-        };
-        for (key_name, key) in keys(driver.key_fields()) {
+        for (key_name, key) in keys(driver(case.provider).key_fields()) {
             printed.push(config(&case, key_name, key.as_ref()));
         }
     }
@@ -36,7 +33,7 @@ fn main() {
 }
 
 fn config(case: &Case, key_name: &str, key: Option<&SecretFields>) -> Value {
-    let driver = driver(case.provider).expect("asked for by the caller");
+    let driver = driver(case.provider);
     let base_url = case
         .base_url
         .map(str::to_owned)

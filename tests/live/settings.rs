@@ -119,7 +119,7 @@ fn read(variables: &Variables, get: &impl Fn(&str) -> Option<String>) -> Found {
     }
     let region = optional(variables.region)
         .or_else(|| (provider == ProviderType::Bedrock).then(|| "us-east-1".to_owned()));
-    let default = || driver(provider).and_then(|d| d.default_base_url(region.as_deref()));
+    let default = || driver(provider).default_base_url(region.as_deref());
     let Some(base_url) = url.map(|url| with_scheme(provider, &url)).or_else(default) else {
         return Found::Wrong(provider, "no such region, or no driver".to_owned());
     };

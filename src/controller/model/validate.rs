@@ -1,6 +1,7 @@
 //! What a model's declaration, the vendor's lists and its tests amount to. Pure.
 
 use std::{
+    borrow::Cow,
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
@@ -196,10 +197,15 @@ fn listed(input: &Input) -> Finding {
             "none of the endpoints that serve it is active",
         );
     }
+    let provider = input.parent.found();
+    let listed_id = provider.map_or(Some(Cow::Borrowed(id.as_str())), |provider| {
+        vendors::driver(provider.spec.type_).listed_id(id)
+    });
+    let listed_id = listed_id.map(Cow::into_owned);
     let at: Vec<&str> = input
         .lists
         .iter()
-        .filter(|(_, list)| list.contains_key(id))
+        .filter(|(_, list)| listed_id.as_ref().is_some_and(|id| list.contains_key(id)))
         .map(|(endpoint, _)| endpoint.name.as_str())
         .collect();
     if !at.is_empty() {
@@ -214,17 +220,12 @@ fn listed(input: &Input) -> Finding {
         .find(|(endpoint, _)| !was_read(endpoint.list_verdict.as_ref()));
     match unread {
         Some((endpoint, _)) => not_read(&endpoint.name, endpoint.list_verdict.as_ref()),
-        None if !could_be_listed(input) => Finding::new(
+        None if listed_id.is_none() => Finding::new(
             Reason::CheckInconclusive,
             "the vendor's list names no models by ids of this form; spec.availabilityTest asks for this one",
         ),
         None => Finding::new(Reason::ModelNotFound, not_listed(input, id)),
     }
-}
-
-fn could_be_listed(input: &Input) -> bool {
-    let provider = input.parent.found();
-    provider.is_ok_and(|p| vendors::driver(p.spec.type_).lists(&input.object.spec.model_id))
 }
 
 fn was_read(verdict: Option<&Verdict>) -> bool {

@@ -64,7 +64,7 @@ fn profile() -> Response {
     answer(200, &body.to_string())
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_probe_without_key_takes_a_403_for_a_sign_of_life() {
     let refusal = || answer(403, r#"{"message":"Missing Authentication Token"}"#);
     let (said, asked) = asked!(RUNTIME_URL, [refusal(), refusal()], |call| {
@@ -81,9 +81,14 @@ async fn a_probe_without_key_takes_a_403_for_a_sign_of_life() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_probe_fails_when_the_host_that_clients_call_does() {
-    let down = || answer(503, "");
+    let down = || {
+        let mut down = answer(503, "");
+        let now = http::HeaderValue::from_static("0");
+        down.headers.insert(header::RETRY_AFTER, now);
+        down
+    };
     let (said, asked) = asked!(RUNTIME_URL, [down(), down(), down()], |call| {
         Bedrock.probe(&call).await
     });
@@ -91,7 +96,7 @@ async fn a_probe_fails_when_the_host_that_clients_call_does() {
     assert!(asked.iter().all(|at| at.starts_with("bedrock-runtime.")));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn base_models_and_every_page_of_profiles_are_listed() {
     let page = |id: &str, next: Option<&str>| {
         let entry = json!({ "inferenceProfileId": id, "status": "ACTIVE" });
@@ -116,7 +121,7 @@ async fn base_models_and_every_page_of_profiles_are_listed() {
     assert!(asked.iter().all(|at| at.starts_with("bedrock.us-east-1.")));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn half_a_list_is_none_and_the_missing_right_is_named() {
     let base = answer(200, r#"{"modelSummaries":[]}"#);
     let (said, _) = asked!(RUNTIME_URL, [base, denied()], |call| {
@@ -127,7 +132,7 @@ async fn half_a_list_is_none_and_the_missing_right_is_named() {
     assert!(refused.message.contains("bedrock:ListInferenceProfiles"));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_list_whose_pages_go_in_a_circle_is_none() {
     let base = answer(200, r#"{"modelSummaries":[]}"#);
     let page = || answer(200, r#"{"inferenceProfileSummaries":[],"nextToken":"t"}"#);
@@ -137,7 +142,7 @@ async fn a_list_whose_pages_go_in_a_circle_is_none() {
     assert_eq!(said.expect_err("no list").reason, Reason::SyncFailed);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_profile_is_tested_by_the_model_behind_it() {
     let (said, asked) = asked!(RUNTIME_URL, [profile(), granted()], |call| {
         Bedrock
@@ -154,7 +159,7 @@ async fn a_profile_is_tested_by_the_model_behind_it() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_key_that_may_only_invoke_is_tested_by_one_token() {
     let body =
         r#"{"output":{"message":{"role":"assistant","content":[]}},"stopReason":"max_tokens"}"#;
@@ -172,7 +177,7 @@ async fn a_key_that_may_only_invoke_is_tested_by_one_token() {
     assert_eq!(said.reason, Reason::ModelAccessDenied);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_model_that_is_not_granted_is_said_to_be_so() {
     let body = json!({
         "agreementAvailability": { "status": "NOT_AVAILABLE" }, "authorizationStatus": "AUTHORIZED",
@@ -185,7 +190,7 @@ async fn a_model_that_is_not_granted_is_said_to_be_so() {
     assert!(said.message.contains("agreement"));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn another_host_than_aws_own_gets_every_call_and_no_other_host_any() {
     let models = answer(200, r#"{"modelSummaries":[]}"#);
     let base = "https://vpce-0a.bedrock.us-east-1.vpce.amazonaws.com";
