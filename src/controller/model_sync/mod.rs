@@ -161,7 +161,7 @@ async fn pass(context: &Context, key: &ObjectKey, pace: &Pace) -> Result<Ended, 
     if carried.done > 0 {
         note_synced(context, identity::uid(&*input.object)).await?;
     }
-    let failed = carried.failure.is_some();
+    let failed = carried.failures > 0;
     if context.model_sync.note(key, carried.failure) || carried.done > 0 {
         context.waker.wake(Wake::soon(key.clone()));
     }
@@ -176,7 +176,7 @@ async fn pass(context: &Context, key: &ObjectKey, pace: &Pace) -> Result<Ended, 
 struct Carried {
     done: usize,
     failures: usize,
-    /// The first failure, in words that stay the same when it is met again.
+    /// The first refusal, in words that stay the same when it is met again.
     failure: Option<String>,
 }
 
@@ -212,7 +212,7 @@ async fn carry_out(
             Err(error) => {
                 tracing::warn!(provider = %owner.name, namespace = %owner.namespace, %error, "a generated LlmModel could not be written");
                 carried.failures += 1;
-                carried.failure.get_or_insert_with(|| in_words(&error));
+                carried.failure = carried.failure.or_else(|| refusal(&error));
                 "failed"
             }
         };
@@ -234,15 +234,16 @@ async fn one(context: &Context, owner: &Owner, step: &Step, pace: &Pace) -> Resu
     Ok(apply::carry_out(&context.client, owner, step).await?)
 }
 
-fn in_words(error: &Error) -> String {
+/// What a user must know of a failure. What passes by itself is tried again and told to nobody.
+fn refusal(error: &Error) -> Option<String> {
     match error {
         Error::Kube(error) => match &**error {
-            kube::Error::Api(status) => status.message.chars().take(SAID).collect(),
-            _ => "the kube-apiserver cannot be reached".to_owned(),
+            kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
+                Some(status.message.chars().take(SAID).collect())
+            }
+            _ => None,
         },
-        Error::Stale => "other writers were faster each time".to_owned(),
-        Error::Db(_) => "PostgreSQL cannot be reached or refuses".to_owned(),
-        other => other.to_string(),
+        _ => None,
     }
 }
 
