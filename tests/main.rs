@@ -17,3 +17,4 @@ mod reconcile_kinds;
 mod reconcile_limits;
 mod samples;
 mod support;
+mod vendors;

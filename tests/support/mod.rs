@@ -6,4 +6,5 @@ pub mod fake_vendor;
 pub mod plane;
 pub mod postgres;
 pub mod rows;
+pub mod vendors;
 pub mod world;

@@ -1,0 +1,199 @@
+//! Calling drivers as the checks do, without the checks.
+
+use std::time::Duration;
+
+use llmplane::{
+    crd::{ProviderType, reasons::Reason},
+    encryption::SecretFields,
+    vendors::{
+        Call, HttpClients, ModelList, Outcome, address::AddressGuard, driver,
+    },
+};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::support::vendors::{Fake, certificates::Certificate};
+
+/// The key that the fakes here take.
+pub const KEY: &str = "tk-4fK2mQ8zR1vXw7Lb0nTc";
+/// The signing half of the pair that Bedrock's fake takes.
+pub const SECRET_KEY: &str = "wJ4lrXUtnF3MI5K7MDxNG9bPxRf1CYTESTSECRET0";
+
+/// All provider types.
+pub const TYPES: [ProviderType; 8] = [
+    ProviderType::OpenAI,
+    ProviderType::Anthropic,
+    ProviderType::AzureOpenAI,
+    ProviderType::DashScope,
+    ProviderType::Qianfan,
+    ProviderType::Ollama,
+    ProviderType::VLLM,
+    ProviderType::OpenAICompatible,
+];
+
+/// What a driver is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    Probe,
+    Validate,
+    List,
+    Test,
+}
+
+impl Ask {
+    pub const ALL: [Self; 4] = [Self::Probe, Self::Validate, Self::List, Self::Test];
+
+    /// The reason of a check that proved nothing.
+    pub fn failed(self) -> Reason {
+        match self {
+            Self::Probe => Reason::ProbeFailed,
+            Self::List => Reason::SyncFailed,
+            Self::Validate | Self::Test => Reason::CheckInconclusive,
+        }
+    }
+}
+
+/// A model that the fake of this type has.
+pub fn model_of(provider: ProviderType) -> &'static str {
+    match provider {
+        ProviderType::OpenAI | ProviderType::OpenAICompatible => "ft:gpt-4o-mini:acme::A1b2",
+        ProviderType::Anthropic => "claude-sonnet-4-5-20250929",
+        ProviderType::Bedrock => "amazon.nova-lite-v1:0",
+        ProviderType::AzureOpenAI => "chat",
+        ProviderType::DashScope => "qwen3-max",
+        ProviderType::Qianfan => "ernie-5.0",
+        ProviderType::Ollama => "llama3.2:3b",
+        ProviderType::VLLM => "meta-llama/Llama-3.1-8B-Instruct",
+    }
+}
+
+/// A fake that takes [`KEY`].
+pub async fn fake(provider: ProviderType) -> Fake {
+    let fake = Fake::of(provider).await;
+    fake.accept(KEY);
+    fake
+}
+
+/// The same by TLS.
+pub async fn tls_fake(provider: ProviderType, certificate: Certificate) -> Fake {
+    let fake = Fake::tls(provider, certificate).await;
+    fake.accept(KEY);
+    fake
+}
+
+/// A caller of one driver at one URL.
+#[derive(Clone)]
+pub struct Caller {
+    pub provider: ProviderType,
+    pub url: Url,
+    pub key: Option<SecretFields>,
+    pub ca_bundle: Option<String>,
+    pub api_version: Option<String>,
+    pub region: Option<String>,
+    pub timeout: Duration,
+    pub allowed: String,
+}
+
+impl Caller {
+    /// With [`KEY`] and two seconds.
+    pub fn new(provider: ProviderType, url: &str) -> Self {
+        Self {
+            provider,
+            url: Url::parse(url.trim_end_matches('/')).unwrap(),
+            key: Some(api_key(KEY)),
+            ca_bundle: None,
+            api_version: None,
+            region: None,
+            timeout: Duration::from_secs(2),
+            allowed: "127.0.0.0/8".to_owned(),
+        }
+    }
+
+    pub fn of(fake: &Fake, provider: ProviderType) -> Self {
+        Self::new(provider, &fake.url())
+    }
+
+    pub fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    pub fn with_key(self, key: &str) -> Self {
+        Self {
+            key: Some(api_key(key)),
+            ..self
+        }
+    }
+
+    pub fn trusting(self, pem: &str) -> Self {
+        Self {
+            ca_bundle: Some(pem.to_owned()),
+            ..self
+        }
+    }
+
+    /// What the driver says.
+    pub async fn ask(&self, ask: Ask) -> Outcome {
+        self.ask_about(ask, model_of(self.provider)).await
+    }
+
+    /// The same of another model.
+    pub async fn ask_about(&self, ask: Ask, model: &str) -> Outcome {
+        match ask {
+            Ask::List => match self.list().await {
+                Ok(_) => Outcome::new(Reason::SyncSucceeded, ""),
+                Err(outcome) => outcome,
+            },
+            _ => {
+                let driver = driver(self.provider).expect("a driver for every type");
+                let (clients, call_at) = self.means();
+                let client = clients
+                    .client("test", &self.url, self.ca_bundle.as_deref())
+                    .unwrap();
+                let call = self.call(&client, call_at);
+                match ask {
+                    Ask::Probe => driver.probe(&Call { key: None, ..call }).await,
+                    Ask::Validate => driver.validate(&call).await,
+                    _ => driver.test_model(&call, model).await,
+                }
+            }
+        }
+    }
+
+    /// The list, or why there is none.
+    pub async fn list(&self) -> Result<ModelList, Outcome> {
+        let driver = driver(self.provider).expect("a driver for every type");
+        let (clients, call_at) = self.means();
+        let client = clients
+            .client("test", &self.url, self.ca_bundle.as_deref())
+            .unwrap();
+        driver.list_models(&self.call(&client, call_at)).await
+    }
+
+    fn means(&self) -> (HttpClients, Instant) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let rules = self.allowed.split(',').filter(|rule| !rule.is_empty());
+        let rules = rules.map(|rule| rule.parse().unwrap()).collect();
+        let clients = HttpClients::new(AddressGuard::new(rules, []), None);
+        (clients, Instant::now() + self.timeout)
+    }
+
+    fn call<'a>(&'a self, client: &'a llmplane::vendors::HttpClient, deadline: Instant) -> Call<'a> {
+        Call {
+            base_url: &self.url,
+            region: self.region.as_deref(),
+            api_version: self.api_version.as_deref(),
+            headers: &[],
+            key: self.key.as_ref(),
+            client,
+            deadline,
+        }
+    }
+}
+
+/// A key of one field.
+pub fn api_key(key: &str) -> SecretFields {
+    SecretFields {
+        api_key: Some(key.into()),
+        ..SecretFields::default()
+    }
+}

@@ -1,0 +1,245 @@
+//! Every documented error of every vendor, over a socket, and what it must come to.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use llmplane::crd::{
+    ProviderType::{self, *},
+    reasons::Reason::{self, CheckInconclusive as Unsure, *},
+};
+
+use super::asking::{Ask, Caller, KEY, TYPES, fake, model_of};
+
+/// Fixture; what key validation and model test must say of it. A list fails in any case.
+type Row = (&'static str, Reason, Reason);
+
+const OPENAI: &[Row] = &[
+    ("bad_key", KeyRejected, Unsure),
+    ("restricted_key", KeyRestricted, Unsure),
+    ("restricted_key_401", KeyRestricted, Unsure),
+    ("ip_not_allowed", Unsure, Unsure),
+    ("unsupported_country", Unsure, Unsure),
+    ("unknown_model", Unsure, ModelNotFound),
+    ("insufficient_quota", QuotaExhausted, QuotaExhausted),
+    ("credit_balance_exhausted", QuotaExhausted, QuotaExhausted),
+    ("rate_limit", Unsure, Unsure),
+    ("slow_down", Unsure, Unsure),
+    ("server_error", Unsure, Unsure),
+    ("overloaded", Unsure, Unsure),
+];
+const ANTHROPIC: &[Row] = &[
+    ("bad_request", Unsure, Unsure),
+    ("bad_key", KeyRejected, Unsure),
+    ("billing", QuotaExhausted, QuotaExhausted),
+    ("permission", KeyRestricted, ModelAccessDenied),
+    ("unknown_model", Unsure, ModelNotFound),
+    ("too_large", Unsure, Unsure),
+    ("rate_limit", Unsure, Unsure),
+    ("spend_limit", QuotaExhausted, QuotaExhausted),
+    ("api_error", Unsure, Unsure),
+    ("timeout", Unsure, Unsure),
+    ("overloaded", Unsure, Unsure),
+];
+const AZURE: &[Row] = &[
+    ("bad_key", KeyRejected, Unsure),
+    ("unknown_model", Unsure, ModelNotFound),
+    ("no_such_path", Unsure, Unsure),
+    ("rate_limit", Unsure, Unsure),
+];
+const DASHSCOPE: &[Row] = &[
+    ("bad_key", KeyRejected, Unsure),
+    ("bad_key_compatible", KeyRejected, Unsure),
+    ("access_denied", KeyRestricted, ModelAccessDenied),
+    ("unknown_model", Unsure, ModelNotFound),
+    ("unknown_model_compatible", Unsure, ModelNotFound),
+    ("no_such_path", Unsure, Unsure),
+    ("arrears", QuotaExhausted, QuotaExhausted),
+    ("rate_quota", Unsure, Unsure),
+    ("allocation_quota", Unsure, Unsure),
+    ("insufficient_quota", QuotaExhausted, QuotaExhausted),
+    ("overloaded", Unsure, Unsure),
+    ("timeout", Unsure, Unsure),
+];
+const QIANFAN: &[Row] = &[
+    ("bad_key", KeyRejected, Unsure),
+    ("unknown_model", Unsure, ModelNotFound),
+    ("bad_request", Unsure, Unsure),
+    ("arrears", QuotaExhausted, QuotaExhausted),
+    ("rate_limit", Unsure, Unsure),
+    ("token_rate_limit", Unsure, Unsure),
+    ("no_permission", KeyRestricted, ModelAccessDenied),
+    ("bad_appid", Unsure, Unsure),
+    ("coding_plan", Unsure, Unsure),
+    ("internal", Unsure, Unsure),
+    ("dispatch", Unsure, Unsure),
+    ("no_key", Unsure, Unsure),
+    ("v1_expired", KeyRejected, Unsure),
+    ("v1_daily_quota", QuotaExhausted, QuotaExhausted),
+];
+const OLLAMA: &[Row] = &[
+    ("bad_key", KeyRejected, Unsure),
+    ("unknown_model", Unsure, ModelNotFound),
+    ("no_such_path", Unsure, Unsure),
+    ("rate_limit", Unsure, Unsure),
+    ("busy", Unsure, Unsure),
+    ("cloud_unreachable", Unsure, Unsure),
+];
+const VLLM: &[Row] = &[
+    ("bad_key", KeyRejected, Unsure),
+    ("no_such_path", Unsure, Unsure),
+    ("unknown_model", Unsure, Unsure),
+    ("flat_error", Unsure, Unsure),
+    ("dead_engine", Unsure, Unsure),
+];
+
+fn table(provider: ProviderType) -> &'static [Row] {
+    match provider {
+        OpenAI | OpenAICompatible => OPENAI,
+        Anthropic => ANTHROPIC,
+        Bedrock => &[],
+        AzureOpenAI => AZURE,
+        DashScope => DASHSCOPE,
+        Qianfan => QIANFAN,
+        Ollama => OLLAMA,
+        VLLM => VLLM,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_key_and_a_known_model_are_told_as_what_they_are() {
+    for provider in TYPES {
+        let fake = fake(provider).await;
+        let caller = Caller::of(&fake, provider);
+        let tested = match provider {
+            AzureOpenAI | OpenAICompatible => ModelAnswered,
+            _ => ModelListed,
+        };
+        for (ask, reason) in [
+            (Ask::Probe, ProbeSucceeded),
+            (Ask::Validate, KeyAccepted),
+            (Ask::List, SyncSucceeded),
+            (Ask::Test, tested),
+        ] {
+            let said = caller.ask(ask).await;
+            assert_eq!(said.reason, reason, "{provider} {ask:?}: {said:?}");
+        }
+        let listed = caller.list().await.unwrap().models;
+        let known = listed.iter().any(|m| m.id == model_of(provider));
+        assert!(known, "{provider}: {listed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_documented_error_has_its_reason() {
+    let cases = TYPES.into_iter().flat_map(|provider| {
+        let rows = table(provider).iter();
+        rows.map(move |row| judged(provider, *row))
+    });
+    assert!(join_all(cases).await.len() > 70);
+}
+
+async fn judged(provider: ProviderType, (fixture, validate, test): Row) {
+    let fake = fake(provider).await;
+    fake.fail_with(fixture);
+    // Too short for a second attempt, so that the first answer is what counts.
+    let caller = Caller::of(&fake, provider).within(Duration::from_millis(400));
+    for (ask, reason) in [
+        (Ask::Validate, validate),
+        (Ask::List, SyncFailed),
+        (Ask::Test, test),
+    ] {
+        let said = caller.ask(ask).await;
+        assert_eq!(said.reason, reason, "{provider} {fixture} {ask:?}: {said:?}");
+        let text = format!("{said:?}");
+        assert!(!text.contains(KEY), "{provider} {fixture}: {text}");
+        assert!(said.http_status.is_some(), "{provider} {fixture} {ask:?}: {text}");
+    }
+}
+
+/// The vendors put what they were sent into their message; nothing of it is told on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_is_rejected_and_not_repeated() {
+    const WRONG: &str = "sk-wrong-9Zr4Tq7Lm2Xv8Kp1";
+    for provider in TYPES {
+        let fake = fake(provider).await;
+        let caller = Caller::of(&fake, provider).with_key(WRONG);
+        let said = caller.ask(Ask::Validate).await;
+        assert_eq!(said.reason, KeyRejected, "{provider}: {said:?}");
+        let text = format!("{said:?}");
+        for part in [WRONG, "sk-wrong", "8Kp1"] {
+            assert!(!text.contains(part), "{provider}: {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_wants_a_key_is_reachable_without_one() {
+    for provider in TYPES {
+        let fake = fake(provider).await;
+        let said = Caller::of(&fake, provider).ask(Ask::Probe).await;
+        assert_eq!(said.reason, ProbeSucceeded, "{provider}: {said:?}");
+        assert!(fake.requests().iter().all(|request| !request.holds(KEY)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_not_there_is_not_found() {
+    for provider in TYPES {
+        let fake = fake(provider).await;
+        let caller = Caller::of(&fake, provider);
+        let said = caller.ask_about(Ask::Test, "no/such model:é").await;
+        assert_eq!(said.reason, ModelNotFound, "{provider}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_keys_takes_any_and_that_is_said() {
+    for provider in [Ollama, VLLM] {
+        let fake = fake(provider).await;
+        fake.shop().wants_key = false;
+        let said = Caller::of(&fake, provider).ask(Ask::Validate).await;
+        assert_eq!(said.reason, KeyAccepted);
+        assert!(said.message.contains("enforces no key"), "{}", said.message);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_apis_of_azure_are_spoken() {
+    let fake = fake(AzureOpenAI).await;
+    for version in [None, Some("v1"), Some("2024-10-21")] {
+        let caller = Caller {
+            api_version: version.map(str::to_owned),
+            ..Caller::of(&fake, AzureOpenAI)
+        };
+        assert_eq!(caller.ask(Ask::Validate).await.reason, KeyAccepted);
+        assert_eq!(caller.ask(Ask::Test).await.reason, ModelAnswered);
+        let said = caller.ask_about(Ask::Test, "missing").await;
+        assert_eq!(said.reason, ModelNotFound);
+    }
+    let ids: Vec<_> = Caller::of(&fake, AzureOpenAI).list().await.unwrap().models;
+    assert!(ids.iter().all(|m| m.id == "chat"), "the catalog is no list of deployments: {ids:?}");
+    fake.shop().lists_deployments = false;
+    let refused = Caller::of(&fake, AzureOpenAI).list().await.unwrap_err();
+    assert!(refused.message.contains("catalog"), "{}", refused.message);
+}
+
+/// A token goes as a bearer, an API key by the vendor's own header, and never both ways.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_and_keys_are_kept_apart() {
+    const TOKEN: &str = "to-7Hk3Vb9Qm5";
+    for provider in [Anthropic, AzureOpenAI] {
+        let fake = fake(provider).await;
+        fake.shop().tokens.push(TOKEN.to_owned());
+        let mut caller = Caller::of(&fake, provider);
+        assert_eq!(caller.ask(Ask::Validate).await.reason, KeyAccepted);
+        assert!(fake.requests().iter().all(|r| r.bearer().is_none()));
+        caller.key = Some(llmplane::encryption::SecretFields {
+            access_token: Some(TOKEN.into()),
+            ..Default::default()
+        });
+        assert_eq!(caller.ask(Ask::Validate).await.reason, KeyAccepted);
+        let last = fake.requests().pop().unwrap();
+        assert_eq!(last.bearer(), Some(TOKEN));
+        assert!(last.header("x-api-key").is_none() && last.header("api-key").is_none());
+    }
+}
