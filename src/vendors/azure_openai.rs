@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{
     Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList, Outcome,
+    document,
     finding::{self, Check, Finding},
     http::{HttpError, Request, Response},
     openai_protocol as protocol,
@@ -110,9 +111,10 @@ impl Driver for AzureOpenAi {
         };
         let request = dress(call, Request::post_json(url, &body));
         match finding::ask(call, Check::Test, request, read).await {
-            Ok(answer) => {
-                protocol::outcome(&answer, Reason::ModelAnswered, "the deployment answers")
-            }
+            Ok(answer) => match document::unreadable(&answer, &protocol::COMPLETION) {
+                Some(what) => finding::unreadable(Check::Test, &answer, &what),
+                None => protocol::outcome(&answer, Reason::ModelAnswered, "the deployment answers"),
+            },
             Err(outcome) => outcome,
         }
     }

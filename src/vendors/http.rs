@@ -325,6 +325,7 @@ impl HttpClient {
 
     /// Sends a request, and again while `again` says so of the answer or the connection failed, until
     /// the deadline or three attempts. It waits as long as the vendor asks, if the deadline allows.
+    /// When time is up in a further attempt, what the one before came to is the answer.
     ///
     /// # Errors
     /// Why there is no answer. An answer of any status is an answer.
@@ -335,10 +336,11 @@ impl HttpClient {
         again: impl Fn(&Response) -> bool,
     ) -> Result<Response, HttpError> {
         let mut attempt = 1;
+        let mut before = Err(HttpError::Timeout);
         loop {
             let result = match timeout_at(deadline, self.follow(request)).await {
                 Ok(result) => result,
-                Err(_) => return Err(HttpError::Timeout),
+                Err(_) => return before,
             };
             let wait = match &result {
                 Ok(answer) if again(answer) => {
@@ -350,6 +352,7 @@ impl HttpClient {
             if attempt == MAX_ATTEMPTS || Instant::now() + wait >= deadline {
                 return result;
             }
+            before = result;
             sleep(wait).await;
             attempt += 1;
         }

@@ -26,7 +26,7 @@ pub enum HttpError {
     #[error("the answer is larger than {} MiB", MAX_BODY_BYTES / 1024 / 1024)]
     BodyTooLarge,
     /// The answer broke off.
-    #[error("the answer broke off")]
+    #[error("the answer broke off, or is not HTTP")]
     Truncated,
     /// A redirect that leaves the host, or one too many.
     #[error("the host redirects elsewhere; write the URL that it redirects to")]
@@ -43,17 +43,8 @@ pub(super) fn explain(error: &reqwest::Error) -> HttpError {
         if let Some(refused) = this.downcast_ref::<AddressRefused>() {
             return HttpError::AddressRefused(refused.clone());
         }
-        if let Some(tls) = this.downcast_ref::<rustls::Error>() {
+        if let Some(tls) = tls_error(this) {
             return HttpError::Tls(explain_tls(tls));
-        }
-        if let Some(io) = this.downcast_ref::<std::io::Error>() {
-            // An io::Error may wrap what stands in neither `source`.
-            let inner = io
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            if let Some(tls) = inner {
-                return HttpError::Tls(explain_tls(tls));
-            }
         }
         cause = this.source();
     }
@@ -67,6 +58,14 @@ pub(super) fn explain(error: &reqwest::Error) -> HttpError {
         HttpError::Truncated
     } else {
         HttpError::Invalid("it is not a request that HTTP allows")
+    }
+}
+
+/// An `io::Error` shows what it wraps in no `source`, and one may wrap another.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref().and_then(|inner| tls_error(inner)),
+        None => error.downcast_ref(),
     }
 }
 

@@ -11,6 +11,8 @@ mod azure_openai;
 mod bedrock;
 pub mod catalog;
 mod dashscope;
+mod document;
+mod error_body;
 mod finding;
 pub mod http;
 mod http_error;

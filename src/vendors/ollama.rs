@@ -22,6 +22,9 @@ use crate::{
 
 pub(super) struct Ollama;
 
+/// What `/api/show` tells (facts, 9).
+const DESCRIPTION: [&str; 3] = ["details", "model_info", "capabilities"];
+
 #[async_trait]
 impl Driver for Ollama {
     fn default_base_url(&self, region: Option<&str>) -> Option<String> {
@@ -53,7 +56,7 @@ impl Driver for Ollama {
     /// Only ollama.com, or a proxy, looks at a key; a local server answers everyone, and says so.
     async fn validate(&self, call: &Call<'_>) -> Outcome {
         let with_key = match native(call, &["api", "tags"]).await {
-            Ok(answer) => protocol::classify_key(&answer),
+            Ok(answer) => protocol::classify_key(&answer, "models"),
             Err(error) => return Outcome::from_http_error(&error, Reason::CheckInconclusive),
         };
         if with_key.reason != Reason::KeyAccepted {
@@ -115,7 +118,7 @@ impl Driver for Ollama {
         };
         let request = protocol::post(&at_root, &["api", "show"], &json!({ "model": model_id }));
         match protocol::send(&at_root, request).await {
-            Ok(answer) => protocol::classify_description(&answer),
+            Ok(answer) => protocol::classify_description(&answer, &DESCRIPTION),
             Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
         }
     }

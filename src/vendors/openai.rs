@@ -55,7 +55,7 @@ impl Driver for OpenAi {
     /// By `GET /models/{id}`, which spends nothing.
     async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
         match protocol::send(call, protocol::get(call, &["models", model_id])).await {
-            Ok(answer) => protocol::classify_description(&answer),
+            Ok(answer) => protocol::classify_description(&answer, &["id"]),
             Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
         }
     }

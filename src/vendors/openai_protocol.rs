@@ -1,7 +1,6 @@
-//! The protocol that OpenAI made common: its list, its error envelope, its smallest calls.
+//! The protocol that OpenAI made common: its list, what its errors mean, its smallest calls.
 //!
-//! Shared by every driver whose vendor speaks it. The envelope comes in four shapes (facts, 3.3,
-//! 10): an object, an object with an integer code, a bare string, and vLLM's flat one.
+//! Shared by every driver whose vendor speaks it.
 
 use std::{collections::BTreeMap, collections::HashSet, time::Duration};
 
@@ -10,13 +9,17 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
 
+pub(super) use super::error_body::ErrorBody;
 use super::{
-    Call, ClientConfig, ClientInput, KeyField, ListedModel, ModelList,
+    Call, ClientConfig, ClientInput, KeyField, ListedModel, ModelList, document,
     http::{HttpError, Request, Response},
     outcome::{Outcome, Retry},
     redact,
 };
 use crate::crd::reasons::Reason;
+
+/// What a chat completion has.
+pub(super) const COMPLETION: [&str; 1] = ["choices"];
 
 /// Longest id of a model that is taken, in characters.
 const MAX_ID_CHARS: usize = 256;
@@ -75,121 +78,6 @@ fn is_transient(answer: &Response) -> bool {
     }
 }
 
-/// What an error's body says, whatever its shape.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ErrorBody {
-    /// `error.code`, an integer as its digits.
-    pub code: Option<String>,
-    /// `error.type`.
-    pub type_: Option<String>,
-    /// Whether the text says that the key lacks a scope (facts, 3.3): the code is often null there.
-    pub missing_scope: bool,
-    /// Whether there was an error in it at all.
-    pub is_error: bool,
-}
-
-impl ErrorBody {
-    /// Reads an answer's body; what cannot be read says nothing.
-    pub fn read(answer: &Response) -> Self {
-        serde_json::from_slice::<Value>(&answer.body)
-            .map_or_else(|_| Self::default(), |body| Self::from_json(&body))
-    }
-
-    fn from_json(body: &Value) -> Self {
-        let error = match body.get("error") {
-            Some(Value::Object(error)) => error,
-            Some(Value::String(text)) => {
-                return Self {
-                    is_error: true,
-                    missing_scope: says_missing_scope(text),
-                    ..Self::default()
-                };
-            }
-            _ => match body {
-                Value::Object(flat)
-                    if flat.get("object").and_then(Value::as_str) == Some("error") =>
-                {
-                    flat
-                }
-                _ => return Self::default(),
-            },
-        };
-        let word = |name: &str| match error.get(name) {
-            Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-            Some(Value::Number(number)) => Some(number.to_string()),
-            _ => None,
-        };
-        Self {
-            code: word("code"),
-            type_: word("type"),
-            missing_scope: error
-                .get("message")
-                .and_then(Value::as_str)
-                .is_some_and(says_missing_scope),
-            is_error: true,
-        }
-    }
-
-    /// The most telling word of the two, redacted. A number tells the status again, and the type
-    /// is the word then (LiteLLM's 400 `no_db_connection`).
-    pub fn public_code(&self) -> Option<String> {
-        let is_word = |code: &&String| code.bytes().any(|b| !b.is_ascii_digit());
-        let words = [self.code.as_ref().filter(is_word), self.type_.as_ref()];
-        words
-            .into_iter()
-            .chain([self.code.as_ref()])
-            .flatten()
-            .find_map(|word| redact::word(word))
-    }
-
-    fn is(&self, words: &[&str]) -> bool {
-        [&self.code, &self.type_]
-            .into_iter()
-            .flatten()
-            .any(|w| words.contains(&w.as_str()))
-    }
-
-    /// 429s that waiting does not heal (facts, 3.3).
-    fn is_billing(&self) -> bool {
-        self.is(&[
-            "insufficient_quota",
-            "credit_balance_exhausted",
-            "billing_hard_limit_reached",
-            "billing_error",
-        ])
-    }
-
-    fn is_bad_key(&self) -> bool {
-        self.is(&[
-            "invalid_api_key",
-            "incorrect_api_key",
-            "authentication_error",
-            "invalid_authentication",
-        ])
-    }
-
-    /// A refusal that names no other cause: servers that speak the protocol have codes of their own
-    /// for a bad key, or none. OpenAI's 401 for an organisation or a caller's address has one, and a
-    /// page from something in between is no such body at all.
-    fn is_plain_refusal(&self) -> bool {
-        self.is_error
-            && match self.code.as_deref() {
-                None => true,
-                Some(code) => code == "401" || code.contains("api_key") || code.contains("token"),
-            }
-    }
-
-    fn is_unknown_model(&self) -> bool {
-        self.is(&["model_not_found", "NotFoundError", "not_found_error"])
-    }
-}
-
-fn says_missing_scope(text: &str) -> bool {
-    text.contains("Missing scopes")
-        || text.contains("missing scopes")
-        || text.contains("insufficient permissions")
-}
-
 /// The vendor's id of the request.
 pub(super) fn request_id(answer: &Response) -> Option<String> {
     [
@@ -216,9 +104,15 @@ pub(super) fn outcome(answer: &Response, reason: Reason, message: impl Into<Stri
     }
 }
 
-/// What an answer says of the endpoint: anything but a server's error is a sign of life, a 401
-/// included (facts, 1).
+/// What an answer says of the endpoint: a refusal is a sign of life, a 401 included (facts, 1), and
+/// so is a success that looks like the vendor's.
 pub(super) fn classify_probe(answer: &Response) -> Outcome {
+    if answer.status.is_success()
+        && let Some(what) = document::unreadable(answer, &[])
+    {
+        let message = format!("the endpoint's answer cannot be read: {what}");
+        return outcome(answer, Reason::ProbeFailed, message).with_retry(Retry::Backoff);
+    }
     match answer.status.as_u16() {
         200..=299 | 400..=499 => outcome(answer, Reason::ProbeSucceeded, "the endpoint answers"),
         status => outcome(
@@ -230,11 +124,15 @@ pub(super) fn classify_probe(answer: &Response) -> Outcome {
     }
 }
 
-/// What an answer to the list call says of the key: on the code first, the status second.
-pub(super) fn classify_key(answer: &Response) -> Outcome {
+/// What an answer to the list call says of the key: on the code first, the status second. `list`
+/// is the field that a list stands in.
+pub(super) fn classify_key(answer: &Response, list: &str) -> Outcome {
     let body = ErrorBody::read(answer);
     let status = answer.status.as_u16();
     if (200..300).contains(&status) && !body.is_error {
+        if let Some(what) = document::unreadable(answer, &[list]) {
+            return unreadable(answer, &what);
+        }
         return outcome(answer, Reason::KeyAccepted, "the vendor accepts the key");
     }
     if body.is_billing() || status == 402 {
@@ -271,27 +169,38 @@ pub(super) fn inconclusive(answer: &Response, what: &str) -> Outcome {
     outcome(answer, Reason::CheckInconclusive, format!("{what}: {said}")).with_retry(retry)
 }
 
-/// What an answer that describes one model says: listed is the most that it proves.
-pub(super) fn classify_description(answer: &Response) -> Outcome {
-    let said = classify_model(answer);
+/// A successful answer that is not what was asked for.
+fn unreadable(answer: &Response, what: &str) -> Outcome {
+    let message = format!("the vendor's answer cannot be read: {what}");
+    outcome(answer, Reason::CheckInconclusive, message).with_retry(Retry::Backoff)
+}
+
+/// What an answer that describes one model says: listed is the most that it proves. A description
+/// has one of these fields.
+pub(super) fn classify_description(answer: &Response, fields: &[&str]) -> Outcome {
+    let said = classify_model(answer, fields);
     match said.reason {
         Reason::ModelAnswered => outcome(answer, Reason::ModelListed, "the vendor lists the model"),
         _ => said,
     }
 }
 
-/// What a model's answer says, or the refusal in its place.
-pub(super) fn classify_model(answer: &Response) -> Outcome {
+/// What a model's answer says, or the refusal in its place. An answer has one of these fields.
+pub(super) fn classify_model(answer: &Response, fields: &[&str]) -> Outcome {
     let body = ErrorBody::read(answer);
     let status = answer.status.as_u16();
     match status {
-        200..=299 if !body.is_error => outcome(answer, Reason::ModelAnswered, "the model answers"),
+        200..=299 if !body.is_error => match document::unreadable(answer, fields) {
+            Some(what) => unreadable(answer, &what),
+            None => outcome(answer, Reason::ModelAnswered, "the model answers"),
+        },
         _ if body.is_billing() || status == 402 => outcome(
             answer,
             Reason::QuotaExhausted,
             "the account's quota or balance is used up",
         ),
-        _ if body.is_unknown_model() || status == 404 => outcome(
+        // A 404 without an error in it is a page of something in between.
+        _ if body.is_unknown_model() || (status == 404 && body.is_error) => outcome(
             answer,
             Reason::ModelNotFound,
             "the vendor does not know the model, or does not grant it; check modelId",
@@ -300,7 +209,7 @@ pub(super) fn classify_model(answer: &Response) -> Outcome {
             answer,
             "the model could not be tested, for the key is not accepted",
         ),
-        403 if !body.missing_scope => outcome(
+        403 if !body.missing_scope && !body.is_policy() => outcome(
             answer,
             Reason::ModelAccessDenied,
             "the vendor does not grant this model to the account",
@@ -383,7 +292,7 @@ pub(super) async fn probe_list(call: &Call<'_>) -> Outcome {
 /// Validates by the list call.
 pub(super) async fn validate_by_list(call: &Call<'_>) -> Outcome {
     match send(call, get(call, &["models"])).await {
-        Ok(answer) => classify_key(&answer),
+        Ok(answer) => classify_key(&answer, "data"),
         Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
     }
 }
@@ -425,7 +334,7 @@ pub(super) async fn test_by_completion(call: &Call<'_>, model_id: &str) -> Outco
         "max_completion_tokens": 1,
     });
     match send(call, post(call, &["chat", "completions"], &body)).await {
-        Ok(answer) => classify_model(&answer),
+        Ok(answer) => classify_model(&answer, &COMPLETION),
         Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
     }
 }

@@ -80,7 +80,7 @@ fn a_key_is_judged_on_the_code_first() {
     ];
     for (status, body, reason) in table {
         assert_eq!(
-            classify_key(&answer(status, body)).reason,
+            classify_key(&answer(status, body), "data").reason,
             reason,
             "{status} {body}"
         );
@@ -135,7 +135,7 @@ fn a_model_is_judged_on_the_code_first() {
     ];
     for (status, body, reason) in table {
         assert_eq!(
-            classify_model(&answer(status, body)).reason,
+            classify_model(&answer(status, body), &["id"]).reason,
             reason,
             "{status} {body}"
         );
@@ -144,7 +144,7 @@ fn a_model_is_judged_on_the_code_first() {
 
 #[test]
 fn a_description_proves_no_more_than_that_the_model_is_listed() {
-    let said = |status, body| classify_description(&answer(status, body)).reason;
+    let said = |status, body| classify_description(&answer(status, body), &["id"]).reason;
     assert_eq!(said(200, r#"{"id":"m"}"#), Reason::ModelListed);
     assert_eq!(
         said(404, r#"{"error":{"code":"model_not_found"}}"#),
@@ -221,15 +221,15 @@ proptest! {
             headers: HeaderMap::new(),
             body: Bytes::from(body),
         };
-        classify_key(&answer);
-        classify_model(&answer);
+        classify_key(&answer, "data");
+        classify_model(&answer, &["id"]);
         let _ = read_list(&answer, read_id);
     }
 
     #[test]
     fn nothing_of_a_vendors_text_is_kept(text in "sk-[a-zA-Z0-9]{20}") {
         let body = json!({ "error": { "message": format!("bad key {text}"), "code": text, "type": text } }).to_string();
-        for outcome in [classify_key(&answer(401, &body)), classify_model(&answer(400, &body))] {
+        for outcome in [classify_key(&answer(401, &body), "data"), classify_model(&answer(400, &body), &["id"])] {
             let shown = format!("{outcome:?}");
             prop_assert!(!shown.contains(&text));
         }

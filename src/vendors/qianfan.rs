@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome,
+    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome, document,
     finding::{self, Check, Finding},
     http::Response,
     openai_protocol as protocol, outcome,
@@ -96,7 +96,10 @@ impl Driver for Qianfan {
             Ok(answer) if v1_error(&answer).is_some() => {
                 finding::refused(Check::Test, &answer, read)
             }
-            Ok(answer) => protocol::outcome(&answer, Reason::ModelAnswered, "the model answers"),
+            Ok(answer) => match document::unreadable(&answer, &protocol::COMPLETION) {
+                Some(what) => finding::unreadable(Check::Test, &answer, &what),
+                None => protocol::outcome(&answer, Reason::ModelAnswered, "the model answers"),
+            },
             Err(outcome) => outcome,
         }
     }

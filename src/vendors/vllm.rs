@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome,
-    http::Request,
+    Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome, document,
+    http::{Request, Response},
     openai_protocol::{self as protocol},
     outcome::Retry,
 };
@@ -39,13 +39,13 @@ impl Driver for Vllm {
             request = request.header(name, value);
         }
         match protocol::send(call, Ok(request)).await {
-            Ok(answer) if answer.status.is_success() => protocol::outcome(
+            Ok(answer) if answer.status.is_success() && is_its_own(&answer) => protocol::outcome(
                 &answer,
                 Reason::ProbeSucceeded,
                 "the server says that it is healthy",
             ),
             // A gateway in front may hide /health; then the list call tells.
-            Ok(answer) if answer.status.is_client_error() => protocol::probe_list(call).await,
+            Ok(answer) if !answer.status.is_server_error() => protocol::probe_list(call).await,
             Ok(answer) if answer.status.as_u16() == 503 => protocol::outcome(
                 &answer,
                 Reason::ProbeFailed,
@@ -93,6 +93,11 @@ fn read_model(entry: &Value) -> ListedModel {
         context_window: protocol::read_count(entry, "max_model_len"),
         ..protocol::read_id(entry)
     }
+}
+
+/// The server's sign of life has no body (facts, 10); a gateway may put JSON in it.
+fn is_its_own(answer: &Response) -> bool {
+    answer.body.is_empty() || document::unreadable(answer, &[]).is_none()
 }
 
 fn at_root(call: &Call<'_>, path: &str) -> url::Url {
