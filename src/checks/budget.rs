@@ -1,69 +1,106 @@
-//! How many checks run at once: in all, and against one host.
+//! How many checks run at once, in all and against one host, and how fast they follow each other
+//! there.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
 
 /// Checks that run at once in all.
 pub const IN_ALL: usize = 32;
 /// Checks that run at once against one host.
 pub const BY_HOST: usize = 4;
+/// Time between the beginnings of two checks against one host: at most a hundred in a second,
+/// however fast it answers and however many endpoints are new.
+pub const APART: Duration = Duration::from_millis(10);
 
 /// The budget of one process.
 #[derive(Debug)]
 pub struct Budget {
     in_all: Arc<Semaphore>,
     by_host: usize,
-    hosts: Mutex<HashMap<String, Weak<Semaphore>>>,
+    apart: Duration,
+    hosts: Mutex<HashMap<String, Weak<Host>>>,
+}
+
+#[derive(Debug)]
+struct Host {
+    places: Arc<Semaphore>,
+    /// When the next check may begin.
+    next: Mutex<Instant>,
 }
 
 /// Leave for one check; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Leave {
-    _host: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
+    /// Keeps the host's pace known while somebody calls it.
+    _host: Arc<Host>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self::new(IN_ALL, BY_HOST)
+        Self::new(IN_ALL, BY_HOST, APART)
     }
 }
 
 impl Budget {
-    /// A budget of these sizes.
-    pub fn new(in_all: usize, by_host: usize) -> Self {
+    /// A budget of these sizes and this pace.
+    pub fn new(in_all: usize, by_host: usize, apart: Duration) -> Self {
         Self {
             in_all: Arc::new(Semaphore::new(in_all)),
             by_host,
+            apart,
             hosts: Mutex::default(),
         }
     }
 
-    /// Waits for a place at this host, then for one of all: a slow host's queue thus takes no
-    /// place from other hosts. `None` only when the budget is closed.
+    /// Waits for a place at this host and for its turn there, then for a place of all: a slow
+    /// host's queue thus takes no place from other hosts. `None` only when the budget is closed.
     pub async fn leave(&self, host: &str) -> Option<Leave> {
-        let at_host = self.host(host);
-        let host = at_host.acquire_owned().await.ok()?;
+        let host = self.host(host);
+        let place = host.places.clone().acquire_owned().await.ok()?;
+        let turn = host.turn(self.apart);
+        if turn > Instant::now() {
+            sleep_until(turn).await;
+        }
         let all = self.in_all.clone().acquire_owned().await.ok()?;
         Some(Leave {
-            _host: host,
+            _place: place,
             _all: all,
+            _host: host,
         })
     }
 
-    fn host(&self, host: &str) -> Arc<Semaphore> {
+    fn host(&self, host: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = hosts.get(host).and_then(Weak::upgrade) {
             return known;
         }
-        hosts.retain(|_, semaphore| semaphore.strong_count() > 0);
-        let semaphore = Arc::new(Semaphore::new(self.by_host));
-        hosts.insert(host.to_owned(), Arc::downgrade(&semaphore));
-        semaphore
+        hosts.retain(|_, host| host.strong_count() > 0);
+        let known = Arc::new(Host {
+            places: Arc::new(Semaphore::new(self.by_host)),
+            next: Mutex::new(Instant::now()),
+        });
+        hosts.insert(host.to_owned(), Arc::downgrade(&known));
+        known
+    }
+}
+
+impl Host {
+    /// When this check may begin; the next one may so much later.
+    fn turn(&self, apart: Duration) -> Instant {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = (*next).max(Instant::now());
+        *next = turn + apart;
+        turn
     }
 }
 
@@ -75,7 +112,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_host_cannot_take_every_place() {
-        let budget = Budget::new(3, 2);
+        let budget = Budget::new(3, 2, Duration::ZERO);
         let first = budget.leave("slow").now_or_never().flatten();
         let second = budget.leave("slow").now_or_never().flatten();
         assert!(first.is_some() && second.is_some());
@@ -88,8 +125,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn checks_of_one_host_keep_their_distance() {
+        let apart = Duration::from_millis(5);
+        let (budget, begun) = (Budget::new(32, 4, apart), Instant::now());
+        let runs = (0..20).map(|_| async { drop(budget.leave("host").await) });
+        futures::future::join_all(runs).await;
+        assert!(begun.elapsed() >= apart * 19, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
     async fn hosts_that_nobody_waits_for_are_forgotten() {
-        let budget = Budget::new(3, 2);
+        let budget = Budget::new(3, 2, Duration::ZERO);
         for host in ["a", "b", "c"] {
             drop(budget.leave(host).await);
         }

@@ -28,8 +28,8 @@ use crate::{
 /// What became of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Done {
-    /// It proved nothing, or could not be made: again soon.
-    pub open: bool,
+    /// It proved nothing, or could not be made: again soon, but not before this has passed.
+    pub open: Option<Duration>,
     /// A stored verdict changed.
     pub changed: bool,
     /// A model list changed, or can be read no more.
@@ -39,7 +39,7 @@ pub(super) struct Done {
 impl Done {
     pub(super) fn unmade() -> Self {
         Self {
-            open: true,
+            open: Some(Duration::ZERO),
             ..Self::default()
         }
     }
@@ -132,7 +132,7 @@ impl Runner {
             })
             .await?;
         Ok(Done {
-            open: called.found.success().is_none(),
+            open: called.open(),
             changed,
             listing_changed: false,
         })
@@ -236,7 +236,7 @@ impl Runner {
             let done = self
                 .store_validation(&credential, version, asked_at, called)
                 .await?;
-            all.open |= done.open;
+            all.open = all.open.max(done.open);
             all.changed |= done.changed;
         }
         Ok(all)
@@ -280,7 +280,7 @@ impl Runner {
             })
             .await?;
         Ok(Done {
-            open: called.found.success().is_none(),
+            open: called.open(),
             changed,
             listing_changed: false,
         })
@@ -333,7 +333,7 @@ impl Runner {
             self.note_synced(provider.uid, now).await?;
         }
         Ok(Done {
-            open: called.found.success().is_none(),
+            open: called.open(),
             changed,
             listing_changed: changed || differs,
         })
@@ -412,7 +412,7 @@ impl Runner {
             })
             .await?;
         Ok(Done {
-            open: called.found.success().is_none(),
+            open: called.open(),
             changed,
             listing_changed: false,
         })

@@ -210,9 +210,10 @@ impl Schedule {
         self.timeline.first().map(|(at, _)| *at)
     }
 
-    /// Notes that a run ended: `open` if it proved nothing, or could not be made at all. Answers
-    /// whether this run was the first to answer its trigger.
-    pub fn finish(&mut self, key: JobKey, open: bool, now: Instant) -> bool {
+    /// Notes that a run ended. `open`, if it proved nothing or could not be made at all, is the
+    /// least wait before the next, which the vendor may have asked for; it counts up to the period.
+    /// Answers whether this run was the first to answer its trigger.
+    pub fn finish(&mut self, key: JobKey, open: Option<Duration>, now: Instant) -> bool {
         let Some(job) = self.jobs.get_mut(&key) else {
             return false;
         };
@@ -221,12 +222,13 @@ impl Schedule {
         };
         let first = job.answered != Some(trigger);
         job.answered = Some(trigger);
-        job.open_runs = if open { job.open_runs + 1 } else { 0 };
+        job.open_runs = if open.is_some() { job.open_runs + 1 } else { 0 };
         let period = job.planned.period;
         let wait = if job.planned.trigger != trigger {
             Duration::ZERO
-        } else if open {
-            jitter::retry(job.open_runs - 1, period, rand::random())
+        } else if let Some(least) = open {
+            let wait = jitter::retry(job.open_runs - 1, period, rand::random());
+            wait.max(least.min(period))
         } else {
             jitter::around(period, rand::random())
         };

@@ -41,11 +41,11 @@ fn an_unjudged_job_runs_at_once_and_then_on_its_period() {
     assert!(!schedule.settled(owner().uid));
     assert_eq!(schedule.take_due(now).len(), 1);
     assert!(schedule.take_due(now).is_empty());
-    assert!(schedule.finish(key(1), false, now));
+    assert!(schedule.finish(key(1), None, now));
     assert!(schedule.settled(owner().uid));
     assert!(schedule.take_due(now + PERIOD / 2).is_empty());
     assert_eq!(schedule.take_due(now + PERIOD * 2).len(), 1);
-    assert!(!schedule.finish(key(1), false, now + PERIOD));
+    assert!(!schedule.finish(key(1), None, now + PERIOD));
 }
 
 #[test]
@@ -76,11 +76,11 @@ fn a_trigger_that_changes_during_a_run_runs_once_more() {
     assert_eq!(schedule.take_due(now).len(), 1);
     schedule.plan(&owner(), vec![planned(1, 8, false)], &nothing(), now);
     assert!(schedule.take_due(now).is_empty());
-    schedule.finish(key(1), false, now);
+    schedule.finish(key(1), None, now);
     assert!(!schedule.settled(owner().uid));
     let again = schedule.take_due(now);
     assert_eq!(again[0].planned.trigger, 8);
-    schedule.finish(key(1), false, now);
+    schedule.finish(key(1), None, now);
     assert!(schedule.settled(owner().uid));
 }
 
@@ -89,9 +89,20 @@ fn a_run_that_proved_nothing_is_tried_again_soon() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
     schedule.take_due(now);
-    schedule.finish(key(1), true, now);
+    schedule.finish(key(1), Some(Duration::ZERO), now);
     let next = schedule.next_at().unwrap() - now;
     assert!(next < Duration::from_secs(6), "{next:?}");
+}
+
+#[test]
+fn a_vendor_that_asks_for_time_gets_it_up_to_the_period() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    for (asked, wait) in [(30, 30), (86_400, PERIOD.as_secs())] {
+        schedule.plan(&owner(), vec![planned(1, asked, false)], &nothing(), now);
+        schedule.take_due(now);
+        schedule.finish(key(1), Some(Duration::from_secs(asked)), now);
+        assert_eq!(schedule.next_at(), Some(now + Duration::from_secs(wait)));
+    }
 }
 
 #[test]
@@ -103,7 +114,7 @@ fn jobs_that_are_planned_no_more_are_gone() {
     assert_eq!(schedule.len(), 1);
     schedule.forget(owner().uid);
     assert!(schedule.is_empty() && schedule.next_at().is_none());
-    assert!(!schedule.finish(key(2), false, now));
+    assert!(!schedule.finish(key(2), None, now));
 }
 
 #[test]

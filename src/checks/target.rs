@@ -16,7 +16,7 @@ use crate::{
     crd::{ProviderType, reasons::Reason},
     db::{CredentialRow, DbError, EndpointRow, ProviderRow},
     encryption::SecretFields,
-    vendors::{Call, Driver, HttpClient, Outcome, driver, key_hosts::is_the_vendors_own},
+    vendors::{Call, Driver, HttpClient, Outcome, Retry, driver, key_hosts::is_the_vendors_own},
 };
 
 /// An endpoint that can be called.
@@ -41,6 +41,8 @@ pub(super) enum NoTarget {
 pub(super) struct Called {
     pub(super) found: Found,
     pub(super) took: Duration,
+    /// How long the vendor asks to be left alone.
+    pub(super) wait: Duration,
 }
 
 /// What a vendor is asked.
@@ -193,9 +195,14 @@ impl Runner {
                 }
             },
         };
+        let wait = match outcome.retry {
+            Retry::After(wait) => wait,
+            Retry::No | Retry::Backoff => Duration::ZERO,
+        };
         let called = Called {
             found: outcome.into(),
             took: begun.elapsed(),
+            wait,
         };
         (called, listing)
     }
@@ -219,7 +226,13 @@ impl Called {
         Self {
             found,
             took: Duration::ZERO,
+            wait: Duration::ZERO,
         }
+    }
+
+    /// The least wait before it is tried again, where it left the question open.
+    pub(super) fn open(&self) -> Option<Duration> {
+        self.found.success().is_none().then_some(self.wait)
     }
 }
 
