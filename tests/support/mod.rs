@@ -1,6 +1,7 @@
 //! What every integration test stands on.
 
 pub mod api;
+pub mod checks;
 pub mod database;
 pub mod fake_vendor;
 pub mod plane;

@@ -154,7 +154,16 @@ impl World {
             .await
     }
 
-    pub async fn apply_object(&self, kind: &str, mut object: Value) -> DynamicObject {
+    pub async fn apply_object(&self, kind: &str, object: Value) -> DynamicObject {
+        self.try_apply(kind, object).await.unwrap()
+    }
+
+    /// The same, where it may be refused.
+    pub async fn try_apply(
+        &self,
+        kind: &str,
+        mut object: Value,
+    ) -> Result<DynamicObject, kube::Error> {
         let version = if kind == "Secret" {
             "v1"
         } else {
@@ -167,7 +176,6 @@ impl World {
         self.dynamic(kind)
             .patch(&name, &params, &Patch::Apply(object))
             .await
-            .unwrap()
     }
 
     /// A Secret with this key for an OpenAI-compatible vendor on loopback.

@@ -88,7 +88,11 @@ async fn what_can_be_no_id_is_skipped_and_counted() {
             ]),
         );
         let list = listed(provider, body.to_string()).await.unwrap();
-        let good = ["good", &longest, "anthropic.claude-sonnet-4-5-20250929-v1:0"];
+        let good = [
+            "good",
+            &longest,
+            "anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ];
         assert_eq!(ids(&list), good, "{provider}");
         assert_eq!(list.skipped, 9, "{provider}");
     }
@@ -109,7 +113,11 @@ async fn unknown_fields_are_passed_over_and_wrong_ones_are_not_believed() {
         let list = listed(provider, body.to_string()).await.unwrap();
         assert_eq!(ids(&list), ["m"], "{provider}");
         let model = &list.models[0];
-        let told = (model.context_window, model.max_input_tokens, model.max_output_tokens);
+        let told = (
+            model.context_window,
+            model.max_input_tokens,
+            model.max_output_tokens,
+        );
         assert_eq!(told, (None, None, None), "{provider}");
     }
 }
@@ -117,10 +125,24 @@ async fn unknown_fields_are_passed_over_and_wrong_ones_are_not_believed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_list_is_said_and_changes_nothing() {
     for provider in TYPES {
-        for body in ["{}", "[]", "7", "null", r#"{"data":{},"models":{},"output":{"models":{}},"modelSummaries":{}}"#] {
+        for body in [
+            "{}",
+            "[]",
+            "7",
+            "null",
+            r#"{"data":{},"models":{},"output":{"models":{}},"modelSummaries":{}}"#,
+        ] {
             let said = listed(provider, body.to_owned()).await.unwrap_err();
-            assert_eq!(said.reason, Reason::SyncFailed, "{provider} {body}: {said:?}");
-            assert!(said.message.contains("be read"), "{provider} {body}: {}", said.message);
+            assert_eq!(
+                said.reason,
+                Reason::SyncFailed,
+                "{provider} {body}: {said:?}"
+            );
+            assert!(
+                said.message.contains("be read"),
+                "{provider} {body}: {}",
+                said.message
+            );
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Calling drivers as the checks do, without the checks.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use llmplane::{
     crd::{ProviderType, reasons::Reason},
     encryption::SecretFields,
-    vendors::{
-        Call, HttpClients, ModelList, Outcome, address::AddressGuard, driver,
-    },
+    vendors::{Call, HttpClients, ModelList, Outcome, address::AddressGuard, driver},
 };
 use tokio::time::Instant;
 use url::Url;
@@ -16,9 +17,6 @@ use crate::support::vendors::{Fake, certificates::Certificate};
 
 /// The key that the fakes here take.
 pub const KEY: &str = "tk-4fK2mQ8zR1vXw7Lb0nTc";
-/// The signing half of the pair that Bedrock's fake takes.
-pub const SECRET_KEY: &str = "wJ4lrXUtnF3MI5K7MDxNG9bPxRf1CYTESTSECRET0";
-
 /// All provider types.
 pub const TYPES: [ProviderType; 8] = [
     ProviderType::OpenAI,
@@ -92,10 +90,12 @@ pub struct Caller {
     pub region: Option<String>,
     pub timeout: Duration,
     pub allowed: String,
+    /// Made once: it reads the system's certificates.
+    pub clients: Arc<OnceLock<HttpClients>>,
 }
 
 impl Caller {
-    /// With [`KEY`] and two seconds.
+    /// With [`KEY`] and three seconds.
     pub fn new(provider: ProviderType, url: &str) -> Self {
         Self {
             provider,
@@ -104,8 +104,9 @@ impl Caller {
             ca_bundle: None,
             api_version: None,
             region: None,
-            timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(3),
             allowed: "127.0.0.0/8".to_owned(),
+            clients: Arc::default(),
         }
     }
 
@@ -169,15 +170,21 @@ impl Caller {
         driver.list_models(&self.call(&client, call_at)).await
     }
 
-    fn means(&self) -> (HttpClients, Instant) {
+    fn means(&self) -> (&HttpClients, Instant) {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let rules = self.allowed.split(',').filter(|rule| !rule.is_empty());
-        let rules = rules.map(|rule| rule.parse().unwrap()).collect();
-        let clients = HttpClients::new(AddressGuard::new(rules, []), None);
+        let clients = self.clients.get_or_init(|| {
+            let rules = self.allowed.split(',').filter(|rule| !rule.is_empty());
+            let rules = rules.map(|rule| rule.parse().unwrap()).collect();
+            HttpClients::new(AddressGuard::new(rules, []), None)
+        });
         (clients, Instant::now() + self.timeout)
     }
 
-    fn call<'a>(&'a self, client: &'a llmplane::vendors::HttpClient, deadline: Instant) -> Call<'a> {
+    fn call<'a>(
+        &'a self,
+        client: &'a llmplane::vendors::HttpClient,
+        deadline: Instant,
+    ) -> Call<'a> {
         Call {
             base_url: &self.url,
             region: self.region.as_deref(),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use llmplane::{
     crd::{
         ProviderType::{self, *},
@@ -18,7 +18,7 @@ use crate::support::vendors::{
     certificates::{Certificate, authority_pem},
 };
 
-const TIME: Duration = Duration::from_millis(1500);
+const TIME: Duration = Duration::from_secs(3);
 
 /// Asks every vendor every question while this goes wrong.
 async fn everywhere(fault: Fault) -> Vec<(ProviderType, Ask, Outcome)> {
@@ -31,13 +31,16 @@ async fn everywhere(fault: Fault) -> Vec<(ProviderType, Ask, Outcome)> {
                 let begun = Instant::now();
                 let said = Caller::of(&fake, provider).within(TIME).ask(ask).await;
                 let took = begun.elapsed();
-                assert!(took < TIME + Duration::from_secs(2), "{provider} {ask:?}: {took:?}");
+                assert!(
+                    took < TIME + Duration::from_secs(2),
+                    "{provider} {ask:?}: {took:?}"
+                );
                 assert!(!format!("{said:?}").contains(KEY));
                 (provider, ask, said)
             }
         })
     });
-    join_all(cases).await
+    stream::iter(cases).buffer_unordered(8).collect().await
 }
 
 /// All of them fail, and say one of these.
@@ -116,10 +119,17 @@ async fn of_an_endless_answer_no_more_is_read_than_a_check_may() {
             let caller = Caller::of(&fake, provider).within(Duration::from_secs(20));
             let said = caller.ask(ask).await;
             assert_eq!(said.reason, ask.failed(), "{provider} {ask:?}: {said:?}");
-            assert!(said.message.contains("larger than 8 MiB"), "{}", said.message);
-            // What was taken beyond the limit lies in the sockets' buffers.
+            assert!(
+                said.message.contains("larger than 8 MiB"),
+                "{}",
+                said.message
+            );
+            // What was taken beyond the limit lies in the sockets' buffers, which are the kernel's.
             let (calls, sent) = (fake.calls(), fake.sent());
-            assert!(sent < calls * 24 * 1024 * 1024, "{provider} {ask:?}: {sent} in {calls}");
+            assert!(
+                sent < calls * 40 * 1024 * 1024,
+                "{provider} {ask:?}: {sent} in {calls}"
+            );
         }
     }
 }
@@ -138,9 +148,15 @@ async fn a_redirect_on_the_same_host_is_followed_by_reads() {
             let moved = |to: &str| Fault::Redirect(status, format!("{to}?moved=1&page_size=9"));
             let paths = ["/v1/models", "/v2/models", "/api/v1/models", "/api/tags"];
             for path in paths {
-                fake.fail_when(move |r| r.path == path && !r.query.contains("moved"), moved(path));
+                fake.fail_when(
+                    move |r| r.path == path && !r.query.contains("moved"),
+                    moved(path),
+                );
             }
-            let moves = matches!(provider, OpenAI | Anthropic | DashScope | Qianfan | OpenAICompatible);
+            let moves = matches!(
+                provider,
+                OpenAI | Anthropic | DashScope | Qianfan | OpenAICompatible
+            );
             let said = Caller::of(&fake, provider).ask(Ask::Validate).await;
             assert_eq!(said.reason, KeyAccepted, "{provider} {status}: {said:?}");
             let followed = fake.requests().iter().any(|r| r.query.contains("moved"));
@@ -166,7 +182,11 @@ async fn a_redirect_to_another_host_is_refused_and_says_so() {
     let attacker = Attacker::listen("127.0.0.1:0").await;
     let to = format!("http://{}/v1/models", attacker.address);
     for status in [301, 302, 303, 307, 308] {
-        fails_everywhere(Fault::Redirect(status, to.clone()), &["redirects elsewhere"]).await;
+        fails_everywhere(
+            Fault::Redirect(status, to.clone()),
+            &["redirects elsewhere"],
+        )
+        .await;
     }
     assert_eq!(attacker.connections(), 0);
 }

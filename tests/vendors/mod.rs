@@ -3,7 +3,14 @@
 mod answers;
 mod asking;
 mod documented_errors;
+mod every_type;
 mod faults;
 mod fixtures;
+mod health;
+mod herd;
+mod key_destination;
 mod paging;
 mod rate_limits;
+mod restarts;
+mod sealed_consent;
+mod where_keys_go;

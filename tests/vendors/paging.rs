@@ -63,7 +63,11 @@ async fn a_page_that_fails_midway_fails_the_list() {
             let (fake, _) = paged(provider).await;
             fake.fail_when(is_later, fault.clone());
             let said = Caller::of(&fake, provider).list().await.unwrap_err();
-            assert_eq!(said.reason, Reason::SyncFailed, "{provider} {fault:?}: {said:?}");
+            assert_eq!(
+                said.reason,
+                Reason::SyncFailed,
+                "{provider} {fault:?}: {said:?}"
+            );
         }
     }
 }
@@ -76,7 +80,11 @@ async fn a_list_without_end_is_left() {
         let caller = Caller::of(&fake, provider).within(std::time::Duration::from_secs(20));
         let said = caller.list().await.unwrap_err();
         assert_eq!(said.reason, Reason::SyncFailed, "{provider}: {said:?}");
-        assert!(said.message.contains("pages"), "{provider}: {}", said.message);
+        assert!(
+            said.message.contains("pages"),
+            "{provider}: {}",
+            said.message
+        );
         assert!(fake.calls() <= 101, "{provider}: {}", fake.calls());
     }
 }

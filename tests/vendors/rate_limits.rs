@@ -38,7 +38,10 @@ async fn milliseconds_and_dates_are_read_too() {
         Fault::Answer(answer.with(name, value))
     };
     fake.fail_times(1, limited("retry-after-ms", "1300"));
-    assert_eq!(validation(&fake, provider).ask(Ask::Validate).await.reason, Reason::KeyAccepted);
+    assert_eq!(
+        validation(&fake, provider).ask(Ask::Validate).await.reason,
+        Reason::KeyAccepted
+    );
     let requests = fake.requests();
     assert!(requests[1].at - requests[0].at >= Duration::from_millis(1300));
 
@@ -46,7 +49,10 @@ async fn milliseconds_and_dates_are_read_too() {
     let later = Timestamp::now() + Duration::from_secs(3);
     let date = later.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     fake.fail_times(1, limited("retry-after", &date));
-    assert_eq!(validation(&fake, provider).ask(Ask::Validate).await.reason, Reason::KeyAccepted);
+    assert_eq!(
+        validation(&fake, provider).ask(Ask::Validate).await.reason,
+        Reason::KeyAccepted
+    );
     let requests = fake.requests();
     assert!(requests[3].at - requests[2].at >= Duration::from_secs(1));
 }
@@ -59,8 +65,16 @@ async fn a_wait_beyond_the_checks_time_is_not_begun_and_is_told() {
         let begun = Instant::now();
         let said = validation(&fake, provider).ask(Ask::Validate).await;
         assert!(begun.elapsed() < Duration::from_secs(2), "{provider}");
-        assert_eq!(said.reason, Reason::CheckInconclusive, "{provider}: {said:?}");
-        assert_eq!(said.retry, Retry::After(Duration::from_secs(86_400)), "{provider}");
+        assert_eq!(
+            said.reason,
+            Reason::CheckInconclusive,
+            "{provider}: {said:?}"
+        );
+        assert_eq!(
+            said.retry,
+            Retry::After(Duration::from_secs(86_400)),
+            "{provider}"
+        );
         assert_eq!(fake.calls(), 1, "{provider}");
     }
 }
@@ -77,7 +91,10 @@ async fn a_used_up_quota_is_not_tried_again() {
         let fake = fake(provider).await;
         fake.fail_with(fixture);
         let said = validation(&fake, provider).ask(Ask::Validate).await;
-        assert_eq!((said.reason, said.retry), (Reason::QuotaExhausted, Retry::No));
+        assert_eq!(
+            (said.reason, said.retry),
+            (Reason::QuotaExhausted, Retry::No)
+        );
         assert_eq!(fake.calls(), 1, "{provider}");
     }
 }

@@ -129,7 +129,11 @@ fn forms(key: &str) -> Vec<String> {
 async fn listen_to(mut stream: impl AsyncRead + AsyncWrite + Unpin, heard: &Mutex<Heard>) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-        heard.lock().unwrap().bytes.extend_from_slice(&buffer[..count]);
+        heard
+            .lock()
+            .unwrap()
+            .bytes
+            .extend_from_slice(&buffer[..count]);
         if buffer[..count].windows(4).any(|w| w == b"\r\n\r\n")
             && stream.write_all(ANSWER).await.is_err()
         {

@@ -86,9 +86,9 @@ impl Fault {
             Self::Huge => huge(sent),
             Self::Garbage => plain(Answer::new(200, vec![0xff, 0x00, b'{', 0xc3, 0x28, b'<'])),
             Self::Empty => plain(Answer::new(200, Vec::new())),
-            Self::Body(text) => plain(
-                Answer::new(200, text.into_bytes()).with("content-type", "application/json"),
-            ),
+            Self::Body(text) => {
+                plain(Answer::new(200, text.into_bytes()).with("content-type", "application/json"))
+            }
             Self::Redirect(status, to) => {
                 plain(Answer::new(status, Vec::new()).with("location", &to))
             }
@@ -130,7 +130,10 @@ fn dressed(status: u16, headers: Vec<(String, String)>, body: Body) -> Response 
 fn truncated(right: Answer) -> Response {
     let length = right.body.len().max(2);
     let half = Bytes::from(right.body[..right.body.len() / 2].to_vec());
-    let broken = stream::iter([Ok(half), Err(std::io::Error::other("the server breaks off"))]);
+    let broken = stream::iter([
+        Ok(half),
+        Err(std::io::Error::other("the server breaks off")),
+    ]);
     let headers = [
         right.headers,
         vec![("content-length".to_owned(), length.to_string())],

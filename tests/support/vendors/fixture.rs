@@ -40,8 +40,8 @@ impl Fixture {
     /// Reads one; a missing file or field is a broken test.
     pub fn read(vendor: &str, name: &str) -> Self {
         let file = folder().join(vendor).join(format!("{name}.json"));
-        let text = fs::read_to_string(&file)
-            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let text =
+            fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
     }
 

@@ -63,7 +63,10 @@ impl Io {
         match self.connection.0.load(Ordering::SeqCst) {
             AS_IT_IS => return None,
             RESET => self.tcp().set_zero_linger().unwrap(),
-            _ => drop(self.tcp().try_write(b"\x15\x03\x01\x00\x02\x02\x50 no HTTP\n\n")),
+            _ => drop(
+                self.tcp()
+                    .try_write(b"\x15\x03\x01\x00\x02\x02\x50 no HTTP\n\n"),
+            ),
         }
         Some(io::ErrorKind::ConnectionReset.into())
     }

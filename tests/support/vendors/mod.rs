@@ -9,14 +9,13 @@ pub mod certificates;
 pub mod fault;
 pub mod fixture;
 mod io;
-mod personality;
 mod personalities;
+mod personality;
 pub mod request;
 pub mod server;
 mod sigv4;
 
 pub use fault::Fault;
 pub use fixture::Fixture;
-pub use personality::Shop;
 pub use request::Recorded;
 pub use server::Fake;

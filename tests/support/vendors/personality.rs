@@ -125,4 +125,3 @@ fn echoing(answer: Answer, key: &str) -> Answer {
 pub(super) fn number(request: &Recorded, name: &str) -> Option<usize> {
     request.param(name)?.parse().ok()
 }
-

@@ -24,7 +24,7 @@ use super::{
     fixture::Fixture,
     io::{Connection, Door},
     personalities,
-    personality::{Pair, Personality, Shop},
+    personality::{Personality, Shop},
     request::Recorded,
 };
 
@@ -95,7 +95,11 @@ impl Fake {
         Self {
             inner,
             address,
-            scheme: if certificate.is_some() { "https" } else { "http" },
+            scheme: if certificate.is_some() {
+                "https"
+            } else {
+                "http"
+            },
             task,
         }
     }
@@ -125,21 +129,6 @@ impl Fake {
 
     pub fn refuse(&self, key: &str) {
         self.shop().keys.remove(key);
-    }
-
-    /// Takes this pair for signatures.
-    pub fn accept_pair(&self, access_key: &str, secret_key: &str, session: Option<&str>) {
-        let pair = Pair {
-            secret: secret_key.to_owned(),
-            session: session.map(str::to_owned),
-        };
-        self.shop().pairs.insert(access_key.to_owned(), pair);
-    }
-
-    /// Gives whoever uses this key a documented answer.
-    pub fn answer_key(&self, key: &str, fixture: &str) {
-        let answer = Fixture::read(self.inner.personality.vendor(), fixture).answer();
-        self.shop().keys.insert(key.to_owned(), Some(answer));
     }
 
     /// Lists these models alone.
@@ -178,7 +167,11 @@ impl Fake {
     }
 
     fn add_rule(&self, when: When, left: Option<usize>, fault: Fault) {
-        self.inner.rules.lock().unwrap().push(Rule { when, left, fault });
+        self.inner
+            .rules
+            .lock()
+            .unwrap()
+            .push(Rule { when, left, fault });
     }
 
     /// Fails no more.

@@ -42,7 +42,10 @@ pub(super) fn verify(shop: &Shop, request: &Recorded) -> Result<String, Refused>
     let header = request.header("authorization").unwrap_or_default();
     let claim = read(header).ok_or(Refused::Incomplete)?;
     let stamp = request.header("x-amz-date").ok_or(Refused::Incomplete)?;
-    let pair = shop.pairs.get(claim.access_key).ok_or(Refused::UnknownKey)?;
+    let pair = shop
+        .pairs
+        .get(claim.access_key)
+        .ok_or(Refused::UnknownKey)?;
     for must in ["host", "x-amz-date"] {
         if !claim.signed_headers.split(';').any(|name| name == must) {
             return Err(Refused::Incomplete);
@@ -52,7 +55,10 @@ pub(super) fn verify(shop: &Shop, request: &Recorded) -> Result<String, Refused>
     if claim.service != SERVICE || !stamp.starts_with(claim.date) {
         return Err(Refused::Signature);
     }
-    let scope = format!("{}/{}/{}/aws4_request", claim.date, claim.region, claim.service);
+    let scope = format!(
+        "{}/{}/{}/aws4_request",
+        claim.date, claim.region, claim.service
+    );
     let canonical = hex::encode(Sha256::digest(canonical(request, claim.signed_headers)));
     let to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{canonical}");
     let mut key = format!("AWS4{}", pair.secret).into_bytes();
@@ -166,7 +172,10 @@ fn it_signs_as_the_published_example_does() {
         path: "/".to_owned(),
         query: "Action=ListUsers&Version=2010-05-08".to_owned(),
         headers: [
-            ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
+            (
+                "content-type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            ),
             ("host", "iam.amazonaws.com"),
             ("x-amz-date", "20150830T123600Z"),
         ]

@@ -64,7 +64,12 @@ fn list(shop: &Shop, request: &Recorded) -> Answer {
     if shop.endless {
         // Each page is another, and none is the last.
         for entry in &mut page {
-            entry["id"] = format!("{}-{}", entry["id"].as_str().unwrap(), request.at.as_nanos()).into();
+            entry["id"] = format!(
+                "{}-{}",
+                entry["id"].as_str().unwrap(),
+                request.at.as_nanos()
+            )
+            .into();
         }
         has_more = true;
     }

@@ -61,7 +61,7 @@ fn right(shop: &Shop, request: &Recorded) -> Answer {
     let path: Vec<&str> = segments.iter().map(String::as_str).collect();
     let unknown = |id: &str| shop.says("unknown_model").filled("model", id);
     match (request.method.as_str(), path.as_slice()) {
-        ("GET", ["foundation-models"]) => with_id(&json!({ "modelSummaries": shop.models })),
+        ("GET", ["foundation-models"]) => list_models(shop, request),
         ("GET", ["foundation-models", id]) => match shop.find("modelId", id) {
             Some(entry) => with_id(&json!({ "modelDetails": entry })),
             None => unknown(id),
@@ -79,6 +79,33 @@ fn right(shop: &Shop, request: &Recorded) -> Answer {
         }
         _ => shop.says("no_such_path"),
     }
+}
+
+fn list_models(shop: &Shop, request: &Recorded) -> Answer {
+    let holds = |entry: &Value, field: &str, wanted: &str| {
+        entry[field]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|v| v == wanted))
+    };
+    let modality = request.param("byOutputModality");
+    let inference = request.param("byInferenceType");
+    let provider = request.param("byProvider");
+    let found: Vec<_> = shop
+        .models
+        .iter()
+        .filter(|m| {
+            modality
+                .as_deref()
+                .is_none_or(|w| holds(m, "outputModalities", w))
+        })
+        .filter(|m| {
+            inference
+                .as_deref()
+                .is_none_or(|w| holds(m, "inferenceTypesSupported", w))
+        })
+        .filter(|m| provider.as_deref().is_none_or(|w| m["providerName"] == w))
+        .collect();
+    with_id(&json!({ "modelSummaries": found }))
 }
 
 fn list_profiles(shop: &Shop, request: &Recorded, profiles: &[Value]) -> Answer {

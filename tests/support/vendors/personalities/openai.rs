@@ -56,7 +56,10 @@ fn answer(shop: &Shop, request: &Recorded) -> Answer {
             None => unknown(id),
         },
         ("POST", ["v1", "chat", "completions"]) => {
-            let id = request.json()["model"].as_str().unwrap_or_default().to_owned();
+            let id = request.json()["model"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
             match shop.find("id", &id) {
                 Some(_) => shop.says("completion").filled("model", &id),
                 None => unknown(&id),
