@@ -8,8 +8,10 @@ use llmplane::crd::{
 use super::asking::{Ask, Caller, fake};
 use crate::support::vendors::{Fake, Fault, Recorded};
 
+type IsLater = fn(&Recorded) -> bool;
+
 /// Vendors whose lists have pages, and what tells a later page from the first.
-const PAGED: [(ProviderType, fn(&Recorded) -> bool); 2] = [
+const PAGED: [(ProviderType, IsLater); 2] = [
     (Anthropic, |r| r.param("after_id").is_some()),
     (DashScope, |r| r.param("page_no").is_some_and(|n| n != "1")),
 ];
