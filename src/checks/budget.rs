@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -26,7 +26,7 @@ pub struct Budget {
     in_all: Arc<Semaphore>,
     by_host: usize,
     apart: Duration,
-    hosts: Mutex<HashMap<String, Weak<Host>>>,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
 #[derive(Debug)]
@@ -41,7 +41,7 @@ struct Host {
 pub struct Leave {
     _place: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
-    /// Keeps the host's pace known while somebody calls it.
+    /// Keeps the host known while somebody calls it.
     _host: Arc<Host>,
 }
 
@@ -81,20 +81,25 @@ impl Budget {
 
     fn host(&self, host: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = hosts.get(host).and_then(Weak::upgrade) {
-            return known;
+        if let Some(known) = hosts.get(host) {
+            return known.clone();
         }
-        hosts.retain(|_, host| host.strong_count() > 0);
+        hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.is_ahead());
         let known = Arc::new(Host {
             places: Arc::new(Semaphore::new(self.by_host)),
             next: Mutex::new(Instant::now()),
         });
-        hosts.insert(host.to_owned(), Arc::downgrade(&known));
+        hosts.insert(host.to_owned(), known.clone());
         known
     }
 }
 
 impl Host {
+    /// Whether its next check has to wait.
+    fn is_ahead(&self) -> bool {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) > Instant::now()
+    }
+
     /// When this check may begin; the next one may so much later.
     fn turn(&self, apart: Duration) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
