@@ -265,10 +265,10 @@ fn a_number_is_no_code_where_a_type_tells_more() {
     // As LiteLLM 1.106 answers to a key that is not its master key, without a database.
     let body = r#"{"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}"#;
     let answer = crate::vendors::finding::testing::answer(400, body);
-    let said = classify_key(&answer);
+    let said = classify_key(&answer, "data");
     assert_eq!(said.reason, Reason::CheckInconclusive);
     assert_eq!(said.code.as_deref(), Some("no_db_connection"));
     let body = r#"{"error":{"message":"Authentication Error, no such key","type":"auth_error","param":"None","code":"401"}}"#;
     let answer = crate::vendors::finding::testing::answer(401, body);
-    assert_eq!(classify_key(&answer).reason, Reason::KeyRejected);
+    assert_eq!(classify_key(&answer, "data").reason, Reason::KeyRejected);
 }
