@@ -132,7 +132,7 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     let first = now + 40 * second;
     assert_eq!(schedule.take_due(first).len(), 1);
     // It proved nothing, and what it judges changes: neither brings the next one forward.
-    schedule.finish(key(1), true, first + second);
+    schedule.finish(key(1), Some(Duration::ZERO), first + second);
     assert_eq!(schedule.next_at(), Some(first + PERIOD));
     schedule.plan(
         &owner(),
@@ -144,7 +144,7 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     // Who asks for it gets it.
     schedule.hurry(owner().uid, first + 3 * second);
     assert_eq!(schedule.take_due(first + 3 * second).len(), 1);
-    schedule.finish(key(1), false, first + 4 * second);
+    schedule.finish(key(1), None, first + 4 * second);
     assert!(schedule.next_at().unwrap() >= first + 3 * second + PERIOD);
     let asked = Planned {
         apart: Duration::ZERO,

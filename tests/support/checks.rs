@@ -207,6 +207,7 @@ impl RunningChecks {
             // Another one each time, so that a check that was made already is made again.
             trigger: Uuid::new_v4().as_u64_pair().0,
             fresh: false,
+            apart: Duration::ZERO,
         };
         self.checks.plan(&owner, vec![planned]).await.unwrap();
     }
