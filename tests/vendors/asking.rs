@@ -145,7 +145,7 @@ impl Caller {
                 Err(outcome) => outcome,
             },
             _ => {
-                let driver = driver(self.provider).expect("a driver for every type");
+                let driver = driver(self.provider);
                 let (clients, call_at) = self.means();
                 let client = clients
                     .client("test", &self.url, self.ca_bundle.as_deref())
@@ -162,7 +162,7 @@ impl Caller {
 
     /// The list, or why there is none.
     pub async fn list(&self) -> Result<ModelList, Outcome> {
-        let driver = driver(self.provider).expect("a driver for every type");
+        let driver = driver(self.provider);
         let (clients, call_at) = self.means();
         let client = clients
             .client("test", &self.url, self.ca_bundle.as_deref())
