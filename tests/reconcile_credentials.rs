@@ -162,6 +162,65 @@ async fn a_new_key_takes_over_when_accepted_and_a_rejected_one_leaves_the_old_in
         .await;
 }
 
+/// The endpoint that accepted it moves to a vendor that does not know it: the acceptance is not one
+/// there, and what was said of an endpoint that is gone is forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_not_judged_by_what_was_said_elsewhere() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let other = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("elsewhere").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.endpoint("second", &other.url(), json!({})).await;
+    world.ready("LlmCredential", "c").await;
+    eventually("it was checked at both", async || {
+        verdicts(&world).await == [2]
+    })
+    .await;
+
+    world.delete("LlmEndpoint", "second").await;
+    eventually("what was said at the second is forgotten", async || {
+        verdicts(&world).await == [1]
+    })
+    .await;
+
+    world.secret("s", "sk-rejected-0123456789").await;
+    world
+        .says("LlmCredential", "c", "Ready", "False", "KeyRejected")
+        .await;
+    other.accept("sk-rejected-0123456789");
+    other.break_with(500);
+    world.endpoint("e", &other.url(), json!({})).await;
+    world
+        .says(
+            "LlmCredential",
+            "c",
+            "Valid",
+            "Unknown",
+            "CheckInconclusive",
+        )
+        .await;
+    assert_eq!(
+        states(&world).await,
+        [VersionState::Pending, VersionState::Current]
+    );
+    other.mend();
+    eventually("it is accepted where the endpoint is now", async || {
+        states(&world).await == [VersionState::Current, VersionState::Previous]
+    })
+    .await;
+}
+
+/// How many verdicts each version has that is in use, the newest first.
+async fn verdicts(world: &World) -> Vec<usize> {
+    let db = world.db().await;
+    let Some(row) = db.credential_rows_all(false).await.unwrap().pop() else {
+        return Vec::new();
+    };
+    let versions = db.credential_version_rows(&[row.uid]).await.unwrap();
+    versions.iter().map(|v| v.verdicts.len()).collect()
+}
+
 async fn states(world: &World) -> Vec<VersionState> {
     let db = world.db().await;
     let uid = db.credential_rows_all(false).await.unwrap()[0].uid;

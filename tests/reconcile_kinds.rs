@@ -260,3 +260,42 @@ async fn a_key_is_judged_anew_where_its_endpoint_moves() {
         .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_listed_anew_where_its_endpoint_moves() {
+    let (vendor, other) = (
+        FakeVendor::start(&[KEY], &["gpt-a"]).await,
+        FakeVendor::start(&[KEY], &["gpt-a"]).await,
+    );
+    other.break_with(500);
+    let world = World::started("lists").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("m", "gpt-a").await;
+    world
+        .says("LlmModel", "m", "Available", "True", "ModelListed")
+        .await;
+    world.endpoint("e", &other.url(), json!({})).await;
+    world
+        .says("LlmModel", "m", "Available", "Unknown", "CheckInconclusive")
+        .await;
+    other.mend();
+    world
+        .says("LlmModel", "m", "Available", "True", "ModelListed")
+        .await;
+    // Once read there, it stands while that vendor is down.
+    other.break_with(500);
+    world.apply_object("LlmProvider", json!({
+        "metadata": { "name": "p", "annotations": { "llmplane.dev/reconcile-requested-at": "1" } },
+        "spec": { "type": "OpenAICompatible" },
+    }))
+    .await;
+    eventually("the list was asked for again", async || {
+        let endpoint = world.db().await.endpoint_rows_all(false).await.unwrap();
+        let read = endpoint[0].list_verdict.as_ref();
+        read.is_some_and(|verdict| verdict.reason == Reason::SyncFailed)
+    })
+    .await;
+    let said = world.said("LlmModel", "m", "Available").await;
+    assert_eq!(said, Some(("True".to_owned(), "ModelListed".to_owned())));
+}

@@ -16,10 +16,17 @@ use crate::{
 /// One endpoint's list: models by the vendor's id.
 pub type Listing = BTreeMap<String, ListedModel>;
 
+/// A list, and the URL that it was read at.
+#[derive(Clone)]
+struct Read {
+    url: String,
+    listing: Arc<Listing>,
+}
+
 /// Lists by endpoint, read from the database when first asked for.
 pub(super) struct Listings {
     db: Db,
-    known: Mutex<HashMap<Uuid, Arc<Listing>>>,
+    known: Mutex<HashMap<Uuid, Read>>,
 }
 
 impl Listings {
@@ -30,34 +37,42 @@ impl Listings {
         }
     }
 
-    pub(super) async fn get(&self, endpoint: Uuid) -> Result<Arc<Listing>, DbError> {
-        if let Some(known) = self.known().get(&endpoint) {
-            return Ok(known.clone());
+    /// What was listed at this URL; a list of another one says nothing.
+    pub(super) async fn get(&self, endpoint: Uuid, url: &str) -> Result<Arc<Listing>, DbError> {
+        let of_this_url = |known: &Read| (known.url == url).then(|| known.listing.clone());
+        if let Some(known) = self.known().get(&endpoint).and_then(of_this_url) {
+            return Ok(known);
         }
-        let mut stored = self.db.listed_models(&[endpoint]).await?;
-        let listing = stored
-            .remove(&endpoint)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(id, facts)| (id, read(facts)))
-            .collect();
+        let stored = self.db.listed_models(endpoint, url).await?;
+        let listing: Arc<Listing> = Arc::new(
+            stored
+                .into_iter()
+                .map(|(id, facts)| (id, read(facts)))
+                .collect(),
+        );
+        let mut known = self.known();
         // A list that was put meanwhile is newer than what was just read.
-        Ok(self
-            .known()
-            .entry(endpoint)
-            .or_insert_with(|| Arc::new(listing))
-            .clone())
+        if let Some(newer) = known.get(&endpoint).and_then(of_this_url) {
+            return Ok(newer);
+        }
+        let read = Read {
+            url: url.to_owned(),
+            listing: listing.clone(),
+        };
+        known.insert(endpoint, read);
+        Ok(listing)
     }
 
-    pub(super) fn put(&self, endpoint: Uuid, listing: Listing) {
-        self.known().insert(endpoint, Arc::new(listing));
+    pub(super) fn put(&self, endpoint: Uuid, url: String, listing: Listing) {
+        let listing = Arc::new(listing);
+        self.known().insert(endpoint, Read { url, listing });
     }
 
     pub(super) fn forget(&self, endpoint: Uuid) {
         self.known().remove(&endpoint);
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Listing>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Read>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,6 +11,7 @@ pub mod jitter;
 mod keys;
 mod listings;
 mod metrics;
+mod model_test;
 mod run;
 pub mod schedule;
 mod target;
@@ -142,12 +143,13 @@ impl Checks {
         self.0.runner.forget(owner);
     }
 
-    /// What the vendor's last complete list at an endpoint said.
+    /// What the vendor's last complete list at an endpoint said, if it was read at this URL; else
+    /// nothing.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn listing(&self, endpoint: Uuid) -> Result<Arc<Listing>, DbError> {
-        self.0.runner.listings().get(endpoint).await
+    pub async fn listing(&self, endpoint: Uuid, url: &str) -> Result<Arc<Listing>, DbError> {
+        self.0.runner.listings().get(endpoint, url).await
     }
 
     /// Runs what is due until `shutdown`; runs under way are dropped, for a check can be repeated.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     crd::{credential::VersionState, reasons::Reason},
-    db::{CheckKind, CredentialRow, Db, DbError, EndpointRow, ModelRow, NewProbe, Verdict},
+    db::{CheckKind, CredentialRow, Db, DbError, EndpointRow, NewProbe, Verdict},
 };
 
 /// What became of a run.
@@ -301,7 +301,11 @@ impl Runner {
         self.count(CheckKind::ModelList, &called);
         let now = Timestamp::now();
         let stored = endpoint.list_verdict.as_ref();
-        let verdict = fold::after(stored, called.found.verdict(endpoint.generation, now));
+        let new = Verdict {
+            url: Some(endpoint.base_url.clone()),
+            ..called.found.verdict(endpoint.generation, now)
+        };
+        let verdict = fold::after(stored, new);
         let probe = probe_row(
             CheckKind::ModelList,
             endpoint.uid,
@@ -310,6 +314,7 @@ impl Runner {
             &called,
         );
         let uid = endpoint.uid;
+        let url = endpoint.base_url.clone();
         let models = listing.as_ref().map(listings::stored);
         let (changed, differs) = self
             .means
@@ -318,7 +323,7 @@ impl Runner {
                 Box::pin(async move {
                     tx.health_probe_insert(&probe).await?;
                     let differs = match models {
-                        Some(models) => tx.listed_models_replace(uid, &models).await?,
+                        Some(models) => tx.listed_models_replace(uid, &url, &models).await?,
                         None => false,
                     };
                     let changed = tx.endpoint_list_verdict_set(uid, &verdict).await?;
@@ -326,14 +331,16 @@ impl Runner {
                 })
             })
             .await?;
+        // Unlike a probe, whose period is short, a list that was not read is tried again soon.
+        let open = listing.is_none().then_some(called.wait);
         if let Some(listing) = listing {
-            self.listings.put(uid, listing);
+            self.listings.put(uid, endpoint.base_url, listing);
         }
         if differs && let Some(provider) = provider.filter(|p| p.model_sync.enabled) {
             self.note_synced(provider.uid, now).await?;
         }
         Ok(Done {
-            open: called.open(),
+            open,
             changed,
             listing_changed: changed || differs,
         })
@@ -372,75 +379,7 @@ impl Runner {
         (called, listing)
     }
 
-    async fn model_test(&self, model: Uuid, timeout: Duration) -> Result<Done, DbError> {
-        let db = &self.means.db;
-        let Some(model) = db.model_row(model).await?.filter(|m| m.is_active) else {
-            return Ok(Done::default());
-        };
-        let mut at = None;
-        let mut key = None;
-        let called = match self.test_target(&model).await? {
-            None => Called::not(Found::new(
-                Reason::NoEndpoint,
-                "no active endpoint serves this model",
-            )),
-            Some(target) => {
-                at = Some(target.endpoint.uid);
-                key = self.list_key(&target).await?;
-                let fields = key.as_ref().map(|key| &key.fields);
-                let question = Question::Test(&model.model_id);
-                self.ask(&target, fields, timeout, question).await.0
-            }
-        };
-        self.count(CheckKind::ModelTest, &called);
-        let new = called.found.verdict(model.generation, Timestamp::now());
-        let verdict = fold::after(model.test_verdict.as_ref(), new);
-        let probe = probe_row(
-            CheckKind::ModelTest,
-            model.uid,
-            at,
-            key.map(|key| key.fingerprint),
-            &called,
-        );
-        let uid = model.uid;
-        let changed = db
-            .write_unversioned(self.means.epoch, move |tx| {
-                Box::pin(async move {
-                    tx.health_probe_insert(&probe).await?;
-                    tx.model_test_verdict_set(uid, &verdict).await
-                })
-            })
-            .await?;
-        Ok(Done {
-            open: called.open(),
-            changed,
-            listing_changed: false,
-        })
-    }
-
-    /// The endpoint to test a model at: a healthy one that serves it, in failover order.
-    async fn test_target(&self, model: &ModelRow) -> Result<Option<Target>, DbError> {
-        let mut endpoints = self
-            .means
-            .db
-            .endpoint_rows_of_providers(&[model.provider_uid])
-            .await?;
-        endpoints.retain(|e| {
-            e.is_active && (model.endpoint_uids.is_empty() || model.endpoint_uids.contains(&e.uid))
-        });
-        let healthy = |e: &EndpointRow| {
-            (e.verdict.as_ref()).is_some_and(|v| v.reason == Reason::ProbeSucceeded)
-        };
-        endpoints.sort_by_key(|e| (!healthy(e), !e.is_default, e.priority, e.created_at));
-        for endpoint in endpoints {
-            if let Ok(target) = self.target(endpoint.uid).await? {
-                return Ok(Some(target));
-            }
-        }
-        Ok(None)
-    }
-
-    fn count(&self, kind: CheckKind, called: &Called) {
+    pub(super) fn count(&self, kind: CheckKind, called: &Called) {
         let labels = CheckLabels {
             kind: word(kind),
             reason: called.found.reason.as_str(),
@@ -470,7 +409,7 @@ fn unusable_key(error: &KeyError) -> Found {
     }
 }
 
-fn probe_row(
+pub(super) fn probe_row(
     kind: CheckKind,
     subject: Uuid,
     endpoint_uid: Option<Uuid>,

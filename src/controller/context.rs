@@ -75,11 +75,13 @@ impl Context {
         self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what was read of a credential's Secret.
-    pub fn forget_taken(&self, uid: Uuid) {
-        self.taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&uid);
+    /// Forgets objects that are gone: their checks, and what is kept of them in memory.
+    pub fn forget(&self, uids: &[Uuid]) {
+        for uid in uids {
+            self.checks.forget(*uid);
+            self.patience().forget(*uid);
+            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            taken.remove(uid);
+        }
     }
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{
     context::Context,
     error::{Class, Error},
+    key::{ObjectKey, Wake},
     metrics::KindLabel,
 };
 use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider};
@@ -114,18 +115,17 @@ async fn sweep(context: &Context, kind: Kind, namespaces: Option<&[String]>) -> 
     if gone.is_empty() {
         return Ok(());
     }
-    let uids = gone.clone();
-    let (removed, _) = context
+    let users = users(context, kind, &gone).await?;
+    // First, for an answer that is lost must not leave their checks running.
+    context.forget(&gone);
+    let removed = context
         .db
         .write(context.epoch, move |tx| {
-            Box::pin(async move { tx.soft_delete(kind, &uids).await })
+            Box::pin(async move { tx.soft_delete(kind, &gone).await })
         })
-        .await?;
-    for uid in gone {
-        context.checks.forget(uid);
-        context.forget_taken(uid);
-        context.patience().forget(uid);
-    }
+        .await;
+    context.waker.wake_all(users.into_iter().map(Wake::now));
+    let (removed, _) = removed?;
     let count = u64::try_from(removed).unwrap_or(u64::MAX);
     context
         .metrics
@@ -134,6 +134,27 @@ async fn sweep(context: &Context, kind: Kind, namespaces: Option<&[String]>) -> 
         .inc_by(count);
     tracing::info!(%kind, removed, "removed rows whose objects are gone");
     Ok(())
+}
+
+/// Who reads the rows of what is to be removed, and must be reconciled without them.
+async fn users(context: &Context, kind: Kind, gone: &[Uuid]) -> Result<Vec<ObjectKey>, Error> {
+    if kind != Kind::Endpoint {
+        return Ok(Vec::new());
+    }
+    let endpoints = context.db.endpoint_rows_by_uid(gone).await?;
+    let providers: Vec<Uuid> = endpoints.iter().map(|row| row.provider_uid).collect();
+    let providers = context.db.provider_rows_by_uid(&providers).await?;
+    let index = context.index();
+    Ok(providers
+        .iter()
+        .flat_map(|provider| {
+            let children = [Kind::Credential, Kind::Model]
+                .into_iter()
+                .flat_map(|kind| index.child_keys(kind, &provider.namespace, &provider.name));
+            let own = ObjectKey::new(Kind::Provider, &provider.namespace, &provider.name);
+            children.chain([own])
+        })
+        .collect())
 }
 
 /// UIDs of all objects of a kind, by metadata alone, so that what does not decode counts too.

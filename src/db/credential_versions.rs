@@ -212,6 +212,7 @@ impl WriteTx {
         let changed = sqlx::query!(
             r#"UPDATE credential_versions SET state = $3, grace_until = $4,
                    since = CASE WHEN state = $3 THEN since ELSE now() END,
+                   verdicts = CASE WHEN $3 = 'Destroyed' THEN '{}' ELSE verdicts END,
                    payload = CASE WHEN $3 = 'Destroyed' THEN NULL ELSE payload END,
                    wrapped_key = CASE WHEN $3 = 'Destroyed' THEN NULL ELSE wrapped_key END
                WHERE credential_uid = $1 AND version = $2 AND state <> 'Destroyed'
@@ -242,7 +243,7 @@ impl WriteTx {
     ) -> Result<bool, DbError> {
         let changed = sqlx::query!(
             r#"UPDATE credential_versions SET verdicts = verdicts || jsonb_build_object($3::text, $4::jsonb)
-               WHERE credential_uid = $1 AND version = $2
+               WHERE credential_uid = $1 AND version = $2 AND state <> 'Destroyed'
                  AND (verdicts -> $3::text -> 'reason', verdicts -> $3::text -> 'message',
                       verdicts -> $3::text -> 'generation', verdicts -> $3::text -> 'url')
                    IS DISTINCT FROM ($4::jsonb -> 'reason', $4 -> 'message', $4 -> 'generation', $4 -> 'url')"#,
@@ -259,6 +260,33 @@ impl WriteTx {
             self.wrote();
         }
         Ok(changed)
+    }
+
+    /// Forgets what checks of a credential's versions concluded at other endpoints than these. It
+    /// takes no revision.
+    pub async fn credential_verdicts_keep(
+        &mut self,
+        credential: Uuid,
+        endpoints: &[Uuid],
+    ) -> Result<(), DbError> {
+        let keep: Vec<String> = endpoints.iter().map(Uuid::to_string).collect();
+        let changed = sqlx::query!(
+            r#"UPDATE credential_versions v SET verdicts = (
+                   SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}')
+                   FROM jsonb_each(v.verdicts) e WHERE e.key = ANY ($2))
+               WHERE credential_uid = $1
+                 AND EXISTS (SELECT FROM jsonb_object_keys(v.verdicts) k WHERE k <> ALL ($2))"#,
+            credential,
+            &keep,
+        )
+        .execute(&mut *self.tx)
+        .await?
+        .rows_affected()
+            > 0;
+        if changed {
+            self.wrote();
+        }
+        Ok(())
     }
 
     /// Puts a data key that was wrapped anew in place of the old wrap, if that is still there.
@@ -295,7 +323,8 @@ impl WriteTx {
     ) -> Result<(), DbError> {
         sqlx::query!(
             r#"UPDATE credential_versions
-               SET state = 'Destroyed', since = now(), grace_until = NULL, payload = NULL, wrapped_key = NULL
+               SET state = 'Destroyed', since = now(), grace_until = NULL, verdicts = '{}',
+                   payload = NULL, wrapped_key = NULL
                WHERE credential_uid = ANY ($1) AND state <> 'Destroyed'"#,
             credentials,
         )

@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::types::{Jsonb, MaybeTime, Word};
-use super::{Db, DbError, WriteTx};
+use super::{Db, DbError, Upserted, WriteTx};
 use crate::crd::Kind;
 use crate::crd::credential::{QuotaPeriod, QuotaUnit, Validation};
 
@@ -185,10 +185,11 @@ impl Db {
 }
 
 impl WriteTx {
-    /// Stores a credential; answers whether anything visible changed. Another live one of the same
+    /// Stores a credential; answers what that did. Another live one of the same
     /// name is marked as deleted first.
-    pub async fn credential_upsert(&mut self, row: &CredentialUpsert) -> Result<bool, DbError> {
-        self.make_way(Kind::Credential, &row.namespace, &row.name, row.uid)
+    pub async fn credential_upsert(&mut self, row: &CredentialUpsert) -> Result<Upserted, DbError> {
+        let replaced = self
+            .make_way(Kind::Credential, &row.namespace, &row.name, row.uid)
             .await?;
         let changed = sqlx::query!(
             r#"INSERT INTO credentials AS t (uid, namespace, name, generation, enabled, is_active, conditions,
@@ -265,6 +266,6 @@ impl WriteTx {
         if changed {
             self.changed(Kind::Credential, row.uid);
         }
-        Ok(changed)
+        Ok(Upserted { changed, replaced })
     }
 }

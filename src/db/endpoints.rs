@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::types::{Jsonb, MaybeTime};
-use super::{Db, DbError, Verdict, WriteTx};
+use super::{Db, DbError, Upserted, Verdict, WriteTx};
 use crate::crd::Kind;
 use crate::crd::endpoint::{Header, HealthCheck};
 
@@ -143,6 +143,14 @@ pub(super) async fn all(
     ))
 }
 
+impl EndpointRow {
+    /// What the last reading of its model list concluded, if that was at its present URL.
+    pub fn list_verdict_here(&self) -> Option<&Verdict> {
+        let verdict = self.list_verdict.as_ref();
+        verdict.filter(|verdict| verdict.is_of(&self.base_url))
+    }
+}
+
 impl Db {
     /// An endpoint, deleted or not.
     pub async fn endpoint_row(&self, uid: Uuid) -> Result<Option<EndpointRow>, DbError> {
@@ -177,10 +185,11 @@ impl Db {
 }
 
 impl WriteTx {
-    /// Stores an endpoint; answers whether anything visible changed. Another live one of the same
+    /// Stores an endpoint; answers what that did. Another live one of the same
     /// name is marked as deleted first.
-    pub async fn endpoint_upsert(&mut self, row: &EndpointUpsert) -> Result<bool, DbError> {
-        self.make_way(Kind::Endpoint, &row.namespace, &row.name, row.uid)
+    pub async fn endpoint_upsert(&mut self, row: &EndpointUpsert) -> Result<Upserted, DbError> {
+        let replaced = self
+            .make_way(Kind::Endpoint, &row.namespace, &row.name, row.uid)
             .await?;
         let changed = sqlx::query!(
             r#"INSERT INTO endpoints AS t (uid, namespace, name, generation, enabled, is_active, conditions,
@@ -251,7 +260,7 @@ impl WriteTx {
         if changed {
             self.changed(Kind::Endpoint, row.uid);
         }
-        Ok(changed)
+        Ok(Upserted { changed, replaced })
     }
 
     /// Notes what the probes concluded, unless the stored verdict says the same. It takes no revision.
@@ -285,8 +294,9 @@ impl WriteTx {
     ) -> Result<bool, DbError> {
         let changed = sqlx::query!(
             r#"UPDATE endpoints SET list_verdict = $2
-               WHERE uid = $1 AND (list_verdict -> 'reason', list_verdict -> 'message', list_verdict -> 'generation')
-                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation')"#,
+               WHERE uid = $1 AND (list_verdict -> 'reason', list_verdict -> 'message',
+                                   list_verdict -> 'generation', list_verdict -> 'url')
+                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'url')"#,
             uid,
             Json(verdict) as _,
         )

@@ -8,11 +8,12 @@ use uuid::Uuid;
 use super::{Db, DbError, WriteTx};
 
 impl WriteTx {
-    /// Replaces what is known of an endpoint's models by a complete list: facts by model id.
-    /// Answers whether anything differs from before.
+    /// Replaces what is known of an endpoint's models by a complete list that was read at this
+    /// URL: facts by model id. Answers whether anything differs from before.
     pub async fn listed_models_replace(
         &mut self,
         endpoint_uid: Uuid,
+        url: &str,
         models: &BTreeMap<String, Value>,
     ) -> Result<bool, DbError> {
         let (ids, facts): (Vec<String>, Vec<Value>) = models
@@ -28,13 +29,14 @@ impl WriteTx {
         .await?
         .rows_affected();
         let stored = sqlx::query!(
-            r#"INSERT INTO listed_models AS t (endpoint_uid, model_id, facts)
-               SELECT $1, m.model_id, m.facts FROM unnest($2::text[], $3::jsonb[]) AS m (model_id, facts)
-               ON CONFLICT (endpoint_uid, model_id) DO UPDATE SET facts = excluded.facts
-               WHERE t.facts IS DISTINCT FROM excluded.facts"#,
+            r#"INSERT INTO listed_models AS t (endpoint_uid, url, model_id, facts)
+               SELECT $1, $4, m.model_id, m.facts FROM unnest($2::text[], $3::jsonb[]) AS m (model_id, facts)
+               ON CONFLICT (endpoint_uid, model_id) DO UPDATE SET facts = excluded.facts, url = excluded.url
+               WHERE (t.facts, t.url) IS DISTINCT FROM (excluded.facts, excluded.url)"#,
             endpoint_uid,
             &ids,
             &facts,
+            url,
         )
         .execute(&mut *self.tx)
         .await?
@@ -48,24 +50,22 @@ impl WriteTx {
 }
 
 impl Db {
-    /// What is known of the models of these endpoints: endpoint, then model id, then facts.
+    /// What an endpoint's last complete list said, if it was read at this URL: facts by model id.
     pub async fn listed_models(
         &self,
-        endpoint_uids: &[Uuid],
-    ) -> Result<BTreeMap<Uuid, BTreeMap<String, Value>>, DbError> {
+        endpoint_uid: Uuid,
+        url: &str,
+    ) -> Result<BTreeMap<String, Value>, DbError> {
         let rows = sqlx::query!(
-            "SELECT endpoint_uid, model_id, facts FROM listed_models WHERE endpoint_uid = ANY ($1)",
-            endpoint_uids,
+            "SELECT model_id, facts FROM listed_models WHERE endpoint_uid = $1 AND url = $2",
+            endpoint_uid,
+            url,
         )
         .fetch_all(&self.pool)
         .await?;
-        let mut by_endpoint: BTreeMap<Uuid, BTreeMap<String, Value>> = BTreeMap::new();
-        for row in rows {
-            by_endpoint
-                .entry(row.endpoint_uid)
-                .or_default()
-                .insert(row.model_id, row.facts);
-        }
-        Ok(by_endpoint)
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.model_id, row.facts))
+            .collect())
     }
 }

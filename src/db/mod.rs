@@ -42,7 +42,7 @@ pub use migrate::{check_schema, migrate, revert};
 pub use models::{ModelRow, ModelUpsert};
 pub use pool::{Db, DbOptions};
 pub use providers::{ProviderRow, ProviderUpsert};
-pub use sweep::LiveObject;
+pub use sweep::{LiveObject, Upserted};
 pub use types::{Epoch, Revision};
 pub use verdict::Verdict;
 pub use write::{WriteResult, WriteTx};

@@ -11,7 +11,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::types::{Jsonb, MaybeTime, Word};
-use super::{Db, DbError, Verdict, WriteTx};
+use super::{Db, DbError, Upserted, Verdict, WriteTx};
 use crate::crd::Kind;
 use crate::crd::model::{AvailabilityTest, Lifecycle, ModelCapability, ModelType, Origin};
 
@@ -190,10 +190,11 @@ impl Db {
 }
 
 impl WriteTx {
-    /// Stores a model; answers whether anything visible changed. Another live one of the same
+    /// Stores a model; answers what that did. Another live one of the same
     /// name is marked as deleted first.
-    pub async fn model_upsert(&mut self, row: &ModelUpsert) -> Result<bool, DbError> {
-        self.make_way(Kind::Model, &row.namespace, &row.name, row.uid)
+    pub async fn model_upsert(&mut self, row: &ModelUpsert) -> Result<Upserted, DbError> {
+        let replaced = self
+            .make_way(Kind::Model, &row.namespace, &row.name, row.uid)
             .await?;
         let changed = sqlx::query!(
             r#"INSERT INTO models AS t (uid, namespace, name, generation, enabled, is_active, conditions,
@@ -274,7 +275,7 @@ impl WriteTx {
         if changed {
             self.changed(Kind::Model, row.uid);
         }
-        Ok(changed)
+        Ok(Upserted { changed, replaced })
     }
 
     /// Notes what a test concluded, unless the stored verdict says the same. It takes no revision.
@@ -285,8 +286,9 @@ impl WriteTx {
     ) -> Result<bool, DbError> {
         let changed = sqlx::query!(
             r#"UPDATE models SET test_verdict = $2
-               WHERE uid = $1 AND (test_verdict -> 'reason', test_verdict -> 'message', test_verdict -> 'generation')
-                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation')"#,
+               WHERE uid = $1 AND (test_verdict -> 'reason', test_verdict -> 'message',
+                                   test_verdict -> 'generation', test_verdict -> 'url')
+                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'url')"#,
             uid,
             Json(verdict) as _,
         )

@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::types::{Jsonb, MaybeTime, Word};
-use super::{Db, DbError, Verdict, WriteTx};
+use super::{Db, DbError, Upserted, Verdict, WriteTx};
 use crate::crd::provider::ModelSync;
 use crate::crd::{Kind, ProviderType};
 
@@ -136,10 +136,11 @@ impl Db {
 }
 
 impl WriteTx {
-    /// Stores a provider; answers whether anything visible changed. Another live one of the same
+    /// Stores a provider; answers what that did. Another live one of the same
     /// name is marked as deleted first.
-    pub async fn provider_upsert(&mut self, row: &ProviderUpsert) -> Result<bool, DbError> {
-        self.make_way(Kind::Provider, &row.namespace, &row.name, row.uid)
+    pub async fn provider_upsert(&mut self, row: &ProviderUpsert) -> Result<Upserted, DbError> {
+        let replaced = self
+            .make_way(Kind::Provider, &row.namespace, &row.name, row.uid)
             .await?;
         let changed = sqlx::query!(
             r#"INSERT INTO providers AS t (uid, namespace, name, generation, enabled, is_active,
@@ -189,7 +190,7 @@ impl WriteTx {
         if changed {
             self.changed(Kind::Provider, row.uid);
         }
-        Ok(changed)
+        Ok(Upserted { changed, replaced })
     }
 
     /// Notes what a sync concluded, unless the stored verdict says the same. It takes no revision.

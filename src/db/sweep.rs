@@ -17,6 +17,15 @@ pub struct LiveObject {
     pub name: String,
 }
 
+/// What storing an object did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upserted {
+    /// Whether anything visible changed.
+    pub changed: bool,
+    /// Objects that had its name until now: they were deleted unseen, and are marked so.
+    pub replaced: Vec<Uuid>,
+}
+
 impl Db {
     /// The live objects of a kind, in these namespaces or (`None`) in all.
     pub async fn live_objects(
@@ -54,17 +63,18 @@ impl WriteTx {
         self.removed(kind, &gone).await
     }
 
-    /// A name used again is another object: marks another live one of this name as deleted.
+    /// A name used again is another object: marks another live one of this name as deleted, and
+    /// answers which.
     pub(super) async fn make_way(
         &mut self,
         kind: Kind,
         namespace: &str,
         name: &str,
         uid: Uuid,
-    ) -> Result<(), DbError> {
+    ) -> Result<Vec<Uuid>, DbError> {
         let gone = delete_namesakes(&mut self.tx, kind, namespace, name, uid).await?;
         self.removed(kind, &gone).await?;
-        Ok(())
+        Ok(gone)
     }
 
     async fn removed(&mut self, kind: Kind, gone: &[Uuid]) -> Result<usize, DbError> {

@@ -16,7 +16,8 @@ pub struct Verdict {
     pub since: Timestamp,
     /// Generation of the object that was checked.
     pub generation: i64,
-    /// The URL that was asked, where the verdict is on a key: elsewhere it says nothing.
+    /// The URL that was asked, where the verdict is on a key, a model or a model list: it says
+    /// nothing of another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// HTTP status of the vendor's answer, if there was one.
@@ -31,6 +32,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether it was concluded at this URL.
+    pub fn is_of(&self, url: &str) -> bool {
+        self.url.as_deref() == Some(url)
+    }
+
     /// Whether another says the same: a verdict that says the same is not written again.
     pub fn says_the_same(&self, other: &Self) -> bool {
         (self.reason, &self.message, self.generation, &self.url)

@@ -12,6 +12,8 @@ use uuid::Uuid;
 use crate::support::database::{TestDatabase, soon};
 use crate::support::rows;
 
+const URL: &str = "https://a.example/v1";
+
 fn probe(subject: Uuid, checked_at: Timestamp) -> NewProbe {
     NewProbe {
         checked_at,
@@ -199,7 +201,7 @@ async fn a_complete_list_replaces_what_was_listed() {
     let replace = |models: &BTreeMap<String, serde_json::Value>| {
         let models = models.clone();
         db.write_unversioned(epoch, move |tx| {
-            async move { tx.listed_models_replace(uid, &models).await }.boxed()
+            async move { tx.listed_models_replace(uid, URL, &models).await }.boxed()
         })
     };
     let first = [("a".to_owned(), json!({})), ("b".to_owned(), json!({}))].into();
@@ -208,10 +210,11 @@ async fn a_complete_list_replaces_what_was_listed() {
     assert!(replace(&first).await.unwrap());
     assert!(!replace(&first).await.unwrap());
     assert!(replace(&second).await.unwrap());
-    let listed = db.listed_models(&[uid]).await.unwrap();
-    assert_eq!(listed, [(uid, second)].into());
+    assert_eq!(db.listed_models(uid, URL).await.unwrap(), second);
+    let elsewhere = db.listed_models(uid, "https://b.example/v1").await.unwrap();
+    assert_eq!(elsewhere, BTreeMap::new(), "it says nothing of another URL");
     assert!(replace(&BTreeMap::new()).await.unwrap());
-    assert_eq!(db.listed_models(&[uid]).await.unwrap(), BTreeMap::new());
+    assert_eq!(db.listed_models(uid, URL).await.unwrap(), BTreeMap::new());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::FutureExt;
-use llmplane::db::{Changes, Db, DbError, Epoch, FeedListener, Revision, Woken, WriteTx};
+use llmplane::db::{Changes, Db, DbError, Epoch, FeedListener, Revision, Upserted, Woken, WriteTx};
 use sqlx::Row;
 
 use crate::support::database::{TestDatabase, soon};
@@ -115,12 +115,12 @@ async fn what_is_already_so_takes_no_revision() {
     };
 
     let (changed, revision) = store_all().await.unwrap();
-    assert_eq!(changed, [true; 4]);
+    assert!(changed.iter().all(|stored| stored.changed));
     let first = db.read_all().await.unwrap();
     assert_eq!(revision, Some(first.revision), "they share one revision");
 
     let (changed, revision) = store_all().await.unwrap();
-    assert_eq!((changed, revision), ([false; 4], None));
+    assert_eq!((changed, revision), (Default::default(), None));
     assert_eq!(db.read_all().await.unwrap(), first);
 }
 
@@ -239,6 +239,6 @@ async fn writes_that_queue_share_a_revision_and_a_bad_one_fails_alone() {
     assert_eq!(good.len(), 9);
     let revisions: BTreeSet<_> = good.iter().filter_map(|(_, revision)| *revision).collect();
     assert_eq!(revisions.len(), 1, "{good:?}");
-    assert_eq!(good[8], (false, None), "it was already so");
+    assert_eq!(good[8], (Upserted::default(), None), "it was already so");
     assert_eq!(db.read_all().await.unwrap().rows.providers.len(), 8);
 }

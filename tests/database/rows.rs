@@ -2,13 +2,13 @@
 
 use futures::FutureExt;
 use llmplane::crd::Kind;
-use llmplane::db::{Db, DbError, Epoch, ModelUpsert, WriteResult};
+use llmplane::db::{Db, DbError, Epoch, ModelUpsert, Upserted, WriteResult};
 use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 use crate::support::rows;
 
-async fn store(db: &Db, epoch: Epoch, model: ModelUpsert) -> WriteResult<bool> {
+async fn store(db: &Db, epoch: Epoch, model: ModelUpsert) -> WriteResult<Upserted> {
     db.write(epoch, |tx| {
         async move { tx.model_upsert(&model).await }.boxed()
     })
@@ -89,7 +89,12 @@ async fn a_name_used_again_is_a_new_row() {
     let former = rows::model(provider, "m");
     let next = rows::model(provider, "m");
     store(&db, epoch, former.clone()).await.unwrap();
-    store(&db, epoch, next.clone()).await.unwrap();
+    let (stored, _) = store(&db, epoch, next.clone()).await.unwrap();
+    assert_eq!(
+        stored.replaced,
+        [former.uid],
+        "its checks are to be forgotten"
+    );
 
     let gone = db.model_row(former.uid).await.unwrap().unwrap();
     assert!(gone.deleted_at.is_some());

@@ -33,11 +33,12 @@ pub async fn write(
         context.metrics.rolled_back.inc();
     }
     let (uid, moves) = (input.owner.uid, steps.moves.clone());
-    let (_, revision) = context
+    let keep = validate::verdicts_to_keep(input);
+    let (stored, revision) = context
         .db
         .write(context.epoch, move |tx| {
             Box::pin(async move {
-                tx.credential_upsert(&upsert).await?;
+                let stored = tx.credential_upsert(&upsert).await?;
                 for step in &moves {
                     tx.credential_version_state_set(
                         uid,
@@ -50,10 +51,14 @@ pub async fn write(
                 if let Some(new) = &new {
                     tx.credential_version_insert(new).await?;
                 }
-                Ok(())
+                if let Some(keep) = &keep {
+                    tx.credential_verdicts_keep(uid, keep).await?;
+                }
+                Ok(stored)
             })
         })
         .await?;
+    context.forget(&stored.replaced);
     if revision.is_none() {
         return Ok(input.versions.clone());
     }

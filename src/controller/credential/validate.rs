@@ -85,7 +85,30 @@ pub fn steps(input: &Input, desired: Option<&Desired>, now: Timestamp) -> Steps 
         grace: Duration::from_secs(u64::try_from(spec.rotation.grace_seconds).unwrap_or(0)),
         validated: spec.validation.enabled,
     };
-    versions::steps(&input.versions, seen, terms, now)
+    let judged = |row: &CredentialVersionRow| judged(input, desired, row);
+    versions::steps(&input.versions, seen, &judged, terms, now)
+}
+
+/// What the checks say of a stored version: at the endpoints that the key is for now, at the URLs
+/// that they have now. What was said elsewhere counts for nothing.
+fn judged(input: &Input, desired: Option<&Desired>, row: &CredentialVersionRow) -> Judgement {
+    let Some(desired) = desired else {
+        return Judgement::NotYet;
+    };
+    let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
+    let (allowed, _) = allowed(input, desired, &eligible);
+    versions::judgement(allowed.iter().map(|endpoint| {
+        let verdict = row.verdicts.get(&endpoint.uid);
+        verdict.filter(|verdict| verdict.is_of(&endpoint.base_url))
+    }))
+}
+
+/// The endpoints of which verdicts are kept, where a stored version has one of another.
+pub fn verdicts_to_keep(input: &Input) -> Option<Vec<Uuid>> {
+    input.parent.found().ok()?;
+    let keep: Vec<Uuid> = input.endpoint_rows.iter().map(|e| e.uid).collect();
+    let mut noted = input.versions.iter().flat_map(|v| v.verdicts.keys());
+    noted.any(|uid| !keep.contains(uid)).then_some(keep)
 }
 
 /// The newest version that the status ever told of: a database that was restored knows fewer.
@@ -140,8 +163,7 @@ impl<'a> Usable<'a> {
     /// What was said of it at this endpoint, at the URL that the endpoint has now.
     fn verdict(&self, endpoint: &EndpointRow, generation: i64) -> Option<&'a Verdict> {
         let verdict = self.row?.verdicts.get(&endpoint.uid)?;
-        let same_url = verdict.url.as_deref() == Some(&endpoint.base_url);
-        (verdict.generation == generation && same_url).then_some(verdict)
+        (verdict.generation == generation && verdict.is_of(&endpoint.base_url)).then_some(verdict)
     }
 }
 
@@ -169,7 +191,7 @@ pub fn validate(
             enabled: input.object.spec.enabled,
             provider_enabled: input.parent.enabled(),
             refusal: desired.as_ref().err(),
-            declared: rejected_successor(input, versions),
+            declared: rejected_successor(input, desired.as_ref().ok(), versions),
             outside: (ConditionType::Valid, valid),
             asked: asked_at(&*input.object),
             settled,
@@ -187,11 +209,14 @@ pub fn validate(
 }
 
 /// A new key that the vendor refuses: the old one stays in use, and the owner has to act.
-fn rejected_successor(input: &Input, versions: &[Usable<'_>]) -> Option<Finding> {
+fn rejected_successor(
+    input: &Input,
+    desired: Option<&Desired>,
+    versions: &[Usable<'_>],
+) -> Option<Finding> {
     let pending = in_state(versions, VersionState::Pending)?;
     let current = in_state(versions, VersionState::Current)?;
-    let judged = versions::judgement(pending.row?.verdicts.values());
-    (judged == Judgement::Rejected).then(|| {
+    (judged(input, desired, pending.row?) == Judgement::Rejected).then(|| {
         Finding::new(
             Reason::KeyRejected,
             format!(

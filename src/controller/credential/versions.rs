@@ -68,10 +68,12 @@ pub struct Terms {
 }
 
 /// Decides the steps. `rows` are the stored versions, newest first; `seen` is `None` where the
-/// Secret cannot be read now, and what is stored then goes on as it is.
+/// Secret cannot be read now, and what is stored then goes on as it is. `judged` is what the checks
+/// say of a stored version.
 pub fn steps(
     rows: &[CredentialVersionRow],
     seen: Option<Seen<'_>>,
+    judged: &dyn Fn(&CredentialVersionRow) -> Judgement,
     terms: Terms,
     now: Timestamp,
 ) -> Steps {
@@ -82,8 +84,11 @@ pub fn steps(
         .collect();
     end_graces(&live, now, &mut steps);
     match seen {
-        Some(seen) => follow_secret(rows, &live, seen, terms, now, &mut steps),
-        None => promote(&live, terms, now, &mut steps),
+        Some(seen) => {
+            let still = follow_secret(rows, &live, seen, &mut steps);
+            promote(&still, judged, terms, now, &mut steps);
+        }
+        None => promote(&live, judged, terms, now, &mut steps),
     }
     steps
 }
@@ -97,14 +102,13 @@ fn end_graces(live: &[&CredentialVersionRow], now: Timestamp, steps: &mut Steps)
     }
 }
 
-fn follow_secret(
+/// Follows what the Secret holds; answers the versions of which one may take over now.
+fn follow_secret<'a>(
     rows: &[CredentialVersionRow],
-    live: &[&CredentialVersionRow],
+    live: &[&'a CredentialVersionRow],
     seen: Seen<'_>,
-    terms: Terms,
-    now: Timestamp,
     steps: &mut Steps,
-) {
+) -> Vec<&'a CredentialVersionRow> {
     let next_version = rows
         .iter()
         .map(|row| row.version)
@@ -145,34 +149,42 @@ fn follow_secret(
                 VersionState::Current
             },
         });
-        return;
+        return Vec::new();
     };
     for row in in_use.filter(|r| r.state == VersionState::Pending && r.version != matching.version)
     {
         steps.destroy(row.version);
     }
-    let still: Vec<&CredentialVersionRow> = live
-        .iter()
+    live.iter()
         .copied()
         .filter(|r| !steps.destroys(r.version))
-        .collect();
-    promote(&still, terms, now, steps);
+        .collect()
 }
 
 /// A pending version takes over when it was accepted, when nothing could judge it for long enough,
 /// or when nothing will.
-fn promote(live: &[&CredentialVersionRow], terms: Terms, now: Timestamp, steps: &mut Steps) {
+fn promote(
+    live: &[&CredentialVersionRow],
+    judged: &dyn Fn(&CredentialVersionRow) -> Judgement,
+    terms: Terms,
+    now: Timestamp,
+    steps: &mut Steps,
+) {
     let Some(pending) = live.iter().find(|r| r.state == VersionState::Pending) else {
         return;
     };
-    let waited_until = pending.since + INCONCLUSIVE_WAIT;
-    let takes_over = match judgement(pending.verdicts.values()) {
+    let takes_over = match judged(pending) {
         Judgement::Accepted => true,
         Judgement::Rejected => false,
-        Judgement::None if !terms.validated || waited_until <= now => true,
-        Judgement::None => {
-            steps.soonest(waited_until);
-            false
+        _ if !terms.validated => true,
+        Judgement::NotYet => false,
+        Judgement::Open { since } => {
+            let begun = since.map_or(pending.since, |since| since.max(pending.since));
+            let waited_until = begun + INCONCLUSIVE_WAIT;
+            if waited_until > now {
+                steps.soonest(waited_until);
+            }
+            waited_until <= now
         }
     };
     if !takes_over {
@@ -227,21 +239,34 @@ pub enum Judgement {
     Accepted,
     /// The vendor refuses it wherever it was judged.
     Rejected,
-    /// Nothing was proved.
-    None,
+    /// It was asked everywhere, and nothing was proved; at the first endpoint since then.
+    Open {
+        /// `None` where there is no endpoint to ask.
+        since: Option<Timestamp>,
+    },
+    /// It has not been asked everywhere yet.
+    NotYet,
 }
 
-/// What these verdicts say together.
-pub fn judgement<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> Judgement {
-    let mut judged = Judgement::None;
-    for verdict in verdicts {
-        match verdict.reason {
-            Reason::KeyAccepted | Reason::KeyRestricted => return Judgement::Accepted,
-            Reason::KeyRejected => judged = Judgement::Rejected,
-            _ => {}
+/// What these verdicts say together: one for each endpoint that the key is for, `None` where it was
+/// not asked yet.
+pub fn judgement<'a>(at_endpoints: impl Iterator<Item = Option<&'a Verdict>>) -> Judgement {
+    let (mut rejected, mut waits, mut since) = (false, false, None::<Timestamp>);
+    for verdict in at_endpoints {
+        match verdict.map(|v| v.reason) {
+            Some(Reason::KeyAccepted | Reason::KeyRestricted) => return Judgement::Accepted,
+            Some(Reason::KeyRejected) => rejected = true,
+            Some(_) => since = since.into_iter().chain(verdict.map(|v| v.since)).min(),
+            None => waits = true,
         }
     }
-    judged
+    if rejected {
+        Judgement::Rejected
+    } else if waits {
+        Judgement::NotYet
+    } else {
+        Judgement::Open { since }
+    }
 }
 
 fn same_hosts(stored: &[String], seen: &[String]) -> bool {

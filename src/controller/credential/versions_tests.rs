@@ -42,6 +42,11 @@ fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow
     row
 }
 
+/// As if the key were for the one endpoint of [`judged`].
+fn at_one_endpoint(row: &CredentialVersionRow) -> Judgement {
+    judgement([row.verdicts.get(&Uuid::nil())].into_iter())
+}
+
 fn after(rows: &[CredentialVersionRow], fingerprint: &str, hosts: &[&str], second: i64) -> Steps {
     let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
     let seen = Seen {
@@ -54,7 +59,7 @@ fn after(rows: &[CredentialVersionRow], fingerprint: &str, hosts: &[&str], secon
         grace: GRACE,
         validated: true,
     };
-    steps(rows, Some(seen), terms, at(second))
+    steps(rows, Some(seen), &at_one_endpoint, terms, at(second))
 }
 
 fn moved(steps: &Steps) -> Vec<(i32, VersionState)> {
@@ -194,10 +199,10 @@ fn grace_ends_also_while_the_secret_is_away() {
         grace: GRACE,
         validated: true,
     };
-    let early = steps(&rows, None, terms, at(99));
+    let early = steps(&rows, None, &at_one_endpoint, terms, at(99));
     assert_eq!((moved(&early), early.again_at), (vec![], Some(at(100))));
     assert_eq!(
-        moved(&steps(&rows, None, terms, at(100))),
+        moved(&steps(&rows, None, &at_one_endpoint, terms, at(100))),
         [(1, VersionState::Destroyed)]
     );
 }
@@ -212,4 +217,40 @@ fn destroyed_versions_are_counted_and_never_come_back() {
             state: VersionState::Current
         })
     );
+}
+
+#[test]
+fn the_wait_of_a_version_begins_when_it_is_asked_where_its_endpoint_is_now() {
+    let rows = [
+        row(2, VersionState::Pending, "f2"),
+        row(1, VersionState::Current, "f1"),
+    ];
+    assert_eq!(
+        after(&rows, "f2", &["a.example"], 1_000_000),
+        Steps::default(),
+        "nobody has been asked yet"
+    );
+    let mut asked = judged(rows[0].clone(), Reason::CheckInconclusive);
+    asked.verdicts.get_mut(&Uuid::nil()).unwrap().since = at(5000);
+    let rows = [asked, rows[1].clone()];
+    let early = after(&rows, "f2", &["a.example"], 5899);
+    assert_eq!((moved(&early), early.again_at), (vec![], Some(at(5900))));
+    assert_eq!(after(&rows, "f2", &["a.example"], 5900).moves.len(), 2);
+}
+
+#[test]
+fn verdicts_are_judged_together() {
+    let verdict =
+        |reason| judged(row(1, VersionState::Pending, "f"), reason).verdicts[&Uuid::nil()].clone();
+    let (accepted, rejected, open) = (
+        verdict(Reason::KeyAccepted),
+        verdict(Reason::KeyRejected),
+        verdict(Reason::CheckInconclusive),
+    );
+    let of = |verdicts: &[Option<&Verdict>]| judgement(verdicts.iter().copied());
+    assert_eq!(of(&[Some(&rejected), Some(&accepted)]), Judgement::Accepted);
+    assert_eq!(of(&[Some(&rejected), Some(&open)]), Judgement::Rejected);
+    assert_eq!(of(&[Some(&open), None]), Judgement::NotYet);
+    assert_eq!(of(&[Some(&open)]), Judgement::Open { since: Some(at(0)) });
+    assert_eq!(of(&[]), Judgement::Open { since: None });
 }

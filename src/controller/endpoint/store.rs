@@ -22,12 +22,13 @@ pub async fn write(
         (Some(row), None) => switched_off(row, verdict),
         (_, Some(desired)) => derived(input, desired, verdict),
     };
-    context
+    let (stored, _) = context
         .db
         .write(context.epoch, move |tx| {
             Box::pin(async move { tx.endpoint_upsert(&upsert).await })
         })
         .await?;
+    context.forget(&stored.replaced);
     let before = input.row.as_ref().filter(|row| row.deleted_at.is_none());
     let moved = |row: &EndpointRow| {
         row.is_active != verdict.is_active

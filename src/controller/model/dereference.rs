@@ -88,7 +88,7 @@ async fn lists(
     });
     let mut lists = Vec::with_capacity(rows.len());
     for row in rows {
-        let listing = context.checks.listing(row.uid).await?;
+        let listing = context.checks.listing(row.uid, &row.base_url).await?;
         lists.push((row, listing));
     }
     Ok(lists)

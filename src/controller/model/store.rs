@@ -19,12 +19,13 @@ pub async fn write(
         (Some(row), None) => switched_off(row, verdict),
         (_, Some(desired)) => derived(input, desired, verdict),
     };
-    context
+    let (stored, _) = context
         .db
         .write(context.epoch, move |tx| {
             Box::pin(async move { tx.model_upsert(&upsert).await })
         })
         .await?;
+    context.forget(&stored.replaced);
     Ok(())
 }
 

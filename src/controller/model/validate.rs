@@ -24,7 +24,7 @@ use crate::{
     },
     crd::{
         LlmModel,
-        conditions::{self, ConditionType, Finding},
+        conditions::{ConditionType, Finding},
         model::{EffectiveModel, Lifecycle, Origin},
         reasons::{ReadyEffect, Reason},
     },
@@ -100,7 +100,7 @@ pub fn validate(
     now: Timestamp,
 ) -> Judged {
     let row = input.row.as_ref();
-    let available = available(input);
+    let available = known(input);
     judge(
         &Facts {
             generation: identity::generation(&*input.object),
@@ -141,52 +141,33 @@ fn lifecycle(input: &Input, available: &Finding) -> Option<Finding> {
     }
 }
 
-/// What is known of it now; where that proves nothing, the last proof of this generation stands.
-fn available(input: &Input) -> Finding {
-    let found = known(input);
-    match found.reason {
-        Reason::CheckInconclusive => last_proof(input).unwrap_or(found),
-        _ => found,
-    }
-}
-
-/// What was proved of this generation, and is kept in the row.
-fn last_proof(input: &Input) -> Option<Finding> {
-    let stored = conditions::find(&input.row.as_ref()?.conditions, ConditionType::Available)?;
-    let same = stored.observed_generation == Some(identity::generation(&*input.object));
-    let reason = Reason::parse(&stored.reason)?;
-    (same && proves(reason)).then(|| Finding::new(reason, stored.message.clone()))
-}
-
-/// Whether a vendor's answer stands behind the reason.
-fn proves(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::ModelListed
-            | Reason::ModelAnswered
-            | Reason::ModelNotFound
-            | Reason::ModelAccessDenied
-    )
-}
-
-/// A test says more than a list, where there is one of this generation.
+/// A test says more than a list, where there is one of this generation at an endpoint as it is now.
 fn known(input: &Input) -> Finding {
     let listed = listed(input);
     if !input.object.spec.availability_test.enabled {
         return listed;
     }
-    let generation = identity::generation(&*input.object);
-    let tested = (input.row.as_ref()).and_then(|row| row.test_verdict.as_ref());
-    match tested {
-        // The next test of what was changed has its time; until then the list is what is known.
-        Some(verdict) if verdict.generation != generation => listed,
+    match tested(input) {
         Some(verdict) => Finding::new(verdict.reason, verdict.message.clone()),
+        // The next test of what was changed has its time; until then the list is what is known.
+        None if was_tested(input) => listed,
         None if listed.reason == Reason::ModelListed => Finding::new(
             Reason::NotCheckedYet,
             "the vendor lists it; its first test is under way",
         ),
         None => listed,
     }
+}
+
+fn was_tested(input: &Input) -> bool {
+    (input.row.as_ref()).is_some_and(|row| row.test_verdict.is_some())
+}
+
+fn tested(input: &Input) -> Option<&Verdict> {
+    let verdict = input.row.as_ref()?.test_verdict.as_ref()?;
+    let here = (input.lists.iter()).any(|(endpoint, _)| verdict.is_of(&endpoint.base_url));
+    let same = verdict.generation == identity::generation(&*input.object);
+    (here && same).then_some(verdict)
 }
 
 fn listed(input: &Input) -> Finding {
@@ -214,12 +195,13 @@ fn listed(input: &Input) -> Finding {
             format!("the vendor lists it at {}", at.join(", ")),
         );
     }
+    // A list that was read stands until another one is, also while the vendor is down.
     let unread = input
         .lists
         .iter()
-        .find(|(endpoint, _)| !was_read(endpoint.list_verdict.as_ref()));
+        .find(|(endpoint, list)| list.is_empty() && !was_read(endpoint.list_verdict_here()));
     match unread {
-        Some((endpoint, _)) => not_read(&endpoint.name, endpoint.list_verdict.as_ref()),
+        Some((endpoint, _)) => not_read(&endpoint.name, endpoint.list_verdict_here()),
         None if listed_id.is_none() => Finding::new(
             Reason::CheckInconclusive,
             "the vendor's list names no models by ids of this form; spec.availabilityTest asks for this one",
@@ -277,18 +259,21 @@ fn not_listed(input: &Input, id: &str) -> String {
 /// The test to make, where it is switched on.
 pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
     let test = &input.object.spec.availability_test;
-    let off = |desired: &&Desired| desired.on && test.enabled && !input.lists.is_empty();
-    let Some(desired) = desired.filter(off) else {
+    let on = desired.is_some_and(|desired| desired.on);
+    if !on || !test.enabled || input.lists.is_empty() {
         return Vec::new();
-    };
+    }
     let generation = identity::generation(&*input.object);
     let asked = asked_at(&*input.object);
     let row = input.row.as_ref();
     let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
     let period = seconds(test.period_seconds);
     let mut trigger = DefaultHasher::new();
-    (generation, asked, &desired.endpoint_uids).hash(&mut trigger);
-    let judged = row.and_then(|r| r.test_verdict.as_ref());
+    let mut served: Vec<_> = (input.lists.iter())
+        .map(|(endpoint, _)| (endpoint.uid, &endpoint.base_url))
+        .collect();
+    served.sort_unstable();
+    (generation, asked, served).hash(&mut trigger);
     vec![Planned {
         key: JobKey {
             kind: CheckKind::ModelTest,
@@ -298,7 +283,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
         period,
         timeout: seconds(test.timeout_seconds),
         trigger: trigger.finish(),
-        fresh: judged.is_some_and(|v| v.generation == generation) && asked == handled,
+        fresh: tested(input).is_some() && asked == handled,
         // A test may spend tokens: only a request brings one forward.
         apart: if asked == handled {
             period

@@ -12,12 +12,13 @@ use crate::{
 /// Stores what was concluded; wakes the children where that changed whether it is in force.
 pub async fn write(context: &Context, input: &Input, verdict: &Judged) -> Result<(), Error> {
     let upsert = derived(input, verdict);
-    context
+    let (stored, _) = context
         .db
         .write(context.epoch, move |tx| {
             Box::pin(async move { tx.provider_upsert(&upsert).await })
         })
         .await?;
+    context.forget(&stored.replaced);
     let before = input.row.as_ref().filter(|row| row.deleted_at.is_none());
     if before.map(|row| row.is_active) != Some(verdict.is_active) {
         wake_children(context, input);

@@ -51,7 +51,7 @@ pub fn synced(input: &Input) -> Finding {
 
 fn not_read(active: &[&EndpointRow]) -> Option<Finding> {
     let failed = active.iter().find_map(|e| {
-        let verdict = e.list_verdict.as_ref()?;
+        let verdict = e.list_verdict_here()?;
         (verdict.reason != Reason::SyncSucceeded).then_some((*e, verdict))
     });
     if let Some((endpoint, verdict)) = failed {
@@ -62,7 +62,7 @@ fn not_read(active: &[&EndpointRow]) -> Option<Finding> {
     }
     let unread = active
         .iter()
-        .find(|e| (e.list_verdict.as_ref()).is_none_or(|v| v.generation != e.generation))?;
+        .find(|e| (e.list_verdict_here()).is_none_or(|v| v.generation != e.generation))?;
     Some(Finding::new(
         Reason::NotCheckedYet,
         format!("the model list of endpoint {} is being read", unread.name),
@@ -102,7 +102,7 @@ fn complete(active: &[&EndpointRow], plan: &Plan) -> String {
         ));
     }
     let notes = active.iter().filter_map(|e| {
-        let message = &e.list_verdict.as_ref()?.message;
+        let message = &e.list_verdict_here()?.message;
         (message != LIST_READ).then(|| format!("at endpoint {}: {message}", e.name))
     });
     said.extend(notes);

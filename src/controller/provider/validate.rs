@@ -81,7 +81,7 @@ fn missing_default(input: &Input) -> Option<Finding> {
 pub fn steps<'a>(context: &Context, input: &'a Input) -> &'a [Step] {
     let settled = context.checks.settled_for(&jobs(input));
     let read = |e: &EndpointRow| {
-        !e.is_active || (e.list_verdict.as_ref()).is_some_and(|v| v.generation == e.generation)
+        !e.is_active || e.list_verdict_here().is_some_and(|v| v.generation == e.generation)
     };
     let may = input.object.spec.enabled
         && input.object.metadata.deletion_timestamp.is_none()
@@ -113,8 +113,14 @@ fn job(input: &Input, endpoint: &EndpointRow) -> Planned {
     let asked = asked_at(&*input.object);
     let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
     let mut trigger = DefaultHasher::new();
-    (endpoint.generation, asked, &input.usable_keys).hash(&mut trigger);
-    let fresh = endpoint.list_verdict.as_ref().is_some_and(|verdict| {
+    (
+        endpoint.generation,
+        &endpoint.base_url,
+        asked,
+        &input.usable_keys,
+    )
+        .hash(&mut trigger);
+    let fresh = endpoint.list_verdict_here().is_some_and(|verdict| {
         verdict.generation == endpoint.generation
             && (verdict.reason != Reason::NoValidCredential || input.usable_keys.is_empty())
     });

@@ -1,0 +1,1 @@
+ALTER TABLE listed_models DROP COLUMN url;
