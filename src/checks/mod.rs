@@ -193,7 +193,7 @@ impl Checks {
                 run::Done::unmade()
             }
         };
-        let first = self.schedule().finish(key, done.open, Instant::now());
+        let first = self.schedule().finish(key, done.ended, Instant::now());
         if done.changed || done.listing_changed || first {
             // Nobody listens after shutdown, which is no error.
             let _ = self.0.reports.send(Report {

@@ -20,13 +20,13 @@ impl Runner {
     pub(super) async fn model_test(&self, model: Uuid, timeout: Duration) -> Result<Done, DbError> {
         let db = &self.means.db;
         let Some(model) = db.model_row(model).await?.filter(|m| m.is_active) else {
-            return Ok(Done::default());
+            return Ok(Done::unmade());
         };
         let endpoints = self.serving(&model).await?;
         let mut at = None;
         let mut key = None;
         let called = match self.first_target(&endpoints).await? {
-            None => Called::not(Found::new(
+            None => Called::unmade(Found::new(
                 Reason::NoEndpoint,
                 "no active endpoint serves this model",
             )),
@@ -69,11 +69,7 @@ impl Runner {
                 })
             })
             .await?;
-        Ok(Done {
-            open: called.open(),
-            changed,
-            listing_changed: false,
-        })
+        Ok(Done::made(&called, changed))
     }
 
     /// The active endpoints that serve a model: healthy ones first, in failover order.

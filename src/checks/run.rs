@@ -16,7 +16,7 @@ use super::{
     keys::{self, KeyError, UsableKey},
     listings::{self, Listing, Listings},
     metrics::{CheckLabels, CheckMetrics, word},
-    schedule::Planned,
+    schedule::{Ended, Planned},
     target::{Called, NoTarget, Question, Target},
     threshold::{self, Streak},
 };
@@ -26,10 +26,10 @@ use crate::{
 };
 
 /// What became of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Done {
-    /// It proved nothing, or could not be made: again soon, but not before this has passed.
-    pub open: Option<Duration>,
+    /// Whether it answered its trigger.
+    pub ended: Ended,
     /// A stored verdict changed.
     pub changed: bool,
     /// A model list changed, or can be read no more.
@@ -37,10 +37,35 @@ pub(super) struct Done {
 }
 
 impl Done {
+    /// There was nothing or nobody to ask, or nothing to ask with.
     pub(super) fn unmade() -> Self {
         Self {
-            open: Some(Duration::ZERO),
-            ..Self::default()
+            ended: Ended::Unmade,
+            changed: false,
+            listing_changed: false,
+        }
+    }
+
+    /// Both together: as good as the worse of the two.
+    fn and(self, other: Self) -> Self {
+        Self {
+            ended: self.ended.max(other.ended),
+            changed: self.changed || other.changed,
+            listing_changed: self.listing_changed || other.listing_changed,
+        }
+    }
+
+    /// A check that was made and stored.
+    pub(super) fn made(called: &Called, changed: bool) -> Self {
+        let ended = match called.found.success() {
+            _ if called.unmade => Ended::Unmade,
+            Some(_) => Ended::Judged,
+            None => Ended::Open(called.wait),
+        };
+        Self {
+            ended,
+            changed,
+            listing_changed: false,
         }
     }
 }
@@ -99,7 +124,7 @@ impl Runner {
 
     async fn probe(&self, endpoint: Uuid, timeout: Duration) -> Result<Done, DbError> {
         let (endpoint, called, key) = match self.target(endpoint).await? {
-            Err(NoTarget::Off) => return Ok(Done::default()),
+            Err(NoTarget::Off) => return Ok(Done::unmade()),
             Err(NoTarget::Unusable(endpoint, found)) => (*endpoint, Called::not(*found), None),
             Ok(target) => {
                 let key = self.probe_key(&target).await?;
@@ -131,11 +156,7 @@ impl Runner {
                 })
             })
             .await?;
-        Ok(Done {
-            open: called.open(),
-            changed,
-            listing_changed: false,
-        })
+        Ok(Done::made(&called, changed))
     }
 
     /// The verdict that a probe makes, by the thresholds; `None` while it stays as it is.
@@ -191,19 +212,19 @@ impl Runner {
     ) -> Result<Done, DbError> {
         let db = &self.means.db;
         let Some(credential) = db.credential_row(credential).await?.filter(|c| c.is_active) else {
-            return Ok(Done::default());
+            return Ok(Done::unmade());
         };
         let target = match self.target(endpoint).await? {
-            Err(NoTarget::Off) => return Ok(Done::default()),
+            Err(NoTarget::Off) => return Ok(Done::unmade()),
             other => other,
         };
         let asked_at = match &target {
             Ok(target) => &target.endpoint,
             Err(NoTarget::Unusable(endpoint, _)) => &**endpoint,
-            Err(NoTarget::Off) => return Ok(Done::default()),
+            Err(NoTarget::Off) => return Ok(Done::unmade()),
         };
         let versions = db.credential_version_rows(&[credential.uid]).await?;
-        let mut all = Done::default();
+        let mut all: Option<Done> = None;
         for version in &versions {
             if !matches!(version.state, VersionState::Pending | VersionState::Current) {
                 continue;
@@ -229,17 +250,16 @@ impl Runner {
                         }
                         Err(KeyError::Gone) => continue,
                         Err(KeyError::Db(error)) => return Err(error),
-                        Err(error) => Called::not(unusable_key(&error)),
+                        Err(error) => unusable_key(&error),
                     }
                 }
             };
             let done = self
                 .store_validation(&credential, version, asked_at, called)
                 .await?;
-            all.open = all.open.max(done.open);
-            all.changed |= done.changed;
+            all = Some(all.map_or(done, |all| all.and(done)));
         }
-        Ok(all)
+        Ok(all.unwrap_or(Done::unmade()))
     }
 
     async fn store_validation(
@@ -279,16 +299,12 @@ impl Runner {
                 })
             })
             .await?;
-        Ok(Done {
-            open: called.open(),
-            changed,
-            listing_changed: false,
-        })
+        Ok(Done::made(&called, changed))
     }
 
     async fn model_list(&self, endpoint: Uuid, timeout: Duration) -> Result<Done, DbError> {
         let (endpoint, provider, called, key, listing) = match self.target(endpoint).await? {
-            Err(NoTarget::Off) => return Ok(Done::default()),
+            Err(NoTarget::Off) => return Ok(Done::unmade()),
             Err(NoTarget::Unusable(endpoint, found)) => {
                 (*endpoint, None, Called::not(*found), None, None)
             }
@@ -332,7 +348,10 @@ impl Runner {
             })
             .await?;
         // Unlike a probe, whose period is short, a list that was not read is tried again soon.
-        let open = listing.is_none().then_some(called.wait);
+        let ended = match Done::made(&called, changed).ended {
+            Ended::Judged if listing.is_none() => Ended::Open(called.wait),
+            ended => ended,
+        };
         if let Some(listing) = listing {
             self.listings.put(uid, endpoint.base_url, listing);
         }
@@ -340,7 +359,7 @@ impl Runner {
             self.note_synced(provider.uid, now).await?;
         }
         Ok(Done {
-            open,
+            ended,
             changed,
             listing_changed: changed || differs,
         })
@@ -366,11 +385,12 @@ impl Runner {
     ) -> (Called, Option<Listing>) {
         let hosted = !target.driver.trusted_hosts().is_empty();
         if key.is_none() && hosted {
-            return (Called::not(no_key()), None);
+            return (Called::unmade(no_key()), None);
         }
         let fields = key.map(|key| &key.fields);
         let (mut called, listing) = self.ask(target, fields, timeout, Question::List).await;
         if key.is_none() && matches!(called.found.http_status, Some(401 | 403)) {
+            called.unmade = true;
             called.found = Found {
                 http_status: called.found.http_status,
                 ..no_key()
@@ -399,13 +419,17 @@ fn no_key() -> Found {
     )
 }
 
-fn unusable_key(error: &KeyError) -> Found {
-    match error {
-        KeyError::NotAllowed(why) => Found::new(Reason::HostNotAllowed, why.clone()),
-        other => Found::new(
+fn unusable_key(error: &KeyError) -> Called {
+    let cannot = || {
+        Found::new(
             Reason::CheckInconclusive,
-            format!("the stored key cannot be opened: {other}"),
-        ),
+            format!("the stored key cannot be opened: {error}"),
+        )
+    };
+    match error {
+        KeyError::NotAllowed(why) => Called::not(Found::new(Reason::HostNotAllowed, why.clone())),
+        KeyError::Keyring(_) => Called::unmade(cannot()),
+        _ => Called::not(cannot()),
     }
 }
 

@@ -63,16 +63,28 @@ pub struct Run {
     pub planned: Planned,
 }
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ended {
+    /// It answered its trigger: its period begins anew.
+    Judged,
+    /// It answered its trigger and proved nothing: it is tried again soon, but not before this has
+    /// passed, which the vendor may have asked for; it counts up to the period.
+    Open(Duration),
+    /// It could not be made or stored, so that its trigger is not answered: it is tried again soon.
+    Unmade,
+}
+
 #[derive(Debug)]
 struct Job {
     owner: Owner,
     planned: Planned,
     due: Option<Instant>,
-    /// The trigger that the run under way answers.
-    running: Option<u64>,
     /// The trigger that the last run answered.
     answered: Option<u64>,
-    /// Runs in a row that proved nothing.
+    /// It was due while a run was under way: it runs again when that ends.
+    again: bool,
+    /// Runs in a row that proved nothing, or were not made.
     open_runs: u32,
     /// When the last run began, as far as that is known.
     begun: Option<Instant>,
@@ -94,6 +106,11 @@ pub struct Schedule {
     jobs: HashMap<JobKey, Job>,
     owned: HashMap<Uuid, HashSet<JobKey>>,
     timeline: BTreeSet<(Instant, JobKey)>,
+    /// The triggers of the runs under way. By key and not by job: a run outlives a job that is
+    /// forgotten, and one that is planned again meanwhile waits for its end.
+    running: HashMap<JobKey, u64>,
+    /// Owners of whom checks were asked before anything was planned for them.
+    hurried: HashSet<Uuid>,
 }
 
 impl Schedule {
@@ -127,10 +144,14 @@ impl Schedule {
         for planned in planned {
             self.plan_job(owner, planned, since_last, now);
         }
+        if self.hurried.remove(&owner.uid) {
+            self.hurry(owner.uid, now);
+        }
     }
 
     /// Forgets an owner that is gone. Runs under way end by themselves and count for nothing.
     pub fn forget(&mut self, owner: Uuid) {
+        self.hurried.remove(&owner);
         for key in self.owned.remove(&owner).unwrap_or_default() {
             self.remove_job(&key);
         }
@@ -155,8 +176,8 @@ impl Schedule {
                     owner: owner.clone(),
                     planned,
                     due: None,
-                    running: None,
                     answered,
+                    again: false,
                     open_runs: 0,
                     begun: since.and_then(|since| now.checked_sub(since)),
                 },
@@ -168,7 +189,7 @@ impl Schedule {
         job.owner = owner.clone();
         job.planned = planned;
         let (trigger, period) = (job.planned.trigger, job.planned.period);
-        if trigger != old_trigger && job.running.is_none_or(|running| running != trigger) {
+        if trigger != old_trigger && self.running.get(&key) != Some(&trigger) {
             job.open_runs = 0;
             let due = job.not_before(now);
             self.set_due(key, Some(due));
@@ -191,12 +212,13 @@ impl Schedule {
                 continue;
             };
             job.due = None;
-            if job.running.is_some() {
-                // The run under way looks after the trigger when it ends.
+            if self.running.contains_key(&key) {
+                job.again = true;
                 continue;
             }
-            job.running = Some(job.planned.trigger);
+            job.again = false;
             job.begun = Some(now);
+            self.running.insert(key, job.planned.trigger);
             runs.push(Run {
                 owner: job.owner.clone(),
                 planned: job.planned.clone(),
@@ -210,27 +232,35 @@ impl Schedule {
         self.timeline.first().map(|(at, _)| *at)
     }
 
-    /// Notes that a run ended. `open`, if it proved nothing or could not be made at all, is the
-    /// least wait before the next, which the vendor may have asked for; it counts up to the period.
-    /// Answers whether this run was the first to answer its trigger.
-    pub fn finish(&mut self, key: JobKey, open: Option<Duration>, now: Instant) -> bool {
+    /// Notes how a run ended. Answers whether this run was the first to answer its trigger.
+    pub fn finish(&mut self, key: JobKey, ended: Ended, now: Instant) -> bool {
+        let Some(trigger) = self.running.remove(&key) else {
+            return false;
+        };
         let Some(job) = self.jobs.get_mut(&key) else {
             return false;
         };
-        let Some(trigger) = job.running.take() else {
-            return false;
+        let first = ended != Ended::Unmade && job.answered != Some(trigger);
+        if first {
+            job.answered = Some(trigger);
+        }
+        let failed_before = job.open_runs;
+        job.open_runs = match ended {
+            Ended::Judged => 0,
+            Ended::Open(_) | Ended::Unmade => failed_before.saturating_add(1),
         };
-        let first = job.answered != Some(trigger);
-        job.answered = Some(trigger);
-        job.open_runs = if open.is_some() { job.open_runs + 1 } else { 0 };
         let period = job.planned.period;
-        let wait = if job.planned.trigger != trigger {
+        let again = std::mem::take(&mut job.again);
+        let wait = if again || job.planned.trigger != trigger {
             Duration::ZERO
-        } else if let Some(least) = open {
-            let wait = jitter::retry(job.open_runs - 1, period, rand::random());
-            wait.max(least.min(period))
-        } else {
+        } else if ended == Ended::Judged {
             jitter::around(period, rand::random())
+        } else {
+            let least = match ended {
+                Ended::Open(least) => least.min(period),
+                _ => Duration::ZERO,
+            };
+            jitter::retry(failed_before, period, rand::random()).max(least)
         };
         let due = job.not_before(now + wait);
         self.set_due(key, Some(due));
@@ -256,8 +286,11 @@ impl Schedule {
         })
     }
 
-    /// Makes an owner's jobs due now.
+    /// Makes an owner's jobs due now, or as soon as they are planned.
     pub fn hurry(&mut self, owner: Uuid, now: Instant) {
+        if !self.knows(owner) {
+            self.hurried.insert(owner);
+        }
         let keys: Vec<JobKey> = self
             .owned
             .get(&owner)

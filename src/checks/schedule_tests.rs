@@ -41,11 +41,11 @@ fn an_unjudged_job_runs_at_once_and_then_on_its_period() {
     assert!(!schedule.settled(owner().uid));
     assert_eq!(schedule.take_due(now).len(), 1);
     assert!(schedule.take_due(now).is_empty());
-    assert!(schedule.finish(key(1), None, now));
+    assert!(schedule.finish(key(1), Ended::Judged, now));
     assert!(schedule.settled(owner().uid));
     assert!(schedule.take_due(now + PERIOD / 2).is_empty());
     assert_eq!(schedule.take_due(now + PERIOD * 2).len(), 1);
-    assert!(!schedule.finish(key(1), None, now + PERIOD));
+    assert!(!schedule.finish(key(1), Ended::Judged, now + PERIOD));
 }
 
 #[test]
@@ -76,11 +76,11 @@ fn a_trigger_that_changes_during_a_run_runs_once_more() {
     assert_eq!(schedule.take_due(now).len(), 1);
     schedule.plan(&owner(), vec![planned(1, 8, false)], &nothing(), now);
     assert!(schedule.take_due(now).is_empty());
-    schedule.finish(key(1), None, now);
+    schedule.finish(key(1), Ended::Judged, now);
     assert!(!schedule.settled(owner().uid));
     let again = schedule.take_due(now);
     assert_eq!(again[0].planned.trigger, 8);
-    schedule.finish(key(1), None, now);
+    schedule.finish(key(1), Ended::Judged, now);
     assert!(schedule.settled(owner().uid));
 }
 
@@ -89,7 +89,7 @@ fn a_run_that_proved_nothing_is_tried_again_soon() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
     schedule.take_due(now);
-    schedule.finish(key(1), Some(Duration::ZERO), now);
+    schedule.finish(key(1), Ended::Open(Duration::ZERO), now);
     let next = schedule.next_at().unwrap() - now;
     assert!(next < Duration::from_secs(6), "{next:?}");
 }
@@ -100,7 +100,7 @@ fn a_vendor_that_asks_for_time_gets_it_up_to_the_period() {
     for (asked, wait) in [(30, 30), (86_400, PERIOD.as_secs())] {
         schedule.plan(&owner(), vec![planned(1, asked, false)], &nothing(), now);
         schedule.take_due(now);
-        schedule.finish(key(1), Some(Duration::from_secs(asked)), now);
+        schedule.finish(key(1), Ended::Open(Duration::from_secs(asked)), now);
         assert_eq!(schedule.next_at(), Some(now + Duration::from_secs(wait)));
     }
 }
@@ -114,7 +114,7 @@ fn jobs_that_are_planned_no_more_are_gone() {
     assert_eq!(schedule.len(), 1);
     schedule.forget(owner().uid);
     assert!(schedule.is_empty() && schedule.next_at().is_none());
-    assert!(!schedule.finish(key(2), None, now));
+    assert!(!schedule.finish(key(2), Ended::Judged, now));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     let first = now + 40 * second;
     assert_eq!(schedule.take_due(first).len(), 1);
     // It proved nothing, and what it judges changes: neither brings the next one forward.
-    schedule.finish(key(1), Some(Duration::ZERO), first + second);
+    schedule.finish(key(1), Ended::Open(Duration::ZERO), first + second);
     assert_eq!(schedule.next_at(), Some(first + PERIOD));
     schedule.plan(
         &owner(),
@@ -144,7 +144,7 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     // Who asks for it gets it.
     schedule.hurry(owner().uid, first + 3 * second);
     assert_eq!(schedule.take_due(first + 3 * second).len(), 1);
-    schedule.finish(key(1), None, first + 4 * second);
+    schedule.finish(key(1), Ended::Judged, first + 4 * second);
     assert!(schedule.next_at().unwrap() >= first + 3 * second + PERIOD);
     let asked = Planned {
         apart: Duration::ZERO,
@@ -152,4 +152,62 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     };
     schedule.plan(&owner(), vec![asked], &nothing(), first + 5 * second);
     assert_eq!(schedule.take_due(first + 5 * second).len(), 1);
+}
+
+#[test]
+fn a_run_that_could_not_be_made_answers_nothing_and_is_tried_again_soon() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    schedule.take_due(now);
+    assert!(!schedule.finish(key(1), Ended::Unmade, now));
+    assert!(!schedule.settled(owner().uid));
+    assert!(!schedule.settled_for(&[planned(1, 7, false)]));
+    let next = schedule.next_at().unwrap();
+    assert!(next - now < Duration::from_secs(6));
+    assert_eq!(schedule.take_due(next).len(), 1);
+    assert!(
+        schedule.finish(key(1), Ended::Judged, next),
+        "the first answer"
+    );
+    assert!(schedule.settled(owner().uid));
+}
+
+#[test]
+fn a_job_that_is_forgotten_and_planned_again_waits_for_the_run_under_way() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    schedule.forget(owner().uid);
+    schedule.plan(&owner(), vec![planned(1, 8, false)], &nothing(), now);
+    assert!(schedule.take_due(now).is_empty(), "one at a time");
+    schedule.finish(key(1), Ended::Judged, now);
+    assert!(
+        !schedule.settled(owner().uid),
+        "the old run answers nothing new"
+    );
+    let again = schedule.take_due(now);
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].planned.trigger, 8);
+}
+
+#[test]
+fn a_request_during_a_run_is_answered_by_another_one() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    schedule.hurry(owner().uid, now);
+    assert!(schedule.take_due(now).is_empty());
+    schedule.finish(key(1), Ended::Judged, now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    schedule.finish(key(1), Ended::Judged, now);
+    assert!(schedule.take_due(now).is_empty());
+}
+
+#[test]
+fn a_request_for_what_is_not_planned_yet_is_kept() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    schedule.hurry(owner().uid, now);
+    let since = HashMap::from([(key(1), Duration::from_secs(1))]);
+    schedule.plan(&owner(), vec![planned(1, 7, true)], &since, now);
+    assert_eq!(schedule.take_due(now).len(), 1);
 }

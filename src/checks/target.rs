@@ -43,6 +43,8 @@ pub(super) struct Called {
     pub(super) took: Duration,
     /// How long the vendor asks to be left alone.
     pub(super) wait: Duration,
+    /// Whether what it takes to ask was missing: whoever asked for the check has no answer yet.
+    pub(super) unmade: bool,
 }
 
 /// What a vendor is asked.
@@ -203,6 +205,7 @@ impl Runner {
             found: outcome.into(),
             took: begun.elapsed(),
             wait,
+            unmade: false,
         };
         (called, listing)
     }
@@ -227,12 +230,16 @@ impl Called {
             found,
             took: Duration::ZERO,
             wait: Duration::ZERO,
+            unmade: false,
         }
     }
 
-    /// The least wait before it is tried again, where it left the question open.
-    pub(super) fn open(&self) -> Option<Duration> {
-        self.found.success().is_none().then_some(self.wait)
+    /// No call could be made, for now.
+    pub(super) fn unmade(found: Found) -> Self {
+        Self {
+            unmade: true,
+            ..Self::not(found)
+        }
     }
 }
 
