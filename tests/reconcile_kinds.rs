@@ -2,6 +2,7 @@
 
 use llmplane::crd::reasons::Reason;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 
 use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
 
@@ -298,4 +299,34 @@ async fn a_model_is_listed_anew_where_its_endpoint_moves() {
     .await;
     let said = world.said("LlmModel", "m", "Available").await;
     assert_eq!(said, Some(("True".to_owned(), "ModelListed".to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_the_api_asked_for_is_made_also_where_nobody_was_told() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("untold").await;
+    world.provider("p", json!({})).await;
+    let hourly = json!({ "healthCheck": { "periodSeconds": 3600 } });
+    world.endpoint("e", &vendor.url(), hourly).await;
+    world.ready("LlmEndpoint", "e").await;
+    let before = vendor.calls();
+    let uid = world.db().await.endpoint_rows_all(false).await.unwrap()[0].uid;
+    // As `request_check` leaves it, but for the notification.
+    let mut owner = PgConnection::connect(&world.database.owner_url)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO check_requests (uid, requester) VALUES ($1, 'test')")
+        .bind(uid)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    eventually("the endpoint is probed again", async || {
+        vendor.calls() > before
+    })
+    .await;
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM check_requests")
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
 }

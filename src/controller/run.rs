@@ -9,6 +9,7 @@ use kube::Client;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
+    time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,8 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// Time between two looks at the database's health and the keyring.
 const LOOK: Duration = Duration::from_secs(5);
+/// Time between two looks after requests for checks that no notification told of.
+const REQUESTS_BACKSTOP: Duration = Duration::from_secs(5);
 /// How long what is under way may take after the signal to end. With the Lease's time it leaves
 /// room within the five seconds that a stop may take.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -356,13 +359,17 @@ async fn follow_reports(
     }
 }
 
-/// Takes up the checks that the read API asked for.
+/// Takes up the checks that the read API asked for: when told, on every (re)connect, and every few
+/// seconds in case nobody was told.
 async fn follow_requests(context: Arc<Context>, stop: CancellationToken) -> Result<(), Error> {
     let mut listener = CheckListener::new(&context.db);
+    let mut backstop = tokio::time::interval(REQUESTS_BACKSTOP);
+    backstop.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             _ = listener.next() => {}
+            _ = backstop.tick() => {}
         }
         let taken = context
             .db
