@@ -1,5 +1,6 @@
 //! Keys: what is taken from a Secret, what is not, and where a key must never show.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
 use llmplane::crd::credential::VersionState;
@@ -280,4 +281,50 @@ async fn dump(url: &str) -> String {
         dump.push_str(&rows.join("\n"));
     }
     dump
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_warns_before_it_expires_and_ends_when_it_does() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("expires").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.ready("LlmCredential", "c").await;
+    let until = |left: SignedDuration| {
+        json!({
+            "providerRef": { "name": "p" }, "secretRef": { "name": "s" },
+            "expiresAt": (Timestamp::now() + left).to_string(),
+        })
+    };
+    let day = SignedDuration::from_hours(24);
+    let soon = until(day + SignedDuration::from_secs(8));
+    world.apply("LlmCredential", "c", soon).await;
+    world
+        .apply(
+            "LlmCredential",
+            "short",
+            until(SignedDuration::from_secs(8)),
+        )
+        .await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "ExpiresSoon")
+        .await;
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.ns());
+    for left in ["7 days", "1 day"] {
+        let what = format!("it is told that less than {left} are left");
+        eventually(&what, async || {
+            let listed = events.list(&ListParams::default()).await.unwrap();
+            listed.items.iter().any(|event| {
+                let note = event.note.as_deref().unwrap_or_default();
+                event.reason.as_deref() == Some("ExpiresSoon")
+                    && event.regarding.as_ref().and_then(|r| r.name.as_deref()) == Some("c")
+                    && note.contains(&format!("in less than {left};"))
+            })
+        })
+        .await;
+    }
+    world.ready("LlmCredential", "c").await;
+    world
+        .says("LlmCredential", "short", "Ready", "False", "Expired")
+        .await;
 }

@@ -1,5 +1,5 @@
 //! Events: one on each transition of `Ready` and of the kind's own condition, none for the first
-//! True.
+//! True; and one each time a warning begins that something will expire.
 
 use k8s_openapi::{
     NamespaceResourceScope, api::core::v1::ObjectReference,
@@ -11,8 +11,11 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
-use super::index::Declared;
-use crate::crd::conditions::{self, ConditionType};
+use super::{credential::expiry, index::Declared};
+use crate::crd::{
+    conditions::{self, ConditionType},
+    reasons::Reason,
+};
 
 /// Events that may wait; beyond that they are dropped, for an Event is never worth a delay.
 const WAITING: usize = 1024;
@@ -43,6 +46,19 @@ pub fn transitions(outside: ConditionType, before: &[Condition], now: &[Conditio
                 note: current.message.clone(),
             });
         }
+    }
+    let warning = |conditions| {
+        let condition: &Condition = conditions::find(conditions, outside)?;
+        Some((condition, expiry::warning_in(&condition.message)?))
+    };
+    if let Some((condition, new)) = warning(now)
+        && warning(before).is_none_or(|(_, old)| old != new)
+    {
+        told.push(Told {
+            warning: true,
+            reason: Reason::ExpiresSoon.as_str().to_owned(),
+            note: condition.message.clone(),
+        });
     }
     told
 }
@@ -155,5 +171,37 @@ mod tests {
         let one = [condition("Healthy", "False", "ProbeFailed")];
         let other = [condition("Healthy", "False", "AddressRefused")];
         assert_eq!(told(&one, &other), [(true, "AddressRefused".into())]);
+    }
+
+    #[test]
+    fn an_expiry_is_told_when_each_of_its_warnings_begins() {
+        let valid = |reason: &str, message: &str| {
+            let mut valid = condition("Valid", "True", reason);
+            valid.message = message.to_owned();
+            [valid]
+        };
+        let told = |before: &[Condition], now: &[Condition]| {
+            transitions(ConditionType::Valid, before, now)
+                .into_iter()
+                .map(|t| (t.warning, t.reason))
+                .collect::<Vec<_>>()
+        };
+        let expected = [(true, "ExpiresSoon".to_owned())];
+        let fine = valid("KeyAccepted", "accepted");
+        let week = valid(
+            "ExpiresSoon",
+            "it expires at T, in less than 7 days; accepted",
+        );
+        let day = valid(
+            "ExpiresSoon",
+            "it expires at T, in less than 1 day; accepted",
+        );
+        let elsewhere = valid("ExpiresSoon", "it expires at T, in less than 1 day; at f");
+        assert_eq!(told(&fine, &week), expected);
+        assert_eq!(told(&week, &week), []);
+        assert_eq!(told(&week, &day), expected);
+        assert_eq!(told(&day, &elsewhere), []);
+        assert_eq!(told(&[], &day), expected);
+        assert_eq!(told(&day, &fine), []);
     }
 }

@@ -1,11 +1,13 @@
 //! What the controller counts.
 
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
+use super::key::ObjectKey;
 use crate::crd::Kind;
 
 /// Labels of [`Metrics::reconciles`].
@@ -40,6 +42,15 @@ pub struct SyncLabel {
     pub result: &'static str,
 }
 
+/// Labels of [`Metrics::credential_expiry`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ObjectLabels {
+    /// The object's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// The controller's metrics; a clone counts into the same.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -55,6 +66,8 @@ pub struct Metrics {
     pub model_sync: Family<SyncLabel, Counter>,
     /// Stored keys that differed from what the resource's status says.
     pub rolled_back: Counter,
+    /// When each credential that expires does so, in seconds since 1970.
+    pub credential_expiry: Family<ObjectLabels, Gauge>,
     /// 1 while PostgreSQL answers.
     pub database_up: Gauge,
     /// 1 while this process leads.
@@ -96,6 +109,11 @@ impl Metrics {
             metrics.rolled_back.clone(),
         );
         registry.register(
+            "llmplane_credential_expiry_timestamp_seconds",
+            "When a credential expires, in seconds since 1970; absent where it does not",
+            metrics.credential_expiry.clone(),
+        );
+        registry.register(
             "llmplane_database_up",
             "Whether PostgreSQL answers",
             metrics.database_up.clone(),
@@ -106,5 +124,22 @@ impl Metrics {
             metrics.leading.clone(),
         );
         metrics
+    }
+
+    /// Notes when a credential expires, if it does.
+    pub fn credential_expires(&self, key: &ObjectKey, at: Option<Timestamp>) {
+        let labels = ObjectLabels {
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        };
+        match at {
+            Some(at) => {
+                let gauge = self.credential_expiry.get_or_create(&labels);
+                gauge.set(at.as_second());
+            }
+            None => {
+                self.credential_expiry.remove(&labels);
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! versions.
 
 mod dereference;
+pub mod expiry;
 mod secret;
 mod status;
 mod store;
@@ -18,9 +19,13 @@ use super::{context::Context, error::Error, identity, key::ObjectKey, queue::Nex
 /// Brings one credential's declaration into force.
 pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error> {
     let Some(mut input) = dereference::read(context, key).await? else {
+        context.metrics.credential_expires(key, None);
         context.sweeper.ask(key.kind);
         return Ok(Next::Done);
     };
+    context
+        .metrics
+        .credential_expires(key, validate::expires_at(&input));
     let now = context.now();
     let desired = validate::desired(&input);
     if desired.as_ref().is_ok_and(|desired| desired.takes_key) {
@@ -39,5 +44,8 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     let status = status::of(&input, &stored, &verdict);
     let told = super::status::settle(context, &*input.object, &status, &verdict.conditions).await?;
     taken::forget_if_gone(context, identity::uid(&*input.object), &desired);
-    Ok(told.or_sooner(validate::next(&input, &steps, now)))
+    let looks_again = taken::looks_again(&input, &verdict.conditions, now);
+    Ok(told
+        .or_sooner(validate::next(&input, &steps, now))
+        .or_sooner(looks_again))
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     dereference::Input,
+    expiry,
     versions::{self, Judgement, Seen, Steps, Terms},
 };
 use crate::{
@@ -28,14 +29,11 @@ use crate::{
         MAX_CREDENTIALS_PER_PROVIDER, ProviderType,
         conditions::{ConditionType, Finding},
         credential::VersionState,
-        reasons::Reason,
+        reasons::{ConditionStatus, Reason},
     },
     db::{CheckKind, CredentialVersionRow, EndpointRow, Verdict},
     vendors::key_allowed,
 };
-
-/// When a credential that expires begins to say so.
-const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What is to be in force.
 pub struct Desired {
@@ -252,14 +250,16 @@ fn with_notes(mut finding: Finding, notes: &[String]) -> Finding {
 }
 
 fn soon_expired(input: &Input, finding: Finding, now: Timestamp) -> Finding {
-    let passed = matches!(finding.reason, Reason::KeyAccepted | Reason::KeyRestricted);
-    match expires_at(input).filter(|at| passed && *at <= now + EXPIRES_SOON) {
-        Some(at) => Finding::new(
-            Reason::ExpiresSoon,
-            format!("it expires at {at}; {}", finding.message),
-        ),
-        None => finding,
-    }
+    let warning = expires_at(input).and_then(|at| expiry::warning(at, now));
+    let Some(warning) = warning.filter(|_| finding.reason.status() != ConditionStatus::False)
+    else {
+        return finding;
+    };
+    let reason = match finding.reason {
+        Reason::KeyAccepted | Reason::KeyRestricted => Reason::ExpiresSoon,
+        unproved => unproved,
+    };
+    Finding::new(reason, format!("{warning}; {}", finding.message))
 }
 
 fn judged_at_endpoints(input: &Input, desired: &Desired, versions: &[Usable<'_>]) -> Finding {
@@ -406,14 +406,15 @@ pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -
         .collect()
 }
 
-fn expires_at(input: &Input) -> Option<Timestamp> {
+/// When it expires, if it does.
+pub fn expires_at(input: &Input) -> Option<Timestamp> {
     input.object.spec.expires_at.as_ref().map(|t| t.0)
 }
 
 /// When time alone changes something: a grace, a wait, an expiry.
 pub fn next(input: &Input, steps: &Steps, now: Timestamp) -> Next {
-    let expires = expires_at(input);
-    [steps.again_at, expires, expires.map(|at| at - EXPIRES_SOON)]
+    let expiry = expires_at(input).and_then(|at| expiry::next(at, now));
+    [steps.again_at, expiry]
         .into_iter()
         .flatten()
         .filter(|at| *at > now)
