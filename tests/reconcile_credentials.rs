@@ -91,6 +91,27 @@ async fn what_cannot_be_a_key_is_refused_with_its_reason_and_nothing_is_stored()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_comes_without_its_label_is_found_and_heals_when_it_is_labelled() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("later").await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "SecretNotFound")
+        .await;
+    let data = json!({ "api-key": base64(KEY.as_bytes()) });
+    world.apply_object("Secret", secret("s", None, data)).await;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "SecretNotLabelled")
+        .await;
+    world.delete("Secret", "s").await;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "SecretNotFound")
+        .await;
+    world.secret("s", KEY).await;
+    world.ready("LlmCredential", "c").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_trailing_newline_is_left_out_and_said() {
     let vendor = FakeVendor::start(&[KEY], &[]).await;
     let world = World::started("newline").await;

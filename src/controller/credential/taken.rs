@@ -1,7 +1,10 @@
 //! Taking a key from its Secret: one `get`, only when the Secret or the declaration has changed
 //! since the last one of this process.
 
-use k8s_openapi::api::core::v1::Secret;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{Api, ResourceExt};
 use uuid::Uuid;
 
@@ -15,11 +18,20 @@ use crate::{
         context::Context,
         error::{Error, Refusal},
         identity,
+        queue::Next,
     },
-    crd::{ProviderType, conditions::Finding, reasons::Reason},
+    crd::{
+        ProviderType,
+        conditions::{self, ConditionType, Finding},
+        reasons::Reason,
+    },
     encryption::{Fingerprint, MaskedKey, SecretFields},
     vendors,
 };
+
+/// First and longest wait before one looks again after a Secret that the watch does not tell of.
+const LOOKS_AGAIN_FIRST: Duration = Duration::from_secs(5);
+const LOOKS_AGAIN_LATER: Duration = Duration::from_secs(120);
 
 /// What a Secret was found to hold. Nothing of the key is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +91,31 @@ pub async fn take_again(context: &Context, input: &mut Input) -> Result<(), Erro
     };
     let provider_type = provider.spec.type_;
     read(context, input, provider_type).await
+}
+
+/// When to look again after a Secret that cannot be seen coming: the watch tells of opted-in ones
+/// alone, so that one that is made without its label, or goes, is found by asking. Less often the
+/// longer it takes.
+pub fn looks_again(input: &Input, conditions: &[Condition], now: Timestamp) -> Next {
+    let unseen = matches!(
+        &input.secret,
+        Some(Err(Finding {
+            reason: Reason::SecretNotFound | Reason::SecretNotLabelled,
+            ..
+        }))
+    );
+    if !unseen {
+        return Next::Done;
+    }
+    let since = conditions::find(conditions, ConditionType::Valid)
+        .map_or(now, |valid| valid.last_transition_time.0);
+    Next::After(wait(now.duration_since(since)))
+}
+
+/// Half of how long it took so far, within bounds.
+fn wait(so_far: SignedDuration) -> Duration {
+    let so_far = Duration::try_from(so_far).unwrap_or_default();
+    (so_far / 2).clamp(LOOKS_AGAIN_FIRST, LOOKS_AGAIN_LATER)
 }
 
 /// Forgets what was read for a credential that is refused: it is read again when it is not.
@@ -197,4 +234,15 @@ fn not_ours(name: &str) -> Finding {
             "the controller may not read Secret {name}: an operator grants it Secrets in this namespace"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_looked_after_less_and_less_often() {
+        let waits = |seconds| wait(SignedDuration::from_secs(seconds)).as_secs();
+        assert_eq!([-5, 0, 9, 60, 100_000].map(waits), [5, 5, 5, 30, 120]);
+    }
 }
