@@ -31,6 +31,14 @@ pub trait Declared: ResourceExt + Clone + Send + Sync + 'static {
     const OUTSIDE: ConditionType;
     /// The conditions of its status.
     fn conditions(&self) -> &[Condition];
+    /// What its provider's reconcile reads of its status: it is woken where that changes.
+    fn summary(&self) -> Summary<'_> {
+        let outside = conditions::find(self.conditions(), Self::OUTSIDE);
+        Summary {
+            outside: outside.map(|c| (c.status.as_str(), c.reason.as_str())),
+            fingerprint: None,
+        }
+    }
     /// The name that `providerRef` gives; a provider has none.
     fn provider_name(&self) -> Option<&str>;
     /// Its place in the index.
@@ -47,6 +55,15 @@ pub trait Declared: ResourceExt + Clone + Send + Sync + 'static {
     fn key(&self) -> ObjectKey {
         ObjectKey::of(Self::KIND, self)
     }
+}
+
+/// What a provider's reconcile reads of a child's status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary<'a> {
+    /// Status and reason of the kind's own condition.
+    pub outside: Option<(&'a str, &'a str)>,
+    /// The key in force: model lists are read with it.
+    pub fingerprint: Option<&'a str>,
 }
 
 /// A question that the index answers without a walk over everything.
@@ -148,7 +165,7 @@ impl Index {
             if let Some(before) = &before {
                 wakes.extend(before.wakes(self));
             }
-        } else if outside_status(before.as_deref()) != outside_status(Some(object.as_ref())) {
+        } else if before.is_some_and(|before| before.summary() != object.summary()) {
             wakes.extend(provider_key(object.as_ref()).map(Wake::soon));
         }
         distinct(wakes)
@@ -325,12 +342,6 @@ pub fn asked_at<K: ResourceExt>(object: &K) -> Option<&str> {
         .annotations()
         .get(ANNOTATION_RECONCILE_REQUESTED_AT)
         .map(String::as_str)
-}
-
-fn outside_status<K: Declared>(object: Option<&K>) -> Option<(&str, &str)> {
-    object
-        .and_then(|o| conditions::find(o.conditions(), K::OUTSIDE))
-        .map(|c| (c.status.as_str(), c.reason.as_str()))
 }
 
 fn provider_key<K: Declared>(object: &K) -> Option<ObjectKey> {

@@ -86,6 +86,13 @@ impl Declared for LlmCredential {
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map_or(&[], |s| &s.conditions)
     }
+    fn summary(&self) -> Summary<'_> {
+        let outside = conditions::find(self.conditions(), Self::OUTSIDE);
+        Summary {
+            outside: outside.map(|c| (c.status.as_str(), c.reason.as_str())),
+            fingerprint: self.status.as_ref().and_then(|s| s.fingerprint.as_deref()),
+        }
+    }
     fn provider_name(&self) -> Option<&str> {
         Some(&self.spec.provider_ref.name)
     }

@@ -184,3 +184,25 @@ fn a_status_that_was_written_does_not_replace_what_the_watch_brought_since() {
     let held = index.get::<LlmProvider>("team", "p").unwrap();
     assert_eq!(held.resource_version().as_deref(), Some("3"));
 }
+
+#[test]
+fn a_key_that_rotates_wakes_its_provider_while_it_stays_valid() {
+    let with_key = |fingerprint: &str, version: &str| {
+        let mut credential = credential("c", "p", "s");
+        credential.metadata.resource_version = Some(version.into());
+        credential.status = serde_json::from_value(json!({
+            "fingerprint": fingerprint,
+            "conditions": [{
+                "type": "Valid", "status": "True", "reason": "KeyAccepted", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }],
+        }))
+        .unwrap();
+        credential
+    };
+    let mut index = Index::default();
+    index.apply(provider("p"));
+    index.apply(with_key("f1", "1"));
+    assert_eq!(names(&index.apply(with_key("f1", "2"))), [""; 0]);
+    assert_eq!(names(&index.apply(with_key("f2", "3"))), ["provider/p"]);
+}
