@@ -27,6 +27,18 @@ struct Held {
     task: JoinHandle<kube_lease_manager::Result<kube_lease_manager::LeaseManager>>,
 }
 
+impl Held {
+    /// Why the task ended that looks after the Lease, which it does only by itself.
+    async fn why_ended(&mut self) -> StartError {
+        let why = match tokio::time::timeout(RELEASE, &mut self.task).await {
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(Ok(_))) | Err(_) => "nobody looks after it any more".to_owned(),
+        };
+        StartError::LeaseEnded(why)
+    }
+}
+
 impl Lease {
     /// No Lease: this process leads at once.
     pub fn none() -> Self {
@@ -51,21 +63,31 @@ impl Lease {
     }
 
     /// Waits until this process leads, or `shutdown`; answers whether it leads.
-    pub async fn wait(&mut self, shutdown: &CancellationToken) -> bool {
-        let Some(held) = &mut self.0 else { return true };
-        tokio::select! {
-            () = shutdown.cancelled() => false,
+    ///
+    /// # Errors
+    /// When the Lease is looked after no more.
+    pub async fn wait(&mut self, shutdown: &CancellationToken) -> Result<bool, StartError> {
+        let Some(held) = &mut self.0 else {
+            return Ok(true);
+        };
+        let gained = tokio::select! {
+            () = shutdown.cancelled() => return Ok(false),
             gained = held.leads.wait_for(|leads| *leads) => gained.is_ok(),
+        };
+        if gained {
+            return Ok(true);
         }
+        Err(held.why_ended().await)
     }
 
-    /// Ends when the Lease is lost; never where there is none.
-    pub async fn lost(&mut self) {
-        match &mut self.0 {
-            None => std::future::pending().await,
-            Some(held) => {
-                let _ = held.leads.wait_for(|leads| !*leads).await;
-            }
+    /// Ends when the Lease is lost, and says why; never where there is none.
+    pub async fn lost(&mut self) -> StartError {
+        let Some(held) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        match held.leads.wait_for(|leads| !*leads).await {
+            Ok(_) => StartError::LeaseLost,
+            Err(_) => held.why_ended().await,
         }
     }
 
@@ -74,9 +96,58 @@ impl Lease {
         let Some(Held { leads, task }) = self.0 else {
             return;
         };
+        if task.is_finished() {
+            return;
+        }
         drop(leads);
         if tokio::time::timeout(RELEASE, task).await.is_err() {
             tracing::warn!("the Lease was not given back in time; it ends by itself");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Lease whose task ends before it was ever held, or once it is.
+    fn abandoned(leads: bool) -> Lease {
+        let (sender, receiver) = watch::channel(leads);
+        let task = tokio::spawn(async move {
+            drop(sender);
+            panic!("the Lease's task has died")
+        });
+        Lease(Some(Held {
+            leads: receiver,
+            task,
+        }))
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_a_lease_that_nobody_looks_after_is_an_error() {
+        let mut lease = abandoned(false);
+        let ended = lease.wait(&CancellationToken::new()).await;
+        let Err(StartError::LeaseEnded(why)) = ended else {
+            panic!("{ended:?}");
+        };
+        assert!(why.contains("panicked"), "{why}");
+        lease.release().await;
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_nobody_looks_after_is_lost() {
+        let mut lease = abandoned(true);
+        assert!(lease.wait(&CancellationToken::new()).await.unwrap());
+        assert!(matches!(lease.lost().await, StartError::LeaseEnded(_)));
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_with_the_signal_to_stop() {
+        let (_sender, leads) = watch::channel(false);
+        let task = tokio::spawn(std::future::pending());
+        let mut lease = Lease(Some(Held { leads, task }));
+        let stop = CancellationToken::new();
+        stop.cancel();
+        assert!(!lease.wait(&stop).await.unwrap());
     }
 }

@@ -141,13 +141,13 @@ async fn take_turns(
     } else {
         Lease::none()
     };
-    if !lease.wait(stop).await {
-        lease.release().await;
-        return Ok(());
-    }
-    let ended = tokio::select! {
-        ended = lead(parts, stop) => ended,
-        () = lease.lost() => Err(StartError::LeaseLost),
+    let ended = match lease.wait(stop).await {
+        Ok(false) => Ok(()),
+        Ok(true) => tokio::select! {
+            ended = lead(parts, stop) => ended,
+            why = lease.lost() => Err(why),
+        },
+        Err(error) => Err(error),
     };
     stop.cancel();
     lease.release().await;

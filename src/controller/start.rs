@@ -54,6 +54,9 @@ pub enum StartError {
     /// Another controller leads now.
     #[error("the Lease was lost; another controller leads")]
     LeaseLost,
+    /// Nobody renews the Lease any more.
+    #[error("the Lease is looked after no more: {0}")]
+    LeaseEnded(String),
     /// A part of the controller ended that should not have.
     #[error("the controller stopped: {0}")]
     Ended(#[from] Error),
