@@ -79,7 +79,7 @@ impl Controller {
         let keyring = KeyringHandle::open(&settings.keyring_dir)?;
         let catalog = start::catalog(&settings)?;
         let db = start::database(&settings)?;
-        let guard = start::guard(&settings, &config).await;
+        let guard = start::guard(&settings, &config, &db);
         let lease_namespace = settings
             .lease_namespace
             .clone()

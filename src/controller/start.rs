@@ -1,12 +1,11 @@
 //! What must be there before anything is reconciled: keyring, cluster, database, leadership.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::{error::Error, metrics::Metrics, settings::Settings};
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     vendors::{
         address::AddressGuard,
         catalog::{Catalog, CatalogError},
+        own_addresses::OwnAddresses,
     },
 };
 
@@ -142,22 +142,9 @@ async fn attempt(
 }
 
 /// The guard over what checks may connect to: never the kube-apiserver, never PostgreSQL.
-pub async fn guard(settings: &Settings, kubeconfig: &kube::Config) -> AddressGuard {
+pub fn guard(settings: &Settings, kubeconfig: &kube::Config, db: &Db) -> AddressGuard {
     let api = &kubeconfig.cluster_url;
-    let api_port = api.port_u16().unwrap_or(443);
-    let mut own = resolve(api.host().unwrap_or_default(), api_port).await;
-    if let Ok(url) = Url::parse(settings.database_url.expose_secret())
-        && let Some(host) = url.host_str()
-    {
-        own.extend(resolve(host, url.port().unwrap_or(5432)).await);
-    }
-    AddressGuard::new(settings.allow_cidrs.clone(), own)
-}
-
-async fn resolve(host: &str, port: u16) -> Vec<SocketAddr> {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(addresses) => addresses.collect(),
-        Err(_) => Vec::new(),
-    }
+    let api_host = api.host().unwrap_or_default().to_owned();
+    let own = vec![(api_host, api.port_u16().unwrap_or(443)), db.server()];
+    AddressGuard::watching(settings.allow_cidrs.clone(), OwnAddresses::of(own))
 }

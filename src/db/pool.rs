@@ -84,6 +84,11 @@ impl Db {
         &self.pool
     }
 
+    /// The server's host and port.
+    pub fn server(&self) -> (String, u16) {
+        (self.connect.get_host().to_owned(), self.connect.get_port())
+    }
+
     /// Whether PostgreSQL answers.
     pub async fn ping(&self) -> Result<(), DbError> {
         sqlx::query_scalar!("SELECT 1")

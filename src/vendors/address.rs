@@ -5,13 +5,15 @@
 //! so that a name that resolves differently the second time gains nothing.
 
 use std::{
-    collections::HashSet,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
+    sync::Arc,
 };
 
 use ipnet::IpNet;
+
+use super::own_addresses::OwnAddresses;
 
 /// One entry of `LLMPLANE_ALLOW_CIDRS`: `[namespace=]CIDR[:port]`, an IPv6 network with a port in
 /// brackets: `[fd00::/8]:443`.
@@ -113,18 +115,28 @@ impl std::error::Error for AddressRefused {}
 #[derive(Clone, Debug, Default)]
 pub struct AddressGuard {
     rules: Vec<AllowRule>,
-    own: HashSet<SocketAddr>,
+    own: Arc<OwnAddresses>,
 }
 
 impl AddressGuard {
     /// A guard that allows public addresses and these; `own` are the kube-apiserver's and
     /// PostgreSQL's, which no rule opens.
     pub fn new(rules: Vec<AllowRule>, own: impl IntoIterator<Item = SocketAddr>) -> Self {
-        let own = own
-            .into_iter()
-            .map(|a| SocketAddr::new(unwrap(a.ip()), a.port()))
-            .collect();
-        Self { rules, own }
+        let own = own.into_iter().map(|a| (a.ip().to_string(), a.port()));
+        Self::watching(rules, OwnAddresses::of(own.collect()))
+    }
+
+    /// As [`Self::new`], where our own addresses may move.
+    pub fn watching(rules: Vec<AllowRule>, own: OwnAddresses) -> Self {
+        Self {
+            rules,
+            own: Arc::new(own),
+        }
+    }
+
+    /// Learns where our own infrastructure is now. To be called before addresses are judged.
+    pub async fn refresh(&self) {
+        self.own.refresh().await;
     }
 
     /// Whether a namespace has rules of its own, so that its connections may not be shared.
@@ -141,7 +153,7 @@ impl AddressGuard {
     pub fn check(&self, namespace: &str, address: SocketAddr) -> Result<(), AddressRefused> {
         let ip = unwrap(address.ip());
         let port = address.port();
-        if is_never_allowed(ip) || self.own.contains(&SocketAddr::new(ip, port)) {
+        if is_never_allowed(ip) || self.own.contain(SocketAddr::new(ip, port)) {
             return Err(AddressRefused {
                 address: ip,
                 never: true,
@@ -158,7 +170,7 @@ impl AddressGuard {
 }
 
 /// The IPv4 address that an IPv6 one stands for: mapped, compatible, NAT64, 6to4.
-fn unwrap(ip: IpAddr) -> IpAddr {
+pub(super) fn unwrap(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let s = v6.segments();
     let v4 = |high: u16, low: u16| {

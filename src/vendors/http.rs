@@ -2,15 +2,11 @@
 //!
 //! No key appears in an error: errors are made from our own words, never from a URL or a header.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use moka::sync::Cache;
 use reqwest::{
     Certificate, Client, Proxy,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -29,6 +25,10 @@ pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 const MAX_ATTEMPTS: u32 = 3;
 /// Redirects that are followed, on the same host alone.
 const MAX_REDIRECTS: u32 = 3;
+/// Clients that are kept, and for how long after their last use: ports and certificates are
+/// users' to choose, and each client has connections of its own. Longer than a probe's usual period.
+const MAX_CLIENTS: u64 = 1024;
+const CLIENT_IDLE: Duration = Duration::from_secs(10 * 60);
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -40,7 +40,7 @@ pub struct HttpClients {
     guard: Arc<AddressGuard>,
     proxy: Option<Url>,
     clock: Clock,
-    clients: Mutex<HashMap<ClientKey, Client>>,
+    clients: Cache<ClientKey, Client>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -53,11 +53,18 @@ struct ClientKey {
 impl HttpClients {
     /// Clients behind this guard; `proxy` is `LLMPLANE_HTTPS_PROXY`.
     pub fn new(guard: AddressGuard, proxy: Option<Url>) -> Self {
+        Self::at_most(MAX_CLIENTS, guard, proxy)
+    }
+
+    fn at_most(clients: u64, guard: AddressGuard, proxy: Option<Url>) -> Self {
         Self {
             guard: Arc::new(guard),
             proxy,
             clock: jiff::Timestamp::now,
-            clients: Mutex::default(),
+            clients: Cache::builder()
+                .max_capacity(clients)
+                .time_to_idle(CLIENT_IDLE)
+                .build(),
         }
     }
 
@@ -92,15 +99,10 @@ impl HttpClients {
             port,
             ca_bundle: ca_bundle.map(|pem| Sha256::digest(pem.as_bytes()).into()),
         };
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let inner = match clients.get(&key) {
-            Some(client) => client.clone(),
-            None => {
-                let client = self.build(namespace, port, ca_bundle)?;
-                clients.insert(key, client.clone());
-                client
-            }
-        };
+        let inner = self
+            .clients
+            .try_get_with(key, || self.build(namespace, port, ca_bundle))
+            .map_err(|error| HttpError::clone(&error))?;
         Ok(HttpClient {
             proxied: self.proxy.is_some(),
             inner,
@@ -379,6 +381,7 @@ impl HttpClient {
     }
 
     async fn once(&self, request: &Request, url: &Url) -> Result<Response, HttpError> {
+        self.guard.refresh().await;
         self.guard_literal(url)?;
         #[cfg(any(test, fuzzing))]
         if let Some(script) = &self.script {
@@ -450,4 +453,32 @@ impl HttpClient {
 fn backoff(attempt: u32) -> Duration {
     let jitter = f64::from(rand::random::<u16>()) / f64::from(u16::MAX);
     FIRST_BACKOFF.mul_f64(f64::from(1_u32 << (attempt - 1)) * (0.75 + jitter / 2.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_that_nobody_uses_any_more_are_dropped() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clients = HttpClients::at_most(2, AddressGuard::default(), None);
+        for port in 1..=6 {
+            let url = Url::parse(&format!("http://127.0.0.1:{port}/")).expect("a URL");
+            assert!(clients.client("team", &url, None).is_ok());
+        }
+        clients.clients.run_pending_tasks();
+        assert!(clients.clients.entry_count() <= 2);
+    }
+
+    #[test]
+    fn a_client_that_cannot_be_made_is_none_the_next_time_either() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clients = HttpClients::new(AddressGuard::default(), None);
+        let url = Url::parse("https://gw.example.com/").expect("a URL");
+        for _ in 0..2 {
+            let refused = clients.client("team", &url, Some("no certificates"));
+            assert!(matches!(refused, Err(HttpError::Invalid(_))));
+        }
+    }
 }

@@ -24,6 +24,7 @@ mod openai_protocol;
 pub mod outcome;
 #[cfg(test)]
 mod properties;
+pub mod own_addresses;
 mod qianfan;
 pub mod redact;
 #[cfg(any(test, fuzzing))]

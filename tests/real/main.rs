@@ -48,8 +48,10 @@ async fn a_gateway_needs_manifests_alone_to_be_ready_with_its_models() {
     let db = world.db().await;
     let endpoint = db.endpoint_rows_all(false).await.unwrap().remove(0);
     eventually("what the gateway lists is stored", async || {
-        let listed = db.listed_models(&[endpoint.uid]).await.unwrap();
-        let facts = listed.get(&endpoint.uid).cloned().unwrap_or_default();
+        let facts = db
+            .listed_models(endpoint.uid, &endpoint.base_url)
+            .await
+            .unwrap();
         let ids: Vec<_> = facts.keys().map(String::as_str).collect();
         ids == ["gpt-4o-mini", "team/embedding"]
             && facts["team/embedding"]["type"] == "Embedding"
