@@ -3,3 +3,4 @@
 pub mod admin;
 pub mod api;
 pub mod cluster;
+pub mod secret_url;

@@ -88,7 +88,9 @@ impl Controller {
         let metrics = Metrics::register(&mut host.registry);
         let check_metrics = Checks::metrics(&mut host.registry);
 
-        let clients = HttpClients::new(guard, settings.https_proxy.clone());
+        let proxy = settings.https_proxy.as_ref();
+        let proxy = proxy.map(|url| url.expose().clone());
+        let clients = HttpClients::new(guard, proxy);
         let parts = Parts {
             settings,
             client,

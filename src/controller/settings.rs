@@ -3,10 +3,9 @@
 use std::{num::NonZeroU32, path::PathBuf};
 
 use secrecy::SecretString;
-use url::Url;
 
 use crate::{
-    config::{admin::AdminArgs, cluster::ClusterArgs},
+    config::{admin::AdminArgs, cluster::ClusterArgs, secret_url::SecretUrl},
     vendors::address::AllowRule,
 };
 
@@ -49,8 +48,13 @@ pub struct Settings {
     )]
     pub allow_cidrs: Vec<AllowRule>,
     /// Proxy to the vendors.
-    #[arg(long, env = "LLMPLANE_HTTPS_PROXY", value_name = "URL")]
-    pub https_proxy: Option<Url>,
+    #[arg(
+        long,
+        env = "LLMPLANE_HTTPS_PROXY",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub https_proxy: Option<SecretUrl>,
     /// Whether several controllers take turns by a Lease. Off: the database alone fences.
     #[arg(
         long,
@@ -101,5 +105,32 @@ impl Settings {
             .filter(|name| !name.is_empty())
             .collect();
         (!named.is_empty()).then_some(named)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn no_password_is_in_what_debug_shows() {
+        let flags = Flags::try_parse_from([
+            "test",
+            "--database-url=postgres://u:hunter2@db.example/llmplane",
+            "--https-proxy=http://u:hunter2@proxy.example:3128",
+            "--keyring-dir=/keys",
+        ])
+        .expect("the flags are known");
+        let shown = format!("{flags:?}");
+        assert!(shown.contains("/keys") && shown.contains("proxy.example"));
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }
