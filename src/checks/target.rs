@@ -16,7 +16,10 @@ use crate::{
     crd::{ProviderType, reasons::Reason},
     db::{CredentialRow, DbError, EndpointRow, ProviderRow},
     encryption::SecretFields,
-    vendors::{Call, Driver, HttpClient, Outcome, Retry, driver, key_hosts::is_the_vendors_own},
+    vendors::{
+        Call, Driver, HttpClient, ListedModel, Outcome, Retry, driver,
+        key_hosts::is_the_vendors_own,
+    },
 };
 
 /// An endpoint that can be called.
@@ -192,7 +195,8 @@ impl Runner {
                 Err(outcome) => (outcome, None),
                 Ok(list) => {
                     let read = Outcome::new(Reason::SyncSucceeded, read_whole(list.skipped));
-                    let models = list.models.into_iter().map(|m| (m.id.clone(), m));
+                    let models = list.models.into_iter().filter(storable);
+                    let models = models.map(|m| (m.id.clone(), m));
                     (read, Some(models.collect()))
                 }
             },
@@ -247,12 +251,26 @@ impl From<Outcome> for Found {
     fn from(outcome: Outcome) -> Self {
         Self {
             reason: outcome.reason,
-            message: outcome.message,
+            message: without_nul(outcome.message),
             http_status: outcome.http_status,
-            code: outcome.code,
-            request_id: outcome.request_id,
+            code: outcome.code.map(without_nul),
+            request_id: outcome.request_id.map(without_nul),
         }
     }
+}
+
+/// PostgreSQL holds no NUL character; a vendor may send one.
+fn without_nul(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    }
+}
+
+/// A model that cannot be stored is passed over, so that the others are.
+fn storable(model: &ListedModel) -> bool {
+    let name = model.display_name.as_deref().unwrap_or_default();
+    !model.id.contains('\0') && !name.contains('\0')
 }
 
 /// An endpoint's own certificates do not apply to the vendor's own hosts.
@@ -265,4 +283,28 @@ fn own_certificates<'a>(
         .ca_bundle
         .as_deref()
         .filter(|_| !is_the_vendors_own(provider, url))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendors_nul_characters_reach_no_row() {
+        let model = |id: &str, name: &str| ListedModel {
+            id: id.into(),
+            display_name: Some(name.into()),
+            ..ListedModel::default()
+        };
+        assert!(storable(&model("m", "M")));
+        assert!(!storable(&model("m\0", "M")));
+        assert!(!storable(&model("m", "M\0")));
+        let mut outcome = Outcome::new(Reason::ProbeFailed, "no\0");
+        outcome.code = Some("\0".into());
+        let found = Found::from(outcome);
+        assert_eq!(
+            (found.message.as_str(), found.code.as_deref()),
+            ("no\u{fffd}", Some("\u{fffd}"))
+        );
+    }
 }

@@ -40,6 +40,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
             tell(&context, &key, &error).await;
             let result = match error.class() {
                 Class::Waiting => "waiting",
+                Class::User => "refused",
                 Class::Transient | Class::Fatal => "retry",
             };
             (result, next)

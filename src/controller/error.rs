@@ -46,6 +46,8 @@ pub enum Class {
     Transient,
     /// Another object's change wakes it.
     Waiting,
+    /// The user's to fix: nothing changes until the object does.
+    User,
     /// This process may not go on.
     Fatal,
 }
@@ -58,6 +60,7 @@ impl Error {
                 Class::Fatal
             }
             Self::Waiting(_) => Class::Waiting,
+            Self::Db(DbError::Unstorable(_)) => Class::User,
             Self::Db(_) | Self::Kube(_) | Self::Stale | Self::Keyring(_) => Class::Transient,
         }
     }
@@ -67,6 +70,7 @@ impl Error {
         match self.class() {
             Class::Transient => Some(Next::Retry),
             Class::Waiting => Some(Next::After(WAITING_BACKSTOP)),
+            Class::User => Some(Next::Done),
             Class::Fatal => None,
         }
     }
@@ -120,6 +124,14 @@ mod tests {
             lost.finding().map(|f| f.reason),
             Some(Reason::DatabaseUnavailable)
         );
+    }
+
+    #[test]
+    fn what_the_database_cannot_hold_is_the_users_to_fix_and_not_tried_again() {
+        let unstorable = Error::Db(DbError::Unstorable("NUL".into()));
+        assert_eq!(unstorable.next(), Some(Next::Done));
+        let told = unstorable.finding().map(|f| f.reason);
+        assert_eq!(told, Some(Reason::InvalidSpec));
     }
 
     #[test]

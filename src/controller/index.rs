@@ -333,15 +333,19 @@ fn is_new_to_us<K: Declared>(before: Option<&K>, now: &K) -> bool {
     before.uid() != now.uid()
         || before.meta().generation != now.meta().generation
         || before.meta().deletion_timestamp != now.meta().deletion_timestamp
-        || asked_at(before) != asked_at(now)
+        || asks(before) != asks(now)
 }
 
-/// The value of `llmplane.dev/reconcile-requested-at`.
+fn asks<K: ResourceExt>(object: &K) -> Option<&String> {
+    object.annotations().get(ANNOTATION_RECONCILE_REQUESTED_AT)
+}
+
+/// The value of `llmplane.dev/reconcile-requested-at`. One that cannot be stored is none: the object
+/// is refused for it.
 pub fn asked_at<K: ResourceExt>(object: &K) -> Option<&str> {
-    object
-        .annotations()
-        .get(ANNOTATION_RECONCILE_REQUESTED_AT)
+    asks(object)
         .map(String::as_str)
+        .filter(|asked| !asked.contains('\0'))
 }
 
 fn provider_key<K: Declared>(object: &K) -> Option<ObjectKey> {

@@ -15,7 +15,7 @@ use crate::crd::Kind;
 pub struct ReconcileLabels {
     /// Which of the four.
     pub kind: &'static str,
-    /// `done`, `retry` or `waiting`.
+    /// `done`, `retry`, `waiting` or `refused`.
     pub result: &'static str,
 }
 

@@ -29,6 +29,7 @@ mod run;
 pub mod settings;
 mod start;
 mod status;
+pub mod storable;
 mod sweep;
 mod unavailable;
 mod watch;

@@ -24,6 +24,7 @@ use crate::{
         order, parent,
         provider::validate::seconds,
         queue::Next,
+        storable,
     },
     crd::{
         MAX_CREDENTIALS_PER_PROVIDER, ProviderType,
@@ -47,6 +48,9 @@ pub struct Desired {
 
 /// What is to be in force, or why nothing is.
 pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+    if let Some(refusal) = storable::refusal(&*input.object, &input.object.spec) {
+        return Err(refusal);
+    }
     let provider = input.parent.found()?;
     let spec = &input.object.spec;
     let name = &spec.provider_ref.name;

@@ -16,6 +16,7 @@ use crate::{
         judge::{Before, Facts, Judged, judge},
         order,
         provider::validate::seconds,
+        storable,
     },
     crd::{
         MAX_ENDPOINTS_PER_PROVIDER,
@@ -37,6 +38,9 @@ pub struct Desired {
 
 /// What is to be in force, or why nothing is.
 pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+    if let Some(refusal) = storable::refusal(&*input.object, &input.object.spec) {
+        return Err(refusal);
+    }
     let provider = input.parent.found()?;
     let spec = &input.object.spec;
     let name = &spec.provider_ref.name;

@@ -21,6 +21,7 @@ use crate::{
         model_sync::ownership::{Others, is_generated},
         order, parent,
         provider::validate::seconds,
+        storable,
     },
     crd::{
         LlmModel,
@@ -44,6 +45,9 @@ pub struct Desired {
 
 /// What is to be in force, or why nothing is.
 pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+    if let Some(refusal) = storable::refusal(&*input.object, &input.object.spec) {
+        return Err(refusal);
+    }
     let provider = input.parent.found()?;
     let spec = &input.object.spec;
     let name = &spec.provider_ref.name;
