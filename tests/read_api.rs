@@ -533,6 +533,19 @@ async fn probes_are_shown_newest_first_page_by_page() {
         }
     }
     assert_eq!(seen, [0, 1, 2, 3, 4]);
+
+    let path = "/endpoints/main/health";
+    let tag = viewer.get(path).await.header("etag").to_owned();
+    api.provider("another").await;
+    let headers = [("if-none-match", tag.as_str())];
+    assert_eq!(viewer.get_with(path, &headers).await.status, 304);
+    api.db
+        .write_unversioned(api.epoch, move |tx| {
+            async move { tx.health_probe_insert(&probe(5)).await }.boxed()
+        })
+        .await
+        .unwrap();
+    assert_eq!(viewer.get_with(path, &headers).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::db::Revision;
@@ -89,16 +90,23 @@ impl Page {
     }
 }
 
-/// Anything that is made for this one answer.
-pub fn fresh(body: &impl Serialize, revision: Revision) -> Response<Body> {
-    match serde_json::to_vec(body) {
-        Ok(json) => {
-            let mut response = Response::new(Body::from(json));
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            headers.insert(REVISION, HeaderValue::from(revision.0));
-            response
+/// Anything that is made for this one answer. Its ETag is weak: it changes with `told`, not with
+/// the revision that stands beside it.
+pub fn fresh(
+    body: &impl Serialize,
+    told: &impl Serialize,
+    revision: Revision,
+    request: &HeaderMap,
+) -> Response<Body> {
+    let written = serde_json::to_vec(body).and_then(|json| Ok((json, serde_json::to_vec(told)?)));
+    match written {
+        Ok((json, told)) => {
+            let digest = Sha256::digest(&told);
+            let etag = format!("W/\"{}\"", hex::encode(&digest[..16]));
+            if matches(request, &etag) {
+                return with_headers(Response::new(Body::empty()), etag, revision, true);
+            }
+            with_headers(Response::new(Body::from(json)), etag, revision, false)
         }
         Err(error) => {
             use axum::response::IntoResponse;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::Response;
+use axum::http::{HeaderMap, Response};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -100,6 +100,7 @@ pub async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     Named(id): Named,
+    headers: HeaderMap,
     AskedBoth(asked, page): AskedBoth<Common, Page>,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
@@ -126,5 +127,11 @@ pub async fn get(
         next_cursor,
         revision: snapshot.revision.0,
     };
-    Ok(answer::fresh(&body, snapshot.revision))
+    let told = (
+        body.endpoint_id,
+        &body.health,
+        &body.items,
+        &body.next_cursor,
+    );
+    Ok(answer::fresh(&body, &told, snapshot.revision, &headers))
 }
