@@ -85,10 +85,11 @@ impl Lease {
         let Some(held) = &mut self.0 else {
             return std::future::pending().await;
         };
-        match held.leads.wait_for(|leads| !*leads).await {
-            Ok(_) => StartError::LeaseLost,
-            Err(_) => held.why_ended().await,
+        let lost = held.leads.wait_for(|leads| !*leads).await.is_ok();
+        if lost {
+            return StartError::LeaseLost;
         }
+        held.why_ended().await
     }
 
     /// Gives the Lease back, so that another takes over at once.
