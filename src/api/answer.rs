@@ -102,11 +102,12 @@ pub fn fresh(
     match written {
         Ok((json, told)) => {
             let digest = Sha256::digest(&told);
-            let etag = format!("W/\"{}\"", hex::encode(&digest[..16]));
-            if matches(request, &etag) {
-                return with_headers(Response::new(Body::empty()), etag, revision, true);
-            }
-            with_headers(Response::new(Body::from(json)), etag, revision, false)
+            let (half, _) = digest.split_at(16);
+            let tag = half
+                .iter()
+                .fold(0, |tag, byte| tag << 8 | u128::from(*byte));
+            let etag = crate::snapshot::etag("W/", tag);
+            answer(&etag, || Bytes::from(json), revision, request)
         }
         Err(error) => {
             use axum::response::IntoResponse;

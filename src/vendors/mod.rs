@@ -22,9 +22,9 @@ mod openai;
 mod openai_compatible;
 mod openai_protocol;
 pub mod outcome;
+pub mod own_addresses;
 #[cfg(test)]
 mod properties;
-pub mod own_addresses;
 mod qianfan;
 pub mod redact;
 #[cfg(any(test, fuzzing))]

@@ -117,7 +117,7 @@ async fn lists(
     rows.sort_by_key(|row| (!row.is_default, row.priority, row.created_at, &row.name));
     let mut lists = Vec::with_capacity(rows.len());
     for row in rows {
-        let listing = context.checks.listing(row.uid).await?;
+        let listing = context.checks.listing(row.uid, &row.base_url).await?;
         if row.is_active || !listing.is_empty() {
             lists.push((row.name.clone(), listing));
         }

@@ -81,7 +81,9 @@ fn missing_default(input: &Input) -> Option<Finding> {
 pub fn steps<'a>(context: &Context, input: &'a Input) -> &'a [Step] {
     let settled = context.checks.settled_for(&jobs(input));
     let read = |e: &EndpointRow| {
-        !e.is_active || e.list_verdict_here().is_some_and(|v| v.generation == e.generation)
+        !e.is_active
+            || e.list_verdict_here()
+                .is_some_and(|v| v.generation == e.generation)
     };
     let may = input.object.spec.enabled
         && input.object.metadata.deletion_timestamp.is_none()
