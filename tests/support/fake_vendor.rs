@@ -11,11 +11,14 @@ pub struct FakeVendor(Fake);
 
 impl FakeVendor {
     /// Starts one that takes these keys and lists these models. A key that it does not take is
-    /// repeated in its message, as OpenAI does.
+    /// repeated in its message, as OpenAI does. The empty key stands for a server that wants none.
     pub async fn start(keys: &[&str], models: &[&str]) -> Self {
         let fake = Fake::of(ProviderType::OpenAICompatible).await;
         for key in keys {
             fake.accept(key);
+        }
+        if keys.contains(&"") {
+            fake.shop().wants_key = false;
         }
         fake.list_only(models);
         Self(fake)
