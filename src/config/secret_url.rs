@@ -26,16 +26,20 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// The text is no URL. It is not repeated, for it may hold a password.
+/// The text is no URL of a proxy. It is not repeated, for it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a URL, for example http://proxy.example:3128")]
+#[error("expected an http or https URL, for example http://proxy.example:3128")]
 pub struct NoUrl;
 
 impl FromStr for SecretUrl {
     type Err = NoUrl;
 
     fn from_str(text: &str) -> Result<Self, NoUrl> {
-        Url::parse(text).map(Self).map_err(|_| NoUrl)
+        Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .map(Self)
+            .ok_or(NoUrl)
     }
 }
 

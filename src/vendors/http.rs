@@ -147,7 +147,9 @@ impl HttpClients {
         }
         if let Some(pem) = ca_bundle {
             let certificates = Certificate::from_pem_bundle(pem.as_bytes())
-                .map_err(|_| HttpError::Invalid("caBundle holds no PEM certificates"))?;
+                .ok()
+                .filter(|certificates| !certificates.is_empty())
+                .ok_or(HttpError::Invalid("caBundle holds no PEM certificates"))?;
             builder = builder.tls_certs_merge(certificates);
         }
         builder
