@@ -29,6 +29,9 @@ pub struct Told {
     pub reason: String,
     /// The condition's message.
     pub note: String,
+    /// Whether it stands apart from earlier ones of the same reason: the recorder counts those as
+    /// one series under the first one's note.
+    pub apart: bool,
 }
 
 /// The transitions between two sets of conditions. Pure.
@@ -44,6 +47,7 @@ pub fn transitions(outside: ConditionType, before: &[Condition], now: &[Conditio
                 warning: current.status == "False",
                 reason: current.reason.clone(),
                 note: current.message.clone(),
+                apart: false,
             });
         }
     }
@@ -58,6 +62,7 @@ pub fn transitions(outside: ConditionType, before: &[Condition], now: &[Conditio
             warning: true,
             reason: Reason::ExpiresSoon.as_str().to_owned(),
             note: condition.message.clone(),
+            apart: true,
         });
     }
     told
@@ -72,7 +77,7 @@ fn is_told(previous: Option<&Condition>, now: &Condition) -> bool {
     }
 }
 
-/// Publishes Events in the background, through one recorder.
+/// Publishes Events in the background, through one recorder but for those that stand apart.
 #[derive(Clone, Debug)]
 pub struct Events(mpsc::Sender<(ObjectReference, Told)>);
 
@@ -84,10 +89,8 @@ impl Events {
             controller: "llmplane.dev/controller".to_owned(),
             instance: Some(instance),
         };
-        (
-            Self(sender),
-            publish(Recorder::new(client, reporter), receiver),
-        )
+        let recorder = move || Recorder::new(client.clone(), reporter.clone());
+        (Self(sender), publish(recorder, receiver))
     }
 
     /// Queues what is told of an object.
@@ -103,7 +106,11 @@ impl Events {
     }
 }
 
-async fn publish(recorder: Recorder, mut receiver: mpsc::Receiver<(ObjectReference, Told)>) {
+async fn publish(
+    new: impl Fn() -> Recorder,
+    mut receiver: mpsc::Receiver<(ObjectReference, Told)>,
+) {
+    let shared = new();
     while let Some((object, told)) = receiver.recv().await {
         let event = Event {
             type_: if told.warning {
@@ -116,7 +123,11 @@ async fn publish(recorder: Recorder, mut receiver: mpsc::Receiver<(ObjectReferen
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = recorder.publish(&event, &object).await {
+        let published = match told.apart {
+            true => new().publish(&event, &object).await,
+            false => shared.publish(&event, &object).await,
+        };
+        if let Err(error) = published {
             tracing::warn!(%error, "an Event was not published");
         }
     }
