@@ -3,17 +3,13 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::Api;
-use kube::api::PostParams;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::support::api::{free_address, token};
-use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
+use crate::support::api::free_address;
+use crate::support::{fake_vendor::FakeVendor, plane::eventually, process::viewer, world::World};
 
 const KEY: &str = "sk-test-0123456789abcdef";
 
@@ -35,27 +31,6 @@ fn all(world: &World) -> Command {
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
-}
-
-/// A token of the namespace's `default` account, which may see what is in it.
-async fn viewer(world: &World) -> String {
-    let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), world.ns());
-    let binding = serde_json::from_value(json!({
-        "metadata": { "name": "viewer" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "llmplane-viewer" },
-        "subjects": [{ "kind": "ServiceAccount", "name": "default", "namespace": world.ns() }],
-    }))
-    .unwrap();
-    bindings
-        .create(&PostParams::default(), &binding)
-        .await
-        .unwrap();
-    let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), world.ns());
-    eventually("the namespace has its account", async || {
-        accounts.get_opt("default").await.unwrap().is_some()
-    })
-    .await;
-    token(&world.client, world.ns(), "default", "llmplane").await
 }
 
 async fn stop(mut child: Child) {

@@ -188,7 +188,11 @@ impl Checks {
             Ok(done) => done,
             Err(error @ DbError::Fenced) => return Err(error),
             Err(error) => {
-                tracing::warn!(kind = ?key.kind, subject = %key.subject, %error, "a check could not be made or stored");
+                if error.is_outage() {
+                    tracing::debug!(kind = ?key.kind, subject = %key.subject, %error, "a check waits for the database");
+                } else {
+                    tracing::warn!(kind = ?key.kind, subject = %key.subject, %error, "a check could not be made or stored");
+                }
                 self.0.runner.metrics().unmade.inc();
                 run::Done::unmade()
             }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     credential::taken::Taken, events::Events, index::Index, metrics::Metrics,
-    model_sync::ModelSync, patience::Patience, queue::Waker, sweep::Sweeper,
+    model_sync::ModelSync, patience::Patience, queue::Waker, reach::Reach, sweep::Sweeper,
 };
 use crate::{
     checks::Checks,
@@ -50,6 +50,10 @@ pub struct Context {
     pub taken: Mutex<HashMap<Uuid, Taken>>,
     /// Statuses that wait for more news.
     pub patience: Mutex<Patience>,
+    /// Whether PostgreSQL answers.
+    pub database: Reach,
+    /// Whether the kube-apiserver answers.
+    pub apiserver: Reach,
 }
 
 impl Context {

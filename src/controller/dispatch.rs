@@ -57,6 +57,13 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
 async fn tell(context: &Context, key: &ObjectKey, error: &Error) {
     match error {
         Error::Stale | Error::Waiting(_) => tracing::debug!(object = %key, %error, "comes back"),
+        // Said once, of the database: one line for each object would bury it.
+        Error::Db(lost) if lost.is_outage() => {
+            tracing::debug!(object = %key, %error, "waits for the database");
+        }
+        Error::Kube(_) if context.apiserver.is_lost() => {
+            tracing::debug!(object = %key, %error, "waits for the kube-apiserver");
+        }
         _ => tracing::warn!(object = %key, %error, "a reconcile failed; it is tried again"),
     }
     let Some(finding) = error.finding() else {

@@ -70,6 +70,8 @@ pub struct Metrics {
     pub credential_expiry: Family<ObjectLabels, Gauge>,
     /// 1 while PostgreSQL answers.
     pub database_up: Gauge,
+    /// 1 while the kube-apiserver answers.
+    pub apiserver_up: Gauge,
     /// 1 while this process leads.
     pub leading: Gauge,
 }
@@ -117,6 +119,11 @@ impl Metrics {
             "llmplane_database_up",
             "Whether PostgreSQL answers",
             metrics.database_up.clone(),
+        );
+        registry.register(
+            "llmplane_apiserver_up",
+            "Whether the kube-apiserver answers",
+            metrics.apiserver_up.clone(),
         );
         registry.register(
             "llmplane_leading",

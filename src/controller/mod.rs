@@ -25,6 +25,7 @@ mod parent;
 mod patience;
 mod provider;
 pub mod queue;
+mod reach;
 mod run;
 pub mod settings;
 mod start;
@@ -32,6 +33,7 @@ mod status;
 pub mod storable;
 mod sweep;
 mod unavailable;
+mod upkeep;
 mod watch;
 
 /// For the fuzz targets: what is read of a Secret.

@@ -24,10 +24,11 @@ use super::{
     metrics::Metrics,
     model_sync::{self, ModelSync},
     queue::{self, Waker},
+    reach::Reach,
     settings::Settings,
     start::{self, StartError},
     sweep::{self, Sweeper},
-    watch,
+    upkeep, watch,
 };
 use crate::{
     admin::{Host, Readiness},
@@ -40,18 +41,11 @@ use crate::{
 
 /// Reconciles that run at once.
 const AT_ONCE: usize = 16;
-/// Time between two looks at the database's health and the keyring.
-const LOOK: Duration = Duration::from_secs(5);
 /// Time between two looks after requests for checks that no notification told of.
 const REQUESTS_BACKSTOP: Duration = Duration::from_secs(5);
 /// How long what is under way may take after the signal to end. With the Lease's time it leaves
 /// room within the five seconds that a stop may take.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Time between two looks after partitions and the length of the feed.
-const UPKEEP: Duration = Duration::from_secs(6 * 3600);
-/// How long changes are kept for readers to resume from.
-const FEED_KEPT: Duration = Duration::from_secs(24 * 3600);
-
 /// Runs a controller and its admin port until `shutdown`.
 ///
 /// # Errors
@@ -233,6 +227,16 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
         catalog: parts.catalog.clone(),
         taken: Mutex::default(),
         patience: Mutex::default(),
+        database: Reach::new(
+            "database",
+            parts.metrics.database_up.clone(),
+            parts.readiness.clone(),
+        ),
+        apiserver: Reach::new(
+            "kube-apiserver",
+            parts.metrics.apiserver_up.clone(),
+            parts.readiness.clone(),
+        ),
     });
     let scope = parts.settings.scope();
 
@@ -260,7 +264,7 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
     tasks.spawn(async move { Ok(checks.run(token).await?) });
     tasks.spawn(follow_reports(context.clone(), reports, stop.clone()));
     tasks.spawn(follow_requests(context.clone(), stop.clone()));
-    tasks.spawn(look_after(context, parts.readiness, stop.clone()));
+    tasks.spawn(upkeep::run(context, stop.clone()));
     let token = stop.clone();
     tasks.spawn(async move {
         tokio::select! {
@@ -386,68 +390,10 @@ async fn follow_requests(context: Arc<Context>, stop: CancellationToken) -> Resu
                 }
             }
             Err(error @ DbError::Fenced) => return Err(error.into()),
-            Err(error) => tracing::warn!(%error, "requests for checks could not be read"),
-        }
-    }
-}
-
-/// Looks after what changes by itself: the database's reachability, the keyring, partitions.
-async fn look_after(
-    context: Arc<Context>,
-    readiness: Readiness,
-    stop: CancellationToken,
-) -> Result<(), Error> {
-    let mut look = tokio::time::interval(LOOK);
-    let mut upkeep = tokio::time::interval(UPKEEP);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            _ = look.tick() => {
-                look_at_database(&context, &readiness).await?;
-                if let Err(error) = context.keyring.refresh_if_changed() {
-                    tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
-                }
+            Err(error) if error.is_outage() => {
+                tracing::debug!(%error, "requests for checks could not be read");
             }
-            _ = upkeep.tick() => keep_up(&context).await?,
-        }
-    }
-}
-
-/// Says whether the database answers, and ends a leader that has been replaced while it had
-/// nothing to write.
-async fn look_at_database(context: &Context, readiness: &Readiness) -> Result<(), Error> {
-    match context.db.feed_state().await {
-        Ok(state) if state.epoch != context.epoch => Err(DbError::Fenced.into()),
-        Ok(_) => {
-            readiness.ready("database");
-            context.metrics.database_up.set(1);
-            Ok(())
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the database does not answer; waits for it");
-            readiness.waiting("database", error.to_string());
-            context.metrics.database_up.set(0);
-            Ok(())
-        }
-    }
-}
-
-async fn keep_up(context: &Context) -> Result<(), Error> {
-    let done = async {
-        context.db.maintain_partitions().await?;
-        context
-            .db
-            .write_unversioned(context.epoch, |tx| {
-                Box::pin(async move { tx.changes_compact(FEED_KEPT).await })
-            })
-            .await
-    };
-    match done.await {
-        Ok(_) => Ok(()),
-        Err(error @ DbError::Fenced) => Err(error.into()),
-        Err(error) => {
-            tracing::warn!(%error, "upkeep of the database did not get through");
-            Ok(())
+            Err(error) => tracing::warn!(%error, "requests for checks could not be read"),
         }
     }
 }

@@ -97,23 +97,34 @@ pub async fn lead(
     metrics: &Metrics,
     shutdown: &CancellationToken,
 ) -> Result<Option<Epoch>, StartError> {
+    let mut said = String::new();
     loop {
         let attempt = tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
             attempt = attempt(settings, client, db, identity) => attempt,
         };
-        let why = match attempt {
+        let (what, why) = match attempt {
             Ok(epoch) => {
                 readiness.ready("database");
+                readiness.ready("kube-apiserver");
                 metrics.database_up.set(1);
+                metrics.apiserver_up.set(1);
                 return Ok(Some(epoch));
             }
-            Err(StartError::Db(error)) if error.is_transient() => error.to_string(),
-            Err(StartError::Ended(error @ Error::Kube(_))) => error.to_string(),
+            Err(StartError::Db(error)) if error.is_transient() => ("database", error.to_string()),
+            Err(StartError::Ended(error @ Error::Kube(_))) => {
+                // It is asked once the database has answered.
+                readiness.ready("database");
+                metrics.database_up.set(1);
+                ("kube-apiserver", error.to_string())
+            }
             Err(error) => return Err(error),
         };
-        tracing::warn!(%why, "waits for the database and the cluster");
-        readiness.waiting("database", why);
+        if said != why {
+            tracing::warn!(what, %why, "does not answer; waits for it");
+            said.clone_from(&why);
+        }
+        readiness.waiting(what, why);
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
             () = tokio::time::sleep(AGAIN) => {}

@@ -88,7 +88,12 @@ pub async fn run(
                 }
                 Err(error) if error.class() == Class::Fatal => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%kind, %error, "a sweep did not get through");
+                    match &error {
+                        Error::Db(lost) if lost.is_outage() => {
+                            tracing::debug!(%kind, %error, "a sweep waits for the database");
+                        }
+                        _ => tracing::warn!(%kind, %error, "a sweep did not get through"),
+                    }
                     wait = RETRY;
                 }
             }

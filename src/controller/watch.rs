@@ -3,7 +3,11 @@
 //! Every object is decoded behind a guard, so that one that does not decode is logged, counted and
 //! passed over. Of Secrets only metadata is watched, and of that only what is ours is kept.
 
-use std::{collections::HashSet, fmt::Debug, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
@@ -51,7 +55,7 @@ pub async fn objects<K>(
         match event {
             None => return,
             Some(Err(error)) => {
-                tracing::warn!(kind = %K::KIND, %error, "a watch was interrupted; it is taken up again");
+                interrupted(&context, K::KIND.as_str(), &error);
             }
             Some(Ok(event)) => {
                 let listed = matches!(event, Event::InitDone);
@@ -68,9 +72,32 @@ pub async fn objects<K>(
     }
 }
 
+/// Every watch is taken up again, with a backoff. A kube-apiserver that does not answer is said once, not by each watch at each attempt.
+fn interrupted(context: &Context, kind: &str, error: &watcher::Error) {
+    use watcher::Error as E;
+    match error {
+        // A connection that broke says nothing yet: the next attempt does.
+        E::WatchFailed(_) => {
+            tracing::debug!(kind, %error, "a watch was interrupted; it is taken up again");
+        }
+        E::InitialListFailed(cause) | E::WatchStartFailed(cause) if !is_refusal(cause) => {
+            tracing::debug!(kind, %error, "a watch was interrupted; it is taken up again");
+            context.apiserver.lost(error);
+        }
+        _ => tracing::warn!(kind, %error, "a watch was interrupted; it is taken up again"),
+    }
+}
+
+/// Whether the kube-apiserver answered, and said no.
+fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code < 500)
+}
+
 struct Listing<K> {
     objects: Vec<K>,
     undecodable: HashSet<(String, String)>,
+    /// Versions of the undecodable objects that were told of: a relist is no news.
+    told: HashMap<(String, String), Option<String>>,
 }
 
 impl<K> Default for Listing<K> {
@@ -78,6 +105,7 @@ impl<K> Default for Listing<K> {
         Self {
             objects: Vec::new(),
             undecodable: HashSet::new(),
+            told: HashMap::new(),
         }
     }
 }
@@ -90,11 +118,12 @@ fn take<K: Declared>(
 ) -> Vec<super::key::Wake> {
     match event {
         Event::Init => {
-            *listing = Listing::default();
+            listing.objects.clear();
+            listing.undecodable.clear();
             Vec::new()
         }
         Event::InitApply(guard) => {
-            match decode(context, guard) {
+            match decode(context, guard, &mut listing.told) {
                 Ok(object) => listing.objects.push(object),
                 Err(name) => {
                     listing.undecodable.insert(name);
@@ -103,13 +132,12 @@ fn take<K: Declared>(
             Vec::new()
         }
         Event::InitDone => {
-            let Listing {
-                objects,
-                undecodable,
-            } = std::mem::take(listing);
+            let objects = std::mem::take(&mut listing.objects);
+            let undecodable = std::mem::take(&mut listing.undecodable);
+            listing.told.retain(|name, _| undecodable.contains(name));
             context.index_mut().replace(scope, objects, &undecodable)
         }
-        Event::Apply(guard) => match decode(context, guard) {
+        Event::Apply(guard) => match decode(context, guard, &mut listing.told) {
             Ok(object) => context.index_mut().apply(object),
             Err(_) => Vec::new(),
         },
@@ -118,7 +146,9 @@ fn take<K: Declared>(
                 Ok(object) => name_of(object.meta()),
                 Err(invalid) => name_of(&invalid.metadata),
             };
-            context.index_mut().delete::<K>(&namespace, &name)
+            let wakes = context.index_mut().delete::<K>(&namespace, &name);
+            listing.told.remove(&(namespace, name));
+            wakes
         }
     }
 }
@@ -126,14 +156,20 @@ fn take<K: Declared>(
 fn decode<K: Declared>(
     context: &Context,
     guard: DeserializeGuard<K>,
+    told: &mut HashMap<(String, String), Option<String>>,
 ) -> Result<K, (String, String)> {
     match guard.0 {
         Ok(mut object) => {
             ownership::prune(object.meta_mut());
+            told.remove(&name_of(object.meta()));
             Ok(object)
         }
         Err(invalid) => {
             let name = name_of(&invalid.metadata);
+            let version = invalid.metadata.resource_version;
+            if told.insert(name.clone(), version.clone()) == Some(version) {
+                return Err(name);
+            }
             let label = KindLabel::of(K::KIND);
             context.metrics.undecodable.get_or_create(&label).inc();
             tracing::warn!(
@@ -175,7 +211,7 @@ pub async fn secrets(
         let wakes = match event {
             None => return,
             Some(Err(error)) => {
-                tracing::warn!(%error, "the watch of Secrets was interrupted; it is taken up again");
+                interrupted(&context, "secret", &error);
                 // Credentials ask for their Secret by name all the same: this watch only says when.
                 if let Some(synced) = synced.take() {
                     synced();

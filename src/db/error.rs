@@ -40,6 +40,11 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// Whether PostgreSQL did not answer at all, which is no news of the call that noticed it.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
     /// Whether the same call may succeed later without anyone's doing.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Conflict(_))

@@ -101,7 +101,13 @@ impl Listener {
                 true
             }
             Err(error) => {
-                tracing::warn!(channel = self.channel, error = %DbError::from(error), "cannot listen");
+                let error = DbError::from(error);
+                // Once for an outage: each attempt would say the same.
+                if self.retry == FIRST_RETRY {
+                    tracing::warn!(channel = self.channel, %error, "cannot listen; tries again until it can");
+                } else {
+                    tracing::debug!(channel = self.channel, %error, "cannot listen");
+                }
                 tokio::time::sleep(self.retry).await;
                 self.retry = (self.retry * 2).min(LAST_RETRY);
                 false

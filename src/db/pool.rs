@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use super::DbError;
 use super::group::Queue;
+use super::{DbError, Revision};
 
 /// What a process may take of the database.
 #[derive(Clone, Debug)]
@@ -95,6 +95,12 @@ impl Db {
             .fetch_one(&self.pool)
             .await?;
         Ok(())
+    }
+
+    /// The newest revision that this process has committed; 0 before the first. Where the database
+    /// holds an older one it was restored.
+    pub fn committed(&self) -> Revision {
+        Revision(self.committed.load(Ordering::Acquire))
     }
 
     /// Closes every connection and waits until they are closed.

@@ -19,7 +19,8 @@ use super::plane::eventually;
 pub struct PrivatePostgres {
     folder: TempDir,
     port: u16,
-    server: Child,
+    settings: Vec<String>,
+    server: Option<Child>,
 }
 
 impl PrivatePostgres {
@@ -43,30 +44,48 @@ impl PrivatePostgres {
             chown(&path, user.as_ref().map(|user| user.uid.as_raw()), None).unwrap();
         }
         let port = free_port();
-        let mut server = program("postgres", user.as_ref(), folder.path());
-        server
-            .arg("-D")
-            .arg(&data)
-            .args(["-F", "-p"])
-            .arg(port.to_string());
-        for setting in ["listen_addresses=localhost", "unix_socket_directories="]
-            .iter()
-            .chain(settings)
-        {
-            server.args(["-c", setting]);
-        }
-        let server = server.spawn().unwrap();
-        let postgres = Self {
+        let mut postgres = Self {
             folder,
             port,
-            server,
+            settings: settings.iter().map(ToString::to_string).collect(),
+            server: None,
         };
-        let url = postgres.url("localhost", "postgres", "");
+        postgres.start_again().await;
+        postgres
+    }
+
+    /// Stops it as a crash would; what was committed is there when it starts again.
+    pub fn stop(&mut self) {
+        let Some(mut server) = self.server.take() else {
+            return;
+        };
+        // Immediate shutdown: the postmaster takes its children with it.
+        let pid = Pid::from_raw(server.id().cast_signed());
+        let _ = kill(pid, Signal::SIGQUIT);
+        let _ = server.wait();
+    }
+
+    /// Starts it after a stop, on the same port, and waits until it answers.
+    pub async fn start_again(&mut self) {
+        let user = unprivileged();
+        let mut server = program("postgres", user.as_ref(), self.folder.path());
+        server
+            .arg("-D")
+            .arg(self.folder.path().join("data"))
+            .args(["-F", "-p"])
+            .arg(self.port.to_string());
+        for setting in ["listen_addresses=localhost", "unix_socket_directories="] {
+            server.args(["-c", setting]);
+        }
+        for setting in &self.settings {
+            server.args(["-c", setting]);
+        }
+        self.server = Some(server.spawn().unwrap());
+        let url = self.url("localhost", "postgres", "");
         eventually("PostgreSQL answers", async || {
             PgConnection::connect(&url).await.is_ok()
         })
         .await;
-        postgres
     }
 
     /// Its folder, which a caller may put files into.
@@ -82,10 +101,7 @@ impl PrivatePostgres {
 
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
-        // Immediate shutdown: the postmaster takes its children with it.
-        let pid = Pid::from_raw(self.server.id().cast_signed());
-        let _ = kill(pid, Signal::SIGQUIT);
-        let _ = self.server.wait();
+        self.stop();
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+    },
 };
 use llmplane::{
     config::{admin::AdminArgs, cluster::ClusterArgs},
@@ -39,12 +41,21 @@ struct Running {
 impl World {
     /// Everything but the controller.
     pub async fn new(prefix: &str) -> Self {
-        let plane = Plane::shared().await;
+        Self::on(Plane::shared().await, prefix).await
+    }
+
+    /// As `new`, on this plane.
+    pub async fn on(plane: &'static Plane, prefix: &str) -> Self {
+        Self::with(plane, plane.database().await, prefix).await
+    }
+
+    /// As `new`, on this plane and with this database.
+    pub async fn with(plane: &'static Plane, database: TestDatabase, prefix: &str) -> Self {
         let keyring = tempfile::tempdir().unwrap();
         llmplane::encryption::keyring::create(&keyring.path().join("ring")).unwrap();
         Self {
             namespace: plane.namespace(prefix).await,
-            database: plane.database().await,
+            database,
             client: plane.client().await,
             plane,
             keyring,
@@ -235,6 +246,13 @@ impl World {
     pub async fn get(&self, kind: &str, name: &str) -> Value {
         let object = self.dynamic(kind).get(name).await.unwrap();
         serde_json::to_value(object).unwrap()
+    }
+
+    /// All objects of a kind.
+    pub async fn all(&self, kind: &str) -> Vec<Value> {
+        let list = self.dynamic(kind).list(&ListParams::default()).await;
+        let json = |object| serde_json::to_value(object).unwrap();
+        list.unwrap().items.into_iter().map(json).collect()
     }
 
     /// Status and reason of a condition of the object's present generation.

@@ -1,0 +1,92 @@
+//! Looks after what changes by itself: whether database and kube-apiserver answer, the keyring,
+//! partitions, the length of the feed.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{context::Context, error::Error};
+use crate::db::DbError;
+
+/// Time between two looks at the database, the keyring, and a kube-apiserver that was lost.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long a kube-apiserver may take to say its version.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+/// Time between two looks after partitions and the length of the feed.
+const UPKEEP: Duration = Duration::from_secs(6 * 3600);
+/// How long changes are kept for readers to resume from.
+const FEED_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Looks after all of it until `stop`.
+///
+/// # Errors
+/// What must end the process.
+pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), Error> {
+    let mut look = tokio::time::interval(LOOK);
+    let mut upkeep = tokio::time::interval(UPKEEP);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = look.tick() => {
+                look_at_database(&context).await?;
+                look_at_apiserver(&context).await;
+                if let Err(error) = context.keyring.refresh_if_changed() {
+                    tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
+                }
+            }
+            _ = upkeep.tick() => keep_up(&context).await?,
+        }
+    }
+}
+
+/// Says whether the database answers, and ends a leader that has been replaced while it had
+/// nothing to write. So does one whose database was restored to an earlier moment: it believes to
+/// be stored what is not.
+async fn look_at_database(context: &Context) -> Result<(), Error> {
+    let committed = context.db.committed();
+    match context.db.feed_state().await {
+        Ok(state) if state.epoch != context.epoch || state.revision < committed => {
+            Err(DbError::Fenced.into())
+        }
+        Ok(_) => {
+            context.database.found();
+            Ok(())
+        }
+        Err(error) => {
+            context.database.lost(&error);
+            Ok(())
+        }
+    }
+}
+
+/// The watches say when the kube-apiserver is lost; that it is back they say only when something
+/// happens, so that it is asked.
+async fn look_at_apiserver(context: &Context) {
+    if !context.apiserver.is_lost() {
+        return;
+    }
+    let version = tokio::time::timeout(ANSWERS_WITHIN, context.client.apiserver_version());
+    if let Ok(Ok(_)) = version.await {
+        context.apiserver.found();
+    }
+}
+
+async fn keep_up(context: &Context) -> Result<(), Error> {
+    let done = async {
+        context.db.maintain_partitions().await?;
+        context
+            .db
+            .write_unversioned(context.epoch, |tx| {
+                Box::pin(async move { tx.changes_compact(FEED_KEPT).await })
+            })
+            .await
+    };
+    match done.await {
+        Ok(_) => Ok(()),
+        Err(error @ DbError::Fenced) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "upkeep of the database did not get through");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A key is followed through its whole life, and looked for in everything that anybody can read.
+
+use std::process::Command;
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use k8s_openapi::api::events::v1::Event;
+use kube::{Api, api::ListParams};
+use llmplane::local::postgres;
+use serde_json::json;
+
+use crate::support::{
+    fake_vendor::FakeVendor,
+    plane::eventually,
+    process::{Process, viewer},
+    world::World,
+};
+
+/// Keys, in the order in which the credential has them.
+const ACCEPTED: &str = "sk-canary-Zq7/first+0123456789";
+const REFUSED: &str = "sk-canary-Zq7/second+123456789";
+const ROTATED: &str = "sk-canary-Zq7/third+0123456789";
+/// Nobody's key: it is put where keys must not be, so that the search is seen to find.
+const PLANTED: &str = "sk-canary-Zq7/planted+23456789";
+
+/// What a text may look like after somebody has encoded it.
+fn forms(key: &str) -> Vec<String> {
+    let mut forms = vec![
+        key.to_owned(),
+        hex::encode(key),
+        hex::encode_upper(key),
+        key.replace('/', "%2F").replace('+', "%2B"),
+        key.replace('/', "\\/"),
+        format!("{:?}", key.as_bytes()),
+    ];
+    // In base64 a text looks in three ways, by where in three bytes it begins; the characters that
+    // it shares with its neighbours are left out.
+    for shift in 0..3 {
+        let shifted = [vec![b'x'; shift], key.as_bytes().to_vec()].concat();
+        for encoded in [
+            STANDARD_NO_PAD.encode(&shifted),
+            URL_SAFE_NO_PAD.encode(&shifted),
+        ] {
+            let first = (shift * 8).div_ceil(6);
+            forms.push(encoded[first..encoded.len() - 1].to_owned());
+        }
+    }
+    forms
+}
+
+/// The forms of a key that are in a text.
+fn found(key: &str, text: &str) -> Vec<String> {
+    forms(key)
+        .into_iter()
+        .filter(|form| text.contains(form))
+        .collect()
+}
+
+/// All that is stored, as `pg_dump` writes it: bytes in hex.
+fn dump(world: &World) -> String {
+    let url = world
+        .database
+        .superuser_url
+        .replace("/postgres?", &format!("/{}?", world.database.name));
+    let output = Command::new(postgres::find().unwrap().join("pg_dump"))
+        .arg(format!("--dbname={url}"))
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn events(world: &World) -> String {
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.ns());
+    let listed = events.list(&ListParams::default()).await.unwrap();
+    serde_json::to_string(&listed.items).unwrap()
+}
+
+async fn objects(world: &World) -> String {
+    let mut text = String::new();
+    for kind in ["LlmProvider", "LlmEndpoint", "LlmCredential", "LlmModel"] {
+        text += &serde_json::to_string(&world.all(kind).await).unwrap();
+    }
+    text
+}
+
+/// Every `GET` of the read API.
+async fn answers(api: &Process, token: &str) -> String {
+    let mut text = String::new();
+    for path in [
+        "/providers",
+        "/providers/p",
+        "/providers/p/endpoints",
+        "/endpoints/e",
+        "/endpoints/e/health",
+        "/providers/p/credentials",
+        "/credentials/c",
+        "/models",
+        "/models/m",
+        "/models/by-capability/Chat",
+        "/providers?limit=-1",
+        "/models/absent",
+    ] {
+        let answer = api.get(token, path).await;
+        assert!(answer.status < 500, "{path}: {}", answer.text);
+        text += &format!("{path} {:?} {}\n", answer.headers, answer.text);
+    }
+    text
+}
+
+/// Everything that anybody can read, by where it is.
+async fn everything(
+    world: &World,
+    controller: &Process,
+    api: &Process,
+    token: &str,
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("database", dump(world)),
+        ("answers", answers(api, token).await),
+        ("objects", objects(world).await),
+        ("events", events(world).await),
+        ("controller's metrics", controller.admin("/metrics").await.1),
+        (
+            "controller's readiness",
+            controller.admin("/readyz").await.1,
+        ),
+        ("API's metrics", api.admin("/metrics").await.1),
+        ("controller's log", controller.log()),
+        ("API's log", api.log()),
+    ]
+}
+
+fn assert_no_key(places: &[(&str, String)], when: &str) {
+    for (place, text) in places {
+        assert!(!text.is_empty(), "{place} is empty");
+        for key in [ACCEPTED, REFUSED, ROTATED] {
+            assert_eq!(found(key, text), [""; 0], "{when}: in the {place}");
+        }
+    }
+}
+
+fn place<'a>(places: &'a [(&str, String)], name: &str) -> &'a str {
+    &places.iter().find(|(place, _)| *place == name).unwrap().1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_found_nowhere_through_its_whole_life() {
+    let vendor = FakeVendor::start(&[ACCEPTED, ROTATED], &["gpt-a"]).await;
+    let world = World::new("canary").await;
+    let all = [("RUST_LOG", "debug,llmplane=trace")];
+    let controller = Process::controller(&world, &all);
+    let api = Process::api(&world, &all);
+    let token = viewer(&world).await;
+    world.secret("s", ACCEPTED).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("m", "gpt-a").await;
+    world.ready("LlmCredential", "c").await;
+    world.ready("LlmModel", "m").await;
+    api.ready().await;
+    eventually("the API shows the model", async || {
+        api.get(&token, "/models").await.names() == ["m"]
+    })
+    .await;
+    assert_no_key(
+        &everything(&world, &controller, &api, &token).await,
+        "accepted",
+    );
+
+    // A second credential is refused: the vendor's answer repeats the key, and an Event tells.
+    world.secret("t", REFUSED).await;
+    world.credential("refused", "t").await;
+    world
+        .says("LlmCredential", "refused", "Valid", "False", "KeyRejected")
+        .await;
+    eventually("an Event tells of it", async || {
+        events(&world).await.contains("KeyRejected")
+    })
+    .await;
+    assert_no_key(
+        &everything(&world, &controller, &api, &token).await,
+        "refused",
+    );
+
+    world.secret("s", ROTATED).await;
+    eventually("the rotated key is in use", async || {
+        let status = world.get("LlmCredential", "c").await["status"].clone();
+        status["versions"][0]["version"] == 2 && status["versions"][0]["state"] == "Current"
+    })
+    .await;
+    assert_no_key(
+        &everything(&world, &controller, &api, &token).await,
+        "rotated",
+    );
+
+    // A key with a line break inside is malformed, and is not quoted.
+    world.secret("t", &format!("{REFUSED}\n{ACCEPTED}")).await;
+    world
+        .says("LlmCredential", "refused", "Ready", "False", "KeyMalformed")
+        .await;
+    for name in ["c", "refused"] {
+        world.delete("LlmCredential", name).await;
+    }
+    let db = world.db().await;
+    eventually("their rows are gone", async || {
+        db.credential_rows_all(false).await.unwrap().is_empty()
+    })
+    .await;
+    let places = everything(&world, &controller, &api, &token).await;
+    assert_no_key(&places, "deleted");
+
+    // The logs were as loud as they get, and the search finds what is there.
+    for log in ["controller's log", "API's log"] {
+        let text = place(&places, log);
+        assert!(text.contains("DEBUG"), "{log}: {text}");
+    }
+    let spread = json!({
+        "displayName": PLANTED,
+        "description": format!("{} {}", hex::encode(PLANTED), STANDARD_NO_PAD.encode(format!("k={PLANTED}!"))),
+    });
+    world.provider("p", spread).await;
+    world.ready("LlmProvider", "p").await;
+    eventually("the API shows what was planted", async || {
+        !found(PLANTED, &api.get(&token, "/providers/p").await.text).is_empty()
+    })
+    .await;
+    let places = everything(&world, &controller, &api, &token).await;
+    for name in ["database", "answers", "objects"] {
+        let seen = found(PLANTED, place(&places, name));
+        assert_eq!(
+            seen.len(),
+            3,
+            "plain, hex and base64 in the {name}: {seen:?}"
+        );
+    }
+}
+
+#[test]
+fn every_form_of_a_key_is_recognised() {
+    for text in [
+        PLANTED.to_owned(),
+        format!("\\x00{}ff", hex::encode(PLANTED)),
+        STANDARD_NO_PAD.encode(format!("a{PLANTED}b")),
+        STANDARD_NO_PAD.encode(format!("ab{PLANTED}")),
+        URL_SAFE_NO_PAD.encode(format!("abc{PLANTED}bc")),
+        "https://h/?k=sk-canary-Zq7%2Fplanted%2B23456789".to_owned(),
+        format!("key: {:?}", PLANTED.as_bytes()),
+    ] {
+        assert_eq!(found(PLANTED, &text).is_empty(), false, "{text}");
+        assert_eq!(found(ACCEPTED, &text), [""; 0]);
+    }
+}

@@ -1,0 +1,228 @@
+//! The kube-apiserver is lost, comes back without its history, cuts watches in the middle, or holds
+//! objects that do not decode: nothing is missed, nobody waits for the bad one, and nothing is
+//! written that need not be.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use llmplane::{crd::crds, local::state::Component};
+use serde_json::{Value, json};
+
+use crate::support::{
+    etcd,
+    fake_vendor::FakeVendor,
+    gate::{ApiserverProxy, Gate},
+    plane::{Plane, eventually},
+    process::Process,
+    world::World,
+};
+
+const KEY: &str = "sk-test-0123456789abcdef";
+const UNTOUCHED: [(&str, &str); 3] = [
+    ("LlmEndpoint", "e"),
+    ("LlmCredential", "c"),
+    ("LlmModel", "untouched"),
+];
+
+async fn declare(world: &World, vendor: &FakeVendor) {
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("untouched", "gpt-a").await;
+    world.model("deleted", "gpt-b").await;
+    for (kind, name) in UNTOUCHED {
+        world.ready(kind, name).await;
+    }
+    world.ready("LlmModel", "deleted").await;
+    eventually("the provider's summary is complete", async || {
+        let status = world.get("LlmProvider", "p").await["status"].clone();
+        status["models"]["available"] == 2 && status["credentials"]["valid"] == 1
+    })
+    .await;
+}
+
+async fn versions(world: &World) -> Vec<Value> {
+    let mut versions = Vec::new();
+    for (kind, name) in UNTOUCHED {
+        versions.push(world.get(kind, name).await["metadata"]["resourceVersion"].clone());
+    }
+    versions
+}
+
+/// A model came, one went, and the provider was changed.
+async fn change(world: &World) {
+    world.model("new", "gpt-c").await;
+    world.delete("LlmModel", "deleted").await;
+    world
+        .provider("p", json!({ "displayName": "meanwhile" }))
+        .await;
+}
+
+async fn caught_up(world: &World) {
+    let db = world.db().await;
+    eventually("rows are what is declared", async || {
+        let models = db.model_rows_all(false).await.unwrap();
+        let mut names: Vec<_> = models.into_iter().map(|row| row.name).collect();
+        names.sort();
+        let provider = db.provider_rows_all(false).await.unwrap().remove(0);
+        names == ["new", "untouched"] && provider.display_name.as_deref() == Some("meanwhile")
+    })
+    .await;
+    world.ready("LlmModel", "new").await;
+    world.ready("LlmProvider", "p").await;
+    eventually("the summary is complete", async || {
+        world.get("LlmProvider", "p").await["status"]["models"]["total"] == 2
+    })
+    .await;
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apiserver_that_comes_back_without_its_history_is_listed_anew() {
+    let plane: &'static Plane = Box::leak(Box::new(Plane::private().await));
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a", "gpt-b", "gpt-c"]).await;
+    let world = World::on(plane, "compacted").await;
+    let kubeconfig = plane.kubeconfig_of(Component::Controller);
+    let proxy = ApiserverProxy::start(Gate::new(None), &kubeconfig).await;
+    let through = [("KUBECONFIG", proxy.kubeconfig().to_str().unwrap())];
+    let mut controller = Process::controller(&world, &through);
+    declare(&world, &vendor).await;
+    let before = versions(&world).await;
+
+    proxy.sever();
+    eventually("the controller says what it waits for", async || {
+        let (status, said) = controller.admin("/readyz").await;
+        status == 503 && said.contains("kube-apiserver: ")
+    })
+    .await;
+    assert_eq!(controller.metric("llmplane_apiserver_up").await, Some(0.0));
+    change(&world).await;
+    etcd::compact(plane).await;
+    plane.restart_apiserver().await;
+    proxy.mend();
+
+    caught_up(&world).await;
+    eventually("watches were told that their history is gone", async || {
+        proxy.expired() > 0
+    })
+    .await;
+    controller.ready().await;
+    assert_eq!(controller.metric("llmplane_apiserver_up").await, Some(1.0));
+    assert_eq!(versions(&world).await, before, "needless writes");
+    let log = controller.log();
+    let said = log.lines().filter(|line| line.contains("does not answer"));
+    assert_eq!(said.count(), 1, "{log}");
+    assert!(controller.runs());
+    controller.kill().await;
+    drop(world);
+    llmplane::local::down(plane.state_dir(), true)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_cut_in_the_middle_of_an_event_loses_none() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a", "gpt-b", "gpt-c"]).await;
+    let world = World::new("cut").await;
+    let kubeconfig = world.plane.kubeconfig_of(Component::Controller);
+    let proxy = ApiserverProxy::start(Gate::new(None), &kubeconfig).await;
+    let through = [("KUBECONFIG", proxy.kubeconfig().to_str().unwrap())];
+    let mut controller = Process::controller(&world, &through);
+    declare(&world, &vendor).await;
+    let before = versions(&world).await;
+
+    proxy.cut_events(5);
+    change(&world).await;
+    caught_up(&world).await;
+    assert!(proxy.cut() >= 3, "{} events were cut", proxy.cut());
+    assert_eq!(versions(&world).await, before, "needless writes");
+    assert!(controller.runs(), "{}", controller.log());
+}
+
+/// What the apiserver takes for a model from now on: the shipped schema, or anything.
+async fn take_any_model(plane: &Plane, any: bool) {
+    let api: Api<CustomResourceDefinition> = Api::all(plane.client().await);
+    let mut crd = crds()
+        .into_iter()
+        .find(|crd| crd.spec.names.kind == "LlmModel")
+        .unwrap();
+    if any {
+        let version = &mut crd.spec.versions[0];
+        let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        version.schema.as_mut().unwrap().open_api_v3_schema =
+            Some(serde_json::from_value(anything).unwrap());
+        version.selectable_fields = None;
+    }
+    let name = crd.metadata.name.clone().unwrap();
+    let params = PatchParams::apply("llmplane-local").force();
+    api.patch(&name, &params, &Patch::Apply(&crd))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_does_not_decode_is_told_once_and_stops_nobody() {
+    let plane: &'static Plane = Box::leak(Box::new(Plane::private().await));
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a", "gpt-b"]).await;
+    let world = World::on(plane, "undecodable").await;
+    let mut controller = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("turned", "gpt-a").await;
+    world.ready("LlmModel", "turned").await;
+
+    take_any_model(plane, true).await;
+    let bad =
+        json!({ "providerRef": { "name": "p" }, "modelId": "gpt-a", "contextWindow": "wide" });
+    eventually("the apiserver takes anything", async || {
+        world
+            .try_apply("LlmModel", "turned", bad.clone())
+            .await
+            .is_ok()
+    })
+    .await;
+    world.apply("LlmModel", "born", bad).await;
+    take_any_model(plane, false).await;
+    let undecodable = "llmplane_undecodable_objects_total";
+    eventually("both are counted", async || {
+        controller.metric(undecodable).await == Some(2.0)
+    })
+    .await;
+
+    world.model("good", "gpt-b").await;
+    world.ready("LlmModel", "good").await;
+    let db = world.db().await;
+    let live = async || {
+        let models = db.model_rows_all(false).await.unwrap();
+        let mut names: Vec<_> = models.into_iter().map(|row| row.name).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        live().await,
+        ["good", "turned"],
+        "what was stored stays as it was"
+    );
+
+    // A relist sees both again, which is no news.
+    plane.restart_apiserver().await;
+    world.model("later", "gpt-b2").await;
+    eventually("the watch goes on", async || live().await.len() == 3).await;
+    assert_eq!(controller.metric(undecodable).await, Some(2.0));
+    let log = controller.log();
+    for name in ["born", "turned"] {
+        let named = |line: &&str| line.contains("does not decode") && line.contains(name);
+        assert_eq!(log.lines().filter(named).count(), 1, "{name}: {log}");
+    }
+
+    // The former's invalid field is the test's own, so that applying without it removes it.
+    world.model("turned", "gpt-a").await;
+    world.ready("LlmModel", "turned").await;
+    assert!(controller.runs(), "{}", controller.log());
+    controller.kill().await;
+    drop(world);
+    llmplane::local::down(plane.state_dir(), true)
+        .await
+        .unwrap();
+}

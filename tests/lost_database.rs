@@ -1,0 +1,352 @@
+//! PostgreSQL is lost, absent, dropped or restored to an earlier moment, on servers that are really
+//! stopped and databases that are really dropped: the controller waits and says so, the read API
+//! serves what it has, and everything comes back from the resources.
+
+use std::process::{Command, Stdio};
+
+use llmplane::{db, local::postgres};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    fake_vendor::FakeVendor,
+    outcome::keys,
+    plane::{Plane, TestDatabase, eventually},
+    postgres::PrivatePostgres,
+    process::{Process, viewer},
+    world::World,
+};
+
+const KEY: &str = "sk-test-0123456789abcdef";
+const ROTATED: &str = "sk-test-fedcba9876543210";
+
+/// A world whose database is on a server of its own.
+async fn alone(server: &PrivatePostgres, prefix: &str) -> World {
+    let superuser_url = server.url("127.0.0.1", "postgres", "?sslmode=disable");
+    db::migrate(&superuser_url).await.unwrap();
+    let mut admin = PgConnection::connect(&superuser_url).await.unwrap();
+    admin
+        .execute("ALTER ROLE llmplane_controller LOGIN; ALTER ROLE llmplane_api LOGIN")
+        .await
+        .unwrap();
+    let url = |role| server.url("127.0.0.1", role, "?sslmode=disable");
+    let database = TestDatabase {
+        name: "postgres".to_owned(),
+        owner_url: superuser_url.clone(),
+        controller_url: url("llmplane_controller"),
+        api_url: url("llmplane_api"),
+        superuser_url,
+    };
+    World::with(Plane::shared().await, database, prefix).await
+}
+
+async fn models_of(api: &Process, token: &str) -> Vec<String> {
+    let answer = api.get(token, "/models?limit=1000&sort=name").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.names()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_lost_under_load_costs_time_and_nothing_else() {
+    let vendor = FakeVendor::start(&[KEY, ROTATED], &["gpt-a"]).await;
+    let mut server = PrivatePostgres::start(&[], &[]).await;
+    let world = alone(&server, "outage").await;
+    let mut controller = Process::controller(&world, &[]);
+    let mut api = Process::api(&world, &[]);
+    let token = viewer(&world).await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    for name in ["kept", "deleted"] {
+        world.model(name, "gpt-a").await;
+    }
+    world.model("quiet", "gpt-quiet").await;
+    world.ready("LlmCredential", "c").await;
+    api.ready().await;
+    eventually("the API shows three models", async || {
+        models_of(&api, &token).await.len() == 3
+    })
+    .await;
+    let version =
+        async |kind, name| world.get(kind, name).await["metadata"]["resourceVersion"].clone();
+    let untouched = version("LlmEndpoint", "e").await;
+    let written = controller
+        .metric("llmplane_status_writes_total")
+        .await
+        .unwrap();
+
+    // Models come all the time, through loss and return.
+    let enough = CancellationToken::new();
+    let load = async {
+        let mut made = Vec::new();
+        while !enough.is_cancelled() {
+            let name = format!("load-{:03}", made.len());
+            world.model(&name, &format!("gpt-{name}")).await;
+            made.push(name);
+            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        }
+        made
+    };
+    let outage = async {
+        eventually("the load is taken in", async || {
+            models_of(&api, &token).await.len() > 5
+        })
+        .await;
+        server.stop();
+        world.secret("s", ROTATED).await;
+        world.delete("LlmModel", "deleted").await;
+        world
+            .provider("p", json!({ "displayName": "meanwhile" }))
+            .await;
+        eventually("the controller says what it waits for", async || {
+            let (status, said) = controller.admin("/readyz").await;
+            status == 503 && said.contains("database: PostgreSQL is not available")
+        })
+        .await;
+        assert_eq!(controller.metric("llmplane_database_up").await, Some(0.0));
+        world
+            .says("LlmProvider", "p", "Synced", "False", "DatabaseUnavailable")
+            .await;
+        eventually("the API says how old its answer is", async || {
+            let answer = api.get(&token, "/models").await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            assert!(answer.names().contains(&"kept".to_owned()));
+            let age = answer.header("llmplane-snapshot-age").parse::<u64>();
+            age.is_ok_and(|age| age >= 8)
+        })
+        .await;
+        assert_eq!(api.admin("/readyz").await.0, 200);
+        server.start_again().await;
+        eventually("the controller is ready again", async || {
+            controller.admin("/readyz").await.0 == 200
+        })
+        .await;
+        enough.cancel();
+    };
+    let (made, ()) = tokio::join!(load, outage);
+
+    assert_eq!(controller.metric("llmplane_database_up").await, Some(1.0));
+    let mut wanted: Vec<String> = made.clone();
+    wanted.extend(["kept".to_owned(), "quiet".to_owned()]);
+    wanted.sort();
+    eventually("the API shows what is declared", async || {
+        let mut names = models_of(&api, &token).await;
+        names.sort();
+        names == wanted
+    })
+    .await;
+    eventually("the change and the rotation are in force", async || {
+        let provider = api.get(&token, "/providers/p").await.json();
+        let credential = world.get("LlmCredential", "c").await["status"].clone();
+        provider["display_name"] == "meanwhile"
+            && credential["versions"][0]["state"] == "Current"
+            && credential["versions"][0]["version"] == 2
+    })
+    .await;
+    world.ready("LlmProvider", "p").await;
+    let fresh = api.get(&token, "/models").await;
+    assert_eq!(fresh.header("llmplane-snapshot-age"), "");
+    assert_eq!(keys(&world, &world.db().await).await["c"]["2"], ROTATED);
+
+    assert!(controller.runs() && api.runs(), "{}", controller.log());
+    assert_eq!(
+        version("LlmEndpoint", "e").await,
+        untouched,
+        "needless writes"
+    );
+    let written = controller
+        .metric("llmplane_status_writes_total")
+        .await
+        .unwrap()
+        - written;
+    let touched = (made.len() + 3) as f64;
+    assert!(
+        written <= 5.0 * touched,
+        "{written} statuses of {touched} objects"
+    );
+    let log = controller.log();
+    let said = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(said("does not answer; waits for it"), 1, "{log}");
+    assert_eq!(said("answers again"), 1, "{log}");
+    assert!(said("WARN") < 10, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_absent_at_start_is_waited_for() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let mut server = PrivatePostgres::start(&[], &[]).await;
+    let world = alone(&server, "absent").await;
+    server.stop();
+    let mut controller = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    eventually("the controller says what it waits for", async || {
+        let (status, said) = controller.admin("/readyz").await;
+        status == 503 && said.contains("database: PostgreSQL is not available")
+    })
+    .await;
+    assert_eq!(controller.metric("llmplane_database_up").await, Some(0.0));
+    assert_eq!(controller.metric("llmplane_leading").await, Some(0.0));
+    server.start_again().await;
+    world.ready("LlmCredential", "c").await;
+    controller.ready().await;
+    let log = controller.log();
+    let said = log.lines().filter(|line| line.contains("does not answer"));
+    assert_eq!(said.count(), 1, "{log}");
+    assert!(controller.runs());
+}
+
+async fn recreate(world: &World) {
+    let mut admin = world.database.connect("postgres").await;
+    let name = &world.database.name;
+    for statement in [
+        format!("DROP DATABASE {name} WITH (FORCE)"),
+        format!("CREATE DATABASE {name} OWNER llmplane_owner"),
+    ] {
+        admin.execute(AssertSqlSafe(statement)).await.unwrap();
+    }
+}
+
+/// What an orchestrator does: it starts again what has ended.
+async fn restarted(world: &World, mut former: Process) -> Process {
+    assert!(!former.ended().await.success());
+    Process::controller(world, &[])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_database_is_filled_again_and_its_readers_start_over() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let world = World::new("dropped").await;
+    let controller = Process::controller(&world, &[]);
+    let mut api = Process::api(&world, &[]);
+    let token = viewer(&world).await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("m", "gpt-a").await;
+    world.ready("LlmModel", "m").await;
+    api.ready().await;
+    eventually("the API shows the model", async || {
+        models_of(&api, &token).await == ["m"]
+    })
+    .await;
+    let before = api.get(&token, "/models").await.revision();
+    let epoch = world.db().await.feed_state().await.unwrap().epoch;
+
+    recreate(&world).await;
+    db::migrate(&world.database.owner_url).await.unwrap();
+    let mut controller = restarted(&world, controller).await;
+
+    eventually("the API shows everything of the new database", async || {
+        let answer = api.get(&token, "/models").await;
+        answer.revision() > before && answer.names() == ["m"]
+    })
+    .await;
+    for (path, name) in [
+        ("/providers", "p"),
+        ("/providers/p/endpoints", "e"),
+        ("/providers/p/credentials", "c"),
+    ] {
+        eventually(path, async || api.get(&token, path).await.names() == [name]).await;
+    }
+    for kind in [
+        ("LlmProvider", "p"),
+        ("LlmCredential", "c"),
+        ("LlmModel", "m"),
+    ] {
+        world.ready(kind.0, kind.1).await;
+    }
+    let db = world.db().await;
+    eventually("the key is stored again", async || {
+        let keys = keys(&world, &db).await;
+        let versions = keys["c"].as_object();
+        versions.is_some_and(|versions| versions.values().eq([&json!(KEY)]))
+    })
+    .await;
+    assert!(db.feed_state().await.unwrap().epoch > epoch);
+    assert!(controller.runs() && api.runs(), "{}", controller.log());
+}
+
+/// Runs a program of PostgreSQL's on this world's database.
+fn postgres_program(name: &str, world: &World, args: &[&str], stdin: Stdio) -> Vec<u8> {
+    let url = world
+        .database
+        .superuser_url
+        .replace("/postgres?", &format!("/{}?", world.database.name));
+    let output = Command::new(postgres::find().unwrap().join(name))
+        .arg(format!("--dbname={url}"))
+        .args(args)
+        .stdin(stdin)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {said}");
+    output.stdout
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_restored_from_yesterday_catches_up_and_reuses_no_revision() {
+    let vendor = FakeVendor::start(&[KEY, ROTATED], &["gpt-a", "gpt-b"]).await;
+    let world = World::new("restored").await;
+    let controller = Process::controller(&world, &[]);
+    let mut api = Process::api(&world, &[]);
+    let token = viewer(&world).await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("yesterday", "gpt-a").await;
+    world.ready("LlmModel", "yesterday").await;
+    world.ready("LlmCredential", "c").await;
+    api.ready().await;
+    let folder = tempfile::tempdir().unwrap();
+    let backup = folder.path().join("backup");
+    std::fs::write(
+        &backup,
+        postgres_program("pg_dump", &world, &[], Stdio::null()),
+    )
+    .unwrap();
+    let db = world.db().await;
+    let old = db.feed_state().await.unwrap().revision;
+
+    world.secret("s", ROTATED).await;
+    world.delete("LlmModel", "yesterday").await;
+    world.model("today", "gpt-b").await;
+    world.provider("p", json!({ "displayName": "today" })).await;
+    world.ready("LlmModel", "today").await;
+    let in_force = async || {
+        let status = world.get("LlmCredential", "c").await["status"].clone();
+        let provider = api.get(&token, "/providers/p").await.json();
+        let current = &status["versions"][0];
+        models_of(&api, &token).await == ["today"]
+            && current["state"] == "Current"
+            && provider["display_name"] == "today"
+            && keys(&world, &db).await["c"][current["version"].to_string()] == ROTATED
+    };
+    eventually("today's configuration is in force", in_force).await;
+    let used = db.feed_state().await.unwrap().revision;
+    assert!(used > old);
+
+    recreate(&world).await;
+    let restore = std::fs::File::open(&backup).unwrap();
+    postgres_program(
+        "psql",
+        &world,
+        &["--quiet", "--set=ON_ERROR_STOP=1"],
+        restore.into(),
+    );
+    let mut controller = restarted(&world, controller).await;
+
+    eventually("today's configuration is in force again", in_force).await;
+    let reused: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM changes WHERE revision > $1 AND revision <= $2")
+            .bind(old.0)
+            .bind(used.0)
+            .fetch_one(db.pool())
+            .await
+            .unwrap();
+    assert_eq!(reused, 0, "revisions were used twice");
+    eventually(
+        "readers are beyond every revision they have seen",
+        async || api.get(&token, "/models").await.revision() > used.0,
+    )
+    .await;
+    assert!(controller.runs() && api.runs(), "{}", controller.log());
+}
