@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use llmplane::local::state::Component;
+use llmplane::{db::Db, local::state::Component};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -159,16 +159,7 @@ async fn live(story: Story, vendor: &FakeVendor, fatal: Option<(usize, Side)>) -
         story.settled(&world).await;
     }
     let db = world.db().await;
-    let (mut last, mut same) = (outcome(&world, &db).await, Instant::now());
-    // Settled is what stays as it is for longer than a wake-up or a patient status waits.
-    eventually("nothing changes any more", async || {
-        let now = outcome(&world, &db).await;
-        if now != last {
-            (last, same) = (now, Instant::now());
-        }
-        same.elapsed() > Duration::from_millis(1500)
-    })
-    .await;
+    let last = steady(&world, &db).await;
     assert_feed_tells_everything(&db).await;
     let now = world.get("Secret", "s").await["metadata"]["resourceVersion"].clone();
     assert_eq!(now, secret, "the Secret was touched");
@@ -180,6 +171,21 @@ async fn live(story: Story, vendor: &FakeVendor, fatal: Option<(usize, Side)>) -
         killed,
         outcome: last,
     }
+}
+
+/// What the world has come to once it stays so for longer than a wake-up or a patient status waits.
+async fn steady(world: &World, db: &Db) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (mut last, mut since) = (outcome(world, db).await, Instant::now());
+    while since.elapsed() < Duration::from_millis(1500) {
+        assert!(Instant::now() < deadline, "it never comes to rest");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = outcome(world, db).await;
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    last
 }
 
 async fn walk(story: Story) {

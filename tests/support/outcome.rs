@@ -75,7 +75,7 @@ pub async fn outcome(world: &World, db: &Db) -> Value {
     for (uid, name) in uids {
         text = text.replace(&uid, &name);
     }
-    let mut whole = serde_json::from_str(&text).unwrap();
+    let mut whole: Value = serde_json::from_str(&text).unwrap();
     sort(&mut whole["rows"]);
     whole
 }
