@@ -1,19 +1,17 @@
 //! A key is followed through its whole life, and looked for in everything that anybody can read.
 
-use std::process::Command;
-
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
-use llmplane::local::postgres;
 use serde_json::json;
 
 use crate::support::{
     fake_vendor::FakeVendor,
     plane::eventually,
+    postgres::tool,
     process::{Process, viewer},
     world::World,
 };
@@ -60,14 +58,7 @@ fn found(key: &str, text: &str) -> Vec<String> {
 
 /// All that is stored, as `pg_dump` writes it: bytes in hex.
 fn dump(world: &World) -> String {
-    let url = world
-        .database
-        .superuser_url
-        .replace("/postgres?", &format!("/{}?", world.database.name));
-    let output = Command::new(postgres::find().unwrap().join("pg_dump"))
-        .arg(format!("--dbname={url}"))
-        .output()
-        .unwrap();
+    let output = tool("pg_dump", &world.database).output().unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }

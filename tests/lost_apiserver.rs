@@ -217,7 +217,12 @@ async fn an_object_that_does_not_decode_is_told_once_and_stops_nobody() {
     }
 
     // The former's invalid field is the test's own, so that applying without it removes it.
-    world.model("turned", "gpt-a").await;
+    // Server-side apply cannot read what is stored; an edit can.
+    let edit = json!({ "spec": { "contextWindow": null } }).to_string();
+    let names = ["-n", world.ns(), "llmmodel", "turned"];
+    let edit = ["patch", "--type=merge", "-p", &edit];
+    let edited = plane.kubectl(&[&edit[..], &names].concat()).await;
+    assert!(edited.status.success(), "{edited:?}");
     world.ready("LlmModel", "turned").await;
     assert!(controller.runs(), "{}", controller.log());
     controller.kill().await;

@@ -2,9 +2,9 @@
 //! stopped and databases that are really dropped: the controller waits and says so, the read API
 //! serves what it has, and everything comes back from the resources.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use llmplane::{db, local::postgres};
+use llmplane::db;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
@@ -13,9 +13,9 @@ use crate::support::{
     fake_vendor::FakeVendor,
     outcome::keys,
     plane::{Plane, TestDatabase, eventually},
-    postgres::PrivatePostgres,
+    postgres::{PrivatePostgres, tool},
     process::{Process, viewer},
-    world::World,
+    world::{World, find_condition},
 };
 
 const KEY: &str = "sk-test-0123456789abcdef";
@@ -57,10 +57,9 @@ async fn a_database_lost_under_load_costs_time_and_nothing_else() {
     let token = viewer(&world).await;
     world.secret("s", KEY).await;
     world.apply_basics(&vendor.url()).await;
-    for name in ["kept", "deleted"] {
-        world.model(name, "gpt-a").await;
+    for name in ["kept", "deleted", "quiet"] {
+        world.model(name, &format!("gpt-{name}")).await;
     }
-    world.model("quiet", "gpt-quiet").await;
     world.ready("LlmCredential", "c").await;
     api.ready().await;
     eventually("the API shows three models", async || {
@@ -104,9 +103,13 @@ async fn a_database_lost_under_load_costs_time_and_nothing_else() {
         })
         .await;
         assert_eq!(controller.metric("llmplane_database_up").await, Some(0.0));
-        world
-            .says("LlmProvider", "p", "Synced", "False", "DatabaseUnavailable")
-            .await;
+        eventually("the change is said not to be stored", async || {
+            let provider = world.get("LlmProvider", "p").await;
+            let synced = find_condition(&provider, "Synced").unwrap();
+            (&synced["status"], &synced["reason"])
+                == (&json!("False"), &json!("DatabaseUnavailable"))
+        })
+        .await;
         eventually("the API says how old its answer is", async || {
             let answer = api.get(&token, "/models").await;
             assert_eq!(answer.status, 200, "{}", answer.text);
@@ -267,13 +270,8 @@ async fn a_dropped_database_is_filled_again_and_its_readers_start_over() {
 }
 
 /// Runs a program of PostgreSQL's on this world's database.
-fn postgres_program(name: &str, world: &World, args: &[&str], stdin: Stdio) -> Vec<u8> {
-    let url = world
-        .database
-        .superuser_url
-        .replace("/postgres?", &format!("/{}?", world.database.name));
-    let output = Command::new(postgres::find().unwrap().join(name))
-        .arg(format!("--dbname={url}"))
+fn run_tool(name: &str, world: &World, args: &[&str], stdin: Stdio) -> Vec<u8> {
+    let output = tool(name, &world.database)
         .args(args)
         .stdin(stdin)
         .output()
@@ -298,11 +296,7 @@ async fn a_database_restored_from_yesterday_catches_up_and_reuses_no_revision() 
     api.ready().await;
     let folder = tempfile::tempdir().unwrap();
     let backup = folder.path().join("backup");
-    std::fs::write(
-        &backup,
-        postgres_program("pg_dump", &world, &[], Stdio::null()),
-    )
-    .unwrap();
+    std::fs::write(&backup, run_tool("pg_dump", &world, &[], Stdio::null())).unwrap();
     let db = world.db().await;
     let old = db.feed_state().await.unwrap().revision;
 
@@ -326,7 +320,7 @@ async fn a_database_restored_from_yesterday_catches_up_and_reuses_no_revision() 
 
     recreate(&world).await;
     let restore = std::fs::File::open(&backup).unwrap();
-    postgres_program(
+    run_tool(
         "psql",
         &world,
         &["--quiet", "--set=ON_ERROR_STOP=1"],

@@ -19,6 +19,10 @@ const MARKER: &str = "llmplane-local";
 /// How long a command waits for another one that works on the same folder.
 const LOCK_WAIT: Duration = Duration::from_secs(900);
 
+/// How often, and after which pauses, a port is tried before another takes its place.
+const PORT_TRIES: u32 = 20;
+const PORT_PAUSE: Duration = Duration::from_millis(50);
+
 /// The children of a local plane, in the order in which they start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Component {
@@ -322,6 +326,17 @@ pub(super) async fn lock_file(path: &Path) -> Result<File> {
     }
 }
 
+/// Whether a port can be bound, now or shortly: the kernel closes a killed process's sockets a little
+/// after the process counts as ended.
+fn is_free_soon(port: u16) -> bool {
+    (0..PORT_TRIES).any(|tried| {
+        if tried > 0 {
+            std::thread::sleep(PORT_PAUSE);
+        }
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    })
+}
+
 impl Ports {
     /// Each component's ports.
     fn of(&mut self, component: Component) -> Vec<&mut u16> {
@@ -338,7 +353,7 @@ impl Ports {
     /// Gives a component that does not run another port where its own was taken meanwhile.
     pub(super) fn replace_taken(&mut self, stopped: Component) -> std::io::Result<()> {
         for port in self.of(stopped) {
-            if TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_err() {
+            if !is_free_soon(*port) {
                 *port = bind_free()?.local_addr()?.port();
             }
         }

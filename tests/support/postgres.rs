@@ -13,7 +13,7 @@ use nix::unistd::{Pid, Uid, User};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
-use super::plane::eventually;
+use super::plane::{TestDatabase, eventually};
 
 /// A running server that trusts whoever connects from this machine; it goes when dropped.
 pub struct PrivatePostgres {
@@ -103,6 +103,19 @@ impl Drop for PrivatePostgres {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// One of PostgreSQL's programs, of the same version as the server, for this database. The server's
+/// may be found by a link from elsewhere; the others are beside what it leads to.
+pub fn tool(name: &str, database: &TestDatabase) -> Command {
+    let found = postgres::find().unwrap().join("postgres");
+    let folder = found.canonicalize().unwrap();
+    let url = database
+        .superuser_url
+        .replace("/postgres?", &format!("/{}?", database.name));
+    let mut command = Command::new(folder.with_file_name(name));
+    command.arg(format!("--dbname={url}"));
+    command
 }
 
 /// PostgreSQL refuses to run as root.

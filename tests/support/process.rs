@@ -149,6 +149,14 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of a process of the failed test:\n{}", self.log());
+        }
+    }
+}
+
 /// A token of the namespace's `default` account, which may see what is in it.
 pub async fn viewer(world: &World) -> String {
     let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), world.ns());
