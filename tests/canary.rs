@@ -1,5 +1,7 @@
 //! A key is followed through its whole life, and looked for in everything that anybody can read.
 
+use std::collections::BTreeSet;
+
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
@@ -24,15 +26,15 @@ const ROTATED: &str = "sk-canary-Zq7/third+0123456789";
 const PLANTED: &str = "sk-canary-Zq7/planted+23456789";
 
 /// What a text may look like after somebody has encoded it.
-fn forms(key: &str) -> Vec<String> {
-    let mut forms = vec![
+fn forms(key: &str) -> BTreeSet<String> {
+    let mut forms = BTreeSet::from([
         key.to_owned(),
         hex::encode(key),
         hex::encode_upper(key),
         key.replace('/', "%2F").replace('+', "%2B"),
         key.replace('/', "\\/"),
         format!("{:?}", key.as_bytes()),
-    ];
+    ]);
     // In base64 a text looks in three ways, by where in three bytes it begins; the characters that
     // it shares with its neighbours are left out.
     for shift in 0..3 {
@@ -42,7 +44,7 @@ fn forms(key: &str) -> Vec<String> {
             URL_SAFE_NO_PAD.encode(&shifted),
         ] {
             let first = (shift * 8).div_ceil(6);
-            forms.push(encoded[first..encoded.len() - 1].to_owned());
+            forms.insert(encoded[first..encoded.len() - 1].to_owned());
         }
     }
     forms
@@ -239,7 +241,7 @@ fn every_form_of_a_key_is_recognised() {
         "https://h/?k=sk-canary-Zq7%2Fplanted%2B23456789".to_owned(),
         format!("key: {:?}", PLANTED.as_bytes()),
     ] {
-        assert_eq!(found(PLANTED, &text).is_empty(), false, "{text}");
+        assert!(!found(PLANTED, &text).is_empty(), "{text}");
         assert_eq!(found(ACCEPTED, &text), [""; 0]);
     }
 }

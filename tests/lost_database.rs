@@ -60,6 +60,8 @@ async fn a_database_lost_under_load_costs_time_and_nothing_else() {
     for name in ["kept", "deleted", "quiet"] {
         world.model(name, &format!("gpt-{name}")).await;
     }
+    world.provider("q", json!({})).await;
+    world.ready("LlmProvider", "q").await;
     world.ready("LlmCredential", "c").await;
     api.ready().await;
     eventually("the API shows three models", async || {
@@ -68,7 +70,8 @@ async fn a_database_lost_under_load_costs_time_and_nothing_else() {
     .await;
     let version =
         async |kind, name| world.get(kind, name).await["metadata"]["resourceVersion"].clone();
-    let untouched = version("LlmEndpoint", "e").await;
+    // Nothing that changes concerns this one.
+    let untouched = version("LlmProvider", "q").await;
     let written = controller
         .metric("llmplane_status_writes_total")
         .await
@@ -153,7 +156,7 @@ async fn a_database_lost_under_load_costs_time_and_nothing_else() {
 
     assert!(controller.runs() && api.runs(), "{}", controller.log());
     assert_eq!(
-        version("LlmEndpoint", "e").await,
+        version("LlmProvider", "q").await,
         untouched,
         "needless writes"
     );
