@@ -7,7 +7,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
@@ -114,6 +114,28 @@ async fn what_it_cannot_start_with_is_said_in_one_line() {
     assert!(said.contains("set DATABASE_URL"), "{said}");
 }
 
+/// All that a user sees of an object, without what differs from run to run.
+async fn seen(world: &World) -> Vec<Value> {
+    let mut seen = Vec::new();
+    for (kind, name) in KINDS {
+        let mut status = world.get(kind, name).await["status"].clone();
+        for condition in status["conditions"].as_array_mut().unwrap() {
+            condition
+                .as_object_mut()
+                .unwrap()
+                .remove("lastTransitionTime");
+        }
+        status.as_object_mut().unwrap().remove("fingerprint");
+        for version in status["versions"].as_array_mut().into_iter().flatten() {
+            let version = version.as_object_mut().unwrap();
+            version.remove("since");
+            version.remove("fingerprint");
+        }
+        seen.push(status);
+    }
+    seen
+}
+
 async fn declare(world: &World, url: &str) {
     world.secret("s", KEY).await;
     world.provider("p", json!({})).await;
@@ -135,6 +157,46 @@ async fn settled(world: &World) {
         ) == (&json!(1), &json!(1), &json!(1))
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_it_ends_where_an_undisturbed_one_does() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+
+    let undisturbed = World::new("undisturbed").await;
+    let _controller = start(&undisturbed, &log);
+    declare(&undisturbed, &vendor.url()).await;
+    settled(&undisturbed).await;
+
+    // Each life is a little longer than the one before, so that each write is cut off by some.
+    let disturbed = World::new("disturbed").await;
+    declare(&disturbed, &vendor.url()).await;
+    for life in 0..14_u64 {
+        let mut controller = start(&disturbed, &log);
+        let _ =
+            tokio::time::timeout(Duration::from_millis(150 + 70 * life), controller.wait()).await;
+        controller.kill().await.unwrap();
+    }
+    let _controller = start(&disturbed, &log);
+    settled(&disturbed).await;
+
+    let tell = |seen: Vec<Value>, world: &World| {
+        serde_json::to_string_pretty(&seen)
+            .unwrap()
+            .replace(world.ns(), "NAMESPACE")
+    };
+    assert_eq!(
+        tell(seen(&disturbed).await, &disturbed),
+        tell(seen(&undisturbed).await, &undisturbed)
+    );
+    let db = disturbed.db().await;
+    assert_eq!(
+        db.credential_rows_all(false).await.unwrap()[0].version,
+        Some(1),
+        "no life made a second version"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

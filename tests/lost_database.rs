@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     fake_vendor::FakeVendor,
-    outcome::keys,
+    keys::keys,
     plane::{Plane, TestDatabase, eventually},
     postgres::{PrivatePostgres, tool},
     process::{Process, viewer},

@@ -3,13 +3,12 @@
 pub mod api;
 pub mod checks;
 pub mod database;
-pub mod etcd;
 pub mod fake_vendor;
-pub mod gate;
-pub mod outcome;
+pub mod keys;
 pub mod plane;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod rows;
 pub mod vendors;
 pub mod world;
