@@ -132,7 +132,10 @@ async fn an_object_that_does_not_decode_is_told_once_and_stops_nobody() {
         json!({ "providerRef": { "name": "p" }, "modelId": "gpt-a", "contextWindow": "wide" });
     eventually("the apiserver takes anything", async || {
         world
-            .try_apply("LlmModel", "turned", bad.clone())
+            .try_apply(
+                "LlmModel",
+                json!({ "metadata": { "name": "turned" }, "spec": bad.clone() }),
+            )
             .await
             .is_ok()
     })
