@@ -12,8 +12,8 @@ use llmplane::{
     crd::{ProviderType, reasons::Reason},
     encryption::SecretFields,
     vendors::{
-        Call, HttpClient, HttpClients, KeyFields, ModelList, Outcome, Retry, address::AddressGuard,
-        driver, http::Response, script::Script,
+        BoundKey, Call, HttpClient, HttpClients, KeyFields, ModelList, Outcome, Retry,
+        address::AddressGuard, driver, http::Response, script::Script,
     },
 };
 use tokio::{runtime::Runtime, time::Instant};
@@ -123,7 +123,11 @@ impl Case {
         let base_url = Url::parse(&base_url).expect("a default that is a URL");
         let script = Script::new(self.answers.iter().cloned());
         let client = client(&base_url).scripted(&script);
-        let key = fields(driver.key_fields(), self.key);
+        let own = [base_url.origin().ascii_serialization()];
+        let key = fields(driver.key_fields(), self.key).map(|fields| {
+            let type_ = self.provider;
+            BoundKey::bind(fields, type_.as_str(), &own, type_, &base_url).expect("it is its host")
+        });
         let headers = [("x-team".to_owned(), "search".to_owned())];
         let model = MODELS[usize::from(self.model) % MODELS.len()];
         let said = RUNTIME.with_borrow_mut(|runtime| {

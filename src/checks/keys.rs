@@ -10,8 +10,8 @@ use crate::{
         credential::VersionState,
     },
     db::{CredentialRow, CredentialVersionRow, Db, DbError},
-    encryption::{Binding, KeyringHandle, OpenError, Sealed, SecretFields, open},
-    vendors::{HostNotAllowed, key_allowed},
+    encryption::{Binding, KeyringHandle, OpenError, Sealed, open},
+    vendors::{BoundKey, HostNotAllowed},
 };
 
 /// Why a stored key cannot be used.
@@ -42,7 +42,7 @@ impl From<HostNotAllowed> for KeyError {
 
 /// A key that may be sent to the URL it was asked for.
 pub(super) struct UsableKey {
-    pub fields: SecretFields,
+    pub bound: BoundKey,
     pub fingerprint: String,
 }
 
@@ -81,14 +81,15 @@ pub(super) async fn open_for(
         OpenError::UnknownKek { .. } => KeyError::Keyring(error.to_string()),
         error => KeyError::Unreadable(error),
     })?;
-    key_allowed(
+    let bound = BoundKey::bind(
+        payload.fields,
         &payload.provider_type,
         &payload.allowed_hosts,
         provider,
         url,
     )?;
     Ok(UsableKey {
-        fields: payload.fields,
+        bound,
         fingerprint: version.fingerprint.clone(),
     })
 }

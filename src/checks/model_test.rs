@@ -32,9 +32,9 @@ impl Runner {
             )),
             Some(target) => {
                 key = self.list_key(&target).await?;
-                let fields = key.as_ref().map(|key| &key.fields);
+                let bound = key.as_ref().map(|key| &key.bound);
                 let question = Question::Test(&model.model_id);
-                let called = self.ask(&target, fields, timeout, question).await.0;
+                let called = self.ask(&target, bound, timeout, question).await.0;
                 at = Some(target.endpoint);
                 called
             }

@@ -128,8 +128,8 @@ impl Runner {
             Err(NoTarget::Unusable(endpoint, found)) => (*endpoint, Called::not(*found), None),
             Ok(target) => {
                 let key = self.probe_key(&target).await?;
-                let fields = key.as_ref().map(|key| &key.fields);
-                let (called, _) = self.ask(&target, fields, timeout, Question::Probe).await;
+                let bound = key.as_ref().map(|key| &key.bound);
+                let (called, _) = self.ask(&target, bound, timeout, Question::Probe).await;
                 (target.endpoint, called, key)
             }
         };
@@ -244,8 +244,8 @@ impl Runner {
                     .await;
                     match opened {
                         Ok(key) => {
-                            let fields = Some(&key.fields);
-                            let asked = self.ask(target, fields, timeout, Question::Validate);
+                            let bound = Some(&key.bound);
+                            let asked = self.ask(target, bound, timeout, Question::Validate);
                             asked.await.0
                         }
                         Err(KeyError::Gone) => continue,
@@ -387,8 +387,8 @@ impl Runner {
         if key.is_none() && hosted {
             return (Called::unmade(no_key()), None);
         }
-        let fields = key.map(|key| &key.fields);
-        let (mut called, listing) = self.ask(target, fields, timeout, Question::List).await;
+        let bound = key.map(|key| &key.bound);
+        let (mut called, listing) = self.ask(target, bound, timeout, Question::List).await;
         if key.is_none() && matches!(called.found.http_status, Some(401 | 403)) {
             called.unmade = true;
             called.found = Found {

@@ -15,9 +15,8 @@ use super::{
 use crate::{
     crd::{ProviderType, reasons::Reason},
     db::{CredentialRow, DbError, EndpointRow, ProviderRow},
-    encryption::SecretFields,
     vendors::{
-        Call, Driver, HttpClient, ListedModel, Outcome, Retry, driver,
+        BoundKey, Call, Driver, HttpClient, ListedModel, Outcome, Retry, driver,
         key_hosts::is_the_vendors_own,
     },
 };
@@ -171,7 +170,7 @@ impl Runner {
     pub(super) async fn ask(
         &self,
         target: &Target,
-        key: Option<&SecretFields>,
+        key: Option<&BoundKey>,
         timeout: Duration,
         question: Question<'_>,
     ) -> (Called, Option<Listing>) {

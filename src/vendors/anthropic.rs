@@ -159,14 +159,16 @@ fn request(
     let Some(key) = call.key else {
         return Ok(request);
     };
-    match (&key.api_key, &key.access_token) {
-        (Some(key), _) => request.secret_header(API_KEY, key.expose_secret()),
-        (None, Some(token)) => request.secret_header(
-            header::AUTHORIZATION,
-            &format!("Bearer {}", token.expose_secret()),
-        ),
-        (None, None) => Ok(request),
-    }
+    key.put_into(request, |request, fields| {
+        match (&fields.api_key, &fields.access_token) {
+            (Some(key), _) => request.secret_header(API_KEY, key.expose_secret()),
+            (None, Some(token)) => request.secret_header(
+                header::AUTHORIZATION,
+                &format!("Bearer {}", token.expose_secret()),
+            ),
+            (None, None) => Ok(request),
+        }
+    })
 }
 
 fn read(answer: &Response) -> (Finding, Option<String>) {

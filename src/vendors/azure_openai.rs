@@ -189,14 +189,19 @@ fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, HttpError> {
     for (name, value) in call.headers {
         request = request.header(name, value);
     }
-    match call.key.map(|k| (&k.api_key, &k.access_token)) {
-        Some((Some(key), _)) => request.secret_header(API_KEY, key.expose_secret()),
-        Some((None, Some(token))) => request.secret_header(
-            header::AUTHORIZATION,
-            &format!("Bearer {}", token.expose_secret()),
-        ),
-        _ => Ok(request),
-    }
+    let Some(key) = call.key else {
+        return Ok(request);
+    };
+    key.put_into(request, |request, fields| {
+        match (&fields.api_key, &fields.access_token) {
+            (Some(key), _) => request.secret_header(API_KEY, key.expose_secret()),
+            (None, Some(token)) => request.secret_header(
+                header::AUTHORIZATION,
+                &format!("Bearer {}", token.expose_secret()),
+            ),
+            (None, None) => Ok(request),
+        }
+    })
 }
 
 /// The code is often the status as a string (facts, 6).

@@ -228,7 +228,9 @@ fn dressed(call: &Call<'_>, request: Request) -> Request {
 fn with_key(call: &Call<'_>, place: &Place, request: Request) -> Result<Request, HttpError> {
     let request = dressed(call, request);
     match call.key {
-        Some(key) => signing::with_key(request, key, &place.region, call.client.now()),
+        Some(key) => key.put_into(request, |request, fields| {
+            signing::with_key(request, fields, &place.region, call.client.now())
+        }),
         None => Ok(request),
     }
 }

@@ -4,8 +4,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use bytes::BytesMut;
+use http::{Method, StatusCode};
 use moka::sync::Cache;
 use reqwest::{
     Certificate, Client, Proxy,
@@ -16,8 +16,11 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::{Host, Url};
 
-pub use super::http_error::HttpError;
 use super::{address::AddressGuard, http_error::explain, redact};
+pub use super::{
+    http_error::HttpError,
+    message::{Request, Response},
+};
 
 /// Largest answer that is read, in bytes: a list of 5,000 models is about 2 MiB.
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -195,117 +198,6 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// One request.
-#[derive(Clone)]
-pub struct Request {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Option<Bytes>,
-}
-
-impl Request {
-    /// A GET.
-    pub fn get(url: Url) -> Self {
-        Self {
-            method: Method::GET,
-            url,
-            headers: HeaderMap::new(),
-            body: None,
-        }
-    }
-
-    /// A POST of JSON.
-    pub fn post_json(url: Url, body: &serde_json::Value) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        Self {
-            method: Method::POST,
-            url,
-            headers,
-            body: Some(Bytes::from(body.to_string())),
-        }
-    }
-
-    /// Adds a header that is not secret; one that is no header is left out.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            self.headers.insert(name, value);
-        }
-        self
-    }
-
-    pub(super) fn method(&self) -> &Method {
-        &self.method
-    }
-
-    pub(super) fn url(&self) -> &Url {
-        &self.url
-    }
-
-    pub(super) fn body(&self) -> &[u8] {
-        self.body.as_deref().unwrap_or_default()
-    }
-
-    pub(super) fn header_value(&self, name: HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// Adds a secret header; it is marked so that it is in no `Debug` output and no compression
-    /// table.
-    ///
-    /// # Errors
-    /// When the value cannot stand in a header.
-    pub fn secret_header(mut self, name: HeaderName, value: &str) -> Result<Self, HttpError> {
-        let mut value = HeaderValue::from_str(value)
-            .map_err(|_| HttpError::Invalid("the key has characters that no header takes"))?;
-        value.set_sensitive(true);
-        self.headers.insert(name, value);
-        Ok(self)
-    }
-}
-
-/// One answer, whole.
-#[derive(Clone, Debug)]
-pub struct Response {
-    /// HTTP status.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// Body, at most [`MAX_BODY_BYTES`].
-    pub body: Bytes,
-}
-
-impl Response {
-    /// A header as text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|v| v.to_str().ok())
-    }
-
-    /// How long the vendor asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
-    pub fn retry_after(&self) -> Option<Duration> {
-        let millis = self
-            .header("retry-after-ms")
-            .and_then(|v| v.trim().parse::<f64>().ok())
-            .map(|ms| ms / 1000.0);
-        let seconds = millis.or_else(|| {
-            let value = self.header("retry-after")?.trim();
-            value.parse::<f64>().ok().or_else(|| {
-                let at = jiff::fmt::rfc2822::DateTimeParser::new()
-                    .parse_timestamp(value)
-                    .ok()?;
-                Some((at.as_second() - jiff::Timestamp::now().as_second()) as f64)
-            })
-        })?;
-        // A day is the longest wait that vendors were seen to ask for.
-        (seconds.is_finite() && seconds >= 0.0)
-            .then(|| Duration::from_secs_f64(seconds.min(86_400.0)))
-    }
-}
-
 /// A client for one namespace and one set of certificates.
 #[derive(Clone)]
 pub struct HttpClient {
@@ -383,6 +275,7 @@ impl HttpClient {
     }
 
     async fn once(&self, request: &Request, url: &Url) -> Result<Response, HttpError> {
+        request.may_go_to(url)?;
         self.guard.refresh().await;
         self.guard_literal(url)?;
         #[cfg(any(test, fuzzing))]

@@ -31,6 +31,9 @@ pub enum HttpError {
     /// A redirect that leaves the host, or one too many.
     #[error("the host redirects elsewhere; write the URL that it redirects to")]
     Redirect,
+    /// The request carries a key, and its URL is not among those that the key may go to.
+    #[error("the key may not be sent to the URL that was to be called; nothing was sent")]
+    KeyElsewhere,
     /// The request cannot be made.
     #[error("the request cannot be made: {0}")]
     Invalid(&'static str),

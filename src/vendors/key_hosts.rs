@@ -1,9 +1,17 @@
 //! Where a key may go: decided by what its Secret's owner sealed with it, at every use.
 
+use std::sync::Arc;
+
 use url::Url;
 
-use super::driver;
-use crate::crd::{ProviderType, hosts::AllowedHost};
+use super::{
+    driver,
+    http::{HttpError, Request},
+};
+use crate::{
+    crd::{ProviderType, hosts::AllowedHost},
+    encryption::SecretFields,
+};
 
 /// Why a key stays.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,14 +51,77 @@ pub fn key_allowed(
             provider,
         });
     }
-    let named = sealed_hosts
-        .iter()
-        .filter_map(|h| h.parse::<AllowedHost>().ok())
-        .any(|h| h.allows(url));
-    if named || is_the_vendors_own(provider, url) {
-        return Ok(());
+    if !Destinations::sealed(provider, sealed_hosts).allow(url) {
+        return Err(HostNotAllowed::OtherHost { host: spell(url) });
     }
-    Err(HostNotAllowed::OtherHost { host: spell(url) })
+    Ok(())
+}
+
+/// Where one key may go: its vendor's own hosts, and those that its Secret's owner named.
+#[derive(Debug)]
+pub(super) struct Destinations {
+    provider: ProviderType,
+    named: Vec<AllowedHost>,
+}
+
+impl Destinations {
+    fn sealed(provider: ProviderType, hosts: &[String]) -> Self {
+        Self {
+            provider,
+            named: hosts.iter().filter_map(|h| h.parse().ok()).collect(),
+        }
+    }
+
+    /// Whether scheme, host and port of a URL are among them.
+    pub fn allow(&self, url: &Url) -> bool {
+        self.named.iter().any(|h| h.allows(url)) || is_the_vendors_own(self.provider, url)
+    }
+}
+
+/// A key, and where it may go. There is no other way to a key's fields for a driver than a request
+/// that is bound to these hosts, and the HTTP layer sends such a request nowhere else.
+#[derive(Clone, Debug)]
+pub struct BoundKey {
+    fields: SecretFields,
+    destinations: Arc<Destinations>,
+}
+
+impl BoundKey {
+    /// Binds a key to what was sealed with it, for calls at a URL. Type and hosts come from inside
+    /// the encrypted payload, as for [`key_allowed`], which decides.
+    ///
+    /// # Errors
+    /// Why the key may not be sent to the URL, and what its owner can do.
+    pub fn bind(
+        fields: SecretFields,
+        sealed_type: &str,
+        sealed_hosts: &[String],
+        provider: ProviderType,
+        url: &Url,
+    ) -> Result<Self, HostNotAllowed> {
+        key_allowed(sealed_type, sealed_hosts, provider, url)?;
+        Ok(Self {
+            fields,
+            destinations: Arc::new(Destinations::sealed(provider, sealed_hosts)),
+        })
+    }
+
+    /// Lets a driver put the key into a request. What comes of it is bound to the key's hosts,
+    /// wherever in it the key stands.
+    ///
+    /// # Errors
+    /// When the request is for another host, and before the key is shown to anyone; what `put` says.
+    pub(super) fn put_into(
+        &self,
+        request: Request,
+        put: impl FnOnce(Request, &SecretFields) -> Result<Request, HttpError>,
+    ) -> Result<Request, HttpError> {
+        let request = request.bound_to(&self.destinations);
+        request.may_go_to(request.url())?;
+        let request = put(request, &self.fields)?.bound_to(&self.destinations);
+        request.may_go_to(request.url())?;
+        Ok(request)
+    }
 }
 
 /// Whether a URL is one of the vendor's own fixed hosts, by https on its usual port.
@@ -136,3 +207,7 @@ mod tests {
         assert!(matches!(refused, Err(HostNotAllowed::OtherType { .. })));
     }
 }
+
+#[cfg(test)]
+#[path = "bound_key_tests.rs"]
+mod bound_key_tests;

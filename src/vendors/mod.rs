@@ -17,6 +17,7 @@ mod finding;
 pub mod http;
 mod http_error;
 pub mod key_hosts;
+mod message;
 mod ollama;
 mod openai;
 mod openai_compatible;
@@ -44,7 +45,7 @@ use crate::{
 };
 
 pub use http::{HttpClient, HttpClients};
-pub use key_hosts::{HostNotAllowed, key_allowed};
+pub use key_hosts::{BoundKey, HostNotAllowed, key_allowed};
 pub use outcome::{Outcome, Retry};
 
 /// What one call to a vendor is made with.
@@ -57,8 +58,8 @@ pub struct Call<'a> {
     pub api_version: Option<&'a str>,
     /// The endpoint's own headers, none of them secret.
     pub headers: &'a [(String, String)],
-    /// The key, where the call is to carry one. The caller has asked [`key_allowed`].
-    pub key: Option<&'a SecretFields>,
+    /// The key, where the call is to carry one, bound to where it may go.
+    pub key: Option<&'a BoundKey>,
     /// The client for this endpoint's namespace and certificates.
     pub client: &'a HttpClient,
     /// When the check's time is up; retries included.

@@ -48,16 +48,18 @@ pub(super) fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, Ht
     for (name, value) in call.headers {
         request = request.header(name, value);
     }
-    match call
-        .key
-        .and_then(|k| k.api_key.as_ref().or(k.access_token.as_ref()))
-    {
-        Some(key) => request.secret_header(
-            header::AUTHORIZATION,
-            &format!("Bearer {}", key.expose_secret()),
-        ),
-        None => Ok(request),
-    }
+    let Some(key) = call.key else {
+        return Ok(request);
+    };
+    key.put_into(request, |request, fields| {
+        match fields.api_key.as_ref().or(fields.access_token.as_ref()) {
+            Some(key) => request.secret_header(
+                header::AUTHORIZATION,
+                &format!("Bearer {}", key.expose_secret()),
+            ),
+            None => Ok(request),
+        }
+    })
 }
 
 /// Sends, and tries again what is worth it.

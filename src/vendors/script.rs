@@ -58,8 +58,9 @@ pub(super) mod testing {
 
     use super::*;
     use crate::{
+        crd::ProviderType,
         encryption::SecretFields,
-        vendors::{Call, HttpClients, address::AddressGuard},
+        vendors::{BoundKey, Call, HttpClients, address::AddressGuard},
     };
 
     /// A key whose beginning does not tell that it is one.
@@ -78,6 +79,10 @@ pub(super) mod testing {
             api_key: Some(KEY.to_owned().into()),
             ..SecretFields::default()
         };
+        let own = [base_url.origin().ascii_serialization()];
+        let type_ = ProviderType::OpenAI;
+        let key = BoundKey::bind(key, type_.as_str(), &own, type_, &base_url);
+        let key = key.expect("a key for this URL");
         work(&Call {
             base_url: &base_url,
             region: Some("us-east-1"),

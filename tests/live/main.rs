@@ -10,7 +10,8 @@ use llmplane::{
     crd::reasons::Reason,
     encryption::SecretFields,
     vendors::{
-        Call, ClientInput, Driver, HttpClients, ModelList, Outcome, address::AddressGuard, driver,
+        BoundKey, Call, ClientInput, Driver, HttpClients, ModelList, Outcome,
+        address::AddressGuard, driver,
     },
 };
 use secrecy::ExposeSecret;
@@ -73,6 +74,17 @@ async fn checks(driver: &'static dyn Driver, vendor: &Vendor) -> Vec<(&'static s
         Ok(client) => client,
         Err(error) => return vec![("client", (false, error.to_string()))],
     };
+    // A developer's own key is for the host that the developer named.
+    let here = [vendor.base_url.origin().ascii_serialization()];
+    let bound = |key: &SecretFields| {
+        let (type_, url) = (vendor.provider, &vendor.base_url);
+        BoundKey::bind(key.clone(), type_.as_str(), &here, type_, url)
+    };
+    let keys = vendor.key.as_ref().map(bound).transpose();
+    let (right, wrong) = match (keys, bound(&vendor.wrong_key)) {
+        (Ok(right), Ok(wrong)) => (right, wrong),
+        (Err(error), _) | (_, Err(error)) => return vec![("key", (false, error.to_string()))],
+    };
     let call = |key| Call {
         base_url: &vendor.base_url,
         region: vendor.region.as_deref(),
@@ -86,7 +98,7 @@ async fn checks(driver: &'static dyn Driver, vendor: &Vendor) -> Vec<(&'static s
         ("probe", probed(driver.probe(&call(None)).await)),
         (
             "models",
-            listed(driver.list_models(&call(vendor.key.as_ref())).await),
+            listed(driver.list_models(&call(right.as_ref())).await),
         ),
         ("client config", configured(driver, vendor)),
     ];
@@ -96,11 +108,11 @@ async fn checks(driver: &'static dyn Driver, vendor: &Vendor) -> Vec<(&'static s
             "shape of key",
             (shape.is_ok(), shape.err().unwrap_or_default()),
         ));
-        let right = driver.validate(&call(Some(key))).await;
-        let open = right.message.contains("enforces no key");
-        done.push(("key", accepted(right)));
-        let wrong = driver.validate(&call(Some(&vendor.wrong_key))).await;
-        done.push(("wrong key", refused(wrong, open)));
+        let said = driver.validate(&call(right.as_ref())).await;
+        let open = said.message.contains("enforces no key");
+        done.push(("key", accepted(said)));
+        let said = driver.validate(&call(Some(&wrong))).await;
+        done.push(("wrong key", refused(said, open)));
     }
     done
 }

@@ -8,7 +8,7 @@ use std::{
 use llmplane::{
     crd::{ProviderType, reasons::Reason},
     encryption::SecretFields,
-    vendors::{Call, HttpClients, ModelList, Outcome, address::AddressGuard, driver},
+    vendors::{BoundKey, Call, HttpClients, ModelList, Outcome, address::AddressGuard, driver},
 };
 use tokio::time::Instant;
 use url::Url;
@@ -150,7 +150,8 @@ impl Caller {
                 let client = clients
                     .client("test", &self.url, self.ca_bundle.as_deref())
                     .unwrap();
-                let call = self.call(&client, call_at);
+                let key = self.bound_key();
+                let call = self.call(&client, key.as_ref(), call_at);
                 match ask {
                     Ask::Probe => driver.probe(&Call { key: None, ..call }).await,
                     Ask::Validate => driver.validate(&call).await,
@@ -167,7 +168,18 @@ impl Caller {
         let client = clients
             .client("test", &self.url, self.ca_bundle.as_deref())
             .unwrap();
-        driver.list_models(&self.call(&client, call_at)).await
+        let key = self.bound_key();
+        driver
+            .list_models(&self.call(&client, key.as_ref(), call_at))
+            .await
+    }
+
+    /// The key, whose owner lets it go to the URL and nowhere else.
+    fn bound_key(&self) -> Option<BoundKey> {
+        let here = [self.url.origin().ascii_serialization()];
+        let type_ = self.provider;
+        let bind = |key| BoundKey::bind(key, type_.as_str(), &here, type_, &self.url);
+        self.key.clone().map(|key| bind(key).unwrap())
     }
 
     fn means(&self) -> (&HttpClients, Instant) {
@@ -183,6 +195,7 @@ impl Caller {
     fn call<'a>(
         &'a self,
         client: &'a llmplane::vendors::HttpClient,
+        key: Option<&'a BoundKey>,
         deadline: Instant,
     ) -> Call<'a> {
         Call {
@@ -190,7 +203,7 @@ impl Caller {
             region: self.region.as_deref(),
             api_version: self.api_version.as_deref(),
             headers: &[],
-            key: self.key.as_ref(),
+            key,
             client,
             deadline,
         }

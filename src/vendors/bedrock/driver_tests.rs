@@ -3,8 +3,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::*;
-use crate::vendors::{
-    HttpClients, address::AddressGuard, finding::testing::answer, script::Script,
+use crate::{
+    crd::ProviderType,
+    vendors::{
+        BoundKey, HttpClients, address::AddressGuard, finding::testing::answer, script::Script,
+    },
 };
 
 const RUNTIME_URL: &str = "https://bedrock-runtime.us-east-1.amazonaws.com";
@@ -26,7 +29,9 @@ macro_rules! asked {
         let clients = HttpClients::new(AddressGuard::default(), None);
         let client = clients.client("team", &base_url, None).expect("a client");
         let client = client.scripted(&script);
-        let key = pair();
+        let own = [base_url.origin().ascii_serialization()];
+        let key = BoundKey::bind(pair(), "Bedrock", &own, ProviderType::Bedrock, &base_url);
+        let key = key.expect("a key for this URL");
         let $call = Call {
             base_url: &base_url,
             region: None,
