@@ -115,6 +115,12 @@ impl Driver for AzureOpenAi {
                 Some(what) => finding::unreadable(Check::Test, &answer, &what),
                 None => protocol::outcome(&answer, Reason::ModelAnswered, "the deployment answers"),
             },
+            Err(outcome) if outcome.reason == Reason::ModelNotFound => Outcome {
+                message: "the resource has no such deployment; check modelId, which is a \
+                          deployment's name here, and give a new one 5 minutes"
+                    .to_owned(),
+                ..outcome
+            },
             Err(outcome) => outcome,
         }
     }
@@ -147,7 +153,11 @@ impl Driver for AzureOpenAi {
         let secret_kwargs = match input.key {
             Some(key) if key.api_key.is_some() => BTreeMap::from([("api_key", KeyField::ApiKey)]),
             Some(_) => BTreeMap::from([("azure_ad_token", KeyField::AccessToken)]),
-            None => BTreeMap::new(),
+            None => {
+                // Without one the client takes OPENAI_API_KEY from its surroundings (facts, 11).
+                kwargs.insert("api_key".to_owned(), json!("none"));
+                BTreeMap::new()
+            }
         };
         ClientConfig {
             model_provider: "azure_openai",
@@ -264,6 +274,26 @@ mod tests {
             ],
         );
         is_careful(read);
+    }
+
+    #[test]
+    fn a_client_without_a_credential_takes_no_other_vendors_key() {
+        let base_url = Url::parse("https://r.openai.azure.com").expect("a URL");
+        for (api_version, provider) in [(Some("2024-10-21"), "azure_openai"), (None, "openai")] {
+            let config = AzureOpenAi.client_config(&ClientInput {
+                model_id: "chat",
+                base_url: &base_url,
+                region: None,
+                api_version,
+                headers: &[],
+                timeout: std::time::Duration::from_secs(60),
+                retries: 2,
+                key: None,
+            });
+            assert_eq!(config.model_provider, provider);
+            assert_eq!(config.kwargs.get("api_key"), Some(&json!("none")));
+            assert!(config.secret_kwargs.is_empty());
+        }
     }
 
     #[test]

@@ -71,14 +71,10 @@ async fn hosts() -> (Host, Host) {
         }
     };
     let next = format!("http://{}/more", other.local_addr().expect("an address"));
-    let answer = |status: &str, body: Value| {
-        let body = body.to_string();
-        let length = body.len();
-        format!(
-            "HTTP/1.1 {status}\r\nlocation: {next}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        )
-    };
-    let page = answer("200 OK", json!({ "data": [], "next": next }));
+    let body = json!({ "data": [], "next": next }).to_string();
+    let length = body.len();
+    let page =
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
     (
         Host::listen(home, page.clone()).await,
         Host::listen(other, page).await,

@@ -14,6 +14,8 @@ pub(super) struct ErrorBody {
     pub type_: Option<String>,
     /// Whether the text says that the key lacks a scope (facts, 3.3): the code is often null there.
     pub missing_scope: bool,
+    /// Whether the text blames the organisation or the caller's address, not the key (facts, 3.3).
+    pub other_cause: bool,
     /// Whether there was an error in it at all.
     pub is_error: bool,
 }
@@ -32,6 +34,7 @@ impl ErrorBody {
                 return Self {
                     is_error: true,
                     missing_scope: says_missing_scope(text),
+                    other_cause: blames_another(text),
                     ..Self::default()
                 };
             }
@@ -49,13 +52,12 @@ impl ErrorBody {
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         };
+        let text = error.get("message").and_then(Value::as_str);
         Self {
             code: word("code"),
             type_: word("type"),
-            missing_scope: error
-                .get("message")
-                .and_then(Value::as_str)
-                .is_some_and(says_missing_scope),
+            missing_scope: text.is_some_and(says_missing_scope),
+            other_cause: text.is_some_and(blames_another),
             is_error: true,
         }
     }
@@ -99,10 +101,11 @@ impl ErrorBody {
     }
 
     /// A refusal that names no other cause: servers that speak the protocol have codes of their own
-    /// for a bad key, or none. OpenAI's 401 for an organisation or a caller's address has one, and a
-    /// page from something in between is no such body at all.
+    /// for a bad key, or none. OpenAI's 401 for an organisation or a caller's address is told by its
+    /// text, for its code may be null, and a page from something in between is no such body at all.
     pub fn is_plain_refusal(&self) -> bool {
         self.is_error
+            && !self.other_cause
             && match self.code.as_deref() {
                 None => true,
                 Some(code) => code == "401" || code.contains("api_key") || code.contains("token"),
@@ -117,6 +120,19 @@ impl ErrorBody {
     pub fn is_unknown_model(&self) -> bool {
         self.is(&["model_not_found", "NotFoundError", "not_found_error"])
     }
+}
+
+/// The texts of OpenAI's 401s for a wrong organisation and for a caller's address (facts, 3.3).
+fn blames_another(text: &str) -> bool {
+    [
+        "organization",
+        "IP address",
+        "IP not authorized",
+        "allow list",
+        "allowlist",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 fn says_missing_scope(text: &str) -> bool {

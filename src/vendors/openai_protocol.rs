@@ -211,11 +211,14 @@ pub(super) fn classify_model(answer: &Response, fields: &[&str]) -> Outcome {
             answer,
             "the model could not be tested, for the key is not accepted",
         ),
-        403 if !body.missing_scope && !body.is_policy() => outcome(
-            answer,
-            Reason::ModelAccessDenied,
-            "the vendor does not grant this model to the account",
-        ),
+        // A page of something in between again, or a refusal of the caller.
+        403 if body.is_error && !body.missing_scope && !body.is_policy() && !body.other_cause => {
+            outcome(
+                answer,
+                Reason::ModelAccessDenied,
+                "the vendor does not grant this model to the account",
+            )
+        }
         _ => inconclusive(answer, "the model could not be tested"),
     }
 }

@@ -48,6 +48,16 @@ fn a_key_is_judged_on_the_code_first() {
             r#"{"error":{"message":"m","code":"ip_not_authorized"}}"#,
             Reason::CheckInconclusive,
         ),
+        (
+            401,
+            r#"{"error":{"message":"You must be a member of an organization to use the API","type":"invalid_request_error","param":null,"code":null}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (
+            401,
+            r#"{"error":{"message":"Your IP address is not on the allow list.","type":"invalid_request_error","param":null,"code":null}}"#,
+            Reason::CheckInconclusive,
+        ),
         (401, "<html>proxy login</html>", Reason::CheckInconclusive),
         (401, "", Reason::CheckInconclusive),
         (
@@ -114,6 +124,13 @@ fn a_model_is_judged_on_the_code_first() {
         (
             403,
             r#"{"error":{"message":"Missing scopes: model.request","code":null}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (403, "<html>blocked</html>", Reason::CheckInconclusive),
+        (403, "", Reason::CheckInconclusive),
+        (
+            403,
+            r#"{"error":{"message":"Your IP address is not on the allow list.","code":null}}"#,
             Reason::CheckInconclusive,
         ),
         (

@@ -65,7 +65,7 @@ impl Driver for Vllm {
         }
         let without = Call { key: None, ..*call };
         match protocol::send(&without, protocol::get(&without, &["models"])).await {
-            Ok(answer) if answer.status.is_success() => Outcome {
+            Ok(answer) if is_list(&answer) => Outcome {
                 message: "the server enforces no key: it answers without one too".to_owned(),
                 ..with_key
             },
@@ -93,6 +93,11 @@ fn read_model(entry: &Value) -> ListedModel {
         context_window: protocol::read_count(entry, "max_model_len"),
         ..protocol::read_id(entry)
     }
+}
+
+/// Wrappers give an error with HTTP 200 too (facts, 10).
+fn is_list(answer: &Response) -> bool {
+    protocol::classify_key(answer, "data").reason == Reason::KeyAccepted
 }
 
 /// The server's sign of life has no body (facts, 10); a gateway may put JSON in it.

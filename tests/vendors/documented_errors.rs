@@ -16,6 +16,7 @@ const OPENAI_ERRORS: &[Row] = &[
     ("restricted_key", KeyRestricted, Unsure),
     ("restricted_key_401", KeyRestricted, Unsure),
     ("ip_not_allowed", Unsure, Unsure),
+    ("wrong_organization", Unsure, Unsure),
     ("unsupported_country", Unsure, Unsure),
     ("unknown_model", Unsure, ModelNotFound),
     ("insufficient_quota", QuotaExhausted, QuotaExhausted),
@@ -65,6 +66,7 @@ const QIANFAN_ERRORS: &[Row] = &[
     ("arrears", QuotaExhausted, QuotaExhausted),
     ("rate_limit", Unsure, Unsure),
     ("token_rate_limit", Unsure, Unsure),
+    ("user_rate_limit", Unsure, Unsure),
     ("no_permission", KeyRestricted, ModelAccessDenied),
     ("bad_appid", Unsure, Unsure),
     ("coding_plan", Unsure, Unsure),
@@ -73,6 +75,7 @@ const QIANFAN_ERRORS: &[Row] = &[
     ("no_key", Unsure, Unsure),
     ("v1_expired", KeyRejected, Unsure),
     ("v1_daily_quota", QuotaExhausted, QuotaExhausted),
+    ("v1_undocumented", Unsure, Unsure),
 ];
 const OLLAMA_ERRORS: &[Row] = &[
     ("bad_key", KeyRejected, Unsure),
