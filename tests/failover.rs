@@ -2,8 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::{Api, api::PostParams};
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    rbac::v1::{Role, RoleBinding},
+};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -88,4 +94,39 @@ async fn a_leader_that_is_killed_is_replaced_when_its_lease_is_up() {
     // Twenty seconds on an idle machine; the bound leaves room for a busy one.
     assert!(took < Duration::from_secs(45), "{took:?}: {}", other.log());
     assert!(leads(&other).await && other.runs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_given_back_is_taken_long_before_it_would_end() {
+    let world = World::new("given-back").await;
+    grant_lease(&world).await;
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), world.ns());
+    let now = jiff::Timestamp::now();
+    let an_hour = json!({
+        "metadata": { "name": "llmplane-controller" },
+        "spec": {
+            "holderIdentity": "another", "leaseDurationSeconds": 3600,
+            "acquireTime": format!("{now:.6}"), "renewTime": format!("{now:.6}"),
+        },
+    });
+    let an_hour = serde_json::from_value(an_hour).unwrap();
+    leases
+        .create(&PostParams::default(), &an_hour)
+        .await
+        .unwrap();
+    let mut controller = Process::controller(&world, &ELECTED);
+    eventually("it waits", async || {
+        controller.metric("llmplane_leading").await == Some(0.0)
+    })
+    .await;
+    let free = json!({ "spec": {
+        "holderIdentity": null, "leaseDurationSeconds": null, "acquireTime": null, "renewTime": null,
+    } });
+    let patch = Patch::Merge(free);
+    leases
+        .patch("llmplane-controller", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    eventually("it leads", async || leads(&controller).await).await;
+    assert!(controller.runs());
 }

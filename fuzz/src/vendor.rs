@@ -138,7 +138,7 @@ impl Case {
                     api_version: None,
                     headers: &headers,
                     key: key.as_ref(),
-                    client: &client,
+                    client: &client.hiding(key.as_ref()),
                     deadline: Instant::now() + Duration::from_secs(10),
                 };
                 match self.ask {

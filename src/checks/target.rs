@@ -183,7 +183,7 @@ impl Runner {
             api_version: target.endpoint.api_version.as_deref(),
             headers: &target.headers,
             key,
-            client: &target.client,
+            client: &target.client.hiding(key),
             deadline: begun + timeout,
         };
         let (outcome, listing) = match question {

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use kube::Client;
+use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
+use kube::{Api, Client, runtime::wait::await_condition};
 use kube_lease_manager::LeaseManagerBuilder;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -18,16 +19,80 @@ const DURATION: u64 = 12;
 const GRACE: u64 = 8;
 /// Longest wait for the Lease to be given back at the end.
 const RELEASE: Duration = Duration::from_secs(2);
+/// Wait between two attempts to look at the Lease, or to get it.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The Lease, held or waited for; `None` inside where leader election is off.
 pub struct Lease(Option<Held>);
 
 struct Held {
     leads: watch::Receiver<bool>,
-    task: JoinHandle<kube_lease_manager::Result<kube_lease_manager::LeaseManager>>,
+    task: Task,
+    /// None: nobody looks whether it is given back.
+    election: Option<Election>,
+}
+
+type Task = JoinHandle<kube_lease_manager::Result<kube_lease_manager::LeaseManager>>;
+
+/// Where the Lease is, and who stands for it.
+struct Election {
+    client: Client,
+    namespace: String,
+    identity: String,
+}
+
+impl Election {
+    async fn stand(&self) -> Result<(watch::Receiver<bool>, Task), StartError> {
+        let manager = LeaseManagerBuilder::new(self.client.clone(), LEASE)
+            .with_namespace(&self.namespace)
+            .with_identity(&self.identity)
+            .with_duration(DURATION)
+            .with_grace(GRACE)
+            .build()
+            .await
+            .map_err(|error| StartError::Lease(error.to_string()))?;
+        Ok(manager.watch().await)
+    }
+
+    /// Ends when nobody holds the Lease.
+    async fn free(&self) {
+        let leases: Api<LeaseObject> = Api::namespaced(self.client.clone(), &self.namespace);
+        let free = |lease: Option<&LeaseObject>| {
+            let spec = lease.and_then(|lease| lease.spec.as_ref());
+            spec.is_none_or(|spec| spec.holder_identity.is_none())
+        };
+        while let Err(error) = await_condition(leases.clone(), LEASE, free).await {
+            tracing::debug!(%error, "the Lease could not be watched");
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
 }
 
 impl Held {
+    /// Ends when another has given the Lease back. The manager sleeps until the Lease that it saw
+    /// last is over, however early that is given back; a new one looks at it at once.
+    async fn given_back(election: Option<&Election>) {
+        match election {
+            Some(election) => election.free().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stands for the Lease afresh. What the old manager may have gained meanwhile is under the
+    /// same name, and so is the new one's.
+    async fn stand_again(&mut self) {
+        let Some(election) = &self.election else {
+            return;
+        };
+        match election.stand().await {
+            Ok((leads, task)) => {
+                self.task.abort();
+                (self.leads, self.task) = (leads, task);
+            }
+            Err(error) => tracing::debug!(%error, "the Lease was given back but cannot be taken"),
+        }
+    }
+
     /// Why the task ended that looks after the Lease, which it does only by itself.
     async fn why_ended(&mut self) -> StartError {
         let why = match tokio::time::timeout(RELEASE, &mut self.task).await {
@@ -50,16 +115,17 @@ impl Lease {
     /// # Errors
     /// When the Lease can be neither read nor made.
     pub async fn join(client: Client, namespace: &str, identity: &str) -> Result<Self, StartError> {
-        let manager = LeaseManagerBuilder::new(client, LEASE)
-            .with_namespace(namespace)
-            .with_identity(identity)
-            .with_duration(DURATION)
-            .with_grace(GRACE)
-            .build()
-            .await
-            .map_err(|error| StartError::Lease(error.to_string()))?;
-        let (leads, task) = manager.watch().await;
-        Ok(Self(Some(Held { leads, task })))
+        let election = Election {
+            client,
+            namespace: namespace.to_owned(),
+            identity: identity.to_owned(),
+        };
+        let (leads, task) = election.stand().await?;
+        Ok(Self(Some(Held {
+            leads,
+            task,
+            election: Some(election),
+        })))
     }
 
     /// Waits until this process leads, or `shutdown`; answers whether it leads.
@@ -70,14 +136,24 @@ impl Lease {
         let Some(held) = &mut self.0 else {
             return Ok(true);
         };
-        let gained = tokio::select! {
-            () = shutdown.cancelled() => return Ok(false),
-            gained = held.leads.wait_for(|leads| *leads) => gained.is_ok(),
-        };
-        if gained {
-            return Ok(true);
+        loop {
+            let gained = tokio::select! {
+                () = shutdown.cancelled() => return Ok(false),
+                gained = held.leads.wait_for(|leads| *leads) => Some(gained.is_ok()),
+                () = Held::given_back(held.election.as_ref()) => None,
+            };
+            match gained {
+                Some(true) => return Ok(true),
+                Some(false) => return Err(held.why_ended().await),
+                None => held.stand_again().await,
+            }
+            // Who was faster may give it back again.
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(false),
+                _ = held.leads.wait_for(|leads| *leads) => {}
+                () = tokio::time::sleep(AGAIN) => {}
+            }
         }
-        Err(held.why_ended().await)
     }
 
     /// Ends when the Lease is lost, and says why; never where there is none.
@@ -94,7 +170,7 @@ impl Lease {
 
     /// Gives the Lease back, so that another takes over at once.
     pub async fn release(self) {
-        let Some(Held { leads, task }) = self.0 else {
+        let Some(Held { leads, task, .. }) = self.0 else {
             return;
         };
         if task.is_finished() {
@@ -121,6 +197,7 @@ mod tests {
         Lease(Some(Held {
             leads: receiver,
             task,
+            election: None,
         }))
     }
 
@@ -146,7 +223,11 @@ mod tests {
     async fn a_wait_ends_with_the_signal_to_stop() {
         let (_sender, leads) = watch::channel(false);
         let task = tokio::spawn(std::future::pending());
-        let mut lease = Lease(Some(Held { leads, task }));
+        let mut lease = Lease(Some(Held {
+            leads,
+            task,
+            election: None,
+        }));
         let stop = CancellationToken::new();
         stop.cancel();
         assert!(!lease.wait(&stop).await.unwrap());

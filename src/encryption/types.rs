@@ -100,7 +100,7 @@ pub struct SecretFields {
 
 impl SecretFields {
     /// The fields with their names, in the order in which fingerprints cover them.
-    pub(super) fn each(&self) -> [Option<&SecretString>; 3] {
+    pub(crate) fn each(&self) -> [Option<&SecretString>; 3] {
         [
             self.api_key.as_ref(),
             self.secret_key.as_ref(),

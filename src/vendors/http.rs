@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::{Host, Url};
 
-use super::{address::AddressGuard, http_error::explain, redact};
+use super::{BoundKey, address::AddressGuard, http_error::explain, redact};
 pub use super::{
     http_error::HttpError,
     message::{Request, Response},
@@ -113,6 +113,7 @@ impl HttpClients {
             namespace: namespace.to_owned(),
             port,
             clock: self.clock,
+            hidden: None,
             #[cfg(any(test, fuzzing))]
             script: None,
         })
@@ -208,12 +209,27 @@ pub struct HttpClient {
     /// A proxy resolves names itself, so that the resolver here never sees them.
     proxied: bool,
     clock: Clock,
+    /// What no answer may show, whatever its request carried.
+    hidden: Option<BoundKey>,
     /// Answers in the network's place.
     #[cfg(any(test, fuzzing))]
     pub(super) script: Option<Arc<super::script::Script>>,
 }
 
 impl HttpClient {
+    /// The same client, whose answers are read without this key.
+    #[must_use]
+    pub fn hiding(&self, key: Option<&BoundKey>) -> Self {
+        Self {
+            hidden: key.cloned(),
+            ..self.clone()
+        }
+    }
+
+    fn hidden(&self) -> impl Iterator<Item = &[u8]> {
+        self.hidden.iter().flat_map(BoundKey::texts)
+    }
+
     /// The time that requests are signed with.
     pub(super) fn now(&self) -> jiff::Timestamp {
         (self.clock)()
@@ -281,7 +297,7 @@ impl HttpClient {
         #[cfg(any(test, fuzzing))]
         if let Some(script) = &self.script {
             let answer = script.answer(url)?;
-            return Ok(redact::secrets(&request.headers, answer));
+            return Ok(redact::secrets(&request.headers, self.hidden(), answer));
         }
         if self.proxied {
             self.guard_proxied_name(url).await?;
@@ -307,7 +323,7 @@ impl HttpClient {
             headers,
             body: body.freeze(),
         };
-        Ok(redact::secrets(&request.headers, answer))
+        Ok(redact::secrets(&request.headers, self.hidden(), answer))
     }
 
     /// Judges the addresses that a name has here before a proxy is asked for it. What has none here

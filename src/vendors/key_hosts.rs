@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{
@@ -104,6 +105,12 @@ impl BoundKey {
             fields,
             destinations: Arc::new(Destinations::sealed(provider, sealed_hosts)),
         })
+    }
+
+    /// Its texts, for finding them in answers.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        let texts = self.fields.each().into_iter().flatten();
+        texts.map(|text| text.expose_secret().as_bytes())
     }
 
     /// Lets a driver put the key into a request. What comes of it is bound to the key's hosts,

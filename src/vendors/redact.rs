@@ -16,13 +16,20 @@ const MAX_BYTES: usize = 128;
 /// for a key, and such a word may well stand in a list for another reason.
 const MIN_SECRET_BYTES: usize = 16;
 
-/// The answer without what its request held in secret headers: vendors echo keys (facts, 3.4), and
-/// not every key has a beginning that tells it. A body keeps its length; a header goes.
-pub(super) fn secrets(sent: &HeaderMap, mut answer: Response) -> Response {
+/// The answer without what its request held in secret headers, and without `known` secrets, which
+/// somebody there may remember from another request: vendors echo keys (facts, 3.4), and not every
+/// key has a beginning that tells it. A body keeps its length; a header goes.
+pub(super) fn secrets<'a>(
+    sent: &'a HeaderMap,
+    known: impl Iterator<Item = &'a [u8]>,
+    mut answer: Response,
+) -> Response {
     let sensitive = sent.values().filter(|value| value.is_sensitive());
-    for value in sensitive {
+    let sensitive = sensitive.map(|value| {
         let value = value.as_bytes();
-        let secret = value.strip_prefix(b"Bearer ").unwrap_or(value);
+        value.strip_prefix(b"Bearer ").unwrap_or(value)
+    });
+    for secret in sensitive.chain(known) {
         if secret.len() < MIN_SECRET_BYTES {
             continue;
         }
@@ -121,7 +128,7 @@ mod tests {
             headers,
             body: Bytes::from(body.to_owned()),
         };
-        secrets(&sent, answer)
+        secrets(&sent, std::iter::empty(), answer)
     }
 
     #[test]
@@ -134,6 +141,21 @@ mod tests {
         assert!(text.starts_with(r#"{"error":{"code":"***"#));
         assert_eq!(answer.header("x-request-id"), None);
         assert_eq!(answer.header("x-other"), Some("kept"));
+    }
+
+    #[test]
+    fn an_answer_that_repeats_a_key_which_its_request_did_not_carry_is_read_without_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", SECRET.parse().expect("a header"));
+        let answer = Response {
+            status: http::StatusCode::OK,
+            headers,
+            body: Bytes::from_static(SECRET.as_bytes()),
+        };
+        let known = std::iter::once(SECRET.as_bytes());
+        let answer = secrets(&HeaderMap::new(), known, answer);
+        assert!(!holds(&answer.body, SECRET.as_bytes()));
+        assert_eq!(answer.header("x-request-id"), None);
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub(super) mod testing {
             api_version: None,
             headers: &[],
             key: Some(&key),
-            client: &client.scripted(script),
+            client: &client.scripted(script).hiding(Some(&key)),
             deadline: Instant::now() + Duration::from_millis(100),
         })
         .await
