@@ -87,7 +87,7 @@ impl RunningChecks {
     pub async fn endpoint(&self, provider: Uuid, url: &str, credential: Option<&str>) -> Uuid {
         let mut row = rows::endpoint(provider, &Uuid::new_v4().to_string());
         row.base_url = url.to_owned();
-        row.region = None;
+        row.region = Some("us-east-1".to_owned());
         row.headers.clear();
         row.health_check = HealthCheck {
             credential_ref: credential.map(|name| LocalRef {

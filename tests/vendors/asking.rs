@@ -18,9 +18,10 @@ use crate::support::vendors::{Fake, certificates::Certificate};
 /// The key that the fakes here take.
 pub const KEY: &str = "tk-4fK2mQ8zR1vXw7Lb0nTc";
 /// All provider types.
-pub const TYPES: [ProviderType; 8] = [
+pub const TYPES: [ProviderType; 9] = [
     ProviderType::OpenAI,
     ProviderType::Anthropic,
+    ProviderType::Bedrock,
     ProviderType::AzureOpenAI,
     ProviderType::DashScope,
     ProviderType::Qianfan,
@@ -65,6 +66,11 @@ pub fn model_of(provider: ProviderType) -> &'static str {
     }
 }
 
+/// The region of the fakes, where the type has any.
+pub fn region_of(provider: ProviderType) -> Option<&'static str> {
+    (provider == ProviderType::Bedrock).then_some("us-east-1")
+}
+
 /// A fake that takes [`KEY`].
 pub async fn fake(provider: ProviderType) -> Fake {
     let fake = Fake::of(provider).await;
@@ -103,7 +109,7 @@ impl Caller {
             key: Some(api_key(KEY)),
             ca_bundle: None,
             api_version: None,
-            region: None,
+            region: region_of(provider).map(str::to_owned),
             timeout: Duration::from_secs(3),
             allowed: "127.0.0.0/8".to_owned(),
             clients: Arc::default(),

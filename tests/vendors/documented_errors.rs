@@ -39,6 +39,24 @@ const ANTHROPIC_ERRORS: &[Row] = &[
     ("timeout", Unsure, Unsure),
     ("overloaded", Unsure, Unsure),
 ];
+const BEDROCK_ERRORS: &[Row] = &[
+    ("bad_bearer", KeyRejected, Unsure),
+    ("unknown_access_key", KeyRejected, Unsure),
+    ("bad_signature", KeyRejected, Unsure),
+    ("incomplete_signature", KeyRejected, Unsure),
+    ("expired_token", KeyRejected, Unsure),
+    ("clock_skew", Unsure, Unsure),
+    ("access_denied", KeyRestricted, ModelAccessDenied),
+    ("form_not_filled", KeyRestricted, ModelAccessDenied),
+    ("unknown_model", Unsure, ModelNotFound),
+    ("validation", Unsure, ModelNotFound),
+    ("on_demand", Unsure, ModelNotFound),
+    ("no_such_path", Unsure, Unsure),
+    ("quota", QuotaExhausted, QuotaExhausted),
+    ("throttled", Unsure, Unsure),
+    ("internal", Unsure, Unsure),
+    ("unavailable", Unsure, Unsure),
+];
 const AZURE_ERRORS: &[Row] = &[
     ("bad_key", KeyRejected, Unsure),
     ("unknown_model", Unsure, ModelNotFound),
@@ -97,7 +115,7 @@ fn table(provider: ProviderType) -> &'static [Row] {
     match provider {
         OpenAI | OpenAICompatible => OPENAI_ERRORS,
         Anthropic => ANTHROPIC_ERRORS,
-        Bedrock => &[],
+        Bedrock => BEDROCK_ERRORS,
         AzureOpenAI => AZURE_ERRORS,
         DashScope => DASHSCOPE_ERRORS,
         Qianfan => QIANFAN_ERRORS,

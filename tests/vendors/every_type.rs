@@ -3,7 +3,7 @@
 use llmplane::crd::ProviderType;
 use serde_json::json;
 
-use super::asking::{KEY, TYPES, fake, model_of};
+use super::asking::{KEY, TYPES, fake, model_of, region_of};
 use crate::support::{vendors::Fake, world::World};
 
 fn name(provider: ProviderType) -> String {
@@ -29,7 +29,10 @@ async fn declare(world: &World, provider: ProviderType, fake: &Fake) {
     let sync = json!({ "enabled": true });
     let spec = json!({ "type": provider.as_str(), "modelSync": sync });
     world.apply("LlmProvider", &name, spec).await;
-    let spec = json!({ "providerRef": of, "baseUrl": fake.url() });
+    let mut spec = json!({ "providerRef": of, "baseUrl": fake.url() });
+    if let Some(region) = region_of(provider) {
+        spec["region"] = region.into();
+    }
     world.apply("LlmEndpoint", &name, spec).await;
     let spec = json!({ "providerRef": of, "secretRef": of });
     world.apply("LlmCredential", &name, spec).await;

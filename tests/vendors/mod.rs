@@ -2,6 +2,7 @@
 
 mod answers;
 mod asking;
+mod bedrock;
 mod documented_errors;
 mod every_type;
 mod faults;

@@ -52,6 +52,8 @@ pub struct Shop {
     pub endless: bool,
     /// Whether the optional list of deployments is there.
     pub lists_deployments: bool,
+    /// The region that signatures have to be for.
+    pub region: &'static str,
     /// How far its clock is from the caller's.
     pub clock: SignedDuration,
 }
@@ -75,6 +77,7 @@ impl Shop {
             page_limit: usize::MAX,
             endless: false,
             lists_deployments: true,
+            region: "us-east-1",
             clock: SignedDuration::ZERO,
         }
     }

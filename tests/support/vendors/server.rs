@@ -24,7 +24,7 @@ use super::{
     fixture::Fixture,
     io::{Connection, Door},
     personalities,
-    personality::{Personality, Shop},
+    personality::{Pair, Personality, Shop},
     request::Recorded,
 };
 
@@ -125,6 +125,17 @@ impl Fake {
 
     pub fn accept(&self, key: &str) {
         self.shop().keys.insert(key.to_owned(), None);
+    }
+
+    /// Takes what is signed with this pair, and with this session token if there is one.
+    pub fn accept_pair(&self, access_key: &str, secret_key: &str, session: Option<&str>) {
+        let pair = Pair {
+            secret: secret_key.to_owned(),
+            session: session.map(str::to_owned),
+        };
+        let mut shop = self.shop();
+        shop.pairs.insert(access_key.to_owned(), pair);
+        shop.keys.insert(access_key.to_owned(), None);
     }
 
     pub fn refuse(&self, key: &str) {

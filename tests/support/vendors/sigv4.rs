@@ -52,7 +52,7 @@ pub(super) fn verify(shop: &Shop, request: &Recorded) -> Result<String, Refused>
         }
     }
     in_time(shop, stamp)?;
-    if claim.service != SERVICE || !stamp.starts_with(claim.date) {
+    if claim.service != SERVICE || claim.region != shop.region || !stamp.starts_with(claim.date) {
         return Err(Refused::Signature);
     }
     let scope = format!(

@@ -77,6 +77,7 @@ fn right(shop: &Shop, request: &Recorded) -> Answer {
                 None => unknown(id),
             }
         }
+        ("POST", ["model", id, "converse"]) => converse(shop, request, id, &profiles),
         _ => shop.says("no_such_path"),
     }
 }
@@ -136,6 +137,26 @@ fn list_profiles(shop: &Shop, request: &Recorded, profiles: &[Value]) -> Answer 
         body["nextToken"] = format!("page-{}", from + page.len()).into();
     }
     with_id(&body)
+}
+
+/// The runtime host's own operation (facts, 5.4); a profile's id is as good as a model's.
+fn converse(shop: &Shop, request: &Recorded, id: &str, profiles: &[Value]) -> Answer {
+    let mut of_profiles = profiles.iter().map(|p| &p["inferenceProfileId"]);
+    let known = shop.find("modelId", id).is_some() || of_profiles.any(|known| known == id);
+    if !known {
+        return shop.says("validation");
+    }
+    match request.json().pointer("/inferenceConfig/maxTokens") {
+        Some(Value::Number(most)) if most.as_u64().is_some_and(|most| most > 0) => {}
+        _ => return shop.says("validation"),
+    }
+    let content = json!([{ "text": "Hello" }]);
+    with_id(&json!({
+        "output": { "message": { "role": "assistant", "content": content } },
+        "stopReason": "max_tokens",
+        "usage": { "inputTokens": 8, "outputTokens": 1, "totalTokens": 9 },
+        "metrics": { "latencyMs": 210 },
+    }))
 }
 
 fn with_id(body: &Value) -> Answer {
