@@ -35,7 +35,7 @@ use uuid::Uuid;
 
 pub use listings::Listing;
 pub use metrics::CheckMetrics;
-pub use schedule::{JobKey, Owner, Planned};
+pub use schedule::{JobKey, Owner, Planned, Stored};
 pub use target::LIST_READ;
 
 use crate::{
@@ -99,7 +99,7 @@ impl Checks {
         CheckMetrics::register(registry)
     }
 
-    /// Replaces an owner's jobs. A job whose verdict is stored and fresh takes up its period where
+    /// Replaces an owner's jobs. A job whose verdict is stored takes up its period where
     /// an earlier process left it.
     ///
     /// # Errors
@@ -113,7 +113,8 @@ impl Checks {
         let asks = {
             let schedule = self.schedule();
             let spaced = |job: &Planned| !job.apart.is_zero() && !schedule.has(&job.key);
-            jobs.iter().any(|job| unknown && job.fresh || spaced(job))
+            jobs.iter()
+                .any(|job| unknown && job.stored != Stored::Nothing || spaced(job))
         };
         if asks {
             let subjects: Vec<Uuid> = jobs.iter().map(|job| job.key.subject).collect();

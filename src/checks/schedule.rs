@@ -9,8 +9,14 @@ use std::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::jitter;
-use crate::{crd::Kind, db::CheckKind};
+use super::{fold::proves_nothing, jitter};
+use crate::{
+    crd::Kind,
+    db::{CheckKind, Verdict},
+};
+
+/// Within how long a new process tries again what an earlier one left open.
+const SOON: Duration = Duration::from_secs(30);
 
 /// The object whose reconcile planned a job, and which a new verdict wakes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,11 +53,42 @@ pub struct Planned {
     pub timeout: Duration,
     /// Changes with whatever makes the stored verdict stale: the job then runs at once.
     pub trigger: u64,
-    /// Whether the stored verdict was made for this trigger, as far as rows can tell.
-    pub fresh: bool,
+    /// What rows know of the answer to this trigger.
+    pub stored: Stored,
     /// Least time between the beginnings of two runs, whatever the trigger, this process's start
     /// or a run that proved nothing: for what may cost the user something. Zero elsewhere.
     pub apart: Duration,
+}
+
+/// What an earlier run left in the rows for a job's trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// No answer, or one to another trigger: the job runs at once.
+    Nothing,
+    /// An answer that proved nothing: it is tried again soon.
+    Open,
+    /// A verdict: the job takes up its period where that run left it.
+    Verdict,
+}
+
+impl Stored {
+    /// What this verdict, which was made for the trigger, comes to.
+    pub fn of(verdict: &Verdict) -> Self {
+        match proves_nothing(verdict.reason) {
+            true => Self::Open,
+            false => Self::Verdict,
+        }
+    }
+
+    /// The less of two.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, _) | (_, Self::Nothing) => Self::Nothing,
+            (Self::Open, _) | (_, Self::Open) => Self::Open,
+            (Self::Verdict, Self::Verdict) => Self::Verdict,
+        }
+    }
 }
 
 /// A run that has begun.
@@ -169,7 +206,7 @@ impl Schedule {
             let since = since_last.get(&key).copied();
             let owed = since.map_or(Duration::ZERO, |s| planned.apart.saturating_sub(s));
             let wait = first_wait(&planned, since).max(owed);
-            let answered = planned.fresh.then_some(planned.trigger);
+            let answered = (planned.stored != Stored::Nothing).then_some(planned.trigger);
             self.jobs.insert(
                 key,
                 Job {
@@ -332,13 +369,16 @@ impl Schedule {
     }
 }
 
-/// A job without a fresh verdict runs at once; one that has one takes up its period where it was,
-/// or, where that is not known, at a moment of the period that its key decides.
+/// A job without an answer runs at once, and one whose answer proved nothing soon. One that has a
+/// verdict takes up its period where it was. Moments that nothing else decides its key does, so that
+/// a process that finds much to do does it bit by bit.
 fn first_wait(planned: &Planned, since_last: Option<Duration>) -> Duration {
-    if !planned.fresh {
-        return Duration::ZERO;
-    }
     let spread = jitter::share_of(planned.key);
+    match planned.stored {
+        Stored::Nothing => return Duration::ZERO,
+        Stored::Open => return planned.period.min(SOON).mul_f64(spread),
+        Stored::Verdict => {}
+    }
     match since_last {
         Some(since) if since < planned.period => planned.period - since,
         // Overdue together, after a long stop: spread over a tenth of the period.

@@ -19,13 +19,13 @@ fn key(n: u128) -> JobKey {
     }
 }
 
-fn planned(n: u128, trigger: u64, fresh: bool) -> Planned {
+fn planned(n: u128, trigger: u64, stored: Stored) -> Planned {
     Planned {
         key: key(n),
         period: PERIOD,
         timeout: Duration::from_secs(5),
         trigger,
-        fresh,
+        stored,
         apart: Duration::ZERO,
     }
 }
@@ -37,7 +37,12 @@ fn nothing() -> HashMap<JobKey, Duration> {
 #[test]
 fn an_unjudged_job_runs_at_once_and_then_on_its_period() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     assert!(!schedule.settled(owner().uid));
     assert_eq!(schedule.take_due(now).len(), 1);
     assert!(schedule.take_due(now).is_empty());
@@ -52,19 +57,53 @@ fn an_unjudged_job_runs_at_once_and_then_on_its_period() {
 fn a_restart_takes_up_the_period_where_it_was() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let since = HashMap::from([(key(1), Duration::from_secs(50))]);
-    schedule.plan(&owner(), vec![planned(1, 7, true)], &since, now);
+    schedule.plan(&owner(), vec![planned(1, 7, Stored::Verdict)], &since, now);
     assert!(schedule.settled(owner().uid));
     assert_eq!(schedule.next_at(), Some(now + Duration::from_secs(10)));
 }
 
 #[test]
+fn a_restart_tries_soon_what_was_left_open() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let hours = Duration::from_secs(7200);
+    let jobs: Vec<Planned> = (0..1000)
+        .map(|n| Planned {
+            period: hours,
+            ..planned(n, 7, Stored::Open)
+        })
+        .collect();
+    let since = jobs.iter().map(|job| (job.key, hours / 2)).collect();
+    schedule.plan(&owner(), jobs, &since, now);
+    assert!(schedule.settled(owner().uid), "status tells what is stored");
+    let by = |seconds| now + Duration::from_secs(seconds);
+    let first = schedule.take_due(by(3)).len();
+    assert!((50..200).contains(&first), "{first} in the first tenth");
+    assert_eq!(first + schedule.take_due(by(30)).len(), 1000);
+}
+
+#[test]
 fn a_new_trigger_runs_at_once_and_planning_the_same_again_changes_nothing() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    schedule.plan(&owner(), vec![planned(1, 7, true)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::Verdict)],
+        &nothing(),
+        now,
+    );
     let due = schedule.next_at();
-    schedule.plan(&owner(), vec![planned(1, 7, true)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::Verdict)],
+        &nothing(),
+        now,
+    );
     assert_eq!(schedule.next_at(), due);
-    schedule.plan(&owner(), vec![planned(1, 8, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 8, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     assert!(!schedule.settled(owner().uid));
     assert_eq!(schedule.take_due(now).len(), 1);
 }
@@ -72,9 +111,19 @@ fn a_new_trigger_runs_at_once_and_planning_the_same_again_changes_nothing() {
 #[test]
 fn a_trigger_that_changes_during_a_run_runs_once_more() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     assert_eq!(schedule.take_due(now).len(), 1);
-    schedule.plan(&owner(), vec![planned(1, 8, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 8, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     assert!(schedule.take_due(now).is_empty());
     schedule.finish(key(1), Ended::Judged, now);
     assert!(!schedule.settled(owner().uid));
@@ -87,7 +136,12 @@ fn a_trigger_that_changes_during_a_run_runs_once_more() {
 #[test]
 fn a_run_that_proved_nothing_is_tried_again_soon() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     schedule.take_due(now);
     schedule.finish(key(1), Ended::Open(Duration::ZERO), now);
     let next = schedule.next_at().unwrap() - now;
@@ -98,7 +152,12 @@ fn a_run_that_proved_nothing_is_tried_again_soon() {
 fn a_vendor_that_asks_for_time_gets_it_up_to_the_period() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     for (asked, wait) in [(30, 30), (86_400, PERIOD.as_secs())] {
-        schedule.plan(&owner(), vec![planned(1, asked, false)], &nothing(), now);
+        schedule.plan(
+            &owner(),
+            vec![planned(1, asked, Stored::Nothing)],
+            &nothing(),
+            now,
+        );
         schedule.take_due(now);
         schedule.finish(key(1), Ended::Open(Duration::from_secs(asked)), now);
         assert_eq!(schedule.next_at(), Some(now + Duration::from_secs(wait)));
@@ -108,9 +167,17 @@ fn a_vendor_that_asks_for_time_gets_it_up_to_the_period() {
 #[test]
 fn jobs_that_are_planned_no_more_are_gone() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    let both = vec![planned(1, 7, false), planned(2, 7, false)];
+    let both = vec![
+        planned(1, 7, Stored::Nothing),
+        planned(2, 7, Stored::Nothing),
+    ];
     schedule.plan(&owner(), both, &nothing(), now);
-    schedule.plan(&owner(), vec![planned(2, 7, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(2, 7, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     assert_eq!(schedule.len(), 1);
     schedule.forget(owner().uid);
     assert!(schedule.is_empty() && schedule.next_at().is_none());
@@ -121,13 +188,13 @@ fn jobs_that_are_planned_no_more_are_gone() {
 fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let second = Duration::from_secs(1);
-    let costly = |trigger: u64, fresh: bool| Planned {
+    let costly = |trigger: u64, stored: Stored| Planned {
         apart: PERIOD,
-        ..planned(1, trigger, fresh)
+        ..planned(1, trigger, stored)
     };
     // Another process began the last run twenty seconds ago, of another trigger.
     let since = HashMap::from([(key(1), 20 * second)]);
-    schedule.plan(&owner(), vec![costly(7, false)], &since, now);
+    schedule.plan(&owner(), vec![costly(7, Stored::Nothing)], &since, now);
     assert_eq!(schedule.next_at(), Some(now + 40 * second));
     let first = now + 40 * second;
     assert_eq!(schedule.take_due(first).len(), 1);
@@ -136,7 +203,7 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     assert_eq!(schedule.next_at(), Some(first + PERIOD));
     schedule.plan(
         &owner(),
-        vec![costly(8, false)],
+        vec![costly(8, Stored::Nothing)],
         &nothing(),
         first + 2 * second,
     );
@@ -148,7 +215,7 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     assert!(schedule.next_at().unwrap() >= first + 3 * second + PERIOD);
     let asked = Planned {
         apart: Duration::ZERO,
-        ..costly(9, false)
+        ..costly(9, Stored::Nothing)
     };
     schedule.plan(&owner(), vec![asked], &nothing(), first + 5 * second);
     assert_eq!(schedule.take_due(first + 5 * second).len(), 1);
@@ -157,11 +224,16 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
 #[test]
 fn a_run_that_could_not_be_made_answers_nothing_and_is_tried_again_soon() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     schedule.take_due(now);
     assert!(!schedule.finish(key(1), Ended::Unmade, now));
     assert!(!schedule.settled(owner().uid));
-    assert!(!schedule.settled_for(&[planned(1, 7, false)]));
+    assert!(!schedule.settled_for(&[planned(1, 7, Stored::Nothing)]));
     let next = schedule.next_at().unwrap();
     assert!(next - now < Duration::from_secs(6));
     assert_eq!(schedule.take_due(next).len(), 1);
@@ -175,10 +247,20 @@ fn a_run_that_could_not_be_made_answers_nothing_and_is_tried_again_soon() {
 #[test]
 fn a_job_that_is_forgotten_and_planned_again_waits_for_the_run_under_way() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     assert_eq!(schedule.take_due(now).len(), 1);
     schedule.forget(owner().uid);
-    schedule.plan(&owner(), vec![planned(1, 8, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 8, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     assert!(schedule.take_due(now).is_empty(), "one at a time");
     schedule.finish(key(1), Ended::Judged, now);
     assert!(
@@ -193,7 +275,12 @@ fn a_job_that_is_forgotten_and_planned_again_waits_for_the_run_under_way() {
 #[test]
 fn a_request_during_a_run_is_answered_by_another_one() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    schedule.plan(&owner(), vec![planned(1, 7, false)], &nothing(), now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::Nothing)],
+        &nothing(),
+        now,
+    );
     assert_eq!(schedule.take_due(now).len(), 1);
     schedule.hurry(owner().uid, now);
     assert!(schedule.take_due(now).is_empty());
@@ -208,6 +295,6 @@ fn a_request_for_what_is_not_planned_yet_is_kept() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.hurry(owner().uid, now);
     let since = HashMap::from([(key(1), Duration::from_secs(1))]);
-    schedule.plan(&owner(), vec![planned(1, 7, true)], &since, now);
+    schedule.plan(&owner(), vec![planned(1, 7, Stored::Verdict)], &since, now);
     assert_eq!(schedule.take_due(now).len(), 1);
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use llmplane::{
-    checks::{Checks, JobKey, Means, Owner, Planned},
+    checks::{Checks, JobKey, Means, Owner, Planned, Stored},
     crd::{
         Kind, LocalRef, ProviderType, credential::VersionState, endpoint::HealthCheck,
         reasons::Reason,
@@ -206,7 +206,7 @@ impl RunningChecks {
             timeout: Duration::from_secs(5),
             // Another one each time, so that a check that was made already is made again.
             trigger: Uuid::new_v4().as_u64_pair().0,
-            fresh: false,
+            stored: Stored::Nothing,
             apart: Duration::ZERO,
         };
         self.checks.plan(&owner, vec![planned]).await.unwrap();

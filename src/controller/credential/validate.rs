@@ -15,7 +15,7 @@ use super::{
     versions::{self, Judgement, Seen, Steps, Terms},
 };
 use crate::{
-    checks::{JobKey, Planned},
+    checks::{JobKey, Planned, Stored},
     controller::{
         error::Refusal,
         identity,
@@ -391,9 +391,10 @@ pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -
                 endpoint.generation,
             )
                 .hash(&mut trigger);
-            let judged = checked
-                .iter()
-                .all(|v| v.verdict(endpoint, generation).is_some());
+            let stored = |version: &&Usable<'_>| match version.verdict(endpoint, generation) {
+                Some(verdict) if asked == handled => Stored::of(verdict),
+                _ => Stored::Nothing,
+            };
             Planned {
                 key: JobKey {
                     kind: CheckKind::Validation,
@@ -403,7 +404,10 @@ pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -
                 period: seconds(check.period_seconds),
                 timeout: seconds(check.timeout_seconds),
                 trigger: trigger.finish(),
-                fresh: judged && asked == handled,
+                stored: checked
+                    .iter()
+                    .map(stored)
+                    .fold(Stored::Verdict, Stored::and),
                 apart: std::time::Duration::ZERO,
             }
         })

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::dereference::Input;
 use crate::{
-    checks::{JobKey, Planned},
+    checks::{JobKey, Planned, Stored},
     controller::{
         error::Refusal,
         identity,
@@ -152,7 +152,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
     let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
     let mut trigger = DefaultHasher::new();
     (generation, asked, &desired.base_url).hash(&mut trigger);
-    let judged = row.and_then(|r| r.verdict.as_ref());
+    let judged = (row.and_then(|r| r.verdict.as_ref())).filter(|v| v.generation == generation);
     vec![Planned {
         key: JobKey {
             kind: CheckKind::Probe,
@@ -162,7 +162,10 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
         period: seconds(check.period_seconds),
         timeout: seconds(check.timeout_seconds),
         trigger: trigger.finish(),
-        fresh: judged.is_some_and(|v| v.generation == generation) && asked == handled,
+        stored: match judged {
+            Some(verdict) if asked == handled => Stored::of(verdict),
+            _ => Stored::Nothing,
+        },
         apart: std::time::Duration::ZERO,
     }]
 }

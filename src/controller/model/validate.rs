@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{dereference::Input, effective::effective};
 use crate::{
-    checks::{JobKey, Planned},
+    checks::{JobKey, Planned, Stored},
     controller::{
         error::Refusal,
         identity,
@@ -287,7 +287,10 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
         period,
         timeout: seconds(test.timeout_seconds),
         trigger: trigger.finish(),
-        fresh: tested(input).is_some() && asked == handled,
+        stored: match tested(input) {
+            Some(verdict) if asked == handled => Stored::of(verdict),
+            _ => Stored::Nothing,
+        },
         // A test may spend tokens: only a request brings one forward.
         apart: if asked == handled {
             period

@@ -12,7 +12,7 @@ use super::{
     synced,
 };
 use crate::{
-    checks::{JobKey, Planned},
+    checks::{JobKey, Planned, Stored},
     controller::{
         context::Context,
         identity,
@@ -23,7 +23,7 @@ use crate::{
     },
     crd::{
         conditions::{ConditionType, Finding},
-        reasons::Reason,
+        reasons::{ConditionStatus, Reason},
     },
     db::{CheckKind, EndpointRow},
 };
@@ -122,10 +122,16 @@ fn job(input: &Input, endpoint: &EndpointRow) -> Planned {
         &input.usable_keys,
     )
         .hash(&mut trigger);
-    let fresh = endpoint.list_verdict_here().is_some_and(|verdict| {
-        verdict.generation == endpoint.generation
-            && (verdict.reason != Reason::NoValidCredential || input.usable_keys.is_empty())
-    });
+    let answer = (endpoint.list_verdict_here()).filter(|v| v.generation == endpoint.generation);
+    let stored = match answer.map(|verdict| verdict.reason) {
+        Some(Reason::NoValidCredential) if !input.usable_keys.is_empty() => Stored::Nothing,
+        // Whatever else kept the list from being read may be gone, as after any run.
+        Some(reason) if asked == handled => match reason.status() {
+            ConditionStatus::True => Stored::Verdict,
+            _ => Stored::Open,
+        },
+        _ => Stored::Nothing,
+    };
     let sync = &input.object.spec.model_sync;
     Planned {
         key: JobKey {
@@ -136,7 +142,7 @@ fn job(input: &Input, endpoint: &EndpointRow) -> Planned {
         period: seconds(sync.period_seconds),
         timeout: seconds(sync.timeout_seconds),
         trigger: trigger.finish(),
-        fresh: fresh && asked == handled,
+        stored,
         apart: Duration::ZERO,
     }
 }
