@@ -1,5 +1,6 @@
-//! The kube-apiserver cuts watches in the middle, or holds objects that do not decode: nothing is
-//! missed, nobody waits for the bad one, and nothing is written that need not be.
+//! The kube-apiserver is lost, comes back without its history, cuts watches in the middle, or holds
+//! objects that do not decode: nothing is missed, nobody waits for the bad one, and nothing is
+//! written that need not be.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
@@ -10,10 +11,11 @@ use llmplane::{crd::crds, local::state::Component};
 use serde_json::{Value, json};
 
 use crate::support::{
+    etcd,
     fake_vendor::FakeVendor,
+    gate::{ApiserverProxy, Gate},
     plane::{Plane, eventually},
     process::Process,
-    proxy::ApiserverProxy,
     world::World,
 };
 
@@ -77,11 +79,54 @@ async fn caught_up(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_apiserver_that_comes_back_without_its_history_is_listed_anew() {
+    let plane: &'static Plane = Box::leak(Box::new(Plane::private().await));
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a", "gpt-b", "gpt-c"]).await;
+    let world = World::on(plane, "compacted").await;
+    let kubeconfig = plane.kubeconfig_of(Component::Controller);
+    let proxy = ApiserverProxy::start(Gate::new(None), &kubeconfig).await;
+    let through = [("KUBECONFIG", proxy.kubeconfig().to_str().unwrap())];
+    let mut controller = Process::controller(&world, &through);
+    declare(&world, &vendor).await;
+    let before = versions(&world).await;
+
+    proxy.sever();
+    eventually("the controller says what it waits for", async || {
+        let (status, said) = controller.admin("/readyz").await;
+        status == 503 && said.contains("kube-apiserver: ")
+    })
+    .await;
+    assert_eq!(controller.metric("llmplane_apiserver_up").await, Some(0.0));
+    change(&world).await;
+    etcd::compact(plane).await;
+    plane.restart_apiserver().await;
+    proxy.mend();
+
+    caught_up(&world).await;
+    eventually("watches were told that their history is gone", async || {
+        proxy.expired() > 0
+    })
+    .await;
+    controller.ready().await;
+    assert_eq!(controller.metric("llmplane_apiserver_up").await, Some(1.0));
+    assert_eq!(versions(&world).await, before, "needless writes");
+    let log = controller.log();
+    let said = log.lines().filter(|line| line.contains("does not answer"));
+    assert_eq!(said.count(), 1, "{log}");
+    assert!(controller.runs());
+    controller.kill().await;
+    drop(world);
+    llmplane::local::down(plane.state_dir(), true)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watch_cut_in_the_middle_of_an_event_loses_none() {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a", "gpt-b", "gpt-c"]).await;
     let world = World::new("cut").await;
     let kubeconfig = world.plane.kubeconfig_of(Component::Controller);
-    let proxy = ApiserverProxy::start(&kubeconfig).await;
+    let proxy = ApiserverProxy::start(Gate::new(None), &kubeconfig).await;
     let through = [("KUBECONFIG", proxy.kubeconfig().to_str().unwrap())];
     let mut controller = Process::controller(&world, &through);
     declare(&world, &vendor).await;

@@ -8,6 +8,7 @@ mod canary;
 mod controller_process;
 mod database;
 mod failover;
+mod killed_at_every_write;
 mod local_access;
 mod local_plane;
 mod lost_apiserver;

@@ -7,8 +7,10 @@ use std::{
     collections::{HashMap, HashSet},
     fmt::Debug,
     sync::Arc,
+    time::Duration,
 };
 
+use backon::ExponentialBuilder;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -16,7 +18,7 @@ use kube::{
     core::{DeserializeGuard, ObjectMeta},
     runtime::{
         WatchStreamExt,
-        watcher::{self, Event, watcher},
+        watcher::{self, Event, ExponentialBackoff, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -29,6 +31,18 @@ use super::{
     model_sync::ownership,
 };
 use crate::crd::{GROUP, LABEL_CREDENTIAL};
+
+/// Waits between two attempts to take up a watch. The library's own grow to half a minute, and a
+/// kube-apiserver that comes back without its history costs two of them.
+fn backoff() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(800))
+        .with_max_delay(Duration::from_secs(5))
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times()
+        .into()
+}
 
 /// One watch of a kind, in one namespace or in all, until `shutdown`. The watch itself goes on
 /// through every fault of the apiserver, with a backoff.
@@ -44,7 +58,7 @@ pub async fn objects<K>(
         + Debug,
 {
     let api: Api<DeserializeGuard<K>> = scoped(&context.client, scope.as_deref());
-    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).backoff(backoff()));
     let mut listing = Listing::<K>::default();
     let mut synced = Some(synced);
     loop {
@@ -198,7 +212,7 @@ pub async fn secrets(
     let api: Api<SecretMeta> = scoped(&context.client, scope.as_deref());
     let config = watcher::Config::default().labels(LABEL_CREDENTIAL);
     let events = watcher(api, config)
-        .default_backoff()
+        .backoff(backoff())
         .map_ok(|event| event.modify(prune));
     let mut events = std::pin::pin!(events);
     let mut listing: Vec<SecretMeta> = Vec::new();

@@ -3,12 +3,14 @@
 pub mod api;
 pub mod checks;
 pub mod database;
+pub mod etcd;
 pub mod fake_vendor;
+pub mod gate;
 pub mod keys;
+pub mod outcome;
 pub mod plane;
 pub mod postgres;
 pub mod process;
-pub mod proxy;
 pub mod rows;
 pub mod vendors;
 pub mod world;

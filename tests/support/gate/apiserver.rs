@@ -4,8 +4,8 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -13,13 +13,16 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::Gate;
 
 /// A running proxy; it ends when dropped.
 pub struct ApiserverProxy {
@@ -30,15 +33,19 @@ pub struct ApiserverProxy {
 }
 
 struct Shared {
+    gate: Arc<Gate>,
     client: reqwest::Client,
     upstream: String,
+    away: AtomicBool,
+    severed: Mutex<CancellationToken>,
     to_cut: AtomicUsize,
     cut: AtomicUsize,
+    expired: AtomicUsize,
 }
 
 impl ApiserverProxy {
     /// In front of the server that this kubeconfig names.
-    pub async fn start(kubeconfig: &Path) -> Self {
+    pub async fn start(gate: Arc<Gate>, kubeconfig: &Path) -> Self {
         let mut config: Value =
             serde_json::from_slice(&std::fs::read(kubeconfig).unwrap()).unwrap();
         let cluster = &mut config["clusters"][0]["cluster"];
@@ -51,10 +58,14 @@ impl ApiserverProxy {
             .build()
             .unwrap();
         let shared = Arc::new(Shared {
+            gate,
             client,
             upstream: cluster["server"].as_str().unwrap().to_owned(),
+            away: AtomicBool::new(false),
+            severed: Mutex::default(),
             to_cut: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
+            expired: AtomicUsize::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -76,6 +87,18 @@ impl ApiserverProxy {
         &self.kubeconfig
     }
 
+    /// Breaks what is under way and answers nobody, until [`Self::mend`].
+    pub fn sever(&self) {
+        self.shared.away.store(true, Ordering::Release);
+        self.shared.severed.lock().unwrap().cancel();
+    }
+
+    /// Passes on again.
+    pub fn mend(&self) {
+        *self.shared.severed.lock().unwrap() = CancellationToken::new();
+        self.shared.away.store(false, Ordering::Release);
+    }
+
     /// Cuts so many of the next events of watches in their middle, and their connections with them.
     pub fn cut_events(&self, count: usize) {
         self.shared.to_cut.fetch_add(count, Ordering::AcqRel);
@@ -84,6 +107,11 @@ impl ApiserverProxy {
     /// How many events were cut.
     pub fn cut(&self) -> usize {
         self.shared.cut.load(Ordering::Acquire)
+    }
+
+    /// How many watches were told that their history is gone.
+    pub fn expired(&self) -> usize {
+        self.shared.expired.load(Ordering::Acquire)
     }
 }
 
@@ -94,9 +122,31 @@ impl Drop for ApiserverProxy {
 }
 
 async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let severed = shared.severed.lock().unwrap().clone();
+    if shared.away.load(Ordering::Acquire) {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    tokio::select! {
+        () = severed.cancelled() => StatusCode::BAD_GATEWAY.into_response(),
+        answer = pass(shared, request, severed.clone()) => answer,
+    }
+}
+
+async fn pass(shared: Arc<Shared>, request: Request, severed: CancellationToken) -> Response {
     let (mut parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let target = parts.uri.path_and_query().unwrap().as_str().to_owned();
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method);
+    let number = match reads {
+        true => None,
+        false => match shared
+            .gate
+            .arrive(format!("{} {}", parts.method, parts.uri.path()))
+        {
+            Some(number) => Some(number),
+            None => return std::future::pending().await,
+        },
+    };
     for ours in [header::HOST, header::CONNECTION, header::ACCEPT_ENCODING] {
         parts.headers.remove(ours);
     }
@@ -112,28 +162,45 @@ async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Respons
         return StatusCode::BAD_GATEWAY.into_response();
     };
     let watches = target.contains("watch=true");
+    if watches && answer.status() == StatusCode::GONE {
+        shared.expired.fetch_add(1, Ordering::AcqRel);
+    }
     let mut response = Response::builder().status(answer.status());
     if let Some(kind) = answer.headers().get(header::CONTENT_TYPE) {
         response = response.header(header::CONTENT_TYPE, kind);
     }
     if watches {
-        return response.body(watched(shared, answer)).unwrap();
+        return response.body(watched(shared, answer, severed)).unwrap();
     }
     let Ok(text) = answer.bytes().await else {
         return StatusCode::BAD_GATEWAY.into_response();
     };
+    if let Some(number) = number
+        && !shared.gate.answered(number)
+    {
+        return std::future::pending().await;
+    }
     response.body(Body::from(text)).unwrap()
 }
 
 /// A watch's events as they come, until somebody cuts.
-fn watched(shared: Arc<Shared>, answer: reqwest::Response) -> Body {
+fn watched(shared: Arc<Shared>, answer: reqwest::Response, severed: CancellationToken) -> Body {
     let broken = || std::io::Error::other("cut");
+    let end = severed.clone();
+    // A watch that the apiserver ends by itself ends here as well: its last event must arrive.
+    let break_if_severed = futures::stream::once(async move { end.is_cancelled() })
+        .filter_map(move |severed| std::future::ready(severed.then(|| Err(broken()))));
     let chunks = answer
         .bytes_stream()
-        .map(move |chunk| chunk.map_err(std::io::Error::other));
+        .map(move |chunk| chunk.map_err(std::io::Error::other))
+        .take_until(severed.cancelled_owned())
+        .chain(break_if_severed);
     let cut = chunks.flat_map(move |chunk| {
         let pieces: Vec<Result<Bytes, std::io::Error>> = match chunk {
             Ok(chunk) => {
+                if String::from_utf8_lossy(&chunk).contains("\"code\":410") {
+                    shared.expired.fetch_add(1, Ordering::AcqRel);
+                }
                 if take_one(&shared.to_cut) {
                     shared.cut.fetch_add(1, Ordering::AcqRel);
                     vec![Ok(chunk.slice(..chunk.len() / 2)), Err(broken())]
