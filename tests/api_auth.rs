@@ -115,6 +115,23 @@ async fn many_requests_of_a_new_caller_ask_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_goes_on_asking_never_waits_for_a_review_again() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let unknown = r#"llmplane_api_auth_cache_lookups_total{cache="Callers",hit="false"}"#;
+    let undecided = r#"llmplane_api_auth_cache_lookups_total{cache="Rights",hit="false"}"#;
+    let begun = std::time::Instant::now();
+    while begun.elapsed().as_secs() < 25 {
+        assert_eq!(viewer.get("/models").await.status, 200);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let reviews = api.metric(REVIEWS).await;
+    assert!((3.0..=4.0).contains(&reviews), "{reviews} in 25 s");
+    assert_eq!(api.metric(unknown).await, 1.0);
+    assert_eq!(api.metric(undecided).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_hidden_and_what_is_absent_look_the_same() {
     let api = TestApi::start().await;
     let mut provider = rows::provider("secret-plans");

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use k8s_openapi::api::authentication::v1::UserInfo;
 
-use super::{AskedRight, Right};
+use super::{AskedRight, KEPT, Right};
 
 /// SHA-256 of a token: what caches know it by.
 pub type TokenHash = [u8; 32];
@@ -15,8 +16,13 @@ pub type TokenHash = [u8; 32];
 /// Rights that are remembered with a caller; beyond these they are looked up among everybody's.
 const REMEMBERED: usize = 16;
 
+/// From which part of its time on a caller's answer is renewed, and over which part renewals are
+/// spread: callers who came together do not stay together.
+const RENEW_FROM: f64 = 0.8;
+const RENEW_OVER: f64 = 0.15;
+
 /// A caller whom the kube-apiserver vouched for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Caller {
     /// What its rights are cached by.
     pub token: TokenHash,
@@ -30,7 +36,17 @@ pub struct Caller {
     pub extra: BTreeMap<String, Vec<String>>,
     /// When its token ends, in Unix seconds.
     pub expires_at: Option<i64>,
-    rights: Arc<ArcSwap<Vec<(Right, Decision)>>>,
+    rights: ArcSwap<Vec<Remembered>>,
+    renew_at: Instant,
+    renewing: AtomicBool,
+}
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    right: Right,
+    decision: Decision,
+    /// Since it was decided.
+    used: Arc<AtomicBool>,
 }
 
 /// Whether a caller has a right, and until when that counts.
@@ -43,6 +59,7 @@ pub(super) struct Decision {
 impl Caller {
     /// From what a TokenReview says.
     pub(super) fn new(token: TokenHash, user: UserInfo, expires_at: Option<i64>) -> Self {
+        let share = f64::from(token[0]) / 256.0;
         Self {
             token,
             username: user.username.unwrap_or_default(),
@@ -50,15 +67,33 @@ impl Caller {
             groups: user.groups.unwrap_or_default(),
             extra: user.extra.unwrap_or_default(),
             expires_at,
-            rights: Arc::default(),
+            rights: ArcSwap::default(),
+            renew_at: Instant::now() + KEPT.mul_f64(RENEW_FROM + RENEW_OVER * share),
+            renewing: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it is time to ask about it again; said once.
+    pub(super) fn is_to_be_renewed(&self, now: Instant) -> bool {
+        now >= self.renew_at && !self.renewing.swap(true, Ordering::AcqRel)
+    }
+
+    /// The rights that decided about requests.
+    pub(super) fn used_rights(&self) -> Vec<Right> {
+        let rights = self.rights.load();
+        let used = rights.iter().filter(|r| r.used.load(Ordering::Relaxed));
+        used.map(|remembered| remembered.right.clone()).collect()
     }
 
     /// What was decided about a right, while that counts.
     pub(super) fn remembers(&self, asked: &AskedRight<'_>, now: Instant) -> Option<bool> {
         let rights = self.rights.load();
-        let (_, decision) = rights.iter().find(|(right, _)| right.asked() == *asked)?;
-        (decision.until > now).then_some(decision.allowed)
+        let found = rights.iter().find(|r| r.right.asked() == *asked)?;
+        // Read first: what all write to is slow to read.
+        if !found.used.load(Ordering::Relaxed) {
+            found.used.store(true, Ordering::Relaxed);
+        }
+        (found.decision.until > now).then_some(found.decision.allowed)
     }
 
     /// Remembers a decision for as long as it counts.
@@ -66,9 +101,13 @@ impl Caller {
         self.rights.rcu(|rights| {
             let others = rights
                 .iter()
-                .filter(|(other, decision)| *other != right && decision.until > now);
+                .filter(|other| other.right != right && other.decision.until > now);
             let mut rights: Vec<_> = others.take(REMEMBERED - 1).cloned().collect();
-            rights.push((right.clone(), decision));
+            rights.push(Remembered {
+                right: right.clone(),
+                decision,
+                used: Arc::default(),
+            });
             rights
         });
     }
@@ -109,6 +148,21 @@ mod tests {
         }
         assert!(caller.rights.load().len() <= REMEMBERED);
         assert_eq!(remembers("99", now), Some(true));
+    }
+
+    #[test]
+    fn a_caller_is_renewed_once_and_before_its_answer_ends() {
+        let mut moments = Vec::new();
+        for first in 0..=255 {
+            let caller = Caller::new([first; 32], UserInfo::default(), None);
+            let asked = Instant::now();
+            assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(0.79)));
+            assert!(caller.is_to_be_renewed(asked + KEPT.mul_f64(0.96)));
+            assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(0.97)));
+            moments.push(caller.renew_at - asked);
+        }
+        let spread = *moments.iter().max().unwrap() - *moments.iter().min().unwrap();
+        assert!(spread > KEPT.mul_f64(0.1), "{spread:?}");
     }
 
     #[test]

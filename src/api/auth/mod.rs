@@ -3,7 +3,9 @@
 //! A bearer token is a Kubernetes token. What it says of itself sorts out what cannot be right;
 //! then the kube-apiserver says whose it is (TokenReview) and what its owner may do
 //! (SubjectAccessReview). Both answers are kept for ten seconds by the token's SHA-256, one
-//! question at a time for each, in bounded caches. Tokens themselves are kept nowhere.
+//! question at a time for each, in bounded caches. Of a caller who goes on asking they are renewed
+//! before their time is up, so that he never waits for them again. Tokens themselves are kept
+//! nowhere.
 
 mod caller;
 mod reviews;
@@ -33,6 +35,8 @@ use reviews::Reviewer;
 
 /// How long an answer of the kube-apiserver counts.
 const KEPT: Duration = Duration::from_secs(10);
+/// How long a renewal may take. What it brings counts from when it is complete.
+const RENEWED_WITHIN: Duration = Duration::from_secs(1);
 /// Callers that are remembered.
 const CALLERS: u64 = 20_000;
 /// Refused tokens that are remembered: apart, so that a flood of them displaces no caller.
@@ -84,10 +88,11 @@ impl AskedRight<'_> {
     }
 }
 
-/// Answers who is asking and what they may do.
+/// Answers who is asking and what they may do; cheap to clone.
+#[derive(Clone)]
 pub struct Auth {
-    audience: String,
-    reviewer: Reviewer,
+    audience: Arc<str>,
+    reviewer: Arc<Reviewer>,
     callers: Cache<TokenHash, Arc<Caller>>,
     refused: Cache<TokenHash, Problem>,
     rights: Cache<(TokenHash, Right), Decision>,
@@ -98,8 +103,8 @@ impl Auth {
     /// Asks through this client, whose account needs `system:auth-delegator`.
     pub fn new(client: Client, audience: &str, metrics: Metrics) -> Self {
         Self {
-            audience: audience.to_owned(),
-            reviewer: Reviewer::new(client, audience.to_owned(), metrics.clone()),
+            audience: audience.into(),
+            reviewer: Arc::new(Reviewer::new(client, audience.to_owned(), metrics.clone())),
             callers: kept(CALLERS),
             refused: kept(REFUSED),
             rights: kept(RIGHTS),
@@ -119,7 +124,12 @@ impl Auth {
         let hit = self.callers.get(&hash).await;
         self.metrics.looked_up(CacheName::Callers, hit.is_some());
         let caller = match hit {
-            Some(caller) => caller,
+            Some(caller) => {
+                if caller.is_to_be_renewed(Instant::now()) {
+                    tokio::spawn(self.clone().renew(token.to_owned(), caller.clone()));
+                }
+                caller
+            }
             // Apart, so that the futures of callers who are known stay small.
             None => Box::pin(self.review(token, hash, now)).await?,
         };
@@ -127,6 +137,31 @@ impl Auth {
             return Err(token::invalid("it has expired"));
         }
         Ok(caller)
+    }
+
+    /// Asks again about a caller and the rights that it used. Where the kube-apiserver does not
+    /// answer soon, what was known counts until its time is up, and the next request asks.
+    async fn renew(self, token: String, known: Arc<Caller>) {
+        let (hash, begun) = (known.token, Instant::now());
+        match self.reviewer.caller(&token, hash, known.expires_at).await {
+            Ok(caller) => {
+                for right in known.used_rights() {
+                    let Ok(decision) = self.ask(&caller, &right).await else {
+                        return;
+                    };
+                    caller.remember(right.clone(), decision, begun);
+                    self.rights.insert((hash, right), decision).await;
+                }
+                if begun.elapsed() < RENEWED_WITHIN {
+                    self.callers.insert(hash, Arc::new(caller)).await;
+                }
+            }
+            Err(problem) if problem.kind == ProblemType::InvalidToken => {
+                self.callers.invalidate(&hash).await;
+                self.refused.insert(hash, problem).await;
+            }
+            Err(_) => {}
+        }
     }
 
     async fn review(&self, token: &str, hash: TokenHash, now: i64) -> Result<Arc<Caller>, Problem> {

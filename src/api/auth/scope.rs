@@ -85,10 +85,6 @@ impl Scope {
             Self::All => None,
             Self::One(namespace) => Some(namespace.clone()),
         };
-        let place = match &namespace {
-            None => "in all namespaces".to_owned(),
-            Some(namespace) => format!("in namespace {namespace}"),
-        };
         let right = Right {
             verb,
             resource,
@@ -98,6 +94,10 @@ impl Scope {
         if auth.allowed(caller, right).await? {
             return Ok(());
         }
+        let place = match self.namespace() {
+            None => "in all namespaces".to_owned(),
+            Some(namespace) => format!("in namespace {namespace}"),
+        };
         Err(Problem::new(
             ProblemType::Forbidden,
             format!(
