@@ -1,5 +1,5 @@
-//! Which objects are reconciled when: one at a time each, a bounded number at once, failed ones
-//! again after an exponential backoff with jitter.
+//! Which objects are reconciled when: one at a time each, a bounded number at once, parents before
+//! children, failed ones again after an exponential backoff with jitter.
 //!
 //! kube-runtime's controller ties one queue to one kind; here a wake-up crosses kinds, so all four
 //! share this one.
@@ -22,11 +22,15 @@ use tokio_util::{
 };
 
 use super::key::{ObjectKey, Wake};
+use crate::crd::Kind;
 
 /// First wait after a failure.
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait after a failure: a backstop for what no watch event announces.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(60);
+
+/// Every so many starts, whoever has waited longest goes before its elders.
+const OLDEST_EVERY: u64 = 8;
 
 /// Longest wait that is handed to the timer, which panics beyond two years: who asked for more is
 /// reconciled meanwhile, finds nothing to do, and asks again.
@@ -123,7 +127,7 @@ where
 
 #[derive(Default)]
 struct Queue {
-    ready: VecDeque<ObjectKey>,
+    ready: Ready,
     waiting: HashSet<ObjectKey>,
     running: HashMap<ObjectKey, bool>,
     delayed: HashMap<ObjectKey, (delay_queue::Key, Instant)>,
@@ -148,7 +152,7 @@ impl Queue {
         if let Some(again) = self.running.get_mut(&key) {
             *again = true;
         } else if self.waiting.insert(key.clone()) {
-            self.ready.push_back(key);
+            self.ready.push(key);
         }
     }
 
@@ -173,7 +177,7 @@ impl Queue {
     }
 
     fn start(&mut self) -> Option<ObjectKey> {
-        let key = self.ready.pop_front()?;
+        let key = self.ready.pop()?;
         self.waiting.remove(&key);
         self.running.insert(key.clone(), false);
         Some(key)
@@ -202,6 +206,34 @@ impl Queue {
     }
 }
 
+/// The keys that are to run, first come, first served, in a lane for each kind. Parents go first:
+/// a child finds its parent stored, and what is checked at the parent is known sooner, so that the
+/// child need not run again. But no lane waits for ever.
+#[derive(Default)]
+struct Ready {
+    /// With the number of its arrival.
+    lanes: [VecDeque<(u64, ObjectKey)>; Kind::ALL.len()],
+    arrived: u64,
+    left: u64,
+}
+
+impl Ready {
+    fn push(&mut self, key: ObjectKey) {
+        self.arrived += 1;
+        self.lanes[key.kind as usize].push_back((self.arrived, key));
+    }
+
+    fn pop(&mut self) -> Option<ObjectKey> {
+        self.left += 1;
+        let mut waiting = self.lanes.iter_mut().filter(|lane| !lane.is_empty());
+        let lane = match self.left % OLDEST_EVERY {
+            0 => waiting.min_by_key(|lane| lane.front().map(|(number, _)| *number)),
+            _ => waiting.next(),
+        };
+        lane?.pop_front().map(|(_, key)| key)
+    }
+}
+
 /// Doubles from half a second to a minute; `jitter` in 0..1 spreads it over its upper half.
 fn backoff(failures: u32, jitter: f64) -> Duration {
     let doubled = BACKOFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16));
@@ -215,7 +247,6 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::crd::Kind;
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new(Kind::Provider, "team", name)
@@ -243,6 +274,36 @@ mod tests {
         assert_eq!(queue.start(), Some(key("a")));
         queue.finish(key("a"), Next::Done);
         assert_eq!(queue.start(), None);
+    }
+
+    #[tokio::test]
+    async fn parents_go_first_and_children_do_not_wait_for_ever() {
+        let mut queue = Queue::default();
+        for n in 0..100 {
+            queue.wake(Wake::now(ObjectKey::new(
+                Kind::Model,
+                "team",
+                format!("m{n}"),
+            )));
+        }
+        for n in 0..100 {
+            queue.wake(Wake::now(key(&format!("p{n}"))));
+        }
+        let started: Vec<ObjectKey> = std::iter::from_fn(|| queue.start()).collect();
+        assert_eq!(started.len(), 200);
+        let parents = started[..16].iter().filter(|k| k.kind == Kind::Provider);
+        assert_eq!(parents.count(), 14, "{started:?}");
+        let of = |kind| {
+            started
+                .iter()
+                .filter(move |k| k.kind == kind)
+                .map(|k| k.name.clone())
+        };
+        assert!(
+            of(Kind::Model).eq((0..100).map(|n| format!("m{n}"))),
+            "first come, first served"
+        );
+        assert!(of(Kind::Provider).eq((0..100).map(|n| format!("p{n}"))));
     }
 
     #[tokio::test]

@@ -125,7 +125,11 @@ where
         "status": shall.clone(),
     });
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
-    let params = PatchParams::apply(FIELD_MANAGER).force();
+    // Without warnings of unknown fields, for which the apiserver would read the patch twice: there
+    // are none, for schema and status are made of the same types.
+    let params = PatchParams::apply(FIELD_MANAGER)
+        .force()
+        .validation_ignore();
     let written = match api.patch_status(name, &params, &Patch::Apply(patch)).await {
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
         other => other?,
