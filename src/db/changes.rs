@@ -71,11 +71,14 @@ impl Db {
     /// The objects that changed after `from`, of one moment.
     pub async fn read_changes(&self, from: Revision) -> Result<Changes, DbError> {
         let mut tx = self.moment().await?;
-        let to = newest(&mut tx).await?;
-        if !holds(&mut tx, from).await? {
+        let Changed {
+            to,
+            whole,
+            uids: [providers, endpoints, credentials, models],
+        } = changed(&mut tx, from).await?;
+        if !whole {
             return Ok(Changes::Reset);
         }
-        let [providers, endpoints, credentials, models] = changed(&mut tx, from).await?;
         let rows = ChangedRows {
             providers: providers::by_uid(&mut tx, &providers).await?,
             endpoints: endpoints::by_uid(&mut tx, &endpoints).await?,
@@ -129,33 +132,37 @@ async fn newest(connection: &mut PgConnection) -> Result<Revision, DbError> {
     Ok(Revision(revision))
 }
 
-async fn holds(connection: &mut PgConnection, revision: Revision) -> Result<bool, DbError> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM changes WHERE revision = $1) AS "holds!""#,
-        revision.0,
-    )
-    .fetch_one(connection)
-    .await?)
+/// What changed after a revision.
+struct Changed {
+    /// The newest revision.
+    to: Revision,
+    /// Whether the feed still holds the revision that was asked for, and so all later ones.
+    whole: bool,
+    /// By kind, in the order of [`Kind::ALL`].
+    uids: [Vec<Uuid>; 4],
 }
 
-/// UIDs of what changed after `from`, by kind in the order of [`Kind::ALL`].
-async fn changed(connection: &mut PgConnection, from: Revision) -> Result<[Vec<Uuid>; 4], DbError> {
+async fn changed(connection: &mut PgConnection, from: Revision) -> Result<Changed, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT DISTINCT kind AS "kind: Kind", uid FROM changes
-           WHERE revision > $1 AND kind <> 'feed'"#,
+        r#"SELECT feed.revision, EXISTS (SELECT FROM changes WHERE revision = $1) AS "whole!",
+                  c.kind AS "kind?: Kind", c.uid AS "uid?"
+           FROM feed LEFT JOIN (
+               SELECT DISTINCT kind, uid FROM changes WHERE revision > $1 AND kind <> 'feed'
+           ) c ON true"#,
         from.0,
     )
     .fetch_all(connection)
     .await?;
-    let mut by_kind: [Vec<Uuid>; 4] = Default::default();
+    let mut changed = Changed {
+        to: from,
+        whole: false,
+        uids: Default::default(),
+    };
     for row in rows {
-        let place = match row.kind {
-            Kind::Provider => 0,
-            Kind::Endpoint => 1,
-            Kind::Credential => 2,
-            Kind::Model => 3,
-        };
-        by_kind[place].push(row.uid);
+        (changed.to, changed.whole) = (Revision(row.revision), row.whole);
+        if let (Some(kind), Some(uid)) = (row.kind, row.uid) {
+            changed.uids[kind as usize].push(uid);
+        }
     }
-    Ok(by_kind)
+    Ok(changed)
 }

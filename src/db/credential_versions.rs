@@ -106,6 +106,9 @@ pub(super) async fn of(
     connection: &mut PgConnection,
     credentials: &[Uuid],
 ) -> Result<Vec<CredentialVersionRow>, DbError> {
+    if credentials.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(select!(
         connection,
         "WHERE v.credential_uid = ANY ($1) ORDER BY v.credential_uid, v.version DESC",

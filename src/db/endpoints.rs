@@ -129,6 +129,9 @@ pub(super) async fn by_uid(
     connection: &mut PgConnection,
     uids: &[Uuid],
 ) -> Result<Vec<EndpointRow>, DbError> {
+    if uids.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(select!(connection, "WHERE uid = ANY ($1)", uids))
 }
 

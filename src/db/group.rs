@@ -156,11 +156,11 @@ impl Db {
         let alone = jobs.len() == 1;
         let mut waiting = Vec::with_capacity(jobs.len());
         let mut all = Noted::default();
-        for mut job in jobs {
+        for (place, mut job) in jobs.into_iter().enumerate() {
             let outcome = if alone {
                 job.run(&mut tx).await
             } else {
-                run_behind_savepoint(&mut tx, &mut *job).await
+                run_behind_savepoint(&mut tx, &mut *job, place == 0).await
             };
             let noted = Noted::take(&mut tx);
             match outcome {
@@ -197,24 +197,28 @@ impl Noted {
 }
 
 /// A write that fails is undone to its savepoint. Releasing fails too where the closure went on
-/// after a failed statement. A connection that is lost fails what follows as well.
-async fn run_behind_savepoint(tx: &mut WriteTx, job: &mut dyn Job) -> Result<(), DbError> {
-    sqlx::query!("SAVEPOINT write").execute(&mut *tx.tx).await?;
-    let ran = job.run(tx).await;
-    let outcome = match ran {
-        Ok(()) => sqlx::query!("RELEASE SAVEPOINT write")
+/// after a failed statement. A connection that is lost fails what follows as well. The first one
+/// makes the savepoint; each leaves one behind for the next.
+async fn run_behind_savepoint(
+    tx: &mut WriteTx,
+    job: &mut dyn Job,
+    first: bool,
+) -> Result<(), DbError> {
+    if first {
+        sqlx::raw_sql("SAVEPOINT write")
+            .execute(&mut *tx.tx)
+            .await?;
+    }
+    let mut outcome = job.run(tx).await;
+    if outcome.is_ok() {
+        outcome = sqlx::raw_sql("RELEASE SAVEPOINT write; SAVEPOINT write")
             .execute(&mut *tx.tx)
             .await
             .map(drop)
-            .map_err(DbError::from),
-        Err(error) => Err(error),
-    };
+            .map_err(DbError::from);
+    }
     if outcome.is_err() {
-        // The name stays in use when it is undone, so that it is released as well.
-        sqlx::query!("ROLLBACK TO SAVEPOINT write")
-            .execute(&mut *tx.tx)
-            .await?;
-        sqlx::query!("RELEASE SAVEPOINT write")
+        sqlx::raw_sql("ROLLBACK TO SAVEPOINT write")
             .execute(&mut *tx.tx)
             .await?;
     }

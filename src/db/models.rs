@@ -145,6 +145,9 @@ pub(super) async fn by_uid(
     connection: &mut PgConnection,
     uids: &[Uuid],
 ) -> Result<Vec<ModelRow>, DbError> {
+    if uids.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(select!(connection, "WHERE uid = ANY ($1)", uids))
 }
 

@@ -5,11 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
 
 use super::group::Queue;
 use super::{DbError, Revision};
+
+/// How long after its last use a connection is taken to be good without asking.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// What holds for every session. Plans of prepared statements outlive the moment in which a table
+/// was small enough to be read whole: every query here that has an index to go by goes by it, so
+/// that a table may grow under them. Costs that say so would make the compiler of expressions start.
+const SESSION: [(&str, &str); 3] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+];
 
 /// What a process may take of the database.
 #[derive(Clone, Debug)]
@@ -66,10 +78,19 @@ impl Db {
     pub fn lazy(url: &str, options: &DbOptions) -> Result<Self, DbError> {
         let connect = connect_options(url)?
             .application_name(&options.application_name)
-            .options([("idle_in_transaction_session_timeout", "5s")]);
+            .options(SESSION);
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for >= TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(connect.clone());
         Ok(Self {
             pool,

@@ -101,6 +101,9 @@ pub(super) async fn by_uid(
     connection: &mut PgConnection,
     uids: &[Uuid],
 ) -> Result<Vec<ProviderRow>, DbError> {
+    if uids.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(select!(connection, "WHERE uid = ANY ($1)", uids))
 }
 

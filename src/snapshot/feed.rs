@@ -6,15 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{Event, Snapshot, Store};
 use crate::admin::Readiness;
-use crate::db::{Changes, Db, DbError, FeedListener};
+use crate::db::{Changes, Db, DbError, FeedListener, Revision, Woken};
 
 /// How often the feed is read when nobody notifies.
 const POLL: Duration = Duration::from_secs(2);
+
+/// Least time between the beginnings of two readings: while much changes, each takes in what the
+/// others would have.
+const PACE: Duration = Duration::from_millis(25);
 
 const WAITS_FOR: &str = "snapshot";
 
@@ -58,16 +62,29 @@ impl Feed {
         let mut poll = interval_at(Instant::now() + POLL, POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let begun = Instant::now();
             tokio::select! {
                 stepped = self.step() => stepped?,
                 () = shutdown.cancelled() => return Ok(()),
             }
-            tokio::select! {
-                _ = listener.next() => {}
-                _ = poll.tick() => {}
-                () = shutdown.cancelled() => return Ok(()),
+            loop {
+                tokio::select! {
+                    // What was told while the last reading went on may be part of it.
+                    told = listener.next() => if !self.has(&told) { break },
+                    _ = poll.tick() => break,
+                    () = shutdown.cancelled() => return Ok(()),
+                }
             }
+            sleep_until(begun + PACE).await;
         }
+    }
+
+    fn has(&self, told: &Woken<Revision>) -> bool {
+        let Woken::Told(revision) = told else {
+            return false;
+        };
+        let snapshot = self.store.snapshot();
+        snapshot.is_some_and(|current| current.revision >= *revision)
     }
 
     /// One reading. A database that does not answer is waited for.
