@@ -2,6 +2,11 @@ use std::process::ExitCode;
 
 use llmplane::cli::Cli;
 
+/// Answers are many small values for a short time, a controller's objects many for a long one; the
+/// system's allocator takes longer for the former and gives back less of the latter.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match Cli::from_args().run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,7 +18,8 @@ use super::{ApiState, openapi};
 
 /// The documented routes.
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    let v1 = OpenApiRouter::new()
+    // Whole paths: a nested router makes every request's URI anew.
+    OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(providers::list))
         .routes(routes!(providers::get))
         .routes(routes!(endpoints::list))
@@ -28,8 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(credentials::get))
         .routes(routes!(models::list))
         .routes(routes!(models::by_capability))
-        .routes(routes!(models::get));
-    OpenApiRouter::with_openapi(openapi::base()).nest("/api/v1", v1)
+        .routes(routes!(models::get))
 }
 
 /// The whole API.

@@ -41,7 +41,7 @@ impl Resource for CredentialView {
 
 /// Credentials of a provider.
 #[utoipa::path(
-    get, path = "/providers/{id}/credentials", tag = "credentials", operation_id = "list_credentials",
+    get, path = "/api/v1/providers/{id}/credentials", tag = "credentials", operation_id = "list_credentials",
     params(("id" = String, Path, description = "The provider: UID, or name in the namespace asked for"), Listing),
     responses((status = 200, description = "A page of credentials", body = List<CredentialView>), Problems)
 )]
@@ -69,7 +69,7 @@ pub async fn list(
 
 /// A credential.
 #[utoipa::path(
-    get, path = "/credentials/{id}", tag = "credentials", operation_id = "get_credential",
+    get, path = "/api/v1/credentials/{id}", tag = "credentials", operation_id = "get_credential",
     params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
     responses((status = 200, description = "The credential", body = CredentialView), Problems)
 )]

@@ -36,7 +36,7 @@ impl Resource for EndpointView {
 
 /// Endpoints of a provider.
 #[utoipa::path(
-    get, path = "/providers/{id}/endpoints", tag = "endpoints", operation_id = "list_endpoints",
+    get, path = "/api/v1/providers/{id}/endpoints", tag = "endpoints", operation_id = "list_endpoints",
     params(("id" = String, Path, description = "The provider: UID, or name in the namespace asked for"), Listing),
     responses((status = 200, description = "A page of endpoints", body = List<EndpointView>), Problems)
 )]
@@ -64,7 +64,7 @@ pub async fn list(
 
 /// An endpoint.
 #[utoipa::path(
-    get, path = "/endpoints/{id}", tag = "endpoints", operation_id = "get_endpoint",
+    get, path = "/api/v1/endpoints/{id}", tag = "endpoints", operation_id = "get_endpoint",
     params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
     responses((status = 200, description = "The endpoint", body = EndpointView), Problems)
 )]

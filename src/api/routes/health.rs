@@ -92,7 +92,7 @@ impl From<ProbeRow> for Probe {
 
 /// The health of an endpoint, and its probes.
 #[utoipa::path(
-    get, path = "/endpoints/{id}/health", tag = "endpoints", operation_id = "get_endpoint_health",
+    get, path = "/api/v1/endpoints/{id}/health", tag = "endpoints", operation_id = "get_endpoint_health",
     params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common, Page),
     responses((status = 200, description = "State and history", body = EndpointHealth), Problems)
 )]

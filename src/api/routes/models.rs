@@ -281,7 +281,7 @@ async fn answer_list(
 
 /// Models.
 #[utoipa::path(
-    get, path = "/models", tag = "models", operation_id = "list_models",
+    get, path = "/api/v1/models", tag = "models", operation_id = "list_models",
     params(Listing, Filters),
     responses((status = 200, description = "A page of models", body = List<ModelView>), Problems)
 )]
@@ -296,7 +296,7 @@ pub async fn list(
 
 /// Models that can do this.
 #[utoipa::path(
-    get, path = "/models/by-capability/{capability}", tag = "models",
+    get, path = "/api/v1/models/by-capability/{capability}", tag = "models",
     operation_id = "list_models_by_capability",
     params(("capability" = String, Path, description = "The capability"), Listing, Filters),
     responses((status = 200, description = "A page of models", body = List<ModelView>), Problems)
@@ -314,7 +314,7 @@ pub async fn by_capability(
 
 /// A model.
 #[utoipa::path(
-    get, path = "/models/{id}", tag = "models", operation_id = "get_model",
+    get, path = "/api/v1/models/{id}", tag = "models", operation_id = "get_model",
     params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
     responses((status = 200, description = "The model", body = ModelView), Problems)
 )]

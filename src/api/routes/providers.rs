@@ -59,7 +59,7 @@ impl FromQuery for Filters {
 
 /// Providers.
 #[utoipa::path(
-    get, path = "/providers", tag = "providers", operation_id = "list_providers",
+    get, path = "/api/v1/providers", tag = "providers", operation_id = "list_providers",
     params(Listing, Filters),
     responses((status = 200, description = "A page of providers", body = List<ProviderView>), Problems)
 )]
@@ -82,7 +82,7 @@ pub async fn list(
 
 /// A provider.
 #[utoipa::path(
-    get, path = "/providers/{id}", tag = "providers", operation_id = "get_provider",
+    get, path = "/api/v1/providers/{id}", tag = "providers", operation_id = "get_provider",
     params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
     responses((status = 200, description = "The provider", body = ProviderView), Problems)
 )]
