@@ -5,7 +5,7 @@ use llmplane::cli::Cli;
 /// Answers are many small values for a short time, a controller's objects many for a long one; the
 /// system's allocator takes longer for the former and gives back less of the latter.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     match Cli::from_args().run() {
