@@ -1,21 +1,25 @@
 //! Looks after what changes by itself: whether database and kube-apiserver answer, the keyring,
-//! partitions, the length of the feed.
+//! partitions, the length of the feed, what was deleted long ago.
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::{context::Context, error::Error};
-use crate::db::DbError;
+use crate::db::{DbError, WriteTx};
 
 /// Time between two looks at the database, the keyring, and a kube-apiserver that was lost.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a kube-apiserver may take to say its version.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
-/// Time between two looks after partitions and the length of the feed.
-const UPKEEP: Duration = Duration::from_secs(6 * 3600);
-/// How long changes are kept for readers to resume from.
+/// Time between two looks after partitions, the length of the feed and what was deleted.
+const UPKEEP: Duration = Duration::from_secs(3600);
+/// How long changes are kept for readers to resume from, and how many.
 const FEED_KEPT: Duration = Duration::from_secs(24 * 3600);
+const FEED_MOST: i64 = 1_000_000;
+/// Rows of a table that one transaction of the upkeep removes.
+const BATCH: i32 = 1000;
 
 /// Looks after all of it until `stop`.
 ///
@@ -74,19 +78,27 @@ async fn look_at_apiserver(context: &Context) {
 async fn keep_up(context: &Context) -> Result<(), Error> {
     let done = async {
         context.db.maintain_partitions().await?;
-        context
-            .db
-            .write_unversioned(context.epoch, |tx| {
-                Box::pin(async move { tx.changes_compact(FEED_KEPT).await })
-            })
-            .await
+        in_batches(context, |tx| {
+            Box::pin(tx.changes_compact(FEED_KEPT, FEED_MOST, BATCH.into()))
+        })
+        .await?;
+        in_batches(context, |tx| Box::pin(tx.deleted_purge(BATCH))).await
     };
     match done.await {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         Err(error @ DbError::Fenced) => Err(error.into()),
         Err(error) => {
             tracing::warn!(%error, "upkeep of the database did not get through");
             Ok(())
         }
     }
+}
+
+/// Removes rows a batch at a time, each in a transaction of its own, until none is left.
+async fn in_batches(
+    context: &Context,
+    batch: for<'t> fn(&'t mut WriteTx) -> BoxFuture<'t, Result<u64, DbError>>,
+) -> Result<(), DbError> {
+    while context.db.write_unversioned(context.epoch, batch).await? > 0 {}
+    Ok(())
 }

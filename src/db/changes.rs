@@ -105,15 +105,35 @@ impl Db {
 }
 
 impl WriteTx {
-    /// Forgets changes older than `keep`, but never the newest one. Readers that are further
+    /// Forgets the changes of revisions that came before the first one of the last `keep`, and
+    /// before the newest `most` changes, but never the newest revision; about `batch` changes at
+    /// once. Answers how many: where there are some, there may be more. Readers that are further
     /// behind read everything again.
-    pub async fn changes_compact(&mut self, keep: Duration) -> Result<u64, DbError> {
+    ///
+    /// It is always the oldest revisions that go, whole, so that a reader who finds his own
+    /// revision finds every later one too.
+    pub async fn changes_compact(
+        &mut self,
+        keep: Duration,
+        most: i64,
+        batch: i64,
+    ) -> Result<u64, DbError> {
         let keep = PgInterval::try_from(Duration::from_secs(keep.as_secs()))
             .map_err(|error| DbError::Other(error.to_string()))?;
         let forgotten = sqlx::query!(
-            r#"DELETE FROM changes
-               WHERE changed_at < now() - $1::interval AND revision < (SELECT revision FROM feed)"#,
+            r#"WITH kept AS (
+                   SELECT least(feed.revision, greatest(
+                       coalesce((SELECT min(revision) FROM changes WHERE changed_at >= now() - $1::interval),
+                                feed.revision),
+                       coalesce((SELECT revision FROM changes ORDER BY revision DESC OFFSET $2::bigint - 1 LIMIT 1), 0)
+                   )) AS first FROM feed
+               ), oldest AS (
+                   SELECT revision FROM changes, kept WHERE revision < kept.first ORDER BY revision LIMIT $3
+               )
+               DELETE FROM changes WHERE revision <= (SELECT max(revision) FROM oldest)"#,
             keep,
+            most,
+            batch,
         )
         .execute(&mut *self.tx)
         .await?

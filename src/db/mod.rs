@@ -23,6 +23,7 @@ pub mod models;
 mod partitions;
 mod pool;
 pub mod providers;
+mod purge;
 mod sweep;
 mod types;
 mod verdict;

@@ -22,8 +22,10 @@ async fn store(db: &Db, epoch: Epoch, name: &str) -> Revision {
 }
 
 async fn compact(db: &Db, epoch: Epoch, keep: Duration) -> Result<u64, DbError> {
-    db.write_unversioned(epoch, move |tx| tx.changes_compact(keep).boxed())
-        .await
+    db.write_unversioned(epoch, move |tx| {
+        tx.changes_compact(keep, 1_000_000, 1000).boxed()
+    })
+    .await
 }
 
 #[tokio::test]
@@ -241,4 +243,49 @@ async fn writes_that_queue_share_a_revision_and_a_bad_one_fails_alone() {
     assert_eq!(revisions.len(), 1, "{good:?}");
     assert_eq!(good[8], (Upserted::default(), None), "it was already so");
     assert_eq!(db.read_all().await.unwrap().rows.providers.len(), 8);
+}
+
+#[tokio::test]
+async fn the_feed_is_cut_at_its_length_too_oldest_first_a_batch_at_a_time() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let mut revisions = Vec::new();
+    for n in 0..6 {
+        revisions.push(store(&db, epoch, &format!("p-{n}")).await);
+    }
+    let cut = async |batch| {
+        let day = Duration::from_secs(86_400);
+        db.write_unversioned(epoch, move |tx| tx.changes_compact(day, 3, batch).boxed())
+            .await
+            .unwrap()
+    };
+    assert_eq!(cut(1).await, 1);
+    while cut(2).await > 0 {}
+    for (n, revision) in revisions.into_iter().enumerate() {
+        let held = db.read_changes(revision).await.unwrap() != Changes::Reset;
+        assert_eq!(held, n >= 3, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_took_long_leaves_no_hole_in_the_feed() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let (first, slow) = (store(&db, epoch, "p").await, store(&db, epoch, "q").await);
+    // It began long before the one whose revision comes before its own.
+    let mut owner = database.connect("llmplane_owner").await;
+    sqlx::query("UPDATE changes SET changed_at = now() - interval '2 days' WHERE revision = $1")
+        .bind(slow.0)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    store(&db, epoch, "r").await;
+    compact(&db, epoch, Duration::from_secs(86_400))
+        .await
+        .unwrap();
+    let Changes::Rows { rows, .. } = db.read_changes(first).await.unwrap() else {
+        panic!("the feed still holds {first}");
+    };
+    let names: Vec<_> = rows.providers.iter().map(|row| &*row.name).collect();
+    assert_eq!(names, ["q", "r"]);
 }

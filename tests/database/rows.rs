@@ -1,7 +1,10 @@
 //! What is stored is what was said.
 
+use std::time::Duration;
+
 use futures::FutureExt;
 use llmplane::crd::Kind;
+use llmplane::crd::credential::VersionState;
 use llmplane::db::{Db, DbError, Epoch, ModelUpsert, Upserted, WriteResult};
 use uuid::Uuid;
 
@@ -175,4 +178,130 @@ async fn a_nul_character_is_refused_and_harms_nothing_else() {
     store(&db, epoch, rows::model(provider, "good"))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_was_deleted_long_ago_is_removed_for_good_once_no_reader_can_miss_it() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let (provider, kept) = (rows::provider("p"), rows::provider("kept"));
+    let endpoint = rows::endpoint(provider.uid, "e");
+    let credential = rows::credential(provider.uid, "c");
+    let model = rows::model(provider.uid, "m");
+    let (p, k, e, c, m) = (
+        provider.uid,
+        kept.uid,
+        endpoint.uid,
+        credential.uid,
+        model.uid,
+    );
+    let version = rows::key_version(c, 1, VersionState::Current);
+    db.write(epoch, move |tx| {
+        async move {
+            tx.provider_upsert(&provider).await?;
+            tx.provider_upsert(&kept).await?;
+            tx.endpoint_upsert(&endpoint).await?;
+            tx.credential_upsert(&credential).await?;
+            tx.credential_version_insert(&version).await?;
+            tx.model_upsert(&model).await?;
+            let list = [("m".to_owned(), serde_json::json!({}))].into();
+            tx.listed_models_replace(e, "https://a.example", &list)
+                .await?;
+            for (kind, uid) in [
+                (Kind::Model, m),
+                (Kind::Credential, c),
+                (Kind::Endpoint, e),
+                (Kind::Provider, p),
+                (Kind::Provider, k),
+            ] {
+                tx.soft_delete(kind, &[uid]).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    })
+    .await
+    .unwrap();
+    let purged = async || {
+        let mut removed = 0;
+        loop {
+            let batch = db.write_unversioned(epoch, |tx| tx.deleted_purge(1).boxed());
+            match batch.await.unwrap() {
+                0 => break removed,
+                rows => removed += rows,
+            }
+        }
+    };
+    assert_eq!(purged().await, 1, "the deleted endpoint's model list");
+    let mut owner = database.connect("llmplane_owner").await;
+    for table in ["providers", "endpoints", "credentials", "models"] {
+        let age = format!(
+            "UPDATE {table} SET deleted_at = now() - interval '31 days' WHERE name <> 'kept'"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(age))
+            .execute(&mut owner)
+            .await
+            .unwrap();
+    }
+    assert_eq!(purged().await, 0, "a reader may still resume from before");
+    let newer = rows::provider("newer");
+    db.write(epoch, |tx| {
+        async move { tx.provider_upsert(&newer).await }.boxed()
+    })
+    .await
+    .unwrap();
+    db.write_unversioned(epoch, |tx| {
+        tx.changes_compact(Duration::ZERO, 1, 1000).boxed()
+    })
+    .await
+    .unwrap();
+    let before = db.feed_state().await.unwrap();
+    assert_eq!(purged().await, 5);
+    assert_eq!(db.provider_row(p).await.unwrap(), None);
+    assert_eq!(db.endpoint_row(e).await.unwrap(), None);
+    assert_eq!(db.credential_row(c).await.unwrap(), None);
+    assert_eq!(db.model_row(m).await.unwrap(), None);
+    assert!(db.provider_row(k).await.unwrap().is_some());
+    assert_eq!(db.feed_state().await.unwrap(), before, "no revision");
+}
+
+#[tokio::test]
+async fn keys_destroyed_long_ago_are_forgotten_but_for_the_newest() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let credential = rows::credential(provider(&db, epoch).await, "c");
+    let c = credential.uid;
+    db.write(epoch, move |tx| {
+        async move {
+            tx.credential_upsert(&credential).await?;
+            for version in 1..=3 {
+                let state = match version {
+                    2 => VersionState::Current,
+                    _ => VersionState::Pending,
+                };
+                tx.credential_version_insert(&rows::key_version(c, version, state))
+                    .await?;
+            }
+            for version in [1, 3] {
+                tx.credential_version_state_set(c, version, VersionState::Destroyed, None)
+                    .await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    })
+    .await
+    .unwrap();
+    let mut owner = database.connect("llmplane_owner").await;
+    for age in [
+        "UPDATE credential_versions SET since = now() - interval '31 days'",
+        "UPDATE credentials SET version = 2",
+    ] {
+        sqlx::query(age).execute(&mut owner).await.unwrap();
+    }
+    let purge = db.write_unversioned(epoch, |tx| tx.deleted_purge(10).boxed());
+    assert_eq!(purge.await.unwrap(), 1);
+    let left = db.credential_version_rows(&[c]).await.unwrap();
+    let left: Vec<_> = left.iter().map(|row| row.version).collect();
+    assert_eq!(left, [3, 2], "a number is never used twice");
 }
