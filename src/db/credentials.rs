@@ -173,7 +173,7 @@ impl Db {
         let connection = &mut *self.pool.acquire().await?;
         Ok(select!(
             connection,
-            "WHERE provider_uid = ANY ($1) AND deleted_at IS NULL",
+            "WHERE provider_uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'",
             providers
         ))
     }

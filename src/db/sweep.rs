@@ -99,7 +99,8 @@ async fn delete(
                 "UPDATE "
                     + $table
                     + " SET deleted_at = now(), updated_at = now(), is_active = false
-                       WHERE uid = ANY ($1) AND deleted_at IS NULL RETURNING uid",
+                       WHERE uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'
+                       RETURNING uid",
                 uids,
             )
             .fetch_all(connection)

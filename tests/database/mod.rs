@@ -4,6 +4,7 @@ mod checks;
 mod feed;
 mod fence;
 mod keys;
+mod plans;
 mod roles;
 mod rows;
 mod schema;

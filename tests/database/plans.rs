@@ -1,0 +1,117 @@
+//! Statements go by an index, also by plans that were made while their tables were empty: those of
+//! prepared statements outlive that moment.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::support::database::TestDatabase;
+
+/// Tables that grow with what users declare.
+const GROWING: [&str; 7] = [
+    "providers",
+    "endpoints",
+    "credentials",
+    "credential_versions",
+    "models",
+    "listed_models",
+    "changes",
+];
+
+/// What statements say that mean to read a table whole, or in its order until there is enough.
+const WHOLE: [&str; 5] = [
+    "WHERE $1 OR deleted_at IS NULL",
+    "$1::text[] IS NULL OR namespace = ANY ($1)",
+    "WHERE c.deleted_at IS NULL ORDER BY v.credential_uid",
+    "WHERE kek_id <> $1",
+    "DELETE FROM changes",
+];
+
+/// The project's statements, and how many parameters each has.
+fn statements() -> Vec<(String, usize)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let read = |file: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let statement: Value = serde_json::from_str(&text).unwrap();
+        let parameters = statement["describe"]["parameters"]["Left"].as_array();
+        let text = statement["query"].as_str().unwrap().to_owned();
+        (text, parameters.map_or(0, Vec::len))
+    };
+    let files = std::fs::read_dir(folder).unwrap();
+    files.map(|file| read(file.unwrap())).collect()
+}
+
+/// Growing tables that a plan reads without a condition on an index.
+fn read_whole(plan: &Value, found: &mut BTreeSet<String>) {
+    let scan = plan["Node Type"].as_str().unwrap_or_default();
+    let table = plan["Relation Name"].as_str().unwrap_or_default();
+    let by_index = !plan["Index Cond"].is_null() || scan == "Bitmap Heap Scan";
+    if scan.ends_with("Scan") && GROWING.contains(&table) && !by_index {
+        found.insert(table.to_owned());
+    }
+    for child in plan["Plans"].as_array().into_iter().flatten() {
+        read_whole(child, found);
+    }
+}
+
+#[tokio::test]
+async fn no_statement_reads_a_table_whole_that_does_not_mean_to() {
+    let database = TestDatabase::migrated().await;
+    let db = database.controller().await;
+    // The settings are those of every session; the rights are the owner's, who may all.
+    let settings: Vec<String> = sqlx::query(
+        "SELECT format('SET %I = %L', name, setting) FROM pg_settings WHERE name IN ('enable_seqscan', 'jit')",
+    )
+    .fetch_all(db.pool())
+    .await
+    .unwrap()
+    .iter()
+    .map(|row| row.get(0))
+    .collect();
+    let mut owner = database.connect("llmplane_owner").await;
+    for setting in settings
+        .into_iter()
+        .chain(["SET plan_cache_mode = force_generic_plan".to_owned()])
+    {
+        sqlx::raw_sql(AssertSqlSafe(setting))
+            .execute(&mut owner)
+            .await
+            .unwrap();
+    }
+    let mut planned = 0;
+    for (number, (statement, parameters)) in statements().into_iter().enumerate() {
+        let verb = statement.split_whitespace().next().unwrap_or_default();
+        if !["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].contains(&verb) {
+            continue;
+        }
+        let prepare = format!("PREPARE p{number} AS {statement}");
+        sqlx::raw_sql(AssertSqlSafe(prepare))
+            .execute(&mut owner)
+            .await
+            .unwrap();
+        let nulls = match parameters {
+            0 => String::new(),
+            count => format!("({})", vec!["NULL"; count].join(", ")),
+        };
+        let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE p{number}{nulls}");
+        let row = sqlx::raw_sql(AssertSqlSafe(explain))
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+        let plan: Value = row.get(0);
+        let mut whole = BTreeSet::new();
+        read_whole(&plan[0]["Plan"], &mut whole);
+        let means_to = WHOLE.iter().any(|words| {
+            let one_line = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+            one_line.contains(words)
+        });
+        assert!(
+            means_to || whole.is_empty(),
+            "{whole:?} by {statement}\n{plan:#}"
+        );
+        planned += 1;
+    }
+    assert!(planned > 50, "{planned} statements");
+}
