@@ -127,6 +127,11 @@ impl Checks {
         Ok(())
     }
 
+    /// Whether every job of this owner has answered its present trigger; where none is planned too.
+    pub fn settled(&self, owner: Uuid) -> bool {
+        self.schedule().settled(owner)
+    }
+
     /// Whether each of these jobs has answered its trigger already.
     pub fn settled_for(&self, jobs: &[Planned]) -> bool {
         self.schedule().settled_for(jobs)

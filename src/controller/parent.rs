@@ -108,13 +108,20 @@ pub fn endpoint_uids(
         .collect()
 }
 
-/// The stored endpoints of a provider, by name.
+/// The stored endpoints of a provider, by name. Makes sure that the provider is stored: where it has
+/// endpoints, it is.
+///
+/// # Errors
+/// [`Error::Waiting`] as [`stored`].
 pub async fn endpoint_rows(context: &Context, parent: &Parent) -> Result<Vec<EndpointRow>, Error> {
     let Parent::Found(provider) = parent else {
         return Ok(Vec::new());
     };
     let uid = identity::uid(&**provider);
     let mut rows = context.db.endpoint_rows_of_providers(&[uid]).await?;
+    if rows.is_empty() {
+        stored(context, parent).await?;
+    }
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(rows)
 }

@@ -1,6 +1,7 @@
 //! When a status is worth a write: a verdict that is about to come is waited for, and counts that
 //! many children change are gathered. Each object then costs little more than one write, however
-//! many objects appear at once. The row in PostgreSQL never waits.
+//! many objects appear at once. The row in PostgreSQL waits for nothing but the first list of a
+//! provider whose models nobody has heard of yet.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -27,6 +28,11 @@ pub enum News {
         /// Reason of `Ready`.
         ready: Reason,
     },
+    /// A model's first of this generation, and its provider's lists are being read.
+    Unlisted {
+        /// The object's generation.
+        generation: i64,
+    },
     /// Nothing but other counts.
     Counts,
     /// Something that a reader waits for.
@@ -47,17 +53,24 @@ impl Patience {
         let (since, longest) = match news {
             News::First { generation, ready } => {
                 let longest = longest(ready)?;
-                let held = self.held.entry(object).or_insert((generation, now));
-                if held.0 != generation {
-                    *held = (generation, now);
-                }
-                (held.1, longest)
+                (self.held_since(object, generation, now), longest)
+            }
+            News::Unlisted { generation } => {
+                (self.held_since(object, generation, now), OTHER_OBJECT)
             }
             News::Counts => (*self.counted.get(&object)?, COUNTS),
             News::Other => return None,
         };
         let left = (since + longest).saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
+    }
+
+    fn held_since(&mut self, object: Uuid, generation: i64, now: Instant) -> Instant {
+        let held = self.held.entry(object).or_insert((generation, now));
+        if held.0 != generation {
+            *held = (generation, now);
+        }
+        held.1
     }
 
     /// Notes that a status was written; `counts`: whether it has any.
@@ -107,6 +120,18 @@ mod tests {
         let verdict = first(1, Reason::ProbeSucceeded);
         assert_eq!(patience.wait(object, verdict, later), None);
         assert_eq!(patience.wait(object, none, start + FIRST_VERDICT), None);
+    }
+
+    #[test]
+    fn a_models_lists_are_waited_for_as_another_object_is() {
+        let (mut patience, object, start) = (Patience::default(), Uuid::new_v4(), Instant::now());
+        let unlisted = News::Unlisted { generation: 1 };
+        assert_eq!(patience.wait(object, unlisted, start), Some(OTHER_OBJECT));
+        assert_eq!(patience.wait(object, unlisted, start + OTHER_OBJECT), None);
+        let left = FIRST_VERDICT - OTHER_OBJECT;
+        let none = first(1, Reason::NotCheckedYet);
+        let then = patience.wait(object, none, start + OTHER_OBJECT);
+        assert_eq!(then, Some(left), "it has waited already");
     }
 
     #[test]

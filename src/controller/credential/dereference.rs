@@ -58,13 +58,13 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
             index.children::<LlmCredential>(&key.namespace, provider),
         )
     };
-    parent::stored(context, &parent).await?;
+    let endpoint_rows = parent::endpoint_rows(context, &parent).await?;
     let uid = identity::uid(&*object);
     let row = context.db.credential_row(uid).await?;
     let versions = context.db.credential_version_rows(&[uid]).await?;
     Ok(Some(Input {
         owner: identity::owner(Kind::Credential, &*object),
-        endpoint_rows: parent::endpoint_rows(context, &parent).await?,
+        endpoint_rows,
         object,
         row,
         versions,

@@ -43,9 +43,8 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
             index.models_of_id(&key.namespace, provider, &object.spec.model_id),
         )
     };
-    parent::stored(context, &parent).await?;
-    let row = context.db.model_row(identity::uid(&*object)).await?;
     let lists = lists(context, &object, &parent).await?;
+    let row = context.db.model_row(identity::uid(&*object)).await?;
     let (catalog, held) = match &parent {
         parent::Parent::Found(provider) => {
             let (type_, id) = (provider.spec.type_, &object.spec.model_id);

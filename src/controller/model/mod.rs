@@ -6,10 +6,20 @@ mod status;
 mod store;
 mod validate;
 
-use super::{context::Context, error::Error, key::ObjectKey, queue::Next};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    context::Context, error::Error, identity, key::ObjectKey, parent, patience::News, queue::Next,
+};
+use crate::crd::LlmModel;
 
 /// Brings one model's declaration into force.
 pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error> {
+    if let Some(wait) = wait_for_lists(context, key) {
+        return Ok(Next::After(wait));
+    }
     let Some(input) = dereference::read(context, key).await? else {
         context.sweeper.ask(key.kind);
         return Ok(Next::Done);
@@ -23,4 +33,27 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     context.checks.plan(&input.owner, jobs).await?;
     let status = status::of(&input, desired.as_ref().ok(), &verdict);
     super::status::settle(context, &*input.object, &status, &verdict.conditions).await
+}
+
+/// How much longer a model of which nothing has been told waits for its provider's lists, where they
+/// are being read: with them it is judged once instead of twice.
+fn wait_for_lists(context: &Context, key: &ObjectKey) -> Option<Duration> {
+    let (object, provider) = {
+        let index = context.index();
+        let object = index.get::<LlmModel>(&key.namespace, &key.name)?;
+        let name = &object.spec.provider_ref.name;
+        let provider = parent::declared(&index, &key.namespace, name);
+        (object, provider)
+    };
+    if object.status.is_some()
+        || context
+            .checks
+            .settled(identity::uid(provider.found().ok()?))
+    {
+        return None;
+    }
+    let news = News::Unlisted {
+        generation: identity::generation(&*object),
+    };
+    (context.patience()).wait(identity::uid(&*object), news, Instant::now())
 }
