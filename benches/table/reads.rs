@@ -21,8 +21,9 @@ const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(2);
 /// How long a server is warmed up.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How long latency is measured.
-const PACED: Duration = Duration::from_secs(5);
+/// Rounds of latency of each side, in turns too, and how long each takes.
+const PACED_ROUNDS: usize = 5;
+const PACED: Duration = Duration::from_secs(2);
 /// How long an answer of the kube-apiserver counts in the read API.
 const AUTH_KEPT: Duration = Duration::from_secs(10);
 /// How long the calls of a warm server are counted; shorter than what it remembers.
@@ -186,9 +187,20 @@ fn compare_blocking(sides: &Sides) -> Result<Compared> {
     }
     let own: Vec<f64> = rounds.iter().map(|(api, _)| api.per_second).collect();
     let saturation = median(&own);
-    let latency = load::paced(&sides.api, saturation / 2.0, PACED)?;
-    let beside = load::paced(&sides.bare, saturation / 2.0, PACED)?;
-    Ok((rounds, saturation, latency, beside))
+    let (mut latency, mut beside) = (Vec::new(), Vec::new());
+    for number in 0..PACED_ROUNDS {
+        let mut one = |api: bool| {
+            let (target, times) = match api {
+                true => (&sides.api, &mut latency),
+                false => (&sides.bare, &mut beside),
+            };
+            times.push(load::paced(target, saturation / 2.0, PACED)?);
+            anyhow::Ok(())
+        };
+        one(number % 2 == 0)?;
+        one(number % 2 == 1)?;
+    }
+    Ok((rounds, saturation, latency.into(), beside.into()))
 }
 
 fn round(target: &Target, pid: i32) -> Result<Round> {
