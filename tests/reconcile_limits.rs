@@ -19,7 +19,9 @@ async fn the_eleventh_endpoint_waits_until_an_older_one_is_deleted() {
     world
         .says("LlmEndpoint", "e10", "Ready", "False", "LimitExceeded")
         .await;
-    world.ready("LlmEndpoint", "e09").await;
+    for number in 0..10 {
+        world.ready("LlmEndpoint", &format!("e{number:02}")).await;
+    }
     assert_eq!(
         world
             .db()
