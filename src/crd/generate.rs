@@ -94,17 +94,19 @@ pub(super) fn finish(crd: &mut CustomResourceDefinition) {
             .and_then(|s| s.open_api_v3_schema.as_mut());
         if let Some(schema) = schema {
             forbid_null(schema);
-            default_status(schema);
+            finish_status(schema);
         }
     }
 }
 
 /// A new object's status says `observedGeneration: -1`, so that kstatus, Flux and Argo CD wait
-/// for the first verdict.
-fn default_status(schema: &mut JSONSchemaProps) {
+/// for the first verdict. It has one writer and changes as a whole: the apiserver need not know, at
+/// every write and in every object, who owns each of its fields.
+fn finish_status(schema: &mut JSONSchemaProps) {
     let status = schema.properties.as_mut().and_then(|p| p.get_mut("status"));
     if let Some(status) = status {
         status.default = Some(JSON(serde_json::json!({ "observedGeneration": -1 })));
+        status.x_kubernetes_map_type = Some("atomic".to_owned());
     }
 }
 
