@@ -191,49 +191,56 @@ impl WriteTx {
     /// Stores a credential; answers what that did. Another live one of the same
     /// name is marked as deleted first.
     pub async fn credential_upsert(&mut self, row: &CredentialUpsert) -> Result<Upserted, DbError> {
-        let replaced = self
-            .make_way(Kind::Credential, &row.namespace, &row.name, row.uid)
-            .await?;
-        let changed = sqlx::query!(
-            r#"INSERT INTO credentials AS t (uid, namespace, name, generation, enabled, is_active, conditions,
-                   verified_generation, last_handled_reconcile_at, created_at, provider_uid,
-                   endpoint_uids, alias, description, expires_at, quota_limit, quota_unit,
-                   quota_period, priority, grace_seconds, validation, secret_name, secret_uid,
-                   secret_resource_version, masked_key, fingerprint, version)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                       $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)
-               ON CONFLICT (uid) DO UPDATE SET
-                   namespace = excluded.namespace, name = excluded.name,
-                   generation = excluded.generation, enabled = excluded.enabled,
-                   is_active = excluded.is_active, conditions = excluded.conditions,
-                   verified_generation = excluded.verified_generation,
-                   last_handled_reconcile_at = excluded.last_handled_reconcile_at,
-                   created_at = excluded.created_at, provider_uid = excluded.provider_uid,
-                   endpoint_uids = excluded.endpoint_uids, alias = excluded.alias,
-                   description = excluded.description, expires_at = excluded.expires_at,
-                   quota_limit = excluded.quota_limit, quota_unit = excluded.quota_unit,
-                   quota_period = excluded.quota_period, priority = excluded.priority,
-                   grace_seconds = excluded.grace_seconds, validation = excluded.validation,
-                   secret_name = excluded.secret_name, secret_uid = excluded.secret_uid,
-                   secret_resource_version = excluded.secret_resource_version,
-                   masked_key = excluded.masked_key, fingerprint = excluded.fingerprint,
-                   version = excluded.version, updated_at = now(), deleted_at = NULL
-               WHERE (t.namespace, t.name, t.generation, t.enabled, t.is_active, t.conditions,
-                      t.verified_generation, t.last_handled_reconcile_at, t.created_at,
-                      t.provider_uid, t.endpoint_uids, t.alias, t.description, t.expires_at,
-                      t.quota_limit, t.quota_unit, t.quota_period, t.priority, t.grace_seconds,
-                      t.validation, t.secret_name, t.secret_uid, t.secret_resource_version,
-                      t.masked_key, t.fingerprint, t.version, t.deleted_at)
-                   IS DISTINCT FROM
-                     (excluded.namespace, excluded.name, excluded.generation, excluded.enabled,
-                      excluded.is_active, excluded.conditions, excluded.verified_generation,
-                      excluded.last_handled_reconcile_at, excluded.created_at,
-                      excluded.provider_uid, excluded.endpoint_uids, excluded.alias,
-                      excluded.description, excluded.expires_at, excluded.quota_limit,
-                      excluded.quota_unit, excluded.quota_period, excluded.priority,
-                      excluded.grace_seconds, excluded.validation, excluded.secret_name,
-                      excluded.secret_uid, excluded.secret_resource_version, excluded.masked_key,
-                      excluded.fingerprint, excluded.version, NULL::timestamptz)"#,
+        let stored = sqlx::query!(
+            r#"WITH gone AS (
+                   UPDATE credentials SET deleted_at = now(), updated_at = now(), is_active = false
+                   WHERE namespace = $2 AND name = $3 AND uid <> $1 AND deleted_at IS NULL
+                   RETURNING uid
+               ), stored AS (
+                   INSERT INTO credentials AS t (uid, namespace, name, generation, enabled, is_active, conditions,
+                       verified_generation, last_handled_reconcile_at, created_at, provider_uid,
+                       endpoint_uids, alias, description, expires_at, quota_limit, quota_unit,
+                       quota_period, priority, grace_seconds, validation, secret_name, secret_uid,
+                       secret_resource_version, masked_key, fingerprint, version)
+                   SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                           $18, $19, $20, $21, $22, $23, $24, $25, $26, $27
+                   FROM (SELECT count(*) AS count FROM gone) AS namesakes WHERE count >= 0
+                   ON CONFLICT (uid) DO UPDATE SET
+                       namespace = excluded.namespace, name = excluded.name,
+                       generation = excluded.generation, enabled = excluded.enabled,
+                       is_active = excluded.is_active, conditions = excluded.conditions,
+                       verified_generation = excluded.verified_generation,
+                       last_handled_reconcile_at = excluded.last_handled_reconcile_at,
+                       created_at = excluded.created_at, provider_uid = excluded.provider_uid,
+                       endpoint_uids = excluded.endpoint_uids, alias = excluded.alias,
+                       description = excluded.description, expires_at = excluded.expires_at,
+                       quota_limit = excluded.quota_limit, quota_unit = excluded.quota_unit,
+                       quota_period = excluded.quota_period, priority = excluded.priority,
+                       grace_seconds = excluded.grace_seconds, validation = excluded.validation,
+                       secret_name = excluded.secret_name, secret_uid = excluded.secret_uid,
+                       secret_resource_version = excluded.secret_resource_version,
+                       masked_key = excluded.masked_key, fingerprint = excluded.fingerprint,
+                       version = excluded.version, updated_at = now(), deleted_at = NULL
+                   WHERE (t.namespace, t.name, t.generation, t.enabled, t.is_active, t.conditions,
+                          t.verified_generation, t.last_handled_reconcile_at, t.created_at,
+                          t.provider_uid, t.endpoint_uids, t.alias, t.description, t.expires_at,
+                          t.quota_limit, t.quota_unit, t.quota_period, t.priority, t.grace_seconds,
+                          t.validation, t.secret_name, t.secret_uid, t.secret_resource_version,
+                          t.masked_key, t.fingerprint, t.version, t.deleted_at)
+                       IS DISTINCT FROM
+                         (excluded.namespace, excluded.name, excluded.generation, excluded.enabled,
+                          excluded.is_active, excluded.conditions, excluded.verified_generation,
+                          excluded.last_handled_reconcile_at, excluded.created_at,
+                          excluded.provider_uid, excluded.endpoint_uids, excluded.alias,
+                          excluded.description, excluded.expires_at, excluded.quota_limit,
+                          excluded.quota_unit, excluded.quota_period, excluded.priority,
+                          excluded.grace_seconds, excluded.validation, excluded.secret_name,
+                          excluded.secret_uid, excluded.secret_resource_version, excluded.masked_key,
+                          excluded.fingerprint, excluded.version, NULL::timestamptz)
+                   RETURNING 1
+               )
+               SELECT EXISTS (SELECT FROM stored) AS "changed!",
+                      ARRAY (SELECT uid FROM gone) AS "replaced!""#,
             row.uid,
             row.namespace,
             row.name,
@@ -262,13 +269,15 @@ impl WriteTx {
             row.fingerprint,
             row.version,
         )
-        .execute(&mut *self.tx)
-        .await?
-        .rows_affected()
-            > 0;
-        if changed {
+        .fetch_one(&mut *self.tx)
+        .await?;
+        self.removed(Kind::Credential, &stored.replaced).await?;
+        if stored.changed {
             self.changed(Kind::Credential, row.uid);
         }
-        Ok(Upserted { changed, replaced })
+        Ok(Upserted {
+            changed: stored.changed,
+            replaced: stored.replaced,
+        })
     }
 }

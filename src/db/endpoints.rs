@@ -191,46 +191,53 @@ impl WriteTx {
     /// Stores an endpoint; answers what that did. Another live one of the same
     /// name is marked as deleted first.
     pub async fn endpoint_upsert(&mut self, row: &EndpointUpsert) -> Result<Upserted, DbError> {
-        let replaced = self
-            .make_way(Kind::Endpoint, &row.namespace, &row.name, row.uid)
-            .await?;
-        let changed = sqlx::query!(
-            r#"INSERT INTO endpoints AS t (uid, namespace, name, generation, enabled, is_active, conditions,
-                   verified_generation, last_handled_reconcile_at, created_at, provider_uid,
-                   display_name, base_url, api_version, region, timeout_connect, timeout_read,
-                   retry_count, retry_interval_ms, headers, priority, is_default, ca_bundle,
-                   health_check)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                       $18, $19, $20, $21, $22, $23, $24)
-               ON CONFLICT (uid) DO UPDATE SET
-                   namespace = excluded.namespace, name = excluded.name,
-                   generation = excluded.generation, enabled = excluded.enabled,
-                   is_active = excluded.is_active, conditions = excluded.conditions,
-                   verified_generation = excluded.verified_generation,
-                   last_handled_reconcile_at = excluded.last_handled_reconcile_at,
-                   created_at = excluded.created_at, provider_uid = excluded.provider_uid,
-                   display_name = excluded.display_name, base_url = excluded.base_url,
-                   api_version = excluded.api_version, region = excluded.region,
-                   timeout_connect = excluded.timeout_connect, timeout_read = excluded.timeout_read,
-                   retry_count = excluded.retry_count,
-                   retry_interval_ms = excluded.retry_interval_ms, headers = excluded.headers,
-                   priority = excluded.priority, is_default = excluded.is_default,
-                   ca_bundle = excluded.ca_bundle, health_check = excluded.health_check,
-                   updated_at = now(), deleted_at = NULL
-               WHERE (t.namespace, t.name, t.generation, t.enabled, t.is_active, t.conditions,
-                      t.verified_generation, t.last_handled_reconcile_at, t.created_at,
-                      t.provider_uid, t.display_name, t.base_url, t.api_version, t.region,
-                      t.timeout_connect, t.timeout_read, t.retry_count, t.retry_interval_ms,
-                      t.headers, t.priority, t.is_default, t.ca_bundle, t.health_check, t.deleted_at)
-                   IS DISTINCT FROM
-                     (excluded.namespace, excluded.name, excluded.generation, excluded.enabled,
-                      excluded.is_active, excluded.conditions, excluded.verified_generation,
-                      excluded.last_handled_reconcile_at, excluded.created_at,
-                      excluded.provider_uid, excluded.display_name, excluded.base_url,
-                      excluded.api_version, excluded.region, excluded.timeout_connect,
-                      excluded.timeout_read, excluded.retry_count, excluded.retry_interval_ms,
-                      excluded.headers, excluded.priority, excluded.is_default, excluded.ca_bundle,
-                      excluded.health_check, NULL::timestamptz)"#,
+        let stored = sqlx::query!(
+            r#"WITH gone AS (
+                   UPDATE endpoints SET deleted_at = now(), updated_at = now(), is_active = false
+                   WHERE namespace = $2 AND name = $3 AND uid <> $1 AND deleted_at IS NULL
+                   RETURNING uid
+               ), stored AS (
+                   INSERT INTO endpoints AS t (uid, namespace, name, generation, enabled, is_active, conditions,
+                       verified_generation, last_handled_reconcile_at, created_at, provider_uid,
+                       display_name, base_url, api_version, region, timeout_connect, timeout_read,
+                       retry_count, retry_interval_ms, headers, priority, is_default, ca_bundle,
+                       health_check)
+                   SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                           $18, $19, $20, $21, $22, $23, $24
+                   FROM (SELECT count(*) AS count FROM gone) AS namesakes WHERE count >= 0
+                   ON CONFLICT (uid) DO UPDATE SET
+                       namespace = excluded.namespace, name = excluded.name,
+                       generation = excluded.generation, enabled = excluded.enabled,
+                       is_active = excluded.is_active, conditions = excluded.conditions,
+                       verified_generation = excluded.verified_generation,
+                       last_handled_reconcile_at = excluded.last_handled_reconcile_at,
+                       created_at = excluded.created_at, provider_uid = excluded.provider_uid,
+                       display_name = excluded.display_name, base_url = excluded.base_url,
+                       api_version = excluded.api_version, region = excluded.region,
+                       timeout_connect = excluded.timeout_connect, timeout_read = excluded.timeout_read,
+                       retry_count = excluded.retry_count,
+                       retry_interval_ms = excluded.retry_interval_ms, headers = excluded.headers,
+                       priority = excluded.priority, is_default = excluded.is_default,
+                       ca_bundle = excluded.ca_bundle, health_check = excluded.health_check,
+                       updated_at = now(), deleted_at = NULL
+                   WHERE (t.namespace, t.name, t.generation, t.enabled, t.is_active, t.conditions,
+                          t.verified_generation, t.last_handled_reconcile_at, t.created_at,
+                          t.provider_uid, t.display_name, t.base_url, t.api_version, t.region,
+                          t.timeout_connect, t.timeout_read, t.retry_count, t.retry_interval_ms,
+                          t.headers, t.priority, t.is_default, t.ca_bundle, t.health_check, t.deleted_at)
+                       IS DISTINCT FROM
+                         (excluded.namespace, excluded.name, excluded.generation, excluded.enabled,
+                          excluded.is_active, excluded.conditions, excluded.verified_generation,
+                          excluded.last_handled_reconcile_at, excluded.created_at,
+                          excluded.provider_uid, excluded.display_name, excluded.base_url,
+                          excluded.api_version, excluded.region, excluded.timeout_connect,
+                          excluded.timeout_read, excluded.retry_count, excluded.retry_interval_ms,
+                          excluded.headers, excluded.priority, excluded.is_default, excluded.ca_bundle,
+                          excluded.health_check, NULL::timestamptz)
+                   RETURNING 1
+               )
+               SELECT EXISTS (SELECT FROM stored) AS "changed!",
+                      ARRAY (SELECT uid FROM gone) AS "replaced!""#,
             row.uid,
             row.namespace,
             row.name,
@@ -256,14 +263,16 @@ impl WriteTx {
             row.ca_bundle,
             Json(&row.health_check) as _,
         )
-        .execute(&mut *self.tx)
-        .await?
-        .rows_affected()
-            > 0;
-        if changed {
+        .fetch_one(&mut *self.tx)
+        .await?;
+        self.removed(Kind::Endpoint, &stored.replaced).await?;
+        if stored.changed {
             self.changed(Kind::Endpoint, row.uid);
         }
-        Ok(Upserted { changed, replaced })
+        Ok(Upserted {
+            changed: stored.changed,
+            replaced: stored.replaced,
+        })
     }
 
     /// Notes what the probes concluded, unless the stored verdict says the same. It takes no revision.

@@ -1,13 +1,15 @@
-//! Group commit: writes that queue while another is under way share a transaction, and with it a
-//! revision, a commit and a notification.
+//! Group commit: writes that queue while another is under way, or soon after, share a transaction,
+//! and with it a revision, a commit and a notification.
 //!
 //! Each runs behind a savepoint of its own, so that one that fails takes nothing else with it.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::write::{WriteResult, WriteTx, in_time};
@@ -16,6 +18,10 @@ use crate::crd::Kind;
 
 /// Most writes that share a transaction.
 const MAX_BATCH: usize = 64;
+
+/// Least time between the beginnings of two transactions. A write that comes alone does not wait;
+/// of many that come one after another some gather.
+const APART: Duration = Duration::from_millis(20);
 
 /// A write that waits for its turn.
 trait Job: Send {
@@ -64,12 +70,17 @@ where
 #[derive(Default)]
 pub(super) struct Queue {
     jobs: Mutex<Vec<Box<dyn Job>>>,
-    turn: tokio::sync::Mutex<()>,
+    /// Who holds it writes; when the next transaction may begin.
+    turn: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Queue {
     fn push(&self, job: Box<dyn Job>) {
         self.lock().push(job);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// The next batch: the oldest writes, all of one epoch.
@@ -128,7 +139,14 @@ impl Db {
     }
 
     async fn take_turn(&self) {
-        let _turn = self.queue.turn.lock().await;
+        let mut next = self.queue.turn.lock().await;
+        if self.queue.is_empty() {
+            return;
+        }
+        if let Some(next) = *next {
+            tokio::time::sleep_until(next).await;
+        }
+        *next = Some(Instant::now() + APART);
         let jobs = self.queue.take();
         let Some(epoch) = jobs.first().map(|job| job.epoch()) else {
             return;

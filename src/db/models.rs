@@ -196,52 +196,59 @@ impl WriteTx {
     /// Stores a model; answers what that did. Another live one of the same
     /// name is marked as deleted first.
     pub async fn model_upsert(&mut self, row: &ModelUpsert) -> Result<Upserted, DbError> {
-        let replaced = self
-            .make_way(Kind::Model, &row.namespace, &row.name, row.uid)
-            .await?;
-        let changed = sqlx::query!(
-            r#"INSERT INTO models AS t (uid, namespace, name, generation, enabled, is_active, conditions,
-                   verified_generation, last_handled_reconcile_at, created_at, provider_uid,
-                   endpoint_uids, model_id, display_name, version, type, context_window,
-                   max_input_tokens, max_output_tokens, currency, input_price, output_price,
-                   capabilities, recommended_for, default_parameters, lifecycle, origin,
-                   availability_test)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                       $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
-               ON CONFLICT (uid) DO UPDATE SET
-                   namespace = excluded.namespace, name = excluded.name,
-                   generation = excluded.generation, enabled = excluded.enabled,
-                   is_active = excluded.is_active, conditions = excluded.conditions,
-                   verified_generation = excluded.verified_generation,
-                   last_handled_reconcile_at = excluded.last_handled_reconcile_at,
-                   created_at = excluded.created_at, provider_uid = excluded.provider_uid,
-                   endpoint_uids = excluded.endpoint_uids, model_id = excluded.model_id,
-                   display_name = excluded.display_name, version = excluded.version,
-                   type = excluded.type, context_window = excluded.context_window,
-                   max_input_tokens = excluded.max_input_tokens,
-                   max_output_tokens = excluded.max_output_tokens, currency = excluded.currency,
-                   input_price = excluded.input_price, output_price = excluded.output_price,
-                   capabilities = excluded.capabilities, recommended_for = excluded.recommended_for,
-                   default_parameters = excluded.default_parameters, lifecycle = excluded.lifecycle,
-                   origin = excluded.origin, availability_test = excluded.availability_test,
-                   updated_at = now(), deleted_at = NULL
-               WHERE (t.namespace, t.name, t.generation, t.enabled, t.is_active, t.conditions,
-                      t.verified_generation, t.last_handled_reconcile_at, t.created_at,
-                      t.provider_uid, t.endpoint_uids, t.model_id, t.display_name, t.version,
-                      t.type, t.context_window, t.max_input_tokens, t.max_output_tokens, t.currency,
-                      t.input_price, t.output_price, t.capabilities, t.recommended_for,
-                      t.default_parameters, t.lifecycle, t.origin, t.availability_test, t.deleted_at)
-                   IS DISTINCT FROM
-                     (excluded.namespace, excluded.name, excluded.generation, excluded.enabled,
-                      excluded.is_active, excluded.conditions, excluded.verified_generation,
-                      excluded.last_handled_reconcile_at, excluded.created_at,
-                      excluded.provider_uid, excluded.endpoint_uids, excluded.model_id,
-                      excluded.display_name, excluded.version, excluded.type,
-                      excluded.context_window, excluded.max_input_tokens,
-                      excluded.max_output_tokens, excluded.currency, excluded.input_price,
-                      excluded.output_price, excluded.capabilities, excluded.recommended_for,
-                      excluded.default_parameters, excluded.lifecycle, excluded.origin,
-                      excluded.availability_test, NULL::timestamptz)"#,
+        let stored = sqlx::query!(
+            r#"WITH gone AS (
+                   UPDATE models SET deleted_at = now(), updated_at = now(), is_active = false
+                   WHERE namespace = $2 AND name = $3 AND uid <> $1 AND deleted_at IS NULL
+                   RETURNING uid
+               ), stored AS (
+                   INSERT INTO models AS t (uid, namespace, name, generation, enabled, is_active, conditions,
+                       verified_generation, last_handled_reconcile_at, created_at, provider_uid,
+                       endpoint_uids, model_id, display_name, version, type, context_window,
+                       max_input_tokens, max_output_tokens, currency, input_price, output_price,
+                       capabilities, recommended_for, default_parameters, lifecycle, origin,
+                       availability_test)
+                   SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                           $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28
+                   FROM (SELECT count(*) AS count FROM gone) AS namesakes WHERE count >= 0
+                   ON CONFLICT (uid) DO UPDATE SET
+                       namespace = excluded.namespace, name = excluded.name,
+                       generation = excluded.generation, enabled = excluded.enabled,
+                       is_active = excluded.is_active, conditions = excluded.conditions,
+                       verified_generation = excluded.verified_generation,
+                       last_handled_reconcile_at = excluded.last_handled_reconcile_at,
+                       created_at = excluded.created_at, provider_uid = excluded.provider_uid,
+                       endpoint_uids = excluded.endpoint_uids, model_id = excluded.model_id,
+                       display_name = excluded.display_name, version = excluded.version,
+                       type = excluded.type, context_window = excluded.context_window,
+                       max_input_tokens = excluded.max_input_tokens,
+                       max_output_tokens = excluded.max_output_tokens, currency = excluded.currency,
+                       input_price = excluded.input_price, output_price = excluded.output_price,
+                       capabilities = excluded.capabilities, recommended_for = excluded.recommended_for,
+                       default_parameters = excluded.default_parameters, lifecycle = excluded.lifecycle,
+                       origin = excluded.origin, availability_test = excluded.availability_test,
+                       updated_at = now(), deleted_at = NULL
+                   WHERE (t.namespace, t.name, t.generation, t.enabled, t.is_active, t.conditions,
+                          t.verified_generation, t.last_handled_reconcile_at, t.created_at,
+                          t.provider_uid, t.endpoint_uids, t.model_id, t.display_name, t.version,
+                          t.type, t.context_window, t.max_input_tokens, t.max_output_tokens, t.currency,
+                          t.input_price, t.output_price, t.capabilities, t.recommended_for,
+                          t.default_parameters, t.lifecycle, t.origin, t.availability_test, t.deleted_at)
+                       IS DISTINCT FROM
+                         (excluded.namespace, excluded.name, excluded.generation, excluded.enabled,
+                          excluded.is_active, excluded.conditions, excluded.verified_generation,
+                          excluded.last_handled_reconcile_at, excluded.created_at,
+                          excluded.provider_uid, excluded.endpoint_uids, excluded.model_id,
+                          excluded.display_name, excluded.version, excluded.type,
+                          excluded.context_window, excluded.max_input_tokens,
+                          excluded.max_output_tokens, excluded.currency, excluded.input_price,
+                          excluded.output_price, excluded.capabilities, excluded.recommended_for,
+                          excluded.default_parameters, excluded.lifecycle, excluded.origin,
+                          excluded.availability_test, NULL::timestamptz)
+                   RETURNING 1
+               )
+               SELECT EXISTS (SELECT FROM stored) AS "changed!",
+                      ARRAY (SELECT uid FROM gone) AS "replaced!""#,
             row.uid,
             row.namespace,
             row.name,
@@ -271,14 +278,16 @@ impl WriteTx {
             Json(&row.origin) as _,
             Json(&row.availability_test) as _,
         )
-        .execute(&mut *self.tx)
-        .await?
-        .rows_affected()
-            > 0;
-        if changed {
+        .fetch_one(&mut *self.tx)
+        .await?;
+        self.removed(Kind::Model, &stored.replaced).await?;
+        if stored.changed {
             self.changed(Kind::Model, row.uid);
         }
-        Ok(Upserted { changed, replaced })
+        Ok(Upserted {
+            changed: stored.changed,
+            replaced: stored.replaced,
+        })
     }
 
     /// Notes what a test concluded, unless the stored verdict says the same. It takes no revision.

@@ -17,10 +17,12 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// What holds for every session. Plans of prepared statements outlive the moment in which a table
 /// was small enough to be read whole: every query here that has an index to go by goes by it, so
 /// that a table may grow under them. Costs that say so would make the compiler of expressions start.
-const SESSION: [(&str, &str); 3] = [
+/// A plan that is good for any value need not be made anew for each.
+const SESSION: [(&str, &str); 4] = [
     ("idle_in_transaction_session_timeout", "5s"),
     ("enable_seqscan", "off"),
     ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
 ];
 
 /// What a process may take of the database.

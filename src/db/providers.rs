@@ -142,34 +142,41 @@ impl WriteTx {
     /// Stores a provider; answers what that did. Another live one of the same
     /// name is marked as deleted first.
     pub async fn provider_upsert(&mut self, row: &ProviderUpsert) -> Result<Upserted, DbError> {
-        let replaced = self
-            .make_way(Kind::Provider, &row.namespace, &row.name, row.uid)
-            .await?;
-        let changed = sqlx::query!(
-            r#"INSERT INTO providers AS t (uid, namespace, name, generation, enabled, is_active,
-                   conditions, verified_generation, last_handled_reconcile_at, created_at, type,
-                   display_name, description, default_endpoint, model_sync)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-               ON CONFLICT (uid) DO UPDATE SET
-                   namespace = excluded.namespace, name = excluded.name,
-                   generation = excluded.generation, enabled = excluded.enabled,
-                   is_active = excluded.is_active, conditions = excluded.conditions,
-                   verified_generation = excluded.verified_generation,
-                   last_handled_reconcile_at = excluded.last_handled_reconcile_at,
-                   created_at = excluded.created_at, updated_at = now(), deleted_at = NULL,
-                   type = excluded.type, display_name = excluded.display_name,
-                   description = excluded.description,
-                   default_endpoint = excluded.default_endpoint, model_sync = excluded.model_sync
-               WHERE (t.namespace, t.name, t.generation, t.enabled, t.is_active, t.conditions,
-                      t.verified_generation, t.last_handled_reconcile_at, t.created_at,
-                      t.deleted_at, t.type, t.display_name, t.description, t.default_endpoint,
-                      t.model_sync)
-                   IS DISTINCT FROM
-                     (excluded.namespace, excluded.name, excluded.generation, excluded.enabled,
-                      excluded.is_active, excluded.conditions, excluded.verified_generation,
-                      excluded.last_handled_reconcile_at, excluded.created_at,
-                      NULL::timestamptz, excluded.type, excluded.display_name,
-                      excluded.description, excluded.default_endpoint, excluded.model_sync)"#,
+        let stored = sqlx::query!(
+            r#"WITH gone AS (
+                   UPDATE providers SET deleted_at = now(), updated_at = now(), is_active = false
+                   WHERE namespace = $2 AND name = $3 AND uid <> $1 AND deleted_at IS NULL
+                   RETURNING uid
+               ), stored AS (
+                   INSERT INTO providers AS t (uid, namespace, name, generation, enabled, is_active,
+                       conditions, verified_generation, last_handled_reconcile_at, created_at, type,
+                       display_name, description, default_endpoint, model_sync)
+                   SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+                   FROM (SELECT count(*) AS count FROM gone) AS namesakes WHERE count >= 0
+                   ON CONFLICT (uid) DO UPDATE SET
+                       namespace = excluded.namespace, name = excluded.name,
+                       generation = excluded.generation, enabled = excluded.enabled,
+                       is_active = excluded.is_active, conditions = excluded.conditions,
+                       verified_generation = excluded.verified_generation,
+                       last_handled_reconcile_at = excluded.last_handled_reconcile_at,
+                       created_at = excluded.created_at, updated_at = now(), deleted_at = NULL,
+                       type = excluded.type, display_name = excluded.display_name,
+                       description = excluded.description,
+                       default_endpoint = excluded.default_endpoint, model_sync = excluded.model_sync
+                   WHERE (t.namespace, t.name, t.generation, t.enabled, t.is_active, t.conditions,
+                          t.verified_generation, t.last_handled_reconcile_at, t.created_at,
+                          t.deleted_at, t.type, t.display_name, t.description, t.default_endpoint,
+                          t.model_sync)
+                       IS DISTINCT FROM
+                         (excluded.namespace, excluded.name, excluded.generation, excluded.enabled,
+                          excluded.is_active, excluded.conditions, excluded.verified_generation,
+                          excluded.last_handled_reconcile_at, excluded.created_at,
+                          NULL::timestamptz, excluded.type, excluded.display_name,
+                          excluded.description, excluded.default_endpoint, excluded.model_sync)
+                   RETURNING 1
+               )
+               SELECT EXISTS (SELECT FROM stored) AS "changed!",
+                      ARRAY (SELECT uid FROM gone) AS "replaced!""#,
             row.uid,
             row.namespace,
             row.name,
@@ -186,14 +193,16 @@ impl WriteTx {
             row.default_endpoint,
             Json(&row.model_sync) as _,
         )
-        .execute(&mut *self.tx)
-        .await?
-        .rows_affected()
-            > 0;
-        if changed {
+        .fetch_one(&mut *self.tx)
+        .await?;
+        self.removed(Kind::Provider, &stored.replaced).await?;
+        if stored.changed {
             self.changed(Kind::Provider, row.uid);
         }
-        Ok(Upserted { changed, replaced })
+        Ok(Upserted {
+            changed: stored.changed,
+            replaced: stored.replaced,
+        })
     }
 
     /// Notes what a sync concluded, unless the stored verdict says the same. It takes no revision.

@@ -17,7 +17,9 @@ pub struct LiveObject {
     pub name: String,
 }
 
-/// What storing an object did.
+/// What storing an object did. Each kind's `..._upsert` does it in one statement: a name used again
+/// is another object, so that another live one of this name is marked as deleted, and only then the
+/// row is inserted or, where it says something else, updated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Upserted {
     /// Whether anything visible changed.
@@ -63,21 +65,8 @@ impl WriteTx {
         self.removed(kind, &gone).await
     }
 
-    /// A name used again is another object: marks another live one of this name as deleted, and
-    /// answers which.
-    pub(super) async fn make_way(
-        &mut self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
-        uid: Uuid,
-    ) -> Result<Vec<Uuid>, DbError> {
-        let gone = delete_namesakes(&mut self.tx, kind, namespace, name, uid).await?;
-        self.removed(kind, &gone).await?;
-        Ok(gone)
-    }
-
-    async fn removed(&mut self, kind: Kind, gone: &[Uuid]) -> Result<usize, DbError> {
+    /// Sees to what else the deletion of these takes. Answers how many they are.
+    pub(super) async fn removed(&mut self, kind: Kind, gone: &[Uuid]) -> Result<usize, DbError> {
         if kind == Kind::Credential && !gone.is_empty() {
             self.key_material_destroy(gone).await?;
         }
@@ -102,36 +91,6 @@ async fn delete(
                        WHERE uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'
                        RETURNING uid",
                 uids,
-            )
-            .fetch_all(connection)
-            .await?
-        };
-    }
-    Ok(match kind {
-        Kind::Provider => delete!("providers"),
-        Kind::Endpoint => delete!("endpoints"),
-        Kind::Credential => delete!("credentials"),
-        Kind::Model => delete!("models"),
-    })
-}
-
-async fn delete_namesakes(
-    connection: &mut PgConnection,
-    kind: Kind,
-    namespace: &str,
-    name: &str,
-    uid: Uuid,
-) -> Result<Vec<Uuid>, DbError> {
-    macro_rules! delete {
-        ($table:literal) => {
-            sqlx::query_scalar!(
-                "UPDATE " + $table
-                    + " SET deleted_at = now(), updated_at = now(), is_active = false
-                       WHERE namespace = $1 AND name = $2 AND uid <> $3 AND deleted_at IS NULL
-                       RETURNING uid",
-                namespace,
-                name,
-                uid,
             )
             .fetch_all(connection)
             .await?
