@@ -58,6 +58,8 @@ pub struct Planned {
     /// Least time between the beginnings of two runs, whatever the trigger, this process's start
     /// or a run that proved nothing: for what may cost the user something. Zero elsewhere.
     pub apart: Duration,
+    /// It does not run yet: what it needs is about to come, and it is planned again then.
+    pub held: bool,
 }
 
 /// What an earlier run left in the rows for a job's trigger.
@@ -206,6 +208,7 @@ impl Schedule {
             let since = since_last.get(&key).copied();
             let owed = since.map_or(Duration::ZERO, |s| planned.apart.saturating_sub(s));
             let wait = first_wait(&planned, since).max(owed);
+            let due = (!planned.held).then_some(now + wait);
             let answered = (planned.stored != Stored::Nothing).then_some(planned.trigger);
             self.jobs.insert(
                 key,
@@ -219,17 +222,18 @@ impl Schedule {
                     begun: since.and_then(|since| now.checked_sub(since)),
                 },
             );
-            self.set_due(key, Some(now + wait));
+            self.set_due(key, due);
             return;
         };
         let (old_period, old_trigger) = (job.planned.period, job.planned.trigger);
+        let released = job.planned.held && !planned.held && job.due.is_none();
         job.owner = owner.clone();
         job.planned = planned;
         let (trigger, period) = (job.planned.trigger, job.planned.period);
-        if trigger != old_trigger && self.running.get(&key) != Some(&trigger) {
+        if (trigger != old_trigger || released) && self.running.get(&key) != Some(&trigger) {
             job.open_runs = 0;
-            let due = job.not_before(now);
-            self.set_due(key, Some(due));
+            let due = (!job.planned.held).then_some(job.not_before(now));
+            self.set_due(key, due);
         } else if period < old_period {
             let earliest = job.not_before(now + jitter::around(period, rand::random()));
             let due = job.due.map(|due| due.min(earliest));

@@ -27,6 +27,7 @@ fn planned(n: u128, trigger: u64, stored: Stored) -> Planned {
         trigger,
         stored,
         apart: Duration::ZERO,
+        held: false,
     }
 }
 
@@ -296,5 +297,39 @@ fn a_request_for_what_is_not_planned_yet_is_kept() {
     schedule.hurry(owner().uid, now);
     let since = HashMap::from([(key(1), Duration::from_secs(1))]);
     schedule.plan(&owner(), vec![planned(1, 7, Stored::Verdict)], &since, now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+}
+
+#[test]
+fn a_job_that_is_held_runs_once_it_is_planned_without() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let plan = |schedule: &mut Schedule, trigger, held| {
+        let job = Planned {
+            held,
+            ..planned(1, trigger, Stored::Nothing)
+        };
+        schedule.plan(&owner(), vec![job], &nothing(), now);
+    };
+    plan(&mut schedule, 7, true);
+    assert_eq!(schedule.next_at(), None);
+    assert!(!schedule.settled(owner().uid), "it has answered nothing");
+    plan(&mut schedule, 8, true);
+    assert_eq!(schedule.next_at(), None);
+    plan(&mut schedule, 8, false);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    assert!(schedule.finish(key(1), Ended::Judged, now));
+    plan(&mut schedule, 8, true);
+    assert!(schedule.next_at().is_some(), "its period goes on");
+}
+
+#[test]
+fn a_held_job_runs_when_it_is_asked_for() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let job = Planned {
+        held: true,
+        ..planned(1, 7, Stored::Nothing)
+    };
+    schedule.plan(&owner(), vec![job], &nothing(), now);
+    schedule.hurry(owner().uid, now);
     assert_eq!(schedule.take_due(now).len(), 1);
 }

@@ -166,7 +166,12 @@ impl Index {
                 wakes.extend(before.wakes(self));
             }
         } else if before.is_some_and(|before| before.summary() != object.summary()) {
-            wakes.extend(provider_key(object.as_ref()).map(Wake::soon));
+            let wake = match K::KIND {
+                // With its key the models are listed.
+                Kind::Credential => Wake::now,
+                _ => Wake::soon,
+            };
+            wakes.extend(provider_key(object.as_ref()).map(wake));
         }
         distinct(wakes)
     }

@@ -53,7 +53,7 @@ pub struct Wake {
 }
 
 /// How long wake-ups of a parent by its children are gathered.
-pub const GATHER: Duration = Duration::from_millis(500);
+pub const GATHER: Duration = Duration::from_secs(1);
 
 impl Wake {
     /// At once.

@@ -16,12 +16,10 @@ pub type TokenHash = [u8; 32];
 /// Rights that are remembered with a caller; beyond these they are looked up among everybody's.
 const REMEMBERED: usize = 16;
 
-/// Until which part of its time a caller's answer is renewed at the latest.
-const RENEW_UNTIL: f64 = 0.95;
-/// Over which part of that time renewals are spread, and over which the first of a caller's is:
-/// callers who came together are asked about one after another, not all at once.
-const SPREAD: f64 = 0.15;
-const SPREAD_FIRST: f64 = 0.65;
+/// From which part of its time on a caller's answer is renewed, and over which part renewals are
+/// spread: callers who came together do not stay together.
+const RENEW_FROM: f64 = 0.8;
+const RENEW_OVER: f64 = 0.15;
 
 /// A caller whom the kube-apiserver vouched for.
 #[derive(Debug)]
@@ -61,6 +59,7 @@ pub(super) struct Decision {
 impl Caller {
     /// From what a TokenReview says.
     pub(super) fn new(token: TokenHash, user: UserInfo, expires_at: Option<i64>) -> Self {
+        let share = f64::from(token[0]) / 256.0;
         Self {
             token,
             username: user.username.unwrap_or_default(),
@@ -69,16 +68,8 @@ impl Caller {
             extra: user.extra.unwrap_or_default(),
             expires_at,
             rights: ArcSwap::default(),
-            renew_at: renewal(&token, SPREAD),
+            renew_at: Instant::now() + KEPT.mul_f64(RENEW_FROM + RENEW_OVER * share),
             renewing: AtomicBool::new(false),
-        }
-    }
-
-    /// The same, of whom nothing was known before.
-    pub(super) fn newcomer(self) -> Self {
-        Self {
-            renew_at: renewal(&self.token, SPREAD_FIRST),
-            ..self
         }
     }
 
@@ -128,12 +119,6 @@ impl Caller {
     }
 }
 
-/// When what is known now is to be renewed.
-fn renewal(token: &TokenHash, spread: f64) -> Instant {
-    let share = f64::from(token[0]) / 256.0;
-    Instant::now() + KEPT.mul_f64(RENEW_UNTIL - spread * share)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -167,20 +152,17 @@ mod tests {
 
     #[test]
     fn a_caller_is_renewed_once_and_before_its_answer_ends() {
-        for (newcomer, from, spread) in [(false, 0.79, 0.1), (true, 0.29, 0.6)] {
-            let mut moments = Vec::new();
-            for first in 0..=255 {
-                let known = Caller::new([first; 32], UserInfo::default(), None);
-                let caller = if newcomer { known.newcomer() } else { known };
-                let asked = Instant::now();
-                assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(from)));
-                assert!(caller.is_to_be_renewed(asked + KEPT.mul_f64(0.96)));
-                assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(0.97)));
-                moments.push(caller.renew_at - asked);
-            }
-            let over = *moments.iter().max().unwrap() - *moments.iter().min().unwrap();
-            assert!(over > KEPT.mul_f64(spread), "{over:?}");
+        let mut moments = Vec::new();
+        for first in 0..=255 {
+            let caller = Caller::new([first; 32], UserInfo::default(), None);
+            let asked = Instant::now();
+            assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(0.79)));
+            assert!(caller.is_to_be_renewed(asked + KEPT.mul_f64(0.96)));
+            assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(0.97)));
+            moments.push(caller.renew_at - asked);
         }
+        let spread = *moments.iter().max().unwrap() - *moments.iter().min().unwrap();
+        assert!(spread > KEPT.mul_f64(0.1), "{spread:?}");
     }
 
     #[test]

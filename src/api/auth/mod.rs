@@ -171,7 +171,7 @@ impl Auth {
         }
         let review = async {
             let caller = self.reviewer.caller(token, hash, expires_at).await?;
-            Ok::<_, Problem>(Arc::new(caller.newcomer()))
+            Ok::<_, Problem>(Arc::new(caller))
         };
         match self.callers.try_get_with(hash, review).await {
             Ok(caller) => Ok(caller),

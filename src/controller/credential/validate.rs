@@ -409,6 +409,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -
                     .map(stored)
                     .fold(Stored::Verdict, Stored::and),
                 apart: std::time::Duration::ZERO,
+                held: false,
             }
         })
         .collect()

@@ -167,5 +167,6 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
             _ => Stored::Nothing,
         },
         apart: std::time::Duration::ZERO,
+        held: false,
     }]
 }

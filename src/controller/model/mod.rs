@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    context::Context, error::Error, identity, key::ObjectKey, parent, patience::News, queue::Next,
+    context::Context, error::Error, identity, index::Declared, key::ObjectKey, parent,
+    patience::News, queue::Next,
 };
 use crate::crd::LlmModel;
 
@@ -45,7 +46,7 @@ fn wait_for_lists(context: &Context, key: &ObjectKey) -> Option<Duration> {
         let provider = parent::declared(&index, &key.namespace, name);
         (object, provider)
     };
-    if object.status.is_some()
+    if !object.conditions().is_empty()
         || context
             .checks
             .settled(identity::uid(provider.found().ok()?))

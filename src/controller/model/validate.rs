@@ -297,5 +297,6 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
         } else {
             Duration::ZERO
         },
+        held: false,
     }]
 }

@@ -36,6 +36,8 @@ pub struct Input {
     pub endpoints: Vec<EndpointRow>,
     /// Name and fingerprint of each credential that a list could be read with.
     pub usable_keys: Vec<(String, String)>,
+    /// There is none yet, and of a credential nothing has been told.
+    pub keys_awaited: bool,
     pub counts: Counts,
     /// What model sync has to do, where it is switched on.
     pub sync: Option<Sync>,
@@ -62,7 +64,13 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
     let Some(declared) = declared(&context.index(), key) else {
         return Ok(None);
     };
-    let (object, endpoint_names, usable_keys, counts) = declared;
+    let Declaration {
+        object,
+        endpoint_names,
+        usable_keys,
+        keys_awaited,
+        counts,
+    } = declared;
     let uid = identity::uid(&*object);
     let row = context.db.provider_row(uid).await?;
     let mut endpoints = context.db.endpoint_rows_of_providers(&[uid]).await?;
@@ -75,6 +83,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
         endpoint_names,
         endpoints,
         usable_keys,
+        keys_awaited,
         counts,
         sync,
     }))
@@ -125,7 +134,14 @@ async fn lists(
     Ok(lists)
 }
 
-type Declaration = (Arc<LlmProvider>, Vec<String>, Vec<(String, String)>, Counts);
+/// What the index knows of a provider.
+struct Declaration {
+    object: Arc<LlmProvider>,
+    endpoint_names: Vec<String>,
+    usable_keys: Vec<(String, String)>,
+    keys_awaited: bool,
+    counts: Counts,
+}
 
 fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
     let object = index.get::<LlmProvider>(&key.namespace, &key.name)?;
@@ -146,16 +162,21 @@ fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
             available: working(&models),
         },
     };
-    let usable = credentials
-        .iter()
-        .filter(|c| c.spec.enabled && !refused(c.conditions()))
+    let enabled = || credentials.iter().filter(|c| c.spec.enabled);
+    let usable_keys: Vec<_> = enabled()
+        .filter(|c| !refused(c.conditions()))
         .filter_map(|c| {
             let fingerprint = c.status.as_ref()?.fingerprint.clone()?;
             Some((c.name_any(), fingerprint))
         })
         .collect();
-    let names = endpoints.iter().map(|e| e.name_any()).collect();
-    Some((object, names, usable, counts))
+    Some(Declaration {
+        object,
+        endpoint_names: endpoints.iter().map(|e| e.name_any()).collect(),
+        keys_awaited: usable_keys.is_empty() && enabled().any(|c| c.conditions().is_empty()),
+        usable_keys,
+        counts,
+    })
 }
 
 fn refused(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> bool {

@@ -144,6 +144,8 @@ fn job(input: &Input, endpoint: &EndpointRow) -> Planned {
         trigger: trigger.finish(),
         stored,
         apart: Duration::ZERO,
+        // A list without a key would be refused, or read again with one a moment later.
+        held: input.keys_awaited,
     }
 }
 
