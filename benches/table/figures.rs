@@ -17,12 +17,6 @@ pub fn median(values: &[f64]) -> f64 {
 #[derive(Clone, Debug)]
 pub struct Times(Vec<Duration>);
 
-impl From<Vec<Times>> for Times {
-    fn from(rounds: Vec<Times>) -> Self {
-        Self::new(rounds.into_iter().flat_map(|round| round.0).collect())
-    }
-}
-
 impl Times {
     /// Of these measurements.
     pub fn new(mut times: Vec<Duration>) -> Self {

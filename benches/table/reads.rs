@@ -21,9 +21,10 @@ const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(2);
 /// How long a server is warmed up.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Rounds of latency of each side, in turns too, and how long each takes.
-const PACED_ROUNDS: usize = 5;
-const PACED: Duration = Duration::from_secs(2);
+/// How long latency is measured, after as long as it takes until callers who came together are asked
+/// about one after another.
+const PACED: Duration = Duration::from_secs(10);
+const SETTLED: Duration = Duration::from_secs(12);
 /// How long an answer of the kube-apiserver counts in the read API.
 const AUTH_KEPT: Duration = Duration::from_secs(10);
 /// How long the calls of a warm server are counted; shorter than what it remembers.
@@ -187,20 +188,12 @@ fn compare_blocking(sides: &Sides) -> Result<Compared> {
     }
     let own: Vec<f64> = rounds.iter().map(|(api, _)| api.per_second).collect();
     let saturation = median(&own);
-    let (mut latency, mut beside) = (Vec::new(), Vec::new());
-    for number in 0..PACED_ROUNDS {
-        let mut one = |api: bool| {
-            let (target, times) = match api {
-                true => (&sides.api, &mut latency),
-                false => (&sides.bare, &mut beside),
-            };
-            times.push(load::paced(target, saturation / 2.0, PACED)?);
-            anyhow::Ok(())
-        };
-        one(number % 2 == 0)?;
-        one(number % 2 == 1)?;
-    }
-    Ok((rounds, saturation, latency.into(), beside.into()))
+    let paced = |target| {
+        load::paced(target, saturation / 2.0, SETTLED)?;
+        load::paced(target, saturation / 2.0, PACED)
+    };
+    let (latency, beside) = (paced(&sides.api)?, paced(&sides.bare)?);
+    Ok((rounds, saturation, latency, beside))
 }
 
 fn round(target: &Target, pid: i32) -> Result<Round> {
