@@ -115,3 +115,28 @@ fn at_root(call: &Call<'_>, path: &str) -> url::Url {
     url.set_path(&format!("{kept}/{path}"));
     url
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn an_error_with_200_is_no_list() {
+        let answer = |body: &str| Response {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: body.to_owned().into(),
+        };
+        for error in [
+            r#"{"object":"error","message":"The model `x` does not exist.","type":"NotFoundError","param":null,"code":404}"#,
+            r#"{"error":{"message":"no","type":"NotFoundError","param":null,"code":404}}"#,
+            r#"{"error":"Unauthorized"}"#,
+            "",
+        ] {
+            assert!(!is_list(&answer(error)), "{error}");
+        }
+        assert!(is_list(&answer(r#"{"object":"list","data":[]}"#)));
+    }
+}
