@@ -3,7 +3,8 @@
 //! The checks call a driver to probe an endpoint, validate a key, list or test models; the
 //! controller and the read API ask it for defaults and for a client's configuration. A driver
 //! knows one vendor's protocol and turns every answer into a [`Reason`]; it never stores anything,
-//! and never repeats a vendor's text, for that may hold the key (facts: OpenAI's 401 does).
+//! and never repeats a vendor's text, for that may hold the key, as OpenAI's 401 does (facts, 3.4).
+//! Numbers after "facts" are sections of `docs/vendor-facts.md`.
 
 pub mod address;
 mod anthropic;

@@ -9,7 +9,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fixture {
-    /// Section of the project's collected facts about vendors.
+    /// Sections of `docs/vendor-facts.md`.
     pub facts: String,
     /// The vendor's pages, or other public sources, that the section was read from.
     pub sources: Vec<String>,
