@@ -47,18 +47,25 @@ pub struct Object {
 /// All objects.
 pub struct Fleet {
     pub objects: Vec<Object>,
-    /// Providers, by namespace and name: each has a Secret of its own.
-    secrets: Vec<(&'static str, String)>,
+    secrets: Vec<ProviderSecret>,
+}
+
+/// A Secret: each provider has one of its own.
+struct ProviderSecret {
+    namespace: &'static str,
+    name: String,
+    /// Where its key may go.
+    host: String,
 }
 
 impl Fleet {
-    /// So many objects of llmplane's, whose endpoints are at this URL.
-    pub fn of(resources: usize, url: &str) -> Self {
+    /// So many objects of llmplane's. The providers take turns at these URLs.
+    pub fn of(resources: usize, urls: &[String]) -> Self {
         let mut fleet = Self {
             objects: Vec::with_capacity(resources),
             secrets: Vec::new(),
         };
-        fleet.add_provider(AGENTS, "provider-0", MODELS, url);
+        fleet.add_provider(AGENTS, "provider-0", MODELS, &urls[0]);
         let mut number = 1;
         while fleet.objects.len() < resources {
             let left = resources - fleet.objects.len();
@@ -68,6 +75,7 @@ impl Fleet {
                 true => left.saturating_sub(OTHERS_OF_A_PROVIDER),
                 false => MODELS_OF_A_PROVIDER,
             };
+            let url = &urls[number % urls.len()];
             fleet.add_provider(REST, &format!("provider-{number}"), models, url);
             number += 1;
         }
@@ -96,7 +104,13 @@ impl Fleet {
             let spec = model_spec(provider, number, "A model");
             add(Kind::Model, model_name(provider, number), spec);
         }
-        self.secrets.push((namespace, provider.to_owned()));
+        let host = url::Url::parse(url).ok();
+        let host = host.and_then(|url| url.host_str().map(str::to_owned));
+        self.secrets.push(ProviderSecret {
+            namespace,
+            name: provider.to_owned(),
+            host: host.unwrap_or_default(),
+        });
     }
 
     /// How many objects there are of llmplane's.
@@ -118,7 +132,7 @@ impl Fleet {
             api.create(&PostParams::default(), &object).await?;
         }
         stream::iter(&self.secrets)
-            .map(|(namespace, name)| apply_secret(plane, namespace, name))
+            .map(|secret| apply_secret(plane, secret))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
@@ -187,17 +201,18 @@ pub async fn apply(client: &kube::Client, object: &Object) -> Result<()> {
     Ok(())
 }
 
-async fn apply_secret(plane: &Plane, namespace: &str, name: &str) -> Result<()> {
+async fn apply_secret(plane: &Plane, secret: &ProviderSecret) -> Result<()> {
+    let name = &secret.name;
     let body = json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {
             "name": name,
             "labels": { "llmplane.dev/credential": "OpenAICompatible" },
-            "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
+            "annotations": { "llmplane.dev/allowed-hosts": secret.host },
         },
         "stringData": { "api-key": vendor::KEY },
     });
-    let api: Api<Secret> = Api::namespaced(plane.client.clone(), namespace);
+    let api: Api<Secret> = Api::namespaced(plane.client.clone(), secret.namespace);
     api.patch(name, &params(), &Patch::Apply(body)).await?;
     Ok(())
 }

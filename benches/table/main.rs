@@ -123,8 +123,8 @@ async fn run(args: &Args) -> Result<Report> {
 }
 
 async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Result<()> {
-    let vendor = vendor::Vendor::start().await?;
-    let fleet = fleet::Fleet::of(args.resources, &vendor.url());
+    let vendors = vendor::Vendors::start().await?;
+    let fleet = fleet::Fleet::of(args.resources, vendors.urls());
     let started: Started = cold_start::measure(plane, &fleet, report).await?;
     if args.wants(Part::Idle) {
         cold_start::stay_idle(plane, args.idle_seconds, report).await?;

@@ -1,6 +1,5 @@
-//! An OpenAI-compatible server on loopback: it lists models to whoever has the key.
-
-use std::net::SocketAddr;
+//! OpenAI-compatible servers on loopback, each a host of its own: they list models to whoever has the
+//! key.
 
 use anyhow::Result;
 use axum::http::{HeaderMap, StatusCode};
@@ -16,35 +15,43 @@ use crate::fleet;
 /// The one key that is accepted.
 pub const KEY: &str = "sk-bench-0123456789abcdef";
 
-/// A running server; it ends when dropped.
-pub struct Vendor {
-    address: SocketAddr,
-    task: JoinHandle<()>,
+/// As many hosts as there are vendors: what each of them is asked in a second is bounded.
+const HOSTS: u8 = 8;
+
+/// Running servers; they end when dropped.
+pub struct Vendors {
+    urls: Vec<String>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
-impl Vendor {
-    /// Starts one.
+impl Vendors {
+    /// Starts them.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let router = Router::new().route("/v1/models", get(list));
-        let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                eprintln!("the vendor ended: {error}");
-            }
-        });
-        Ok(Self { address, task })
+        let (mut urls, mut tasks) = (Vec::new(), Vec::new());
+        for host in 1..=HOSTS {
+            let listener = TcpListener::bind(format!("127.0.0.{host}:0")).await?;
+            urls.push(format!("http://{}/v1", listener.local_addr()?));
+            let router = Router::new().route("/v1/models", get(list));
+            tasks.push(tokio::spawn(async move {
+                if let Err(error) = axum::serve(listener, router).await {
+                    eprintln!("a vendor ended: {error}");
+                }
+            }));
+        }
+        Ok(Self { urls, tasks })
     }
 
-    /// Its base URL.
-    pub fn url(&self) -> String {
-        format!("http://{}/v1", self.address)
+    /// Their base URLs.
+    pub fn urls(&self) -> &[String] {
+        &self.urls
     }
 }
 
-impl Drop for Vendor {
+impl Drop for Vendors {
     fn drop(&mut self) {
-        self.task.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 
