@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::Command;
 
+use crate::support::api::free_address;
 use crate::support::plane::{Plane, TestDatabase, eventually};
 
 fn api(plane: &Plane, database_url: &str) -> Command {
@@ -93,10 +94,7 @@ async fn a_database_without_the_schema_is_refused_with_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_waits_for_an_absent_database_and_ends_when_asked() {
     let plane = Plane::shared().await;
-    let admin = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let admin = free_address();
     let mut command = api(plane, "postgres://nobody:hunter2@127.0.0.1:1/none");
     command.env("LLMPLANE_ADMIN_LISTEN", admin.to_string());
     let mut child = command.spawn().unwrap();

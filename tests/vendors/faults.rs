@@ -10,6 +10,8 @@ use llmplane::{
     },
     vendors::Outcome,
 };
+use tokio::net::TcpSocket;
+use url::Url;
 
 use super::asking::{Ask, Caller, KEY, TYPES, fake, tls_fake};
 use crate::support::vendors::{
@@ -229,10 +231,18 @@ async fn a_certificate_that_an_endpoint_trusts_is_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_listening_is_told_as_that() {
+    // Bound and not listening, so that nobody else comes to listen there meanwhile.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
     for provider in TYPES {
-        let gone = fake(provider).await.url();
+        let mut gone = Url::parse(&fake(provider).await.url()).unwrap();
+        gone.set_port(Some(port)).unwrap();
         for ask in Ask::ALL {
-            let said = Caller::new(provider, &gone).within(TIME).ask(ask).await;
+            let said = Caller::new(provider, gone.as_str())
+                .within(TIME)
+                .ask(ask)
+                .await;
             assert_eq!(said.reason, ask.failed(), "{provider} {ask:?}: {said:?}");
             assert!(said.message.contains("no connection"), "{}", said.message);
         }
