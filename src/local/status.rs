@@ -26,6 +26,9 @@ pub struct Status {
     pub controller_admin_url: Option<String>,
 }
 
+/// Looks at a process that runs and does not answer.
+const LOOKS: usize = 3;
+
 /// Looks at the plane of a folder; starts and changes nothing.
 ///
 /// # Errors
@@ -71,8 +74,16 @@ pub(super) async fn status_of(ctx: &Context) -> Result<Status> {
     })
 }
 
-/// Whether the process of our record runs and answers as it should.
+/// Whether the process of our record runs and answers as it should. On a machine that is busy one
+/// may be late once.
 async fn works(ctx: &Context, component: Component) -> bool {
-    matches!(process::running(&ctx.dir, component), Ok(Some(_)))
-        && ctx.health(component).await.is_ok()
+    for _ in 0..LOOKS {
+        if !matches!(process::running(&ctx.dir, component), Ok(Some(_))) {
+            return false;
+        }
+        if ctx.health(component).await.is_ok() {
+            return true;
+        }
+    }
+    false
 }
