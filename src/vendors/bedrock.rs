@@ -190,6 +190,12 @@ impl Driver for Bedrock {
         if region.and_then(hosts::runtime_url).as_deref() != Some(runtime) {
             kwargs.insert("base_url".to_owned(), json!(runtime));
         }
+        if !input.headers.is_empty() {
+            kwargs.insert(
+                "default_headers".to_owned(),
+                protocol::headers(input.headers),
+            );
+        }
         let mut secret_kwargs = BTreeMap::new();
         match input.key {
             Some(key) if key.secret_key.is_some() => {

@@ -97,18 +97,44 @@ def seen_ollama(model):
     }
 
 
+class Stopped(Exception):
+    """Carries a request that was about to leave."""
+
+
+def bedrock_request(model):
+    """What the AWS SDK would send, signed; `None` where it has nothing to sign with."""
+    from botocore.exceptions import NoCredentialsError
+
+    def stop(request, **_kwargs):
+        raise Stopped(request)
+
+    model.client.meta.events.register_last("before-send.bedrock-runtime.Converse", stop)
+    try:
+        model.client.converse(modelId=model.model_id, messages=[{"role": "user", "content": [{"text": "hi"}]}])
+    except Stopped as stopped:
+        return stopped.args[0]
+    except NoCredentialsError:
+        return None
+
+
 def seen_bedrock(model):
     meta = model.client.meta
-    signer = model.client._request_signer
-    keys = signer._credentials.get_frozen_credentials() if signer._credentials else ()
-    token = os.environ.get("AWS_BEARER_TOKEN_BEDROCK")
+    request = bedrock_request(model)
+    headers, secrets = None, set()
+    if request is not None:
+        headers = {
+            name: value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()
+        }
+        scheme, _, rest = headers["Authorization"].partition(" ")
+        # A signature does not show the secret key that made it.
+        signed_with = model.client._request_signer._credentials
+        secrets = {rest} if scheme == "Bearer" else set(signed_with.get_frozen_credentials())
     return {
         "url": meta.endpoint_url,
         "timeout": meta.config.read_timeout,
         "retries": meta.config.retries["total_max_attempts"] - 1,
-        # The SDK has no headers of one's own.
-        "headers": None,
-        "secrets": {token} if token else set(keys),
+        "headers": headers,
+        "secrets": secrets,
     }
 
 
@@ -164,13 +190,15 @@ def main():
     for name in list(os.environ):
         if name.endswith(("_API_KEY", "_BASE_URL", "_API_BASE")) or name.startswith(("AWS_", "AZURE_", "OLLAMA_")):
             del os.environ[name]
+    # The AWS SDK asks the machine for an identity of its own where it is given none; what is checked
+    # here is what it is given.
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     socket.socket.connect = refuse_to_connect
     warnings.simplefilter("ignore")
     with open(sys.argv[1], encoding="utf-8") as file:
         configs = json.load(file)
     failed = 0
     for config in configs:
-        os.environ.pop("AWS_BEARER_TOKEN_BEDROCK", None)
         try:
             found = differences(config)
         except Exception as error:  # a constructor may refuse in any way

@@ -286,11 +286,16 @@ fn a_client_is_told_region_and_keys_and_only_an_unusual_host() {
     let pair = pair();
     let config = Bedrock.client_config(&ClientInput {
         key: Some(&pair),
+        headers: &[("x-team".to_owned(), "search".to_owned())],
         ..input(&gateway)
     });
     assert_eq!(
         config.kwargs["base_url"],
         json!("https://gw.example.com/aws")
+    );
+    assert_eq!(
+        config.kwargs["default_headers"],
+        json!({ "x-team": "search" })
     );
     assert_eq!(
         config.secret_kwargs,
