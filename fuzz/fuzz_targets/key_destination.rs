@@ -62,13 +62,20 @@ fn destination(provider: ProviderType, label: &str, annotation: &str, url: &Url)
     assert!(key_allowed(label, &consent.hosts, other, url).is_err());
     if let Err(HostNotAllowed::OtherHost { host }) = allowed
         && matches!(url.scheme(), "http" | "https")
-        // Which `baseUrl` refuses, and the annotation too.
-        && !host.contains('*')
+        && is_a_name(url)
     {
         let mut hosts = consent.hosts;
         hosts.push(host);
         assert_eq!(key_allowed(label, &hosts, provider, url), Ok(()), "{url}");
     }
+}
+
+/// A URL's host may hold what no name has, which `baseUrl` refuses, and the annotation too.
+fn is_a_name(url: &Url) -> bool {
+    url.domain().is_none_or(|name| {
+        name.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    })
 }
 
 /// The same decision by origins: scheme, host and port in one comparison.

@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use http::HeaderMap;
 use libfuzzer_sys::fuzz_target;
 use llmplane::crd::ProviderType;
-use llmplane_fuzz::vendor::{Ask, Case, Said, answer, list_holds};
+use llmplane_fuzz::vendor::{Ask, Case, KEY, Said, answer, list_holds};
 use serde_json::{Value, json};
 
 #[derive(Arbitrary, Debug)]
@@ -100,8 +100,10 @@ fn expected(pages: &[&[Entry]]) -> (Vec<String>, usize) {
         let id = entry.id.to_json();
         match id.as_str() {
             Some(id) if is_an_id(id) => {
-                if seen.insert(id.to_owned()) {
-                    ids.push(id.to_owned());
+                // What a vendor repeats of the key is never read.
+                let id = id.replace(KEY, &"*".repeat(KEY.len()));
+                if seen.insert(id.clone()) {
+                    ids.push(id);
                 }
             }
             _ => skipped += 1,

@@ -123,14 +123,19 @@ impl FromStr for AllowedHost {
         };
         let url = Url::parse(&format!("{word}://{authority}/"))
             .map_err(|_| HostError::Malformed(said()))?;
-        match (url.host_str(), url.port_or_known_default()) {
-            (Some(host), Some(port)) if !host.is_empty() => Ok(Self {
-                scheme,
-                host: host.to_owned(),
-                port,
-            }),
-            _ => Err(HostError::Malformed(said())),
-        }
+        let host = match url.host() {
+            // A URL's host may be spelled with `%2A` or in wide letters, and hold what no name has.
+            Some(url::Host::Domain(name)) if name.contains('*') => {
+                return Err(HostError::Wildcard(said()));
+            }
+            Some(url::Host::Domain(name)) if name.bytes().all(is_of_a_name) => name.to_owned(),
+            Some(address @ (url::Host::Ipv4(_) | url::Host::Ipv6(_))) => address.to_string(),
+            _ => return Err(HostError::Malformed(said())),
+        };
+        let port = url
+            .port_or_known_default()
+            .ok_or_else(|| HostError::Malformed(said()))?;
+        Ok(Self { scheme, host, port })
     }
 }
 
@@ -142,6 +147,11 @@ impl fmt::Display for AllowedHost {
             (Scheme::Http, port) => write!(f, "http://{}:{port}", self.host),
         }
     }
+}
+
+/// Letters, digits, `-`, `.`, and `_`, which names in a cluster's DNS may have.
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
 /// Whether a URL's host is this machine.
@@ -214,6 +224,18 @@ mod tests {
             refused("*.openai.azure.com"),
             HostError::Wildcard(_)
         ));
+        for spelled in ["a.example%2A", "%2a.a.example", "\u{ff0a}.a.example"] {
+            assert!(
+                matches!(refused(spelled), HostError::Wildcard(_)),
+                "{spelled}"
+            );
+        }
+        for spelled in ["a.example%2Cb.example", "a&b.example", "a~b.example", "%zz"] {
+            assert!(
+                matches!(refused(spelled), HostError::Malformed(_)),
+                "{spelled}"
+            );
+        }
         assert!(matches!(refused("ftp://a.example"), HostError::Scheme(_)));
         assert!(matches!(refused("a.example/v1"), HostError::NotAHost(_)));
         assert!(matches!(refused("user@a.example"), HostError::NotAHost(_)));
@@ -229,6 +251,13 @@ mod tests {
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,200}") {
             let _ = parse_allowed_hosts(&text);
+        }
+
+        #[test]
+        fn what_is_shown_is_read_alike(text in "(https?://)?([a-zA-Z0-9._%*&~:ü＊\\[\\]-]|%2[A-F]|%[3-7][0-9A-F]){1,20}") {
+            if let Ok(host) = text.parse::<AllowedHost>() {
+                prop_assert_eq!(host.to_string().parse(), Ok(host));
+            }
         }
 
         #[test]

@@ -2,7 +2,7 @@
 //! other target does, for the upstream comes from the package index.
 
 mod litellm;
-#[allow(dead_code, reason = "the behaviour tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "the behaviour tests use the rest")]
 #[path = "../support/mod.rs"]
 mod support;
 
