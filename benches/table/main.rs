@@ -16,6 +16,7 @@ mod load;
 mod memory;
 mod plane;
 mod process;
+mod processors;
 mod reads;
 mod report;
 mod snapshot;

@@ -12,6 +12,7 @@ use crate::fleet::{self, MODELS};
 use crate::load::{self, Target};
 use crate::plane::Plane;
 use crate::process::{Process, processor_time};
+use crate::processors::Apart;
 use crate::report::{Figure, Report};
 use crate::writes;
 
@@ -186,14 +187,18 @@ fn compare_blocking(sides: &Sides) -> Result<Compared> {
             _ => (second, first),
         });
     }
-    let own: Vec<f64> = rounds.iter().map(|(api, _)| api.per_second).collect();
-    let saturation = median(&own);
-    let paced = |target| {
-        load::paced(target, saturation / 2.0, SETTLED)?;
-        load::paced(target, saturation / 2.0, PACED)
-    };
-    let (latency, beside) = (paced(&sides.api)?, paced(&sides.bare)?);
+    let apart = Apart::new(sides.api_pid)?;
+    let saturation = load::saturate(&sides.api, ROUND)?;
+    let latency = paced(&sides.api, saturation / 2.0)?;
+    drop(apart);
+    let _apart = Apart::new(sides.bare_pid)?;
+    let beside = paced(&sides.bare, saturation / 2.0)?;
     Ok((rounds, saturation, latency, beside))
+}
+
+fn paced(target: &Target, per_second: f64) -> Result<Times> {
+    load::paced(target, per_second, SETTLED)?;
+    load::paced(target, per_second, PACED)
 }
 
 fn round(target: &Target, pid: i32) -> Result<Round> {

@@ -30,8 +30,8 @@ pub struct List<T> {
     pub revision: i64,
 }
 
-/// What a request says beside its path and its caller, as a handler's argument. It takes the headers
-/// out of the request: whatever else reads them comes before.
+/// What a request says beside its path and its caller, as a handler's argument. It takes this out
+/// of the request: whatever else reads it comes before.
 #[derive(Debug)]
 pub struct Sent {
     /// Path and query, as far as routing has left them.
@@ -45,7 +45,7 @@ impl<S: Sync> FromRequestParts<S> for Sent {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(Self {
-            uri: parts.uri.clone(),
+            uri: std::mem::take(&mut parts.uri),
             headers: std::mem::take(&mut parts.headers),
         })
     }

@@ -1,19 +1,27 @@
-//! What every answer carries, and what is counted of it. A service of its own rather than a
-//! function: it is passed by every request, and adds no allocation to it.
+//! What every answer carries, and what is counted of it; a handler that panics is answered for too.
+//! A service of its own rather than a function, and one rather than two: it is passed by every
+//! request, and adds no allocation to it.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::thread;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
+use futures::FutureExt;
+use futures::future::CatchUnwind;
 use pin_project_lite::pin_project;
 use prometheus_client::metrics::histogram::Histogram;
 use tower::{Layer, Service};
 
 use super::ApiState;
 use super::answer::{REVISION, SNAPSHOT_AGE};
+use super::problem::Problem;
 
 /// Makes [`Observe`].
 #[derive(Clone)]
@@ -45,11 +53,11 @@ struct Usual {
     latency: Histogram,
 }
 
-impl<S, B> Service<Request> for Observe<S>
+impl<S> Service<Request> for Observe<S>
 where
-    S: Service<Request, Response = Response<B>>,
+    S: Service<Request, Response = Response<Body>>,
 {
-    type Response = Response<B>;
+    type Response = Response<Body>;
     type Error = S::Error;
     type Future = Observed<S::Future>;
 
@@ -63,7 +71,8 @@ where
             started: Instant::now(),
             state: self.state.clone(),
             usual: self.usual.clone(),
-            answering: self.inner.call(request),
+            // Nothing of a handler that panicked is used again.
+            answering: AssertUnwindSafe(self.inner.call(request)).catch_unwind(),
         }
     }
 }
@@ -76,19 +85,19 @@ pin_project! {
         state: ApiState,
         usual: Arc<OnceLock<Usual>>,
         #[pin]
-        answering: F,
+        answering: CatchUnwind<AssertUnwindSafe<F>>,
     }
 }
 
-impl<F, B, E> Future for Observed<F>
+impl<F, E> Future for Observed<F>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    F: Future<Output = Result<Response<Body>, E>>,
 {
-    type Output = Result<Response<B>, E>;
+    type Output = Result<Response<Body>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.answering.poll(context))?;
+        let mut response = answered(ready!(this.answering.poll(context)))?;
         let headers = response.headers_mut();
         if !headers.contains_key(REVISION) {
             headers.insert(REVISION, HeaderValue::from(this.state.store.revision().0));
@@ -105,6 +114,15 @@ where
         latency.observe(this.started.elapsed().as_secs_f64());
         Poll::Ready(Ok(response))
     }
+}
+
+/// The answer, of a handler that panicked too.
+fn answered<E>(ended: thread::Result<Result<Response<Body>, E>>) -> Result<Response<Body>, E> {
+    ended.unwrap_or_else(|_| {
+        // A panic's text may hold anything: it goes nowhere.
+        tracing::error!("a handler panicked");
+        Ok(Problem::internal().into_response())
+    })
 }
 
 fn latency(
@@ -125,5 +143,22 @@ fn latency(
     match usual.path.as_str() == route {
         true => usual.latency.clone(),
         false => find(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_without_its_text() {
+        let handler = async { panic!("sk-canary-0123456789abcdef") };
+        let ended: thread::Result<Result<_, ()>> = AssertUnwindSafe(handler).catch_unwind().await;
+        let response = answered(ended).expect("an answer");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(response.into_body(), 4096).await;
+        let body = String::from_utf8(body.expect("a body").into()).expect("text");
+        assert!(body.contains("\"status\":500"), "{body}");
+        assert!(!body.contains("canary"), "{body}");
     }
 }

@@ -1,13 +1,10 @@
 //! The table of contents: which route is answered by what.
 
 use axum::Router;
-use axum::body::Body;
+use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Response};
-use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -46,8 +43,7 @@ pub fn router(state: ApiState) -> Router {
         )
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        // One layer of both: each that a router is given costs every request an allocation.
-        .layer((ObserveLayer(state.clone()), CatchPanicLayer::custom(caught)))
+        .layer(ObserveLayer(state.clone()))
         .with_state(state)
 }
 
@@ -63,10 +59,4 @@ async fn no_method() -> Problem {
         ProblemType::MethodNotAllowed,
         "this route is for GET and HEAD",
     )
-}
-
-/// A panic's text may hold anything: it goes nowhere.
-fn caught(_: Box<dyn std::any::Any + Send + 'static>) -> Response<Body> {
-    tracing::error!("a handler panicked");
-    Problem::internal().into_response()
 }

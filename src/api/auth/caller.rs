@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
 
 use super::{AskedRight, KEPT, Right};
@@ -28,6 +29,7 @@ pub struct Caller {
     pub token: TokenHash,
     /// Its name, for example `system:serviceaccount:team-a:agent`.
     pub username: String,
+    namespace: Option<Arc<str>>,
     /// Its UID.
     pub uid: Option<String>,
     /// Its groups.
@@ -36,6 +38,7 @@ pub struct Caller {
     pub extra: BTreeMap<String, Vec<String>>,
     /// When its token ends, in Unix seconds.
     pub expires_at: Option<i64>,
+    ends_at: Option<Instant>,
     rights: ArcSwap<Vec<Remembered>>,
     renew_at: Instant,
     renewing: AtomicBool,
@@ -60,17 +63,29 @@ impl Caller {
     /// From what a TokenReview says.
     pub(super) fn new(token: TokenHash, user: UserInfo, expires_at: Option<i64>) -> Self {
         let share = f64::from(token[0]) / 256.0;
+        let now = Instant::now();
+        let left = expires_at.map(|end| end - Timestamp::now().as_second());
+        let username = user.username.unwrap_or_default();
         Self {
             token,
-            username: user.username.unwrap_or_default(),
+            namespace: namespace(&username).map(Arc::from),
+            username,
             uid: user.uid,
             groups: user.groups.unwrap_or_default(),
             extra: user.extra.unwrap_or_default(),
             expires_at,
+            ends_at: left.and_then(|left| {
+                now.checked_add(Duration::from_secs(u64::try_from(left).unwrap_or(0)))
+            }),
             rights: ArcSwap::default(),
-            renew_at: Instant::now() + KEPT.mul_f64(RENEW_FROM + RENEW_OVER * share),
+            renew_at: now + KEPT.mul_f64(RENEW_FROM + RENEW_OVER * share),
             renewing: AtomicBool::new(false),
         }
+    }
+
+    /// Whether its token has ended.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.ends_at.is_some_and(|end| end <= now)
     }
 
     /// Whether it is time to ask about it again; said once.
@@ -113,16 +128,18 @@ impl Caller {
     }
 
     /// The namespace of a ServiceAccount; other users are in none.
-    pub fn namespace(&self) -> Option<&str> {
-        let rest = self.username.strip_prefix("system:serviceaccount:")?;
-        rest.split_once(':').map(|(namespace, _)| namespace)
+    pub fn namespace(&self) -> Option<&Arc<str>> {
+        self.namespace.as_ref()
     }
+}
+
+fn namespace(username: &str) -> Option<&str> {
+    let rest = username.strip_prefix("system:serviceaccount:")?;
+    rest.split_once(':').map(|(namespace, _)| namespace)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -166,15 +183,25 @@ mod tests {
     }
 
     #[test]
+    fn a_caller_is_over_when_its_token_is() {
+        let caller = |expires_at| Caller::new([0; 32], UserInfo::default(), expires_at);
+        let (now, unix) = (Instant::now(), Timestamp::now().as_second());
+        assert!(!caller(None).is_over(now + Duration::from_secs(1_000_000)));
+        assert!(!caller(Some(i64::MAX)).is_over(now));
+        assert!(caller(Some(unix - 5)).is_over(Instant::now()));
+        let soon = caller(Some(unix + 100));
+        assert!(!soon.is_over(now + Duration::from_secs(98)));
+        assert!(soon.is_over(now + Duration::from_secs(101)));
+    }
+
+    #[test]
     fn only_a_service_account_is_in_a_namespace() {
         let named = |username: &str| {
             let user = UserInfo {
                 username: Some(username.to_owned()),
                 ..UserInfo::default()
             };
-            Caller::new([0; 32], user, None)
-                .namespace()
-                .map(str::to_owned)
+            Caller::new([0; 32], user, None).namespace().cloned()
         };
         assert_eq!(
             named("system:serviceaccount:team-a:agent").as_deref(),

@@ -120,23 +120,23 @@ impl Auth {
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
         let token = token::bearer(headers)?;
         let hash: TokenHash = Sha256::digest(token).into();
-        let now = Timestamp::now().as_second();
         let hit = self.callers.get(&hash).await;
         self.metrics.looked_up(CacheName::Callers, hit.is_some());
-        let caller = match hit {
+        let (caller, now) = match hit {
             Some(caller) => {
-                if caller.is_to_be_renewed(Instant::now()) {
+                let now = Instant::now();
+                if caller.is_to_be_renewed(now) {
                     tokio::spawn(self.clone().renew(token.to_owned(), caller.clone()));
                 }
-                caller
+                (caller, now)
             }
             // Apart, so that the futures of callers who are known stay small.
-            None => Box::pin(self.review(token, hash, now)).await?,
+            None => (Box::pin(self.review(token, hash)).await?, Instant::now()),
         };
-        if caller.expires_at.is_some_and(|end| end <= now) {
-            return Err(token::invalid("it has expired"));
+        match caller.is_over(now) {
+            true => Err(token::invalid("it has expired")),
+            false => Ok(caller),
         }
-        Ok(caller)
     }
 
     /// Asks again about a caller and the rights that it used. Where the kube-apiserver does not
@@ -164,7 +164,8 @@ impl Auth {
         }
     }
 
-    async fn review(&self, token: &str, hash: TokenHash, now: i64) -> Result<Arc<Caller>, Problem> {
+    async fn review(&self, token: &str, hash: TokenHash) -> Result<Arc<Caller>, Problem> {
+        let now = Timestamp::now().as_second();
         let expires_at = token::sanity(token, &self.audience, now)?;
         if let Some(refusal) = self.refused.get(&hash).await {
             return Err(refusal);

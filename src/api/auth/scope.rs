@@ -29,7 +29,7 @@ impl Scope {
                 "namespace",
                 "expected the name of a namespace, or * for all",
             )),
-            None => caller.namespace().map(|own| Self::One(own.into())).ok_or_else(|| {
+            None => caller.namespace().map(|own| Self::One(own.clone())).ok_or_else(|| {
                 Problem::new(
                     ProblemType::NamespaceRequired,
                     "you are no ServiceAccount, so that no namespace is yours: name one with ?namespace=",
