@@ -35,26 +35,39 @@ pub struct Bare {
     _folder: tempfile::TempDir,
 }
 
+/// A server that does not listen yet.
+pub struct Starting {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Starting {
+    /// The server, when it listens.
+    pub async fn listening(mut self) -> Result<Bare> {
+        let stdout = self.child.stdout.take().context("its output is piped")?;
+        let line = BufReader::new(stdout).lines().next_line().await?;
+        let address = line.context("it says where it listens")?.parse()?;
+        Ok(Bare {
+            child: self.child,
+            address,
+            _folder: self.folder,
+        })
+    }
+}
+
 impl Bare {
     /// Starts this program as a server of these answers.
-    pub async fn start(answers: &[Answer]) -> Result<Self> {
+    pub fn start(answers: &[Answer]) -> Result<Starting> {
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join(FILE), serde_json::to_vec(answers)?)?;
-        let mut child = Command::new(std::env::current_exe()?)
+        let child = Command::new(std::env::current_exe()?)
             .arg("--bare")
             .arg(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let stdout = child.stdout.take().context("its output is piped")?;
-        let line = BufReader::new(stdout).lines().next_line().await?;
-        let address = line.context("it says where it listens")?.parse()?;
-        Ok(Self {
-            child,
-            address,
-            _folder: folder,
-        })
+        Ok(Starting { child, folder })
     }
 
     /// Its id.

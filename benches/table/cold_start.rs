@@ -48,7 +48,7 @@ pub async fn measure(plane: &Plane, fleet: &Fleet, report: &mut Report) -> Resul
     eprintln!("cold start");
     let start = Instant::now();
     let mut controller = plane.controller("one")?;
-    let mut api = plane.api()?;
+    let mut api = plane.api("api")?;
     seen.ready(fleet.len()).await?;
     api.ready().await?;
     shown(&api, fleet).await?;

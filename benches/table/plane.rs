@@ -119,13 +119,13 @@ impl Plane {
     }
 
     /// A read API.
-    pub fn api(&self) -> Result<Process> {
+    pub fn api(&self, name: &str) -> Result<Process> {
         let (admin, listen) = (free_address()?, free_address()?);
         let mut command = self.command("api", Component::Api, admin);
         command
             .env("DATABASE_URL", self.database_url(Role::Api)?)
             .env("LLMPLANE_LISTEN", listen.to_string());
-        Process::start(command, admin, Some(listen), &self.log("api"))
+        Process::start(command, admin, Some(listen), &self.log(name))
     }
 
     fn command(&self, subcommand: &str, who: Component, admin: SocketAddr) -> Command {

@@ -12,7 +12,7 @@ use crate::fleet::{self, MODELS};
 use crate::load::{self, Target};
 use crate::plane::Plane;
 use crate::process::{Process, processor_time};
-use crate::processors::Apart;
+use crate::processors;
 use crate::report::{Figure, Report};
 use crate::writes;
 
@@ -22,12 +22,14 @@ const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(2);
 /// How long a server is warmed up.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How long latency is measured, after as long as it takes until callers who came together are asked
-/// about one after another.
+/// How long latency is measured, and how long the same load goes on before.
 const PACED: Duration = Duration::from_secs(10);
-const SETTLED: Duration = Duration::from_secs(12);
+const SETTLED: Duration = Duration::from_secs(3);
 /// How long an answer of the kube-apiserver counts in the read API.
 const AUTH_KEPT: Duration = Duration::from_secs(10);
+/// How long the machine's own stalls are counted, and what counts as one.
+const WATCHED: Duration = Duration::from_secs(5);
+const STALL: Duration = Duration::from_micros(500);
 /// How long the calls of a warm server are counted; shorter than what it remembers.
 const WARM: Duration = Duration::from_secs(6);
 /// Headers that hyper writes by itself.
@@ -92,7 +94,7 @@ pub async fn measure(
         answers.push(capture(address, &route, agents.one()).await?);
     }
     ensure_rows(&answers[1].body, MODELS)?;
-    let bare = Bare::start(&answers).await?;
+    let bare = Bare::start(&answers)?.listening().await?;
     for route in routes() {
         eprintln!("{}: {ROUNDS} rounds", route.what);
         let sides = Sides {
@@ -101,9 +103,10 @@ pub async fn measure(
             api_pid: api.pid()?,
             bare_pid: bare.pid()?,
         };
-        compare(route.what, sides, report).await?;
+        report.add(sides.share(route.what).await?);
     }
     drop(bare);
+    latencies(plane, agents, &answers, report).await?;
     warm(plane, api, agents, report).await
 }
 
@@ -132,68 +135,94 @@ fn ensure_rows(body: &str, count: usize) -> Result<()> {
     Ok(())
 }
 
-async fn compare(what: &str, sides: Sides, report: &mut Report) -> Result<()> {
-    let (rounds, saturation, own, bare) =
-        tokio::task::spawn_blocking(move || compare_blocking(&sides)).await??;
-    let ratios: Vec<f64> = rounds
-        .iter()
-        .map(|(api, bare)| api.per_second / bare.per_second)
-        .collect();
-    let ratio = median(&ratios);
-    let of = |pick: &dyn Fn(&(Round, Round)) -> f64| {
-        median(&rounds.iter().map(pick).collect::<Vec<_>>())
-    };
-    report.add(Figure {
-        what: format!("{what}: share of the bare handler's answers a second"),
-        bar: format!("at least {BAR_RATIO}"),
-        measured: format!(
-            "{ratio:.2} ({:.0} against {:.0} a second; {:.1} against {:.1} µs of processor an answer)",
-            of(&|r| r.0.per_second),
-            of(&|r| r.1.per_second),
-            of(&|r| r.0.cost.as_secs_f64() * 1e6),
-            of(&|r| r.1.cost.as_secs_f64() * 1e6),
-        ),
-        kept: Some(ratio >= BAR_RATIO),
-    });
-    report.add(Figure {
-        what: format!("{what}: latency at half of its saturation"),
-        bar: "p99 at most 1 ms".to_owned(),
-        measured: format!(
-            "{} at {:.0} a second (the bare handler: {})",
-            own.words(),
-            saturation / 2.0,
-            bare.words()
-        ),
-        kept: Some(own.quantile(0.99) <= BAR_P99),
-    });
-    Ok(())
+impl Sides {
+    /// What the API's part of the bare handler's answers is.
+    async fn share(self, what: &str) -> Result<Figure> {
+        let rounds = tokio::task::spawn_blocking(move || self.take_turns()).await??;
+        let ratios: Vec<f64> = rounds
+            .iter()
+            .map(|(api, bare)| api.per_second / bare.per_second)
+            .collect();
+        let ratio = median(&ratios);
+        let of = |pick: &dyn Fn(&(Round, Round)) -> f64| {
+            median(&rounds.iter().map(pick).collect::<Vec<_>>())
+        };
+        Ok(Figure {
+            what: format!("{what}: share of the bare handler's answers a second"),
+            bar: format!("at least {BAR_RATIO}"),
+            measured: format!(
+                "{ratio:.2} ({:.0} against {:.0} a second; {:.1} against {:.1} µs of processor an answer)",
+                of(&|r| r.0.per_second),
+                of(&|r| r.1.per_second),
+                of(&|r| r.0.cost.as_secs_f64() * 1e6),
+                of(&|r| r.1.cost.as_secs_f64() * 1e6),
+            ),
+            kept: Some(ratio >= BAR_RATIO),
+        })
+    }
+
+    fn take_turns(&self) -> Result<Vec<(Round, Round)>> {
+        load::saturate(&self.bare, WARM_UP)?;
+        load::saturate(&self.api, WARM_UP)?;
+        let mut rounds = Vec::with_capacity(ROUNDS);
+        for number in 0..ROUNDS {
+            // Whoever goes first in one round goes second in the next.
+            let one = |api: bool| match api {
+                true => round(&self.api, self.api_pid),
+                false => round(&self.bare, self.bare_pid),
+            };
+            let (first, second) = (one(number % 2 == 0)?, one(number % 2 == 1)?);
+            rounds.push(match number % 2 {
+                0 => (first, second),
+                _ => (second, first),
+            });
+        }
+        Ok(rounds)
+    }
 }
 
-type Compared = (Vec<(Round, Round)>, f64, Times, Times);
-
-fn compare_blocking(sides: &Sides) -> Result<Compared> {
-    load::saturate(&sides.bare, WARM_UP)?;
-    load::saturate(&sides.api, WARM_UP)?;
-    let mut rounds = Vec::with_capacity(ROUNDS);
-    for number in 0..ROUNDS {
-        // Whoever goes first in one round goes second in the next.
-        let one = |api: bool| match api {
-            true => round(&sides.api, sides.api_pid),
-            false => round(&sides.bare, sides.bare_pid),
+/// Latency of both sides at half of what the API can answer, with a processor for the server and one
+/// for the generator.
+async fn latencies(
+    plane: &Plane,
+    agents: &Agents,
+    answers: &[Answer],
+    report: &mut Report,
+) -> Result<()> {
+    let mut api = processors::on_first(|| plane.api("api-on-one"))?;
+    api.ready().await?;
+    let bare = processors::on_first(|| Bare::start(answers))?;
+    let bare = bare.listening().await?;
+    let stalled = tokio::task::spawn_blocking(|| processors::stalled(WATCHED, STALL)).await??;
+    for route in routes() {
+        eprintln!("{}: latency", route.what);
+        let api = Target::new(api.address()?, &route.path, &agents.tokens);
+        let bare = Target::new(bare.address, &route.path, &agents.tokens);
+        let generate = move || {
+            load::saturate(&api, WARM_UP)?;
+            let half = load::saturate(&api, ROUND)? / 2.0;
+            // Those who came together are forgotten together; then each comes at a time of its own,
+            // as agents do.
+            std::thread::sleep(AUTH_KEPT + Duration::from_secs(1));
+            let one_by_one = api.requests.len() as f64 / AUTH_KEPT.as_secs_f64();
+            load::paced(&api, one_by_one, AUTH_KEPT)?;
+            Ok((half, paced(&api, half)?, paced(&bare, half)?))
         };
-        let (first, second) = (one(number % 2 == 0)?, one(number % 2 == 1)?);
-        rounds.push(match number % 2 {
-            0 => (first, second),
-            _ => (second, first),
+        let measured = tokio::task::spawn_blocking(|| processors::on_last(generate));
+        let (half, own, bare): (f64, Times, Times) = measured.await??;
+        report.add(Figure {
+            what: format!("{}: latency at half of its saturation", route.what),
+            bar: "p99 at most 1 ms".to_owned(),
+            measured: format!(
+                "{} at {half:.0} a second (the bare handler: {}; a processor without work stood still for {:.1} % of the time)",
+                own.words(),
+                bare.words(),
+                stalled * 100.0
+            ),
+            kept: Some(own.quantile(0.99) <= BAR_P99),
         });
     }
-    let apart = Apart::new(sides.api_pid)?;
-    let saturation = load::saturate(&sides.api, ROUND)?;
-    let latency = paced(&sides.api, saturation / 2.0)?;
-    drop(apart);
-    let _apart = Apart::new(sides.bare_pid)?;
-    let beside = paced(&sides.bare, saturation / 2.0)?;
-    Ok((rounds, saturation, latency, beside))
+    Ok(())
 }
 
 fn paced(target: &Target, per_second: f64) -> Result<Times> {
