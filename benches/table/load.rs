@@ -70,7 +70,7 @@ pub fn saturate(target: &Target, time: Duration) -> Result<f64> {
 /// at which it was to be sent.
 pub fn paced(target: &Target, per_second: f64, time: Duration) -> Result<Times> {
     let mut clients = Clients::connect(target, PACED_CONNECTIONS)?;
-    let mut idle: Vec<usize> = (0..PACED_CONNECTIONS).collect();
+    let mut idle: VecDeque<usize> = (0..PACED_CONNECTIONS).collect();
     let mut late: VecDeque<Instant> = VecDeque::new();
     let mut taken = Vec::with_capacity((per_second * time.as_secs_f64()) as usize);
     let mut ready = Vec::new();
@@ -84,7 +84,7 @@ pub fn paced(target: &Target, per_second: f64, time: Duration) -> Result<Times> 
             sent += 1;
         }
         for _ in 0..late.len().min(idle.len()) {
-            if let (Some(intended), Some(index)) = (late.pop_front(), idle.pop()) {
+            if let (Some(intended), Some(index)) = (late.pop_front(), idle.pop_front()) {
                 clients.send(index, intended)?;
             }
         }
@@ -101,7 +101,7 @@ pub fn paced(target: &Target, per_second: f64, time: Duration) -> Result<Times> 
         for index in ready.drain(..) {
             if let Some(intended) = clients.receive(index)? {
                 taken.push(intended.elapsed());
-                idle.push(index);
+                idle.push_back(index);
             }
         }
     }
