@@ -118,8 +118,8 @@ async fn many_requests_of_a_new_caller_ask_once() {
 async fn a_caller_who_goes_on_asking_never_waits_for_a_review_again() {
     let api = TestApi::start().await;
     let viewer = api.viewer().await;
-    let unknown = r#"llmplane_api_auth_cache_lookups_total{cache="Callers",hit="false"}"#;
-    let undecided = r#"llmplane_api_auth_cache_lookups_total{cache="Rights",hit="false"}"#;
+    let unknown = r#"llmplane_api_auth_cache_lookups_total{cache="callers",hit="false"}"#;
+    let undecided = r#"llmplane_api_auth_cache_lookups_total{cache="rights",hit="false"}"#;
     let begun = std::time::Instant::now();
     while begun.elapsed().as_secs() < 25 {
         assert_eq!(viewer.get("/models").await.status, 200);

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric,
-};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -30,7 +28,7 @@ struct Answered {
 }
 
 /// A cache of the kube-apiserver's answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheName {
     /// Who a token belongs to.
     Callers,
@@ -40,7 +38,7 @@ pub enum CacheName {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LookUp {
-    cache: CacheName,
+    cache: &'static str,
     hit: bool,
 }
 
@@ -64,7 +62,7 @@ struct LookUps {
 }
 
 impl LookUps {
-    fn of(family: &Family<LookUp, Counter>, cache: CacheName) -> Self {
+    fn of(family: &Family<LookUp, Counter>, cache: &'static str) -> Self {
         let counter = |hit| family.get_or_create(&LookUp { cache, hit }).clone();
         Self {
             hits: counter(true),
@@ -79,8 +77,8 @@ impl Metrics {
         let look_ups = Family::default();
         let metrics = Self {
             latency: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            callers: LookUps::of(&look_ups, CacheName::Callers),
-            rights: LookUps::of(&look_ups, CacheName::Rights),
+            callers: LookUps::of(&look_ups, "callers"),
+            rights: LookUps::of(&look_ups, "rights"),
             token_reviews: Counter::default(),
             access_reviews: Counter::default(),
         };

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
@@ -31,10 +31,11 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
+        let state = self.0.clone();
+        let usual = OnceLock::new();
         Observe {
             inner,
-            state: self.0.clone(),
-            usual: Arc::default(),
+            shared: Arc::new(Shared { state, usual }),
         }
     }
 }
@@ -43,8 +44,12 @@ impl<S> Layer<S> for ObserveLayer {
 #[derive(Clone)]
 pub(super) struct Observe<S> {
     inner: S,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     state: ApiState,
-    usual: Arc<OnceLock<Usual>>,
+    usual: OnceLock<Usual>,
 }
 
 /// Where the first route that was seen here counts its 200s: found without a look-up.
@@ -69,8 +74,7 @@ where
         Observed {
             path: request.extensions().get::<MatchedPath>().cloned(),
             started: Instant::now(),
-            state: self.state.clone(),
-            usual: self.usual.clone(),
+            shared: self.shared.clone(),
             // Nothing of a handler that panicked is used again.
             answering: AssertUnwindSafe(self.inner.call(request)).catch_unwind(),
         }
@@ -82,8 +86,7 @@ pin_project! {
     pub(super) struct Observed<F> {
         path: Option<MatchedPath>,
         started: Instant,
-        state: ApiState,
-        usual: Arc<OnceLock<Usual>>,
+        shared: Arc<Shared>,
         #[pin]
         answering: CatchUnwind<AssertUnwindSafe<F>>,
     }
@@ -98,21 +101,36 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = answered(ready!(this.answering.poll(context)))?;
+        let store = &this.shared.state.store;
         let headers = response.headers_mut();
         if !headers.contains_key(REVISION) {
-            headers.insert(REVISION, HeaderValue::from(this.state.store.revision().0));
+            headers.insert(REVISION, HeaderValue::from(store.revision().0));
         }
-        if let Some(age) = this.state.store.age() {
+        if let Some(age) = store.age() {
             headers.insert(SNAPSHOT_AGE, HeaderValue::from(age.as_secs()));
         }
-        let latency = latency(
-            this.state,
-            this.path.as_ref(),
-            this.usual,
-            response.status(),
-        );
-        latency.observe(this.started.elapsed().as_secs_f64());
+        let took = this.started.elapsed();
+        this.shared
+            .count(this.path.as_ref(), response.status(), took);
         Poll::Ready(Ok(response))
+    }
+}
+
+impl Shared {
+    fn count(&self, path: Option<&MatchedPath>, status: StatusCode, took: Duration) {
+        let route = path.map_or("", MatchedPath::as_str);
+        let find = || self.state.metrics.latency(route, status.as_u16());
+        let took = took.as_secs_f64();
+        if let (StatusCode::OK, Some(path)) = (status, path) {
+            let usual = self.usual.get_or_init(|| Usual {
+                path: path.clone(),
+                latency: find(),
+            });
+            if usual.path.as_str() == route {
+                return usual.latency.observe(took);
+            }
+        }
+        find().observe(took);
     }
 }
 
@@ -123,27 +141,6 @@ fn answered<E>(ended: thread::Result<Result<Response<Body>, E>>) -> Result<Respo
         tracing::error!("a handler panicked");
         Ok(Problem::internal().into_response())
     })
-}
-
-fn latency(
-    state: &ApiState,
-    path: Option<&MatchedPath>,
-    usual: &OnceLock<Usual>,
-    status: StatusCode,
-) -> Histogram {
-    let route = path.map_or("", MatchedPath::as_str);
-    let find = || state.metrics.latency(route, status.as_u16());
-    let (StatusCode::OK, Some(path)) = (status, path) else {
-        return find();
-    };
-    let usual = usual.get_or_init(|| Usual {
-        path: path.clone(),
-        latency: find(),
-    });
-    match usual.path.as_str() == route {
-        true => usual.latency.clone(),
-        false => find(),
-    }
 }
 
 #[cfg(test)]
