@@ -1,5 +1,7 @@
 //! ServiceAccounts and their tokens.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -10,6 +12,8 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use crate::fleet::AGENTS;
 use crate::plane::Plane;
 
+/// How long the read API counts on what the kube-apiserver said of a caller.
+pub const REMEMBERED: Duration = Duration::from_secs(10);
 /// ServiceAccounts that read at the same time.
 const ACCOUNTS: usize = 100;
 const ROLE: &str = "reader";

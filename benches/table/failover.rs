@@ -30,13 +30,13 @@ const ENDS: [(Signal, &str, Duration); 2] = [
     (Signal::SIGKILL, "kill -9", Duration::from_secs(20)),
 ];
 
-/// Ends one leader after another.
+/// Ends one leader after another; the last one leads on.
 pub async fn measure(
     plane: &Plane,
     started: Started,
     agents: &Agents,
     report: &mut Report,
-) -> Result<()> {
+) -> Result<Started> {
     let Started {
         controller: mut leader,
         api,
@@ -73,7 +73,10 @@ pub async fn measure(
         });
     }
     db.close().await;
-    Ok(())
+    Ok(Started {
+        controller: leader,
+        api,
+    })
 }
 
 /// What shows that another controller leads and works.

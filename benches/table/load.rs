@@ -67,12 +67,19 @@ pub fn saturate(target: &Target, time: Duration) -> Result<f64> {
 }
 
 /// Asks so many times a second, whatever becomes of the answers, and measures each from the moment
-/// at which it was to be sent.
-pub fn paced(target: &Target, per_second: f64, time: Duration) -> Result<Times> {
+/// at which it was to be sent. What was to be sent in the same one of these windows stands together.
+pub fn paced(
+    target: &Target,
+    per_second: f64,
+    time: Duration,
+    window: Duration,
+) -> Result<Vec<Times>> {
     let mut clients = Clients::connect(target, PACED_CONNECTIONS)?;
     let mut idle: VecDeque<usize> = (0..PACED_CONNECTIONS).collect();
     let mut late: VecDeque<Instant> = VecDeque::new();
-    let mut taken = Vec::with_capacity((per_second * time.as_secs_f64()) as usize);
+    let windows = time.div_duration_f64(window).ceil() as usize;
+    let each = (per_second * window.as_secs_f64()) as usize + 1;
+    let mut taken: Vec<_> = (0..windows).map(|_| Vec::with_capacity(each)).collect();
     let mut ready = Vec::new();
     let start = Instant::now();
     let mut sent = 0_u32;
@@ -90,7 +97,7 @@ pub fn paced(target: &Target, per_second: f64, time: Duration) -> Result<Times> 
         }
         let over = now >= start + time && late.is_empty();
         if over && idle.len() == PACED_CONNECTIONS {
-            return Ok(Times::new(taken));
+            return Ok(taken.into_iter().map(Times::new).collect());
         }
         ensure!(now < start + time + STALLED, "the server does not answer");
         clients.wait(Some(Duration::ZERO), &mut ready)?;
@@ -100,7 +107,8 @@ pub fn paced(target: &Target, per_second: f64, time: Duration) -> Result<Times> 
         }
         for index in ready.drain(..) {
             if let Some(intended) = clients.receive(index)? {
-                taken.push(intended.elapsed());
+                let number = (intended - start).div_duration_f64(window) as usize;
+                taken[number.min(windows - 1)].push(intended.elapsed());
                 idle.push_back(index);
             }
         }

@@ -12,6 +12,7 @@ mod cold_start;
 mod failover;
 mod figures;
 mod fleet;
+mod latency;
 mod load;
 mod memory;
 mod plane;
@@ -19,6 +20,7 @@ mod process;
 mod processors;
 mod reads;
 mod report;
+mod routes;
 mod snapshot;
 mod vendor;
 mod visible;
@@ -71,6 +73,7 @@ enum Part {
     Callers,
     Visible,
     Failover,
+    Latency,
     Snapshot,
 }
 
@@ -126,7 +129,7 @@ async fn run(args: &Args) -> Result<Report> {
 async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Result<()> {
     let vendors = vendor::Vendors::start().await?;
     let fleet = fleet::Fleet::of(args.resources, vendors.urls());
-    let started: Started = cold_start::measure(plane, &fleet, report).await?;
+    let mut started: Started = cold_start::measure(plane, &fleet, report).await?;
     if args.wants(Part::Idle) {
         cold_start::stay_idle(plane, args.idle_seconds, report).await?;
     }
@@ -142,7 +145,11 @@ async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Resu
         visible::measure(plane, &fleet, &started.api, &agents, report).await?;
     }
     if args.wants(Part::Failover) {
-        failover::measure(plane, started, &agents, report).await?;
+        started = failover::measure(plane, started, &agents, report).await?;
+    }
+    // Last: what gives way to the server and the generator there does so until it ends.
+    if args.wants(Part::Latency) {
+        latency::measure(plane, &started.api, &agents, report).await?;
     }
     Ok(())
 }

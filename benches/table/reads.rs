@@ -1,19 +1,18 @@
 //! Config reads against a bare handler that returns the same bytes.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::accounts::Agents;
-use crate::bare::{Answer, Bare};
-use crate::figures::{Times, median};
-use crate::fleet::{self, MODELS};
+use crate::accounts::{self, Agents};
+use crate::bare::Bare;
+use crate::figures::median;
+use crate::fleet::MODELS;
 use crate::load::{self, Target};
 use crate::plane::Plane;
 use crate::process::{Process, processor_time};
-use crate::processors;
 use crate::report::{Figure, Report};
+use crate::routes::{self, Route};
 use crate::writes;
 
 /// Rounds of each side; the sides take turns.
@@ -22,49 +21,10 @@ const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(2);
 /// How long a server is warmed up.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How long latency is measured, and how long the same load goes on before.
-const PACED: Duration = Duration::from_secs(10);
-const SETTLED: Duration = Duration::from_secs(3);
-/// How long an answer of the kube-apiserver counts in the read API.
-const AUTH_KEPT: Duration = Duration::from_secs(10);
-/// How long the machine's own stalls are counted, and what counts as one.
-const WATCHED: Duration = Duration::from_secs(5);
-const STALL: Duration = Duration::from_micros(500);
 /// How long the calls of a warm server are counted; shorter than what it remembers.
 const WARM: Duration = Duration::from_secs(6);
-/// Headers that hyper writes by itself.
-const HOPS: [&str; 2] = ["date", "content-length"];
 
 const BAR_RATIO: f64 = 0.8;
-const BAR_P99: Duration = Duration::from_millis(1);
-
-/// A route under measurement.
-struct Route {
-    what: &'static str,
-    pattern: &'static str,
-    path: String,
-}
-
-fn routes() -> [Route; 3] {
-    let model = fleet::model_name("provider-0", 7);
-    [
-        Route {
-            what: "GET /models/{id}",
-            pattern: "/api/v1/models/{id}",
-            path: format!("/api/v1/models/{model}"),
-        },
-        Route {
-            what: "GET /models, 100 of them",
-            pattern: "/api/v1/models",
-            path: "/api/v1/models".to_owned(),
-        },
-        Route {
-            what: "GET /models/by-capability, 20 of them",
-            pattern: "/api/v1/models/by-capability/{capability}",
-            path: "/api/v1/models/by-capability/FunctionCalling".to_owned(),
-        },
-    ]
-}
 
 /// Both sides of a route.
 struct Sides {
@@ -89,13 +49,10 @@ pub async fn measure(
     report: &mut Report,
 ) -> Result<()> {
     let address = api.address()?;
-    let mut answers = Vec::new();
-    for route in routes() {
-        answers.push(capture(address, &route, agents.one()).await?);
-    }
+    let answers = routes::capture(address, agents.one()).await?;
     ensure_rows(&answers[1].body, MODELS)?;
     let bare = Bare::start(&answers)?.listening().await?;
-    for route in routes() {
+    for route in Route::all() {
         eprintln!("{}: {ROUNDS} rounds", route.what);
         let sides = Sides {
             api: Target::new(address, &route.path, &agents.tokens),
@@ -106,26 +63,7 @@ pub async fn measure(
         report.add(sides.share(route.what).await?);
     }
     drop(bare);
-    latencies(plane, agents, &answers, report).await?;
     warm(plane, api, agents, report).await
-}
-
-/// What the API answers, for the other side to repeat.
-async fn capture(address: SocketAddr, route: &Route, token: &str) -> Result<Answer> {
-    let url = format!("http://{address}{}", route.path);
-    let answer = reqwest::Client::new().get(url).bearer_auth(token).send();
-    let answer = answer.await?.error_for_status()?;
-    let headers = answer
-        .headers()
-        .iter()
-        .filter(|(name, _)| !HOPS.contains(&name.as_str()))
-        .map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned())))
-        .collect::<Result<_>>()?;
-    Ok(Answer {
-        route: route.pattern.to_owned(),
-        headers,
-        body: answer.text().await?,
-    })
 }
 
 fn ensure_rows(body: &str, count: usize) -> Result<()> {
@@ -181,55 +119,6 @@ impl Sides {
     }
 }
 
-/// Latency of both sides at half of what the API can answer, with a processor for the server and one
-/// for the generator.
-async fn latencies(
-    plane: &Plane,
-    agents: &Agents,
-    answers: &[Answer],
-    report: &mut Report,
-) -> Result<()> {
-    let mut api = processors::on_first(|| plane.api("api-on-one"))?;
-    api.ready().await?;
-    let bare = processors::on_first(|| Bare::start(answers))?;
-    let bare = bare.listening().await?;
-    let stalled = tokio::task::spawn_blocking(|| processors::stalled(WATCHED, STALL)).await??;
-    for route in routes() {
-        eprintln!("{}: latency", route.what);
-        let api = Target::new(api.address()?, &route.path, &agents.tokens);
-        let bare = Target::new(bare.address, &route.path, &agents.tokens);
-        let generate = move || {
-            load::saturate(&api, WARM_UP)?;
-            let half = load::saturate(&api, ROUND)? / 2.0;
-            // Those who came together are forgotten together; then each comes at a time of its own,
-            // as agents do.
-            std::thread::sleep(AUTH_KEPT + Duration::from_secs(1));
-            let one_by_one = api.requests.len() as f64 / AUTH_KEPT.as_secs_f64();
-            load::paced(&api, one_by_one, AUTH_KEPT)?;
-            Ok((half, paced(&api, half)?, paced(&bare, half)?))
-        };
-        let measured = tokio::task::spawn_blocking(|| processors::on_last(generate));
-        let (half, own, bare): (f64, Times, Times) = measured.await??;
-        report.add(Figure {
-            what: format!("{}: latency at half of its saturation", route.what),
-            bar: "p99 at most 1 ms".to_owned(),
-            measured: format!(
-                "{} at {half:.0} a second (the bare handler: {}; a processor without work stood still for {:.1} % of the time)",
-                own.words(),
-                bare.words(),
-                stalled * 100.0
-            ),
-            kept: Some(own.quantile(0.99) <= BAR_P99),
-        });
-    }
-    Ok(())
-}
-
-fn paced(target: &Target, per_second: f64) -> Result<Times> {
-    load::paced(target, per_second, SETTLED)?;
-    load::paced(target, per_second, PACED)
-}
-
 fn round(target: &Target, pid: i32) -> Result<Round> {
     let before = processor_time(pid)?;
     let per_second = load::saturate(target, ROUND)?;
@@ -263,12 +152,12 @@ impl Calls {
 /// Calls while all callers are known, beside those of as long a time without a single request.
 async fn warm(plane: &Plane, api: &Process, agents: &Agents, report: &mut Report) -> Result<()> {
     eprintln!("a warm server's calls");
-    tokio::time::sleep(AUTH_KEPT + Duration::from_secs(1)).await;
+    tokio::time::sleep(accounts::REMEMBERED + Duration::from_secs(1)).await;
     let quiet = Calls::now(plane, api).await?;
     tokio::time::sleep(WARM).await;
     let quiet_after = Calls::now(plane, api).await?;
 
-    let route = &routes()[1];
+    let route = &Route::all()[1];
     let target = Target::new(api.address()?, &route.path, &agents.tokens);
     let again = target.clone();
     tokio::task::spawn_blocking(move || load::saturate(&again, WARM_UP)).await??;

@@ -1,0 +1,123 @@
+//! Latency of config reads at half of what the server can answer.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::accounts::{self, Agents};
+use crate::bare::Bare;
+use crate::figures::{Times, median, time};
+use crate::load::{self, Target};
+use crate::plane::Plane;
+use crate::process::Process;
+use crate::processors;
+use crate::report::{Figure, Report};
+use crate::routes::{self, Route};
+
+/// How long a server is saturated, and how long before, unmeasured.
+const SATURATED: Duration = Duration::from_secs(2);
+const WARM_UP: Duration = Duration::from_secs(1);
+/// How long latency is measured, and how long the same load goes on before, unmeasured.
+const PACED: Duration = Duration::from_secs(20);
+const SETTLED: Duration = Duration::from_secs(3);
+/// What percentiles are of. What a server does by itself (renewing callers, polling the feed, being
+/// probed) it does in every window; what its host does to a virtual machine spoils some.
+const WINDOW: Duration = Duration::from_secs(2);
+/// How long the machine's own stalls are counted, and what counts as one.
+const WATCHED: Duration = Duration::from_secs(5);
+const STALL: Duration = Duration::from_micros(500);
+
+const BAR: Duration = Duration::from_millis(1);
+
+/// Measures all routes, each beside the bare handler: with a processor for the generator, and for the
+/// server another that everything else gives way on.
+pub async fn measure(
+    plane: &Plane,
+    warm: &Process,
+    agents: &Agents,
+    report: &mut Report,
+) -> Result<()> {
+    let answers = routes::capture(warm.address()?, agents.one()).await?;
+    let mut api = processors::on_first(|| plane.api("api-on-one"))?;
+    api.ready().await?;
+    let bare = processors::on_first(|| Bare::start(&answers))?;
+    let bare = bare.listening().await?;
+    let servers = [api.pid()?, bare.pid()?];
+    let stalled = tokio::task::spawn_blocking(|| processors::stalled(WATCHED, STALL)).await??;
+    for route in Route::all() {
+        eprintln!("{}: latency", route.what);
+        let api = Target::new(api.address()?, &route.path, &agents.tokens);
+        let bare = Target::new(bare.address, &route.path, &agents.tokens);
+        let compare = move || {
+            processors::yield_to(&servers)?;
+            processors::on_last(|| compare(&api, &bare))
+        };
+        let both = tokio::task::spawn_blocking(compare).await??;
+        let p99 = both.api.quantile(0.99);
+        report.add(Figure {
+            what: format!("{}: latency at half of its saturation", route.what),
+            bar: format!("p99 at most {}", time(BAR)),
+            measured: format!(
+                "{} at {:.0} a second (the bare handler: {}; a processor without work stood still for {:.1} % of the time)",
+                both.api.words(),
+                both.per_second,
+                both.bare.words(),
+                stalled * 100.0
+            ),
+            kept: Some(p99 <= BAR),
+        });
+    }
+    Ok(())
+}
+
+/// What both sides do at the same pace.
+struct Both {
+    per_second: f64,
+    api: Windows,
+    bare: Windows,
+}
+
+fn compare(api: &Target, bare: &Target) -> Result<Both> {
+    load::saturate(api, WARM_UP)?;
+    let per_second = load::saturate(api, SATURATED)? / 2.0;
+    // Those who came together are forgotten together; then each comes at a time of its own, as agents
+    // do.
+    std::thread::sleep(accounts::REMEMBERED + Duration::from_secs(1));
+    let one_by_one = api.requests.len() as f64 / accounts::REMEMBERED.as_secs_f64();
+    load::paced(api, one_by_one, accounts::REMEMBERED, WINDOW)?;
+    Ok(Both {
+        per_second,
+        api: Windows::of(api, per_second)?,
+        bare: Windows::of(bare, per_second)?,
+    })
+}
+
+/// What one side did, window by window.
+struct Windows(Vec<Times>);
+
+impl Windows {
+    fn of(target: &Target, per_second: f64) -> Result<Self> {
+        load::paced(target, per_second, SETTLED, WINDOW)?;
+        load::paced(target, per_second, PACED, WINDOW).map(Self)
+    }
+
+    /// The median of the windows' quantiles.
+    fn quantile(&self, share: f64) -> Duration {
+        Duration::from_secs_f64(median(&self.quantiles(share)))
+    }
+
+    fn quantiles(&self, share: f64) -> Vec<f64> {
+        let of = |window: &Times| window.quantile(share).as_secs_f64();
+        self.0.iter().map(of).collect()
+    }
+
+    fn words(&self) -> String {
+        let worst = self.quantiles(0.99).into_iter().fold(0.0, f64::max);
+        format!(
+            "p50 {}, p99 {}, {} in the worst window",
+            time(self.quantile(0.5)),
+            time(self.quantile(0.99)),
+            time(Duration::from_secs_f64(worst))
+        )
+    }
+}
