@@ -29,8 +29,8 @@ const STALL: Duration = Duration::from_micros(500);
 
 const BAR: Duration = Duration::from_millis(1);
 
-/// Measures all routes, each beside the bare handler: with a processor for the generator, and for the
-/// server another that everything else gives way on.
+/// Measures all routes, each beside the bare handler: with a processor for the generator, and another
+/// on which the server runs before all else.
 pub async fn measure(
     plane: &Plane,
     warm: &Process,
@@ -42,30 +42,26 @@ pub async fn measure(
     api.ready().await?;
     let bare = processors::on_first(|| Bare::start(&answers))?;
     let bare = bare.listening().await?;
-    let servers = [api.pid()?, bare.pid()?];
-    let stalled = tokio::task::spawn_blocking(|| processors::stalled(WATCHED, STALL)).await??;
-    for route in Route::all() {
-        eprintln!("{}: latency", route.what);
-        let api = Target::new(api.address()?, &route.path, &agents.tokens);
-        let bare = Target::new(bare.address, &route.path, &agents.tokens);
-        let compare = move || {
-            processors::yield_to(&servers)?;
-            processors::on_last(|| compare(&api, &bare))
-        };
-        let both = tokio::task::spawn_blocking(compare).await??;
-        let p99 = both.api.quantile(0.99);
-        report.add(Figure {
-            what: format!("{}: latency at half of its saturation", route.what),
-            bar: format!("p99 at most {}", time(BAR)),
-            measured: format!(
-                "{} at {:.0} a second (the bare handler: {}; a processor without work stood still for {:.1} % of the time)",
-                both.api.words(),
-                both.per_second,
-                both.bare.words(),
-                stalled * 100.0
-            ),
-            kept: Some(p99 <= BAR),
-        });
+    for server in [api.pid()?, bare.pid()?] {
+        if !processors::precede(server)? {
+            eprintln!("run as root to let the servers run before all else on their processor");
+        }
+    }
+    let address = (api.address()?, bare.address);
+    let pairs = Route::all().map(|route| {
+        let target = |address| Target::new(address, &route.path, &agents.tokens);
+        (target(address.0), target(address.1))
+    });
+    let generate = move || {
+        let stalled = processors::stalled(WATCHED, STALL)?;
+        processors::leave_last()?;
+        let compared: Result<Vec<Both>> =
+            processors::on_last(|| pairs.iter().map(|(api, bare)| compare(api, bare)).collect());
+        Ok::<_, anyhow::Error>((stalled, compared?))
+    };
+    let (stalled, compared) = tokio::task::spawn_blocking(generate).await??;
+    for (route, both) in Route::all().iter().zip(compared) {
+        report.add(both.figure(route.what, stalled));
     }
     Ok(())
 }
@@ -77,7 +73,25 @@ struct Both {
     bare: Windows,
 }
 
+impl Both {
+    fn figure(&self, what: &str, stalled: f64) -> Figure {
+        Figure {
+            what: format!("{what}: latency at half of its saturation"),
+            bar: format!("p99 at most {}", time(BAR)),
+            measured: format!(
+                "{} at {:.0} a second (the bare handler: {}; a processor without work stood still for {:.1} % of the time)",
+                self.api.words(),
+                self.per_second,
+                self.bare.words(),
+                stalled * 100.0
+            ),
+            kept: Some(self.api.quantile(0.99) <= BAR),
+        }
+    }
+}
+
 fn compare(api: &Target, bare: &Target) -> Result<Both> {
+    eprintln!("latency");
     load::saturate(api, WARM_UP)?;
     let per_second = load::saturate(api, SATURATED)? / 2.0;
     // Those who came together are forgotten together; then each comes at a time of its own, as agents

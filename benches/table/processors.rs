@@ -9,7 +9,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::{Pid, gettid};
 
@@ -28,42 +29,56 @@ pub fn on_last<T>(generate: impl FnOnce() -> Result<T>) -> Result<T> {
     generate()
 }
 
-/// Lets everything that this program runs but these servers and the calling thread have only what
-/// they leave: it keeps off the generator's processor, and gives way at once elsewhere. There is no
-/// way back for who is no administrator.
-pub fn yield_to(servers: &[i32]) -> Result<()> {
+/// Keeps everything that this program runs off the generator's processor, but for the generator,
+/// which is the calling thread.
+pub fn leave_last() -> Result<()> {
     let usable = usable(&sched_getaffinity(SELF)?);
-    let mut shared = CpuSet::new();
-    let last = usable.len().saturating_sub(1).max(1);
-    for cpu in &usable[..last] {
-        shared.set(*cpu)?;
+    let Some((last, others @ [_, ..])) = usable.split_last() else {
+        return Ok(());
+    };
+    let mut on = CpuSet::new();
+    for cpu in others {
+        on.set(*cpu)?;
     }
-    let own = gettid().as_raw();
-    for process in descendants(i32::try_from(std::process::id())?)? {
-        if servers.contains(&process) {
-            continue;
-        }
-        for thread in threads(process) {
-            if thread != own && is_there(thread) {
-                give_way(thread, &shared).or_else(|error| match is_there(thread) {
-                    true => Err(error),
-                    false => Ok(()),
-                })?;
-            }
-        }
-    }
+    // A thread hands its processors on to what it starts: until none is found that has the last.
+    while leave(*last, &on)? > 0 {}
     Ok(())
 }
 
-fn give_way(thread: i32, on: &CpuSet) -> Result<()> {
-    sched_setaffinity(Pid::from_raw(thread), on)?;
-    let chrt = Command::new("chrt")
-        .args(["--idle", "--pid", "0", &thread.to_string()])
+/// How many threads had this processor among theirs.
+fn leave(last: usize, on: &CpuSet) -> Result<usize> {
+    let mut found = 0;
+    for process in descendants(i32::try_from(std::process::id())?)? {
+        for thread in threads(process) {
+            match sched_getaffinity(thread) {
+                Ok(set) if thread != gettid() && set.is_set(last)? => {
+                    found += 1;
+                    ended_or(sched_setaffinity(thread, on))?;
+                }
+                other => ended_or(other.map(|_| ()))?,
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A thread that has ended is on no processor.
+fn ended_or(result: nix::Result<()>) -> Result<()> {
+    match result {
+        Err(Errno::ESRCH) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Lets a process run before all else on its processor, whenever it can. Says whether that was
+/// permitted: it is root's to allow.
+pub fn precede(process: i32) -> Result<bool> {
+    let status = Command::new("chrt")
+        .args(["--all-tasks", "--rr", "--pid", "1", &process.to_string()])
         .stderr(Stdio::null())
         .status()
         .context("cannot run chrt; it is in the package util-linux")?;
-    ensure!(chrt.success(), "chrt cannot make a thread give way");
-    Ok(())
+    Ok(status.success())
 }
 
 /// A process, and all that it started and they started.
@@ -91,7 +106,6 @@ fn descendants(root: i32) -> Result<Vec<i32>> {
     }
 }
 
-/// None of a process that has ended.
 fn parent(process: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;
@@ -99,16 +113,13 @@ fn parent(process: i32) -> Option<i32> {
 }
 
 /// None of a process that has ended.
-fn threads(process: i32) -> Vec<i32> {
+fn threads(process: i32) -> Vec<Pid> {
     let tasks = fs::read_dir(format!("/proc/{process}/task"));
     let names = tasks.into_iter().flatten().flatten();
     names
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
         .collect()
-}
-
-fn is_there(thread: i32) -> bool {
-    fs::exists(format!("/proc/{thread}")).unwrap_or(false)
 }
 
 /// The share of its time that the last processor stands still, in pieces longer than `least`, while
