@@ -24,6 +24,11 @@ impl Times {
         Self(times)
     }
 
+    /// Of all of these together.
+    pub fn of_all(parts: &[Self]) -> Self {
+        Self::new(parts.iter().flat_map(|part| &part.0).copied().collect())
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -20,7 +20,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// How long latency is measured, and how long the same load goes on before, unmeasured.
 const PACED: Duration = Duration::from_secs(20);
 const SETTLED: Duration = Duration::from_secs(3);
-/// What percentiles are of. What a server does by itself (renewing callers, polling the feed, being
+/// What is also told apart. What a server does by itself (renewing callers, polling the feed, being
 /// probed) it does in every window; what its host does to a virtual machine spoils some.
 const WINDOW: Duration = Duration::from_secs(2);
 /// How long the machine's own stalls are counted, and what counts as one.
@@ -42,10 +42,12 @@ pub async fn measure(
     api.ready().await?;
     let bare = processors::on_first(|| Bare::start(&answers))?;
     let bare = bare.listening().await?;
+    let mut precedes = true;
     for server in [api.pid()?, bare.pid()?] {
-        if !processors::precede(server)? {
-            eprintln!("run as root to let the servers run before all else on their processor");
-        }
+        precedes &= processors::precede(server)?;
+    }
+    if !precedes {
+        eprintln!("run as root to let the servers run before all else on their processor");
     }
     let address = (api.address()?, bare.address);
     let pairs = Route::all().map(|route| {
@@ -60,10 +62,34 @@ pub async fn measure(
         Ok::<_, anyhow::Error>((stalled, compared?))
     };
     let (stalled, compared) = tokio::task::spawn_blocking(generate).await??;
+    let machine = Machine { precedes, stalled };
     for (route, both) in Route::all().iter().zip(compared) {
-        report.add(both.figure(route.what, stalled));
+        report.add(both.figure(route.what, &machine));
     }
     Ok(())
+}
+
+/// What it was measured on.
+struct Machine {
+    /// Whether the servers were allowed to run before all else on their processor.
+    precedes: bool,
+    /// The share of its time that a processor without work stood still.
+    stalled: f64,
+}
+
+impl Machine {
+    fn words(&self) -> String {
+        let others = match self.precedes {
+            true => "",
+            false => {
+                "the servers shared their processor with all else, for only root may change that; "
+            }
+        };
+        format!(
+            "{others}a processor without work stood still for {:.1} % of the time",
+            self.stalled * 100.0
+        )
+    }
 }
 
 /// What both sides do at the same pace.
@@ -74,18 +100,18 @@ struct Both {
 }
 
 impl Both {
-    fn figure(&self, what: &str, stalled: f64) -> Figure {
+    fn figure(&self, what: &str, machine: &Machine) -> Figure {
         Figure {
             what: format!("{what}: latency at half of its saturation"),
             bar: format!("p99 at most {}", time(BAR)),
             measured: format!(
-                "{} at {:.0} a second (the bare handler: {}; a processor without work stood still for {:.1} % of the time)",
+                "{} at {:.0} a second (the bare handler: {}; {})",
                 self.api.words(),
                 self.per_second,
                 self.bare.words(),
-                stalled * 100.0
+                machine.words()
             ),
-            kept: Some(self.api.quantile(0.99) <= BAR),
+            kept: Some(self.api.all.quantile(0.99) <= BAR),
         }
     }
 }
@@ -106,31 +132,30 @@ fn compare(api: &Target, bare: &Target) -> Result<Both> {
     })
 }
 
-/// What one side did, window by window.
-struct Windows(Vec<Times>);
+/// What one side did, as a whole and window by window.
+struct Windows {
+    all: Times,
+    each: Vec<Times>,
+}
 
 impl Windows {
     fn of(target: &Target, per_second: f64) -> Result<Self> {
         load::paced(target, per_second, SETTLED, WINDOW)?;
-        load::paced(target, per_second, PACED, WINDOW).map(Self)
-    }
-
-    /// The median of the windows' quantiles.
-    fn quantile(&self, share: f64) -> Duration {
-        Duration::from_secs_f64(median(&self.quantiles(share)))
-    }
-
-    fn quantiles(&self, share: f64) -> Vec<f64> {
-        let of = |window: &Times| window.quantile(share).as_secs_f64();
-        self.0.iter().map(of).collect()
+        let each = load::paced(target, per_second, PACED, WINDOW)?;
+        Ok(Self {
+            all: Times::of_all(&each),
+            each,
+        })
     }
 
     fn words(&self) -> String {
-        let worst = self.quantiles(0.99).into_iter().fold(0.0, f64::max);
+        let of = |window: &Times| window.quantile(0.99).as_secs_f64();
+        let windows: Vec<f64> = self.each.iter().map(of).collect();
+        let worst = windows.iter().copied().fold(0.0, f64::max);
         format!(
-            "p50 {}, p99 {}, {} in the worst window",
-            time(self.quantile(0.5)),
-            time(self.quantile(0.99)),
+            "{}; of windows {} in the middle and {} at worst",
+            self.all.words(),
+            time(Duration::from_secs_f64(median(&windows))),
             time(Duration::from_secs_f64(worst))
         )
     }

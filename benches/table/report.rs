@@ -33,6 +33,7 @@ pub struct Report {
     figures: Vec<Figure>,
     resources: usize,
     idle_seconds: u64,
+    machine: String,
 }
 
 impl Report {
@@ -42,6 +43,8 @@ impl Report {
             figures: Vec::new(),
             resources,
             idle_seconds,
+            // Now, while this program may still run on every processor.
+            machine: machine(),
         }
     }
 
@@ -87,7 +90,7 @@ impl Report {
              {}\n\n\
              {}",
             Zoned::now().strftime("%Y-%m-%d %H:%M %Z"),
-            machine(),
+            self.machine,
             self.table().trim_end(),
             self.method()
         );
