@@ -50,8 +50,17 @@ pub fn lint(sources: &[Source]) -> Report {
     report
 }
 
+/// One of our kinds concerns us under any `apiVersion`: a wrong one is a mistake, not another
+/// group's object. So does what does not say what it is.
 fn concerns_us(document: &Document) -> bool {
-    document.group() == Some(GROUP) || document.is_secret() || document.kind().is_none()
+    let is_our_kind = |kind: &str| {
+        let mut ours = Schemas::generated().kinds();
+        ours.any(|our| our.eq_ignore_ascii_case(kind))
+    };
+    document.group() == Some(GROUP)
+        || document.is_secret()
+        || document.api_version().is_none()
+        || document.kind().is_none_or(is_our_kind)
 }
 
 fn judge(schemas: &Schemas, object: &Document) -> Vec<Violation> {
@@ -64,8 +73,7 @@ fn judge(schemas: &Schemas, object: &Document) -> Vec<Violation> {
     if object.is_secret() {
         return metadata::check_secret(object);
     }
-    let found = schemas.find(object.api_version().unwrap_or_default(), kind);
-    match found {
+    match schemas.find(object.api_version(), kind) {
         Ok(schema) => {
             let mut violations = metadata::check(object);
             violations.extend(schema.violations(&object.value));

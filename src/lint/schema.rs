@@ -71,18 +71,31 @@ impl Schemas {
         &SCHEMAS
     }
 
+    /// The names of the kinds.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.kinds.iter().map(|s| s.kind.as_str())
+    }
+
     /// The schema of an object.
     ///
     /// # Errors
-    /// Where there is no such version or kind, with the nearest.
-    pub fn find(&self, api_version: &str, kind: &str) -> Result<&Schema, Violation> {
+    /// Where there is no such version or kind, with the nearest; where there is no version at all,
+    /// whatever the kind.
+    pub fn find(&self, api_version: Option<&str>, kind: &str) -> Result<&Schema, Violation> {
+        let ours = format!("{GROUP}/{VERSION}");
+        let Some(api_version) = api_version else {
+            let message = format!(
+                "write the group and version, {ours} for a kind of ours: without them nobody knows what this object is"
+            );
+            return Err(Violation::new("apiVersion", message));
+        };
         let Some(schema) = self.kinds.iter().find(|s| s.kind == kind) else {
-            let near = did_you_mean(kind, self.kinds.iter().map(|s| s.kind.as_str()));
+            let near = did_you_mean(kind, self.kinds());
             let message = format!("{GROUP} has no kind {kind:?}{near}");
             return Err(Violation::new("kind", message));
         };
-        if api_version != format!("{GROUP}/{VERSION}") {
-            let message = format!("write {GROUP}/{VERSION}: there is no other version yet");
+        if api_version != ours {
+            let message = format!("write {ours}: there is no other group or version of this kind");
             return Err(Violation::new("apiVersion", message));
         }
         Ok(schema)

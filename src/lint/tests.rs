@@ -257,6 +257,29 @@ fn an_unknown_kind_or_version_of_the_group_is_an_error() {
 }
 
 #[test]
+fn a_kind_of_ours_is_judged_under_any_api_version() {
+    for line in [
+        "apiVersion: v1alpha1",
+        "apiVersion: llmplane.dev",
+        "apiVersion: llmplane.io/v1alpha1",
+        "apiVersion: 1",
+        "apiversion: llmplane.dev/v1alpha1",
+        "# none",
+    ] {
+        let text = provider("{type: OpenAI}").replace("apiVersion: llmplane.dev/v1alpha1", line);
+        assert_eq!(fields(&text), ["apiVersion"], "{line}");
+    }
+    assert_eq!(
+        fields("apiVersion: v1alpha1\nkind: LLMProvider\nmetadata: {name: a}"),
+        ["kind"]
+    );
+    assert_eq!(
+        fields("kind: Deployment\nmetadata: {name: a}"),
+        ["apiVersion"]
+    );
+}
+
+#[test]
 fn names_and_labels_are_checked() {
     let with = |metadata: &str| {
         fields(&format!(
