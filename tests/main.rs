@@ -15,6 +15,7 @@ mod lost_apiserver;
 mod lost_database;
 mod manifests;
 mod model_sync;
+mod printer_columns;
 mod read_api;
 mod reconcile_credentials;
 mod reconcile_faults;

@@ -40,7 +40,7 @@ use super::rules;
     printcolumn(
         name = "Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Valid\")].reason"
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
     printcolumn(
         name = "Key",
@@ -55,9 +55,9 @@ use super::rules;
         priority = 1
     ),
     printcolumn(
-        name = "Ready-Reason",
+        name = "Valid-Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        json_path = ".status.conditions[?(@.type==\"Valid\")].reason",
         priority = 1
     ),
     printcolumn(

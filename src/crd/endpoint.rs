@@ -39,7 +39,7 @@ use super::rules;
     printcolumn(
         name = "Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Healthy\")].reason"
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
     printcolumn(
         name = "URL",
@@ -48,9 +48,9 @@ use super::rules;
         priority = 1
     ),
     printcolumn(
-        name = "Ready-Reason",
+        name = "Healthy-Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        json_path = ".status.conditions[?(@.type==\"Healthy\")].reason",
         priority = 1
     ),
     printcolumn(

@@ -42,7 +42,7 @@ use super::rules;
     printcolumn(
         name = "Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Available\")].reason"
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
     printcolumn(
         name = "Model",
@@ -51,9 +51,9 @@ use super::rules;
         priority = 1
     ),
     printcolumn(
-        name = "Ready-Reason",
+        name = "Available-Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        json_path = ".status.conditions[?(@.type==\"Available\")].reason",
         priority = 1
     ),
     printcolumn(

@@ -34,7 +34,7 @@ use super::rules;
     printcolumn(
         name = "Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"ModelsSynced\")].reason"
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
     printcolumn(
         name = "Endpoints",
@@ -55,9 +55,9 @@ use super::rules;
         priority = 1
     ),
     printcolumn(
-        name = "Ready-Reason",
+        name = "ModelsSynced-Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        json_path = ".status.conditions[?(@.type==\"ModelsSynced\")].reason",
         priority = 1
     ),
     printcolumn(
