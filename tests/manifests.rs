@@ -1,4 +1,8 @@
-//! What is shipped in `manifests/` is taken by a real apiserver.
+//! What is shipped in `manifests/` is taken by a real apiserver, and does what it is for.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
 
 use crate::support::plane::Plane;
 
@@ -108,4 +112,96 @@ async fn reading_and_editing_do_not_include_the_right_to_get_a_key() {
         .collect();
     assert_eq!(with_use.len(), 1);
     assert!(with_use[0].contains("name: llmplane-credential-user"));
+}
+
+/// A JSON value as a Lua expression.
+fn lua(value: &Value) -> String {
+    match value {
+        Value::Null => "nil".to_owned(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(lua).collect();
+            format!("{{{}}}", items.join(","))
+        }
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(key, value)| format!("[{key:?}]={}", lua(value)))
+                .collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+/// What Argo CD's health script says of an object: status and message.
+fn argocd_health(object: &Value) -> (String, String) {
+    let script = format!(
+        "obj = {}\nlocal hs = dofile({:?})\nio.write(hs.status, '\\n', hs.message)",
+        lua(object),
+        folder("argocd/health.lua"),
+    );
+    let output = Command::new("lua5.1").arg("-e").arg(script).output();
+    let output = output.expect("lua5.1, which .ci/install installs");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (status, message) = said.split_once('\n').unwrap_or_else(|| {
+        panic!("{}", String::from_utf8_lossy(&output.stderr));
+    });
+    (status.to_owned(), message.to_owned())
+}
+
+/// A sync of Argo CD goes on when a resource is Healthy or Degraded, and waits for ever otherwise.
+#[test]
+fn argocd_waits_for_the_first_verdict_and_for_nothing_that_is_switched_off() {
+    let judged = |status: &str, reason: &str, seen: i64| {
+        json!({
+            "metadata": { "generation": 2 },
+            "status": {
+                "observedGeneration": seen,
+                "conditions": [
+                    { "type": "Synced", "status": "True", "reason": "Reconciled", "message": "" },
+                    { "type": "Ready", "status": status, "reason": reason, "message": "why" },
+                ],
+            },
+        })
+    };
+    let fresh = json!({ "metadata": { "generation": 1 }, "status": { "observedGeneration": -1 } });
+    let cases = [
+        (
+            json!({ "metadata": { "generation": 1 } }),
+            "Progressing",
+            "waiting",
+        ),
+        (fresh, "Progressing", "waiting"),
+        (
+            judged("True", "ProbeSucceeded", 1),
+            "Progressing",
+            "waiting",
+        ),
+        (
+            judged("Unknown", "NotCheckedYet", 2),
+            "Progressing",
+            "NotCheckedYet: why",
+        ),
+        (
+            judged("True", "ProbeSucceeded", 2),
+            "Healthy",
+            "ProbeSucceeded: why",
+        ),
+        (judged("True", "Disabled", 2), "Healthy", "Disabled: why"),
+        (
+            judged("True", "ProviderDisabled", 2),
+            "Healthy",
+            "ProviderDisabled: why",
+        ),
+        (
+            judged("False", "KeyRejected", 2),
+            "Degraded",
+            "KeyRejected: why",
+        ),
+    ];
+    for (object, status, message) in cases {
+        let said = argocd_health(&object);
+        assert_eq!(said.0, status, "{object}");
+        assert!(said.1.starts_with(message), "{object}: {}", said.1);
+    }
 }

@@ -14,10 +14,9 @@ for _, condition in ipairs(obj.status.conditions) do
   if condition.type == "Ready" then
     hs.message = condition.reason .. ": " .. condition.message
     if condition.status == "True" then
+      -- Also where it is switched off on purpose: a sync waits for Healthy or Degraded, and
+      -- Suspended would hold it up for ever. The message says that it is off.
       hs.status = "Healthy"
-      if condition.reason == "Disabled" or condition.reason == "ProviderDisabled" then
-        hs.status = "Suspended"
-      end
     elseif condition.status == "False" then
       hs.status = "Degraded"
     end
