@@ -1,7 +1,8 @@
 //! The admin port of a process: `/livez`, `/readyz`, `/metrics`.
 //!
-//! It is apart from the read API's port, so that a NetworkPolicy can keep them apart. It serves
-//! nothing about any resource.
+//! It is apart from the read API's port, so that a NetworkPolicy can keep them apart. It asks for no
+//! token, and its metrics name resources (the credentials that expire): it is for the monitoring's
+//! eyes alone, and never serves a key.
 
 use std::{
     collections::BTreeMap,

@@ -114,6 +114,37 @@ async fn reading_and_editing_do_not_include_the_right_to_get_a_key() {
     assert!(with_use[0].contains("name: llmplane-credential-user"));
 }
 
+/// Every object of the base.
+async fn base() -> Vec<Value> {
+    let plane = Plane::shared().await;
+    let rendered = plane.kubectl(&["kustomize", &folder("base")]).await;
+    let manifests = String::from_utf8(rendered.stdout).unwrap();
+    let objects = llmplane::lint::documents::parse("base", &manifests).unwrap();
+    objects.into_iter().map(|object| object.value).collect()
+}
+
+/// Metrics name resources, and the admin ports ask for no token.
+#[tokio::test]
+async fn the_admin_ports_are_open_to_the_monitoring_alone() {
+    let mut doors = 0;
+    for policy in base().await {
+        if policy["kind"] != "NetworkPolicy" {
+            continue;
+        }
+        for rule in policy["spec"]["ingress"].as_array().unwrap() {
+            let ports = rule["ports"].as_array().expect("no rule opens every port");
+            if ports.iter().any(|port| port["port"] == "admin") {
+                doors += 1;
+                let monitoring = json!([{ "namespaceSelector": {
+                    "matchLabels": { "kubernetes.io/metadata.name": "monitoring" },
+                } }]);
+                assert_eq!(rule["from"], monitoring, "{policy}");
+            }
+        }
+    }
+    assert_eq!(doors, 2);
+}
+
 /// A JSON value as a Lua expression.
 fn lua(value: &Value) -> String {
     match value {
