@@ -145,6 +145,30 @@ async fn the_admin_ports_are_open_to_the_monitoring_alone() {
     assert_eq!(doors, 2);
 }
 
+/// Who holds the audit key can anchor an audit log that hides what the API disclosed.
+#[tokio::test]
+async fn the_controller_alone_mounts_the_audit_key() {
+    let mounts = |deployment: &Value| {
+        let volumes = deployment["spec"]["template"]["spec"]["volumes"].to_string();
+        ["llmplane-keyring", "llmplane-audit-key"].map(|secret| volumes.contains(secret))
+    };
+    let mut found = Vec::new();
+    for object in base().await {
+        if object["kind"] == "Deployment" {
+            let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+            found.push((name, mounts(&object)));
+        }
+    }
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            ("llmplane-api".to_owned(), [true, false]),
+            ("llmplane-controller".to_owned(), [true, true]),
+        ]
+    );
+}
+
 /// A JSON value as a Lua expression.
 fn lua(value: &Value) -> String {
     match value {
