@@ -147,16 +147,27 @@ pub const MODEL_GLOBS: CelRule = (
     "write globs of model ids, for example gpt-4*: '*', '?', '[a-z]' and '{a,b}' are understood, spaces and nested braces are not",
 );
 
-/// ISO 4217.
-pub const CURRENCY: CelRule = (
-    "self.matches(r'^[A-Z]{3}$')",
-    "write the three capital letters of the ISO 4217 code, for example USD",
+/// A rule that is one pattern, and the pattern alone, for what no apiserver looks at.
+macro_rules! pattern_rule {
+    ($(#[$meta:meta])* $rule:ident, $pattern:ident: $text:literal, $message:literal) => {
+        $(#[$meta])*
+        pub const $rule: CelRule = (concat!("self.matches(r'", $text, "')"), $message);
+        #[doc = concat!("The pattern of [`", stringify!($rule), "`].")]
+        pub const $pattern: &str = $text;
+    };
+}
+
+pattern_rule!(
+    /// The form of an ISO 4217 code. Which codes there are is not looked at: the list changes, and a
+    /// currency is compared with nothing but itself.
+    CURRENCY, CURRENCY_PATTERN: r"^[A-Z]{3}$",
+    "write the three capital letters of the ISO 4217 code, for example USD"
 );
 
-/// A price, as exact as it is written.
-pub const PRICE: CelRule = (
-    r"self.matches(r'^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$')",
-    "write a decimal number in quotes that is not negative, for example \"0.0025\": at most 12 digits before the point and 12 after it",
+pattern_rule!(
+    /// A price, as exact as it is written.
+    PRICE, PRICE_PATTERN: r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$",
+    "write a decimal number in quotes that is not negative, for example \"0.0025\": at most 12 digits before the point and 12 after it"
 );
 
 /// The prompt has to fit.

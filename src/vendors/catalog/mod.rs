@@ -7,16 +7,19 @@
 pub mod command;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::crd::{
     ProviderType,
     decimal::Decimal,
     model::{Capability, ModelType, Pricing},
+    rules,
 };
 
 const BUILTIN: &str = include_str!("models.json");
@@ -91,10 +94,11 @@ pub enum CatalogError {
         source: serde_json::Error,
     },
     /// An entry cannot be.
-    #[error("the catalog {} says of {model}: {what}", path.display())]
+    #[error("the catalog {} says of {model}: {field}: {what}", path.display())]
     Invalid {
         path: PathBuf,
         model: String,
+        field: &'static str,
         what: &'static str,
     },
 }
@@ -180,10 +184,11 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, CatalogError> {
             source,
         })?;
     for entry in &entries {
-        if let Some(what) = impossible(entry) {
+        if let Some((field, what)) = impossible(entry) {
             return Err(CatalogError::Invalid {
                 path: path.to_owned(),
                 model: entry.model_id.clone(),
+                field,
                 what,
             });
         }
@@ -191,31 +196,49 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, CatalogError> {
     Ok(entries)
 }
 
-fn impossible(entry: &Entry) -> Option<&'static str> {
-    let counts = [
-        entry.context_window,
-        entry.max_input_tokens,
-        entry.max_output_tokens,
-    ];
-    let prices = prices(entry);
+/// A pattern of the schemas, which is known to compile.
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a constant pattern")
+}
+
+static CURRENCY: LazyLock<Regex> = LazyLock::new(|| pattern(rules::CURRENCY_PATTERN));
+static PRICE: LazyLock<Regex> = LazyLock::new(|| pattern(rules::PRICE_PATTERN));
+
+/// Most tokens, as in an LlmModel.
+const MAX_TOKENS: i64 = 1_000_000_000;
+
+/// The field of an entry that cannot be, and why. An entry becomes part of an LlmModel's status: what
+/// its schema refuses would keep the whole status from being written.
+fn impossible(entry: &Entry) -> Option<(&'static str, &'static str)> {
     if entry.model_id.is_empty() || entry.model_id.chars().count() > 256 {
-        return Some("modelId must have 1 to 256 characters");
+        return Some(("modelId", "write 1 to 256 characters"));
     }
-    if counts.into_iter().flatten().any(|n| n < 0) {
-        return Some("a number of tokens cannot be negative");
+    let counts = [
+        ("contextWindow", entry.context_window),
+        ("maxInputTokens", entry.max_input_tokens),
+        ("maxOutputTokens", entry.max_output_tokens),
+    ];
+    for (field, count) in counts {
+        if count.is_some_and(|count| !(0..=MAX_TOKENS).contains(&count)) {
+            return Some((field, "write a number of tokens from 0 to 1000000000"));
+        }
     }
-    if prices
-        .into_iter()
-        .flatten()
-        .any(|p| Decimal::parse(p).is_none())
-    {
-        return Some("a price must be a decimal number in quotes, not negative");
+    let currency = entry.pricing.as_ref().map(|p| p.currency.as_str());
+    if currency.is_some_and(|currency| !CURRENCY.is_match(currency)) {
+        return Some(("pricing.currency", rules::CURRENCY.1));
     }
-    entry
-        .source
-        .trim()
-        .is_empty()
-        .then_some("it needs a source")
+    let fields = ["pricing.inputPer1kTokens", "pricing.outputPer1kTokens"];
+    for (field, price) in fields.into_iter().zip(prices(entry)) {
+        if price.is_some_and(|price| !PRICE.is_match(price)) {
+            return Some((field, rules::PRICE.1));
+        }
+    }
+    let distinct: BTreeSet<Capability> = entry.capabilities.iter().copied().collect();
+    if distinct.len() < entry.capabilities.len() {
+        return Some(("capabilities", "name each capability once"));
+    }
+    let sourceless = entry.source.trim().is_empty();
+    sourceless.then_some(("source", "say where the figures come from"))
 }
 
 fn prices(entry: &Entry) -> [Option<&str>; 2] {
@@ -336,11 +359,35 @@ mod tests {
     #[test]
     fn an_overlay_that_cannot_be_is_refused_by_name() {
         let refused = |json: &str| overlaid(json).expect_err("refused").to_string();
-        let negative = r#"[{"provider":"OpenAI","modelId":"m","source":"s","pricing":{"currency":"USD","inputPer1kTokens":"-1"}}]"#;
-        assert!(refused(negative).contains("a price must be"));
+        let priced =
+            |price: &str| format!(r#""pricing":{{"currency":"USD","inputPer1kTokens":"{price}"}}"#);
+        let fourteen = vec![r#""Chat""#; 14].join(",");
+        for (change, field) in [
+            (priced("-1"), "pricing.inputPer1kTokens"),
+            (priced("00.5"), "pricing.inputPer1kTokens"),
+            (priced("0.0000000000001"), "pricing.inputPer1kTokens"),
+            (
+                r#""pricing":{"currency":"usd"}"#.to_owned(),
+                "pricing.currency",
+            ),
+            (
+                r#""capabilities":["Chat","Vision","Chat"]"#.to_owned(),
+                "capabilities",
+            ),
+            (format!(r#""capabilities":[{fourteen}]"#), "capabilities"),
+            (r#""contextWindow":-1"#.to_owned(), "contextWindow"),
+            (
+                r#""maxOutputTokens":1000000001"#.to_owned(),
+                "maxOutputTokens",
+            ),
+        ] {
+            let json = format!(r#"[{{"provider":"OpenAI","modelId":"m","source":"s",{change}}}]"#);
+            let said = refused(&json);
+            assert!(said.contains(&format!("says of m: {field}: ")), "{said}");
+        }
         assert!(
             refused(r#"[{"provider":"OpenAI","modelId":"m","source":" "}]"#)
-                .contains("needs a source")
+                .contains("says of m: source: ")
         );
         assert!(
             refused(r#"[{"provider":"Nobody","modelId":"m","source":"s"}]"#).contains("Nobody")
