@@ -87,14 +87,33 @@ pub fn manifests(
         None => String::new(),
     };
     let outline = Outline::of(provider_type);
-    let parts = [
-        provider(provider_type, name, &namespace),
-        endpoint(&outline, name, &namespace),
+    let provider = provider(provider_type, name, &namespace);
+    let endpoint = endpoint(&outline, name, &namespace);
+    let key = [
         secret(&outline, provider_type, name, &namespace),
         credential(&outline, name, &namespace),
-        model(&outline, name, &namespace),
     ];
-    Ok(parts.join("---\n"))
+    let model = model(&outline, name, &namespace);
+    if outline.keyless {
+        let text = [provider, endpoint, model].join("---\n");
+        let key = format!("---\n{}", key.join("---\n"));
+        return Ok(format!("{text}# {UNCOMMENT}\n{}", commented(&key, "")));
+    }
+    let [secret, credential] = key;
+    Ok([provider, endpoint, secret, credential, model].join("---\n"))
+}
+
+/// What stands above the part that is for servers with a key.
+const UNCOMMENT: &str =
+    "Where your server takes a key, uncomment what follows and the endpoint's credentialRef.";
+
+/// Each line as a comment at this indentation.
+fn commented(text: &str, indentation: &str) -> String {
+    let comment = |line: &str| {
+        let line = line.strip_prefix(indentation).unwrap_or(line);
+        format!("{indentation}# {line}\n")
+    };
+    text.lines().map(comment).collect()
 }
 
 fn check_name(flag: &'static str, name: &str, longest: usize) -> Result<(), InitError> {
@@ -118,6 +137,8 @@ struct Outline {
     api_version: Option<&'static str>,
     /// Hosts beyond the vendor's fixed ones.
     allowed_hosts: Option<&'static str>,
+    /// Its servers take no key unless they are told to.
+    keyless: bool,
     /// A pair of access key id and secret key, not one API key.
     key_pair: bool,
     /// What there is to say about the key.
@@ -134,14 +155,13 @@ impl Outline {
             region: None,
             api_version: None,
             allowed_hosts: None,
+            keyless: false,
             key_pair: false,
             key_note: "The key that the vendor's console gave you.",
             model_id: "",
             model_note: "The id as the vendor's API takes it.",
             context_window: 128_000,
         };
-        let server_note =
-            "Where your server takes no key, leave this Secret and the LlmCredential out.";
         match provider_type {
             ProviderType::OpenAI => Self {
                 base_url: (
@@ -213,7 +233,8 @@ impl Outline {
                     "The controller has to be allowed to reach it: LLMPLANE_ALLOW_CIDRS.",
                 ),
                 allowed_hosts: Some("localhost"),
-                key_note: server_note,
+                keyless: true,
+                key_note: "The key that a proxy before the server asks for.",
                 model_id: "gpt-oss:20b",
                 model_note: "As `ollama list` shows it.",
                 context_window: 131_072,
@@ -225,7 +246,8 @@ impl Outline {
                     "The controller has to be allowed to reach it: LLMPLANE_ALLOW_CIDRS.",
                 ),
                 allowed_hosts: Some("http://vllm.models.svc:8000"),
-                key_note: server_note,
+                keyless: true,
+                key_note: "The key that the server was started with (--api-key).",
                 model_id: "openai/gpt-oss-120b",
                 model_note: "As the server was told with --served-model-name.",
                 context_window: 131_072,
@@ -237,7 +259,7 @@ impl Outline {
                     "Put your server's address here, and its host in the Secret's annotation.",
                 ),
                 allowed_hosts: Some("gateway.example.com"),
-                key_note: server_note,
+                key_note: "Where your server takes no key, leave out this Secret, the LlmCredential and the endpoint's credentialRef.",
                 model_id: "my-model",
                 model_note: "As the server's GET /models lists it.",
                 ..plain
@@ -281,14 +303,13 @@ fn endpoint(outline: &Outline, name: &str, namespace: &str) -> String {
     if let Some(version) = outline.api_version {
         text += &format!("  apiVersion: \"{version}\"\n");
     }
-    text + &format!(
-        "  healthCheck:
-    periodSeconds: 60
-    # The key that the probe sends. Without it the probe asks without one.
-    credentialRef:
-      name: {name}
-"
-    )
+    let reference = format!("    credentialRef:\n      name: {name}\n");
+    let reference = match outline.keyless {
+        true => commented(&reference, "    "),
+        false => reference,
+    };
+    let note = "    # The key that the probe sends. Without it the probe asks without one.\n";
+    text + "  healthCheck:\n    periodSeconds: 60\n" + note + &reference
 }
 
 fn secret(outline: &Outline, provider_type: ProviderType, name: &str, namespace: &str) -> String {
@@ -361,6 +382,24 @@ fn model(outline: &Outline, name: &str, namespace: &str) -> String {
         outline.model_id,
         outline.context_window
     )
+}
+
+/// The manifests for a server with a key, as a user makes them of what is printed.
+#[cfg(test)]
+pub(crate) fn uncommented(text: &str) -> String {
+    let (open, key) = text.split_once(UNCOMMENT).expect("a keyless type");
+    let uncomment = |line: &str| line.replacen("# ", "", 1) + "\n";
+    let mut lines = open.strip_suffix("# ").unwrap_or(open).lines();
+    let mut text = String::new();
+    while let Some(line) = lines.next() {
+        if line == "    # credentialRef:" {
+            text += &uncomment(line);
+            text += &uncomment(lines.next().unwrap_or_default());
+        } else {
+            text += &format!("{line}\n");
+        }
+    }
+    text + &key.trim_start().lines().map(uncomment).collect::<String>()
 }
 
 #[cfg(test)]

@@ -351,12 +351,23 @@ fn a_secret_is_checked_and_its_data_never_shown() {
 
 #[test]
 fn what_init_prints_is_good_for_every_type() {
-    for provider_type in crate::crd::ProviderType::ALL {
+    use crate::crd::ProviderType;
+    use crate::crd::init::{manifests, uncommented};
+    for provider_type in ProviderType::ALL {
+        let keyless = matches!(provider_type, ProviderType::Ollama | ProviderType::VLLM);
         for namespace in [None, Some("team-a")] {
-            let text = crate::crd::init::manifests(provider_type, "first", namespace).unwrap();
+            let text = manifests(provider_type, "first", namespace).unwrap();
             let report = lint_text(&text);
             assert_eq!(report.text(), "", "{provider_type}\n{text}");
-            assert_eq!(report.objects, 5, "{provider_type}");
+            let objects = if keyless { 3 } else { 5 };
+            assert_eq!(report.objects, objects, "{provider_type}");
+            if keyless {
+                let text = uncommented(&text);
+                let report = lint_text(&text);
+                assert_eq!(report.text(), "", "{provider_type}\n{text}");
+                assert_eq!(report.objects, 5, "{provider_type}");
+                assert!(text.contains("\n    credentialRef:\n"), "{text}");
+            }
         }
     }
 }
