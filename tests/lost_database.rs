@@ -5,6 +5,7 @@
 use std::process::Stdio;
 
 use llmplane::db;
+use nix::sys::signal::Signal;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
@@ -176,6 +177,100 @@ async fn a_database_lost_under_load_costs_time_and_nothing_else() {
     assert_eq!(said("answers again"), 1, "{log}");
     let ours = |line: &&str| line.contains("\"WARN\"") && line.contains("\"target\":\"llmplane");
     assert!(log.lines().filter(ours).count() < 5, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stalls_is_noticed_by_both_and_caught_up_with() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let server = PrivatePostgres::start(&[], &[]).await;
+    let world = alone(&server, "stalled").await;
+    let mut controller = Process::controller(&world, &[]);
+    let mut api = Process::api(&world, &[]);
+    let token = viewer(&world).await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("before", "gpt-a").await;
+    world.ready("LlmModel", "before").await;
+    api.ready().await;
+    eventually("the API shows the model", async || {
+        models_of(&api, &token).await == ["before"]
+    })
+    .await;
+
+    let endpoint = world.get("LlmEndpoint", "e").await;
+    let uid = endpoint["metadata"]["uid"].as_str().unwrap();
+    let health = format!("/endpoints/{uid}/health");
+    assert_eq!(api.get(&token, &health).await.status, 200);
+
+    // Its connections stay open: nobody is told that it is away.
+    server.stall();
+    eventually("the API says how old its answer is", async || {
+        let answer = api.get(&token, "/models").await;
+        assert_eq!(answer.names(), ["before"], "{}", answer.text);
+        answer
+            .header("llmplane-snapshot-age")
+            .parse::<u64>()
+            .is_ok()
+    })
+    .await;
+    // More requests than there are connections: none is kept by a query that was given up.
+    for _ in 0..12 {
+        let history = api.get(&token, &health).await;
+        assert_eq!(history.status, 503, "{}", history.text);
+    }
+    assert_eq!(api.admin("/readyz").await.0, 200);
+    eventually("the controller says what it waits for", async || {
+        let (status, said) = controller.admin("/readyz").await;
+        status == 503 && said.contains("database: PostgreSQL is not available")
+    })
+    .await;
+    world.model("meanwhile", "gpt-meanwhile").await;
+    world.delete("LlmModel", "before").await;
+    eventually("the change is said not to be stored", async || {
+        let model = world.get("LlmModel", "meanwhile").await;
+        find_condition(&model, "Synced")
+            .is_some_and(|synced| synced["reason"] == "DatabaseUnavailable")
+    })
+    .await;
+
+    server.go_on();
+    eventually("the API shows what is declared", async || {
+        models_of(&api, &token).await == ["meanwhile"]
+    })
+    .await;
+    eventually("the history is answered again", async || {
+        let history = api.get(&token, &health).await;
+        history.status == 200
+    })
+    .await;
+    let fresh = api.get(&token, "/models").await;
+    assert_eq!(fresh.header("llmplane-snapshot-age"), "");
+    controller.ready().await;
+    assert!(controller.runs() && api.runs(), "{}", controller.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stalls_does_not_keep_a_process_from_ending() {
+    let server = PrivatePostgres::start(&[], &[]).await;
+    let world = alone(&server, "stallend").await;
+    let mut controller = Process::controller(&world, &[]);
+    let mut api = Process::api(&world, &[]);
+    let token = viewer(&world).await;
+    controller.ready().await;
+    api.ready().await;
+    server.stall();
+    eventually("the API says how old its answer is", async || {
+        let answer = api.get(&token, "/models").await;
+        answer
+            .header("llmplane-snapshot-age")
+            .parse::<u64>()
+            .is_ok()
+    })
+    .await;
+    for process in [&mut api, &mut controller] {
+        process.signal(Signal::SIGTERM);
+        assert_eq!(process.ended().await.code(), Some(0), "{}", process.log());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

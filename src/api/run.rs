@@ -27,6 +27,8 @@ use crate::snapshot::feed::{Feed, FeedError};
 const GRACE: Duration = Duration::from_secs(4);
 /// How long a connection may take to send its first request's headers.
 const HEADERS: Duration = Duration::from_secs(10);
+/// How long a request may wait for PostgreSQL in all.
+const CALL: Duration = Duration::from_secs(2);
 /// How long a read waits for a connection to PostgreSQL before that counts as out of reach.
 const ACQUIRE: Duration = Duration::from_secs(2);
 
@@ -93,6 +95,7 @@ impl Server {
             .map_err(|error| ApiError::Client(error.to_string()))?;
         let options = DbOptions {
             acquire_timeout: ACQUIRE,
+            call_timeout: CALL,
             ..DbOptions::new("llmplane-api")
         };
         let db = Db::lazy(settings.database_url.expose_secret(), &options)?;

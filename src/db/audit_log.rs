@@ -45,7 +45,8 @@ impl Db {
         limit: i64,
     ) -> Result<Vec<AuditRow>, DbError> {
         let (at, seq) = before.map_or((None, None), |(at, seq)| (Some(at), Some(seq)));
-        Ok(sqlx::query_as!(
+        self.in_time(async {
+            Ok(sqlx::query_as!(
             AuditRow,
             r#"SELECT at, seq, action, actor, namespace, kind, name, object_uid, credential_version,
                       fingerprint, purpose, result, detail
@@ -58,5 +59,7 @@ impl Db {
         )
         .fetch_all(&self.pool)
         .await?)
+        })
+        .await
     }
 }

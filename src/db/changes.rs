@@ -6,12 +6,18 @@ use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
+use super::deadline::within;
 use super::{
     CredentialRow, CredentialVersionRow, Db, DbError, EndpointRow, ModelRow, ProviderRow, Revision,
     WriteTx,
 };
 use super::{credential_versions, credentials, endpoints, models, providers};
 use crate::crd::Kind;
+
+/// How long reading everything may take.
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long reading what changed may take.
+const CHANGES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The rows of a moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,21 +61,28 @@ pub enum Changes {
 impl Db {
     /// Everything that is live, of one moment.
     pub async fn read_all(&self) -> Result<Snapshot, DbError> {
-        let mut tx = self.moment().await?;
-        let revision = newest(&mut tx).await?;
-        let rows = ChangedRows {
-            providers: providers::all(&mut tx, false).await?,
-            endpoints: endpoints::all(&mut tx, false).await?,
-            credentials: credentials::all(&mut tx, false).await?,
-            credential_versions: credential_versions::all_live(&mut tx).await?,
-            models: models::all(&mut tx, false).await?,
-        };
-        tx.rollback().await?;
-        Ok(Snapshot { rows, revision })
+        within(WHOLE_TIMEOUT, async {
+            let mut tx = self.moment().await?;
+            let revision = newest(&mut tx).await?;
+            let rows = ChangedRows {
+                providers: providers::all(&mut tx, false).await?,
+                endpoints: endpoints::all(&mut tx, false).await?,
+                credentials: credentials::all(&mut tx, false).await?,
+                credential_versions: credential_versions::all_live(&mut tx).await?,
+                models: models::all(&mut tx, false).await?,
+            };
+            tx.rollback().await?;
+            Ok(Snapshot { rows, revision })
+        })
+        .await
     }
 
     /// The objects that changed after `from`, of one moment.
     pub async fn read_changes(&self, from: Revision) -> Result<Changes, DbError> {
+        within(CHANGES_TIMEOUT, self.changes_of_a_moment(from)).await
+    }
+
+    async fn changes_of_a_moment(&self, from: Revision) -> Result<Changes, DbError> {
         let mut tx = self.moment().await?;
         let Changed {
             to,

@@ -20,13 +20,16 @@ impl Db {
     /// Asks the controller for a check of an object; answers whether there is such an object.
     /// For the API's account.
     pub async fn check_request(&self, uid: Uuid, requester: &str) -> Result<bool, DbError> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT llmplane_fn.request_check($1, $2) AS "found!""#,
-            uid,
-            requester,
-        )
-        .fetch_one(&self.pool)
-        .await?)
+        self.in_time(async {
+            Ok(sqlx::query_scalar!(
+                r#"SELECT llmplane_fn.request_check($1, $2) AS "found!""#,
+                uid,
+                requester,
+            )
+            .fetch_one(&self.pool)
+            .await?)
+        })
+        .await
     }
 }
 

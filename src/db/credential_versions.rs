@@ -133,7 +133,8 @@ impl Db {
         &self,
         credentials: &[Uuid],
     ) -> Result<Vec<CredentialVersionRow>, DbError> {
-        of(&mut *self.pool.acquire().await?, credentials).await
+        self.in_time(async { of(&mut *self.pool.acquire().await?, credentials).await })
+            .await
     }
 
     /// The sealed material of a version; `None` where there is no such version or it is destroyed.
@@ -142,7 +143,7 @@ impl Db {
         credential: Uuid,
         version: i32,
     ) -> Result<Option<SealedVersion>, DbError> {
-        Ok(sqlx::query_as!(
+        self.in_time(async { Ok(sqlx::query_as!(
             SealedVersion,
             r#"SELECT credential_uid, version, kek_id, wrapped_key AS "wrapped_key!", payload AS "payload!"
                FROM credential_versions
@@ -151,7 +152,7 @@ impl Db {
             version,
         )
         .fetch_optional(&self.pool)
-        .await?)
+        .await?) }).await
     }
 
     /// Versions whose data key another key-encryption key than this one wraps, at most `limit`.
@@ -160,7 +161,7 @@ impl Db {
         kek_id: &str,
         limit: i64,
     ) -> Result<Vec<SealedVersion>, DbError> {
-        Ok(sqlx::query_as!(
+        self.in_time(async { Ok(sqlx::query_as!(
             SealedVersion,
             r#"SELECT credential_uid, version, kek_id, wrapped_key AS "wrapped_key!", payload AS "payload!"
                FROM credential_versions WHERE kek_id <> $1 AND state <> 'Destroyed'
@@ -169,7 +170,7 @@ impl Db {
             limit,
         )
         .fetch_all(&self.pool)
-        .await?)
+        .await?) }).await
     }
 }
 

@@ -162,7 +162,8 @@ impl Db {
         &self,
         uids: &[Uuid],
     ) -> Result<Vec<CredentialRow>, DbError> {
-        by_uid(&mut *self.pool.acquire().await?, uids).await
+        self.in_time(async { by_uid(&mut *self.pool.acquire().await?, uids).await })
+            .await
     }
 
     /// The live credentials of these providers, in no order.
@@ -170,12 +171,15 @@ impl Db {
         &self,
         providers: &[Uuid],
     ) -> Result<Vec<CredentialRow>, DbError> {
-        let connection = &mut *self.pool.acquire().await?;
-        Ok(select!(
-            connection,
-            "WHERE provider_uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'",
-            providers
-        ))
+        self.in_time(async {
+            let connection = &mut *self.pool.acquire().await?;
+            Ok(select!(
+                connection,
+                "WHERE provider_uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'",
+                providers
+            ))
+        })
+        .await
     }
 
     /// All credentials, in no order.
@@ -183,7 +187,8 @@ impl Db {
         &self,
         include_deleted: bool,
     ) -> Result<Vec<CredentialRow>, DbError> {
-        all(&mut *self.pool.acquire().await?, include_deleted).await
+        self.in_time(async { all(&mut *self.pool.acquire().await?, include_deleted).await })
+            .await
     }
 }
 

@@ -3,7 +3,8 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::write::in_time;
+use super::deadline::within;
+use super::write::WRITE_TIMEOUT;
 use super::{Db, DbError, Epoch, Revision};
 
 /// The feed's row.
@@ -23,14 +24,17 @@ impl Db {
 
     /// The feed's row.
     pub async fn feed_state(&self) -> Result<FeedState, DbError> {
-        let row = sqlx::query!("SELECT epoch, revision, cluster_uid FROM feed")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(FeedState {
-            epoch: Epoch(row.epoch),
-            revision: Revision(row.revision),
-            cluster_uid: row.cluster_uid,
+        self.in_time(async {
+            let row = sqlx::query!("SELECT epoch, revision, cluster_uid FROM feed")
+                .fetch_one(&self.pool)
+                .await?;
+            Ok(FeedState {
+                epoch: Epoch(row.epoch),
+                revision: Revision(row.revision),
+                cluster_uid: row.cluster_uid,
+            })
         })
+        .await
     }
 
     /// Takes over: from here on the database takes writes of the answered epoch only.
@@ -39,7 +43,7 @@ impl Db {
     /// twice, not even after a restore. Transactions of older leaders are ended, for a paused one
     /// may hold locks. `identity` goes to the log alone.
     pub async fn lead(&self, identity: &str) -> Result<Epoch, DbError> {
-        let (epoch, ended) = in_time(async {
+        let (epoch, ended) = within(WRITE_TIMEOUT, async {
             let mut connection = self.pool.acquire().await?;
             // Before, for one may hold the feed's row; after, for one may have begun meanwhile.
             let before = end_older_leaders(&mut connection, i64::MAX).await?;
@@ -59,15 +63,16 @@ impl Db {
     ///
     /// [`DbError::OtherCluster`] when it belongs to another.
     pub async fn cluster_claim(&self, uid: &str, adopt: bool) -> Result<(), DbError> {
-        let recorded = sqlx::query_scalar!(
+        let claimed = sqlx::query_scalar!(
             r#"UPDATE feed SET cluster_uid = CASE
                    WHEN cluster_uid IS NULL OR $2 THEN $1 ELSE cluster_uid END
                RETURNING cluster_uid AS "cluster_uid!""#,
             uid,
             adopt,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        );
+        let recorded = self
+            .in_time(async { Ok(claimed.fetch_one(&self.pool).await?) })
+            .await?;
         if recorded == uid {
             Ok(())
         } else {

@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::write::{WriteResult, WriteTx, in_time};
+use super::deadline::within;
+use super::write::{WRITE_TIMEOUT, WriteResult, WriteTx};
 use super::{Db, DbError, Epoch, Revision};
 use crate::crd::Kind;
 
@@ -152,7 +153,7 @@ impl Db {
             return;
         };
         // Where it takes too long the answers' channels are dropped, which says so.
-        let ran = in_time(async {
+        let ran = within(WRITE_TIMEOUT, async {
             self.run_batch(epoch, jobs).await;
             Ok(())
         });

@@ -155,7 +155,8 @@ impl Db {
         limit: i64,
     ) -> Result<Vec<ProbeRow>, DbError> {
         let after = cursor.map(|cursor| jiff_sqlx::Timestamp::from(cursor.checked_at));
-        Ok(sqlx::query_as!(
+        self.in_time(async {
+            Ok(sqlx::query_as!(
             ProbeRow,
             r#"SELECT id, checked_at, subject, kind AS "kind: CheckKind", endpoint_uid, fingerprint,
                       reason, success, message, latency_ms, http_status, request_id
@@ -171,6 +172,8 @@ impl Db {
         )
         .fetch_all(&self.pool)
         .await?)
+        })
+        .await
     }
 
     /// Probes of an endpoint, newest first, from after `cursor` on.
@@ -188,7 +191,7 @@ impl Db {
     ///
     /// It skips from target to target in the index, so that it costs by targets, not by checks.
     pub async fn last_checks(&self, subjects: &[Uuid]) -> Result<Vec<LastCheck>, DbError> {
-        Ok(sqlx::query_as!(
+        self.in_time(async { Ok(sqlx::query_as!(
             LastCheck,
             r#"WITH RECURSIVE target AS (
                    SELECT s.subject, first.* FROM unnest($1::uuid[]) AS s (subject)
@@ -220,6 +223,6 @@ impl Db {
             subjects,
         )
         .fetch_all(&self.pool)
-        .await?)
+        .await?) }).await
     }
 }

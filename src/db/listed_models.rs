@@ -56,16 +56,19 @@ impl Db {
         endpoint_uid: Uuid,
         url: &str,
     ) -> Result<BTreeMap<String, Value>, DbError> {
-        let rows = sqlx::query!(
-            "SELECT model_id, facts FROM listed_models WHERE endpoint_uid = $1 AND url = $2",
-            endpoint_uid,
-            url,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.model_id, row.facts))
-            .collect())
+        self.in_time(async {
+            let rows = sqlx::query!(
+                "SELECT model_id, facts FROM listed_models WHERE endpoint_uid = $1 AND url = $2",
+                endpoint_uid,
+                url,
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            Ok(rows
+                .into_iter()
+                .map(|row| (row.model_id, row.facts))
+                .collect())
+        })
+        .await
     }
 }

@@ -1,10 +1,16 @@
 //! The schema: brought up to date by the owner, and checked by everyone else.
 
+use std::time::Duration;
+
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
+use super::deadline::within;
 use super::pool::connect_options;
 use super::{Db, DbError};
+
+/// How long the owner may take to connect. What he then does takes as long as it takes.
+const OWNER_TIMEOUT: Duration = Duration::from_secs(10);
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -80,11 +86,15 @@ pub async fn check_schema(pool: &PgPool) -> Result<(), DbError> {
 impl Db {
     /// [`check_schema`] of this database.
     pub async fn check_schema(&self) -> Result<(), DbError> {
-        check_schema(&self.pool).await
+        self.in_time(check_schema(&self.pool)).await
     }
 }
 
 async fn owner(url: &str) -> Result<PgConnection, DbError> {
+    within(OWNER_TIMEOUT, connect(url)).await
+}
+
+async fn connect(url: &str) -> Result<PgConnection, DbError> {
     let mut connection = connect_options(url)?
         .application_name("llmplane-migrate")
         .connect()

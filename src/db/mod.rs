@@ -11,6 +11,7 @@ pub mod check_requests;
 pub mod command;
 pub mod credential_versions;
 pub mod credentials;
+mod deadline;
 pub mod endpoints;
 mod error;
 pub mod feed;

@@ -170,7 +170,8 @@ impl Db {
 
     /// These models, deleted or not, in no order.
     pub async fn model_rows_by_uid(&self, uids: &[Uuid]) -> Result<Vec<ModelRow>, DbError> {
-        by_uid(&mut *self.pool.acquire().await?, uids).await
+        self.in_time(async { by_uid(&mut *self.pool.acquire().await?, uids).await })
+            .await
     }
 
     /// The live models of these providers, in no order.
@@ -178,17 +179,21 @@ impl Db {
         &self,
         providers: &[Uuid],
     ) -> Result<Vec<ModelRow>, DbError> {
-        let connection = &mut *self.pool.acquire().await?;
-        Ok(select!(
-            connection,
-            "WHERE provider_uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'",
-            providers
-        ))
+        self.in_time(async {
+            let connection = &mut *self.pool.acquire().await?;
+            Ok(select!(
+                connection,
+                "WHERE provider_uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'",
+                providers
+            ))
+        })
+        .await
     }
 
     /// All models, in no order.
     pub async fn model_rows_all(&self, include_deleted: bool) -> Result<Vec<ModelRow>, DbError> {
-        all(&mut *self.pool.acquire().await?, include_deleted).await
+        self.in_time(async { all(&mut *self.pool.acquire().await?, include_deleted).await })
+            .await
     }
 }
 

@@ -6,13 +6,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::group::Queue;
 use super::{DbError, Revision};
 
 /// How long after its last use a connection is taken to be good without asking.
 const TRUSTED: Duration = Duration::from_secs(1);
+
+/// How long a connection that comes back may take to answer. A query that was given up, or a server
+/// that has stalled, keeps it from that.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long the end of the process waits for connections to close.
+const CLOSES_WITHIN: Duration = Duration::from_millis(500);
 
 /// What holds for every session. Plans of prepared statements outlive the moment in which a table
 /// was small enough to be read whole: every query here that has an index to go by goes by it, so
@@ -34,15 +41,19 @@ pub struct DbOptions {
     pub max_connections: u32,
     /// How long a call waits for a connection before it counts as unavailable.
     pub acquire_timeout: Duration,
+    /// How long a call may take in all before it counts as unavailable. Writes, the feed and the
+    /// upkeep of partitions have limits of their own.
+    pub call_timeout: Duration,
 }
 
 impl DbOptions {
-    /// For a process of this name: 10 connections, 5 s for a connection.
+    /// For a process of this name: 10 connections, 5 s for a connection, 10 s for a call.
     pub fn new(application_name: &str) -> Self {
         Self {
             application_name: application_name.to_owned(),
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -55,6 +66,7 @@ pub struct Db {
     /// The newest revision that this process has committed; see `write.rs`.
     pub(super) committed: Arc<AtomicI64>,
     pub(super) queue: Arc<Queue>,
+    pub(super) call_timeout: Duration,
 }
 
 impl std::fmt::Debug for Db {
@@ -93,12 +105,14 @@ impl Db {
                     Ok(true)
                 })
             })
+            .after_release(|connection, _| Box::pin(still_answers(connection)))
             .connect_lazy_with(connect.clone());
         Ok(Self {
             pool,
             connect: Arc::new(connect),
             committed: Arc::default(),
             queue: Arc::default(),
+            call_timeout: options.call_timeout,
         })
     }
 
@@ -114,10 +128,13 @@ impl Db {
 
     /// Whether PostgreSQL answers.
     pub async fn ping(&self) -> Result<(), DbError> {
-        sqlx::query_scalar!("SELECT 1")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(())
+        self.in_time(async {
+            sqlx::query_scalar!("SELECT 1")
+                .fetch_one(&self.pool)
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// The newest revision that this process has committed; 0 before the first. Where the database
@@ -126,9 +143,24 @@ impl Db {
         Revision(self.committed.load(Ordering::Acquire))
     }
 
-    /// Closes every connection and waits until they are closed.
+    /// Closes every connection and waits until they are closed, but not for one that does not let
+    /// go: the end of the process closes that.
     pub async fn close(&self) {
-        self.pool.close().await;
+        if tokio::time::timeout(CLOSES_WITHIN, self.pool.close())
+            .await
+            .is_err()
+        {
+            tracing::debug!("a connection to PostgreSQL did not close in time");
+        }
+    }
+}
+
+/// Whether a connection that comes back is good for another call. One whose call was given up may
+/// never be: it is closed.
+async fn still_answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(ANSWERS_WITHIN, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }
 }
 

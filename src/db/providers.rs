@@ -126,7 +126,8 @@ impl Db {
 
     /// These providers, deleted or not, in no order.
     pub async fn provider_rows_by_uid(&self, uids: &[Uuid]) -> Result<Vec<ProviderRow>, DbError> {
-        by_uid(&mut *self.pool.acquire().await?, uids).await
+        self.in_time(async { by_uid(&mut *self.pool.acquire().await?, uids).await })
+            .await
     }
 
     /// All providers, in no order.
@@ -134,7 +135,8 @@ impl Db {
         &self,
         include_deleted: bool,
     ) -> Result<Vec<ProviderRow>, DbError> {
-        all(&mut *self.pool.acquire().await?, include_deleted).await
+        self.in_time(async { all(&mut *self.pool.acquire().await?, include_deleted).await })
+            .await
     }
 }
 

@@ -48,12 +48,15 @@ impl Db {
                 .await?
             };
         }
-        Ok(match kind {
-            Kind::Provider => live!("providers"),
-            Kind::Endpoint => live!("endpoints"),
-            Kind::Credential => live!("credentials"),
-            Kind::Model => live!("models"),
+        self.in_time(async {
+            Ok(match kind {
+                Kind::Provider => live!("providers"),
+                Kind::Endpoint => live!("endpoints"),
+                Kind::Credential => live!("credentials"),
+                Kind::Model => live!("models"),
+            })
         })
+        .await
     }
 }
 

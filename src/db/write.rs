@@ -8,11 +8,12 @@ use futures::future::BoxFuture;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use uuid::Uuid;
 
+use super::deadline::within;
 use super::{Db, DbError, Epoch, Revision};
 use crate::crd::Kind;
 
 /// How long a write may take in all before its connection is given up.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a write answers: the closure's value, and the revision that made it visible, if anything
 /// visible changed.
@@ -50,7 +51,7 @@ impl Db {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut WriteTx) -> BoxFuture<'t, Result<T, DbError>> + Send + 'static,
     {
-        in_time(async {
+        within(WRITE_TIMEOUT, async {
             let mut tx = self.begin(epoch).await?;
             let value = f(&mut tx).await?;
             if let Some((kind, uid)) = tx.changed.first() {
@@ -147,13 +148,4 @@ impl Db {
         self.committed.fetch_max(revision, Ordering::AcqRel);
         Ok(Revision(revision))
     }
-}
-
-/// A network that swallows packets must not hold a task for ever.
-pub(super) async fn in_time<T>(
-    work: impl Future<Output = Result<T, DbError>>,
-) -> Result<T, DbError> {
-    tokio::time::timeout(WRITE_TIMEOUT, work)
-        .await
-        .unwrap_or_else(|_| Err(DbError::Unavailable("no answer in time".to_owned())))
 }

@@ -56,6 +56,9 @@ impl PrivatePostgres {
 
     /// Stops it as a crash would; what was committed is there when it starts again.
     pub fn stop(&mut self) {
+        if self.server.is_some() {
+            self.go_on();
+        }
         let Some(mut server) = self.server.take() else {
             return;
         };
@@ -63,6 +66,40 @@ impl PrivatePostgres {
         let pid = Pid::from_raw(server.id().cast_signed());
         let _ = kill(pid, Signal::SIGQUIT);
         let _ = server.wait();
+    }
+
+    /// Makes it stall: connections stay open, new ones are taken up by the kernel, and nothing ever
+    /// answers.
+    pub fn stall(&self) {
+        let (postmaster, backends) = self.processes();
+        // First the one that makes the others.
+        kill(postmaster, Signal::SIGSTOP).unwrap();
+        for backend in backends.chain(self.processes().1) {
+            let _ = kill(backend, Signal::SIGSTOP);
+        }
+    }
+
+    /// Lets it go on after it stalled.
+    pub fn go_on(&self) {
+        let (postmaster, backends) = self.processes();
+        for process in backends.chain([postmaster]) {
+            let _ = kill(process, Signal::SIGCONT);
+        }
+    }
+
+    /// The postmaster and its children, each of which leads a process group of its own.
+    fn processes(&self) -> (Pid, impl Iterator<Item = Pid> + use<>) {
+        let server = self.server.as_ref().expect("it runs");
+        let postmaster = server.id();
+        let children = fs::read_dir("/proc").unwrap().filter_map(move |entry| {
+            let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+            // PID (name) STATE PPID ...
+            let (_, after) = stat.rsplit_once(')')?;
+            let parent: u32 = after.split_whitespace().nth(1)?.parse().ok()?;
+            let pid: i32 = stat.split_whitespace().next()?.parse().ok()?;
+            (parent == postmaster).then(|| Pid::from_raw(pid))
+        });
+        (Pid::from_raw(postmaster.cast_signed()), children)
     }
 
     /// Starts it after a stop, on the same port, and waits until it answers.

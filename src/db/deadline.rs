@@ -1,0 +1,31 @@
+//! Every call ends in time. A server that has stalled, or a network that swallows packets, answers
+//! nothing at all, and must not hold a task for ever.
+
+use std::time::Duration;
+
+use super::{Db, DbError};
+
+impl Db {
+    /// [`within`] the time of a call; see [`super::DbOptions::call_timeout`].
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, DbError>>,
+    ) -> Result<T, DbError> {
+        within(self.call_timeout, work).await
+    }
+}
+
+/// Does this work, or gives it up. The connection that it held goes back to the pool, which closes
+/// what does not answer.
+///
+/// # Errors
+///
+/// Those of the work, and [`DbError::Unavailable`] where there is no answer in time.
+pub(super) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, DbError>>,
+) -> Result<T, DbError> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(DbError::Unavailable("no answer in time".to_owned())))
+}
