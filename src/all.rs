@@ -68,6 +68,10 @@ async fn run(
     let server = api::Server::prepare(api, &mut host).await?;
     let controller = Controller::prepare(controller, &mut host).await?;
     let both = async {
+        // Before either half starts: the API's ends where the schema is not its own.
+        if !controller.migrate(&shutdown).await? {
+            return Ok(());
+        }
         let controller = async {
             let ended = controller.run(shutdown.clone()).await;
             shutdown.cancel();

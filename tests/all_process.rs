@@ -9,7 +9,12 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::support::api::free_address;
-use crate::support::{fake_vendor::FakeVendor, plane::eventually, process::viewer, world::World};
+use crate::support::{
+    fake_vendor::FakeVendor,
+    plane::{Plane, eventually},
+    process::viewer,
+    world::World,
+};
 
 const KEY: &str = "sk-test-0123456789abcdef";
 
@@ -77,6 +82,26 @@ async fn one_process_checks_what_is_declared_and_answers() {
     for name in ["llmplane_api_snapshot_revision", "llmplane_leading 1"] {
         assert!(counted.contains(name), "{name} is not in {counted}");
     }
+    stop(child).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_makes_the_schema_before_either_half_needs_it() {
+    let plane = Plane::shared().await;
+    let world = World::with(plane, plane.empty_database().await, "allempty").await;
+    let admin = free_address();
+    let mut command = all(&world);
+    command
+        .arg("--migrate")
+        .env("DATABASE_URL", &world.database.owner_url)
+        .env("LLMPLANE_ADMIN_LISTEN", admin.to_string());
+    let child = command.spawn().unwrap();
+    eventually("both halves are ready", async || {
+        let answer = reqwest::get(format!("http://{admin}/readyz")).await;
+        let Ok(answer) = answer else { return false };
+        answer.status() == 200
+    })
+    .await;
     stop(child).await;
 }
 

@@ -103,6 +103,15 @@ impl Controller {
         })
     }
 
+    /// Brings the schema up to date if it is to, before it is its turn: for a process in which others
+    /// need the schema too. `false`: `stop` came first.
+    ///
+    /// # Errors
+    /// What no waiting heals.
+    pub async fn migrate(&self, stop: &CancellationToken) -> Result<bool, StartError> {
+        start::migrate(&self.parts.settings, &self.parts.readiness, stop).await
+    }
+
     /// Waits for its turn and leads, until `stop`.
     ///
     /// # Errors

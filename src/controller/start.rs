@@ -83,6 +83,40 @@ pub fn catalog(settings: &Settings) -> Result<Catalog, CatalogError> {
     Ok(catalog)
 }
 
+/// Brings the schema up to date where the settings say so, once the database answers. `false`:
+/// shutdown came first.
+///
+/// # Errors
+/// What waiting does not heal.
+pub async fn migrate(
+    settings: &Settings,
+    readiness: &Readiness,
+    shutdown: &CancellationToken,
+) -> Result<bool, StartError> {
+    let mut said = false;
+    while settings.migrate {
+        let migrated = tokio::select! {
+            () = shutdown.cancelled() => return Ok(false),
+            migrated = crate::db::migrate(settings.database_url.expose_secret()) => migrated,
+        };
+        match migrated {
+            Ok(()) => break,
+            Err(error) if error.is_transient() => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(what = "database", why = %error, "does not answer; waits for it");
+                }
+                readiness.waiting("database", error.to_string());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(false),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+    Ok(true)
+}
+
 /// Waits for the database, makes sure of its schema and of its cluster, and takes the lead.
 /// `None`: shutdown came first.
 ///
