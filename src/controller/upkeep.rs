@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{context::Context, error::Error};
@@ -26,19 +27,23 @@ const BATCH: i32 = 1000;
 /// # Errors
 /// What must end the process.
 pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), Error> {
+    // Apart, for the upkeep may take long, and a look tells whether this controller still leads.
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        ended = look(&context) => ended,
+        ended = keep_up(&context) => ended,
+    }
+}
+
+async fn look(context: &Context) -> Result<(), Error> {
     let mut look = tokio::time::interval(LOOK);
-    let mut upkeep = tokio::time::interval(UPKEEP);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            _ = look.tick() => {
-                look_at_database(&context).await?;
-                look_at_apiserver(&context).await;
-                if let Err(error) = context.keyring.refresh_if_changed() {
-                    tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
-                }
-            }
-            _ = upkeep.tick() => keep_up(&context).await?,
+        look.tick().await;
+        look_at_database(context).await?;
+        look_at_apiserver(context).await;
+        if let Err(error) = context.keyring.refresh_if_changed() {
+            tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
         }
     }
 }
@@ -76,19 +81,28 @@ async fn look_at_apiserver(context: &Context) {
 }
 
 async fn keep_up(context: &Context) -> Result<(), Error> {
-    let done = async {
-        context.db.maintain_partitions().await?;
-        in_batches(context, |tx| {
+    let mut upkeep = tokio::time::interval(UPKEEP);
+    upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        upkeep.tick().await;
+        let partitions = context.db.maintain_partitions().await;
+        got_through("partitions and retention", partitions.map(drop))?;
+        let compacted = in_batches(context, |tx| {
             Box::pin(tx.changes_compact(FEED_KEPT, FEED_MOST, BATCH.into()))
-        })
-        .await?;
-        in_batches(context, |tx| Box::pin(tx.deleted_purge(BATCH))).await
-    };
-    match done.await {
+        });
+        got_through("the length of the feed", compacted.await)?;
+        let purged = in_batches(context, |tx| Box::pin(tx.deleted_purge(BATCH)));
+        got_through("what was deleted long ago", purged.await)?;
+    }
+}
+
+/// One thing that does not get through keeps nothing else from it; it is tried again next time.
+fn got_through(what: &str, done: Result<(), DbError>) -> Result<(), Error> {
+    match done {
         Ok(()) => Ok(()),
         Err(error @ DbError::Fenced) => Err(error.into()),
         Err(error) => {
-            tracing::warn!(%error, "upkeep of the database did not get through");
+            tracing::warn!(what, %error, "upkeep of the database did not get through");
             Ok(())
         }
     }

@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use llmplane::db::{self, DbError};
-use sqlx::{Executor, PgConnection, Row};
+use sqlx::{Connection, Executor, PgConnection, Row};
 
-use crate::support::database::TestDatabase;
+use crate::support::{database::TestDatabase, plane::eventually};
 
 /// Everything that the migrations make, in words.
 async fn catalog(connection: &mut PgConnection) -> Vec<String> {
@@ -152,6 +152,47 @@ async fn partitions_are_made_ahead_and_no_row_is_refused_for_want_of_one() {
         .await
         .unwrap();
     assert_eq!(moved, format!("health_probes_p{month}"));
+}
+
+#[tokio::test]
+async fn a_partition_is_made_while_others_write_into_its_month() {
+    let database = TestDatabase::migrated().await;
+    let mut owner = database.connect("llmplane_owner").await;
+    let partition: String = sqlx::query_scalar(
+        "SELECT to_char(date_trunc('month', now()) + interval '2 months', '\"health_probes_p\"YYYYMM')",
+    )
+    .fetch_one(&mut owner)
+    .await
+    .unwrap();
+    let drop = format!("DROP TABLE {partition}");
+    owner.execute(sqlx::AssertSqlSafe(drop)).await.unwrap();
+    let mut writer = database.connect("llmplane_controller").await;
+    let mut probe = writer.begin().await.unwrap();
+    probe
+        .execute(
+            "INSERT INTO health_probes (checked_at, subject, kind, reason, message, latency_ms)
+             VALUES (date_trunc('month', now()) + interval '2 months 3 days', gen_random_uuid(), 'Probe', 'ProbeFailed', '', 1)",
+        )
+        .await
+        .unwrap();
+
+    let (controller, observer) = (database.controller().await, database.controller().await);
+    let made = tokio::spawn(async move { controller.maintain_partitions().await });
+    eventually("the maintenance waits for the writer", async || {
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'health_probes_default'::regclass)")
+            .fetch_one(observer.pool())
+            .await
+            .unwrap()
+    })
+    .await;
+    probe.commit().await.unwrap();
+
+    assert_eq!(made.await.unwrap().unwrap(), 1);
+    let holds: String = sqlx::query_scalar("SELECT tableoid::regclass::text FROM health_probes")
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(holds, partition);
 }
 
 #[tokio::test]
