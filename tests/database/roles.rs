@@ -139,16 +139,39 @@ async fn functions_are_for_whom_they_are_meant() {
     let partitions = "SELECT llmplane_fn.maintain_partitions()";
     let retention = "SELECT llmplane_fn.apply_retention('audit_log', 'at', now())";
     let make = "SELECT llmplane_fn.make_partition('audit_log', 'at', now())";
+    let purge = "SELECT llmplane_fn.purge_deleted(1)";
 
     let mut api = database.connect("llmplane_api").await;
     assert!(!is_refused(&mut api, &check).await);
-    for statement in [partitions, retention, make] {
+    for statement in [partitions, retention, make, purge] {
         assert!(is_refused(&mut api, statement).await, "{statement}");
     }
     let mut controller = database.connect("llmplane_controller").await;
-    assert!(!is_refused(&mut controller, partitions).await);
+    for statement in [partitions, purge] {
+        assert!(!is_refused(&mut controller, statement).await, "{statement}");
+    }
     for statement in [&check, retention, make] {
         assert!(is_refused(&mut controller, statement).await, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn every_function_is_kept_from_the_public_and_looks_up_names_where_it_should() {
+    let database = TestDatabase::migrated().await;
+    let mut owner = database.connect("llmplane_owner").await;
+    let functions: Vec<(String, bool, bool)> = sqlx::query_as(
+        "SELECT oid::regprocedure::text,
+                EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee = 0),
+                coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)
+         FROM pg_proc WHERE pronamespace = 'llmplane_fn'::regnamespace",
+    )
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    assert!(functions.len() >= 5, "{functions:?}");
+    for (function, public, own_path) in functions {
+        assert!(!public, "everybody may call {function}");
+        assert!(own_path, "{function} looks up names where its caller does");
     }
 }
 
