@@ -95,7 +95,7 @@ pub(super) async fn open_for(
 }
 
 /// Credentials that a check at this endpoint may use, the best first: those known to be valid,
-/// then by priority, then the oldest.
+/// then by priority, then the oldest, then by name.
 pub(super) fn candidates(
     mut credentials: Vec<CredentialRow>,
     endpoint: uuid::Uuid,
@@ -106,7 +106,10 @@ pub(super) fn candidates(
             && (c.endpoint_uids.is_empty() || c.endpoint_uids.contains(&endpoint))
             && validity(c) != Some(false)
     });
-    credentials.sort_by_key(|c| (validity(c) != Some(true), c.priority, c.created_at));
+    credentials.sort_by(|a, b| {
+        let order = |c: &CredentialRow| (validity(c) != Some(true), c.priority, c.created_at);
+        order(a).cmp(&order(b)).then_with(|| a.name.cmp(&b.name))
+    });
     credentials
 }
 
