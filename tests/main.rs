@@ -5,6 +5,7 @@ mod all_process;
 mod api_auth;
 mod api_process;
 mod canary;
+mod checks_without_keys;
 mod controller_process;
 mod database;
 mod failover;

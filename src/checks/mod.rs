@@ -39,6 +39,7 @@ pub use schedule::{JobKey, Owner, Planned, Stored};
 pub use target::LIST_READ;
 
 use crate::{
+    crd::reasons::Reason,
     db::{CheckKind, Db, DbError, Epoch, LastCheck},
     encryption::KeyringHandle,
     vendors::HttpClients,
@@ -105,19 +106,15 @@ impl Checks {
     /// # Errors
     /// When the last checks cannot be read; nothing is planned then.
     pub async fn plan(&self, owner: &Owner, jobs: Vec<Planned>) -> Result<(), DbError> {
-        let unknown = !self.schedule().knows(owner.uid);
-        if unknown && jobs.is_empty() {
-            return Ok(());
-        }
         let mut since_last = HashMap::new();
-        let asks = {
+        let subjects: Vec<Uuid> = {
             let schedule = self.schedule();
-            let spaced = |job: &Planned| !job.apart.is_zero() && !schedule.has(&job.key);
-            jobs.iter()
-                .any(|job| unknown && job.stored != Stored::Nothing || spaced(job))
+            if !schedule.knows(owner.uid) && jobs.is_empty() {
+                return Ok(());
+            }
+            schedule.with_a_past(&jobs)
         };
-        if asks {
-            let subjects: Vec<Uuid> = jobs.iter().map(|job| job.key.subject).collect();
+        if !subjects.is_empty() {
             let last = self.0.runner.db().last_checks(&subjects).await?;
             since_last = ages(&last, Timestamp::now());
         }
@@ -194,12 +191,7 @@ impl Checks {
             Ok(done) => done,
             Err(error @ DbError::Fenced) => return Err(error),
             Err(error) => {
-                if error.is_outage() {
-                    tracing::debug!(kind = ?key.kind, subject = %key.subject, %error, "a check waits for the database");
-                } else {
-                    tracing::warn!(kind = ?key.kind, subject = %key.subject, %error, "a check could not be made or stored");
-                }
-                self.0.runner.metrics().unmade.inc();
+                self.0.runner.note_failed(key, &error);
                 run::Done::unmade()
             }
         };
@@ -223,10 +215,14 @@ impl Checks {
     }
 }
 
-/// How long ago each job last ran.
+/// How long ago each job last asked somebody.
 fn ages(last: &[LastCheck], now: Timestamp) -> HashMap<JobKey, Duration> {
     let mut ages: HashMap<JobKey, Duration> = HashMap::new();
+    let unasked = [Reason::NoValidCredential, Reason::NoEndpoint].map(Reason::as_str);
     for check in last {
+        if unasked.contains(&check.reason.as_str()) {
+            continue;
+        }
         let key = JobKey {
             kind: check.kind,
             subject: check.subject,

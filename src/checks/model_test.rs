@@ -2,39 +2,38 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use uuid::Uuid;
-
 use super::{
     fold::{self, Found},
     run::{Done, Runner, probe_row},
+    schedule::JobKey,
     target::{Called, Question, Target},
 };
 use crate::{
     crd::reasons::Reason,
     db::{CheckKind, DbError, EndpointRow, ModelRow, Verdict},
 };
+use jiff::Timestamp;
 
 impl Runner {
     /// Tests a model at the best endpoint that serves it.
-    pub(super) async fn model_test(&self, model: Uuid, timeout: Duration) -> Result<Done, DbError> {
+    pub(super) async fn model_test(&self, job: JobKey, timeout: Duration) -> Result<Done, DbError> {
         let db = &self.means.db;
-        let Some(model) = db.model_row(model).await?.filter(|m| m.is_active) else {
+        let Some(model) = db.model_row(job.subject).await?.filter(|m| m.is_active) else {
             return Ok(Done::unmade());
         };
         let endpoints = self.serving(&model).await?;
         let mut at = None;
         let mut key = None;
         let called = match self.first_target(&endpoints).await? {
-            None => Called::unmade(Found::new(
+            None => Called::unasked(Found::new(
                 Reason::NoEndpoint,
                 "no active endpoint serves this model",
             )),
             Some(target) => {
                 key = self.list_key(&target).await?;
-                let bound = key.as_ref().map(|key| &key.bound);
                 let question = Question::Test(&model.model_id);
-                let called = self.ask(&target, bound, timeout, question).await.0;
+                let asked = self.ask_with_key(&target, key.as_ref(), timeout, question);
+                let called = asked.await.0;
                 at = Some(target.endpoint);
                 called
             }
@@ -61,15 +60,24 @@ impl Runner {
             &called,
         );
         let uid = model.uid;
-        let changed = db
+        let stored = db
             .write_unversioned(self.means.epoch, move |tx| {
                 Box::pin(async move {
                     tx.health_probe_insert(&probe).await?;
                     tx.model_test_verdict_set(uid, &verdict).await
                 })
             })
-            .await?;
-        Ok(Done::made(&called, changed))
+            .await;
+        match stored {
+            Ok(changed) => Ok(Done::made(&called, changed)),
+            Err(error @ DbError::Fenced) => Err(error),
+            Err(error) if called.unasked => Err(error),
+            // It may have cost something: the next one keeps its distance all the same.
+            Err(error) => {
+                self.note_failed(job, &error);
+                Ok(Done::unstored())
+            }
+        }
     }
 
     /// The active endpoints that serve a model: healthy ones first, in failover order.
@@ -85,7 +93,10 @@ impl Runner {
         let healthy = |e: &EndpointRow| {
             (e.verdict.as_ref()).is_some_and(|v| v.reason == Reason::ProbeSucceeded)
         };
-        endpoints.sort_by_key(|e| (!healthy(e), !e.is_default, e.priority, e.created_at));
+        endpoints.sort_by(|a, b| {
+            let order = |e: &EndpointRow| (!healthy(e), !e.is_default, e.priority, e.created_at);
+            order(a).cmp(&order(b)).then_with(|| a.name.cmp(&b.name))
+        });
         Ok(endpoints)
     }
 

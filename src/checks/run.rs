@@ -13,11 +13,11 @@ use super::{
     Means,
     budget::Budget,
     fold::{self, Found},
-    keys::{self, KeyError, UsableKey},
-    listings::{self, Listing, Listings},
-    metrics::{CheckLabels, CheckMetrics, word},
-    schedule::{Ended, Planned},
-    target::{Called, NoTarget, Question, Target},
+    keys::{self, KeyError},
+    listings::{self, Listings},
+    metrics::{CheckLabels, word},
+    schedule::{Ended, JobKey, Planned},
+    target::{Called, NoTarget, Question},
     threshold::{self, Streak},
 };
 use crate::{
@@ -37,12 +37,20 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// There was nothing or nobody to ask, or nothing to ask with.
+    /// There was nothing or nobody to ask.
     pub(super) fn unmade() -> Self {
         Self {
             ended: Ended::Unmade,
             changed: false,
             listing_changed: false,
+        }
+    }
+
+    /// Somebody was asked, and the answer could not be stored.
+    pub(super) fn unstored() -> Self {
+        Self {
+            ended: Ended::Unstored,
+            ..Self::unmade()
         }
     }
 
@@ -58,7 +66,7 @@ impl Done {
     /// A check that was made and stored.
     pub(super) fn made(called: &Called, changed: bool) -> Self {
         let ended = match called.found.success() {
-            _ if called.unmade => Ended::Unmade,
+            _ if called.unasked => Ended::Unasked,
             Some(_) => Ended::Judged,
             None => Ended::Open(called.wait),
         };
@@ -92,10 +100,6 @@ impl Runner {
         &self.means.db
     }
 
-    pub(super) fn metrics(&self) -> &CheckMetrics {
-        &self.means.metrics
-    }
-
     pub(super) fn listings(&self) -> &Listings {
         &self.listings
     }
@@ -118,7 +122,7 @@ impl Runner {
                     .await
             }
             CheckKind::ModelList => self.model_list(key.subject, planned.timeout).await,
-            CheckKind::ModelTest => self.model_test(key.subject, planned.timeout).await,
+            CheckKind::ModelTest => self.model_test(key, planned.timeout).await,
         }
     }
 
@@ -310,7 +314,8 @@ impl Runner {
             }
             Ok(target) => {
                 let key = self.list_key(&target).await?;
-                let (called, listing) = self.read_list(&target, key.as_ref(), timeout).await;
+                let asked = self.ask_with_key(&target, key.as_ref(), timeout, Question::List);
+                let (called, listing) = asked.await;
                 (target.endpoint, Some(target.provider), called, key, listing)
             }
         };
@@ -375,28 +380,14 @@ impl Runner {
         Ok(())
     }
 
-    /// Reads the whole list. Without a key it is only tried where the vendor is a server of one's
-    /// own, which may need none.
-    async fn read_list(
-        &self,
-        target: &Target,
-        key: Option<&UsableKey>,
-        timeout: Duration,
-    ) -> (Called, Option<Listing>) {
-        let hosted = !target.driver.trusted_hosts().is_empty();
-        if key.is_none() && hosted {
-            return (Called::unmade(no_key()), None);
+    /// Tells the operator of a check that came to nothing for the database's sake.
+    pub(super) fn note_failed(&self, key: JobKey, error: &DbError) {
+        if error.is_outage() {
+            tracing::debug!(kind = ?key.kind, subject = %key.subject, %error, "a check waits for the database");
+        } else {
+            tracing::warn!(kind = ?key.kind, subject = %key.subject, %error, "a check could not be made or stored");
         }
-        let bound = key.map(|key| &key.bound);
-        let (mut called, listing) = self.ask(target, bound, timeout, Question::List).await;
-        if key.is_none() && matches!(called.found.http_status, Some(401 | 403)) {
-            called.unmade = true;
-            called.found = Found {
-                http_status: called.found.http_status,
-                ..no_key()
-            };
-        }
-        (called, listing)
+        self.means.metrics.unmade.inc();
     }
 
     pub(super) fn count(&self, kind: CheckKind, called: &Called) {
@@ -412,13 +403,6 @@ impl Runner {
     }
 }
 
-fn no_key() -> Found {
-    Found::new(
-        Reason::NoValidCredential,
-        "no credential may be used here; add an LlmCredential, or see why those that exist are not valid",
-    )
-}
-
 fn unusable_key(error: &KeyError) -> Called {
     let cannot = || {
         Found::new(
@@ -428,7 +412,7 @@ fn unusable_key(error: &KeyError) -> Called {
     };
     match error {
         KeyError::NotAllowed(why) => Called::not(Found::new(Reason::HostNotAllowed, why.clone())),
-        KeyError::Keyring(_) => Called::unmade(cannot()),
+        KeyError::Keyring(_) => Called::unasked(cannot()),
         _ => Called::not(cannot()),
     }
 }

@@ -55,8 +55,9 @@ pub struct Planned {
     pub trigger: u64,
     /// What rows know of the answer to this trigger.
     pub stored: Stored,
-    /// Least time between the beginnings of two runs, whatever the trigger, this process's start
-    /// or a run that proved nothing: for what may cost the user something. Zero elsewhere.
+    /// Least time between the beginnings of two runs that asked somebody, whatever the trigger, this
+    /// process's start or a run that proved nothing: for what may cost the user something. Zero
+    /// elsewhere.
     pub apart: Duration,
     /// It does not run yet: what it needs is about to come, and it is planned again then.
     pub held: bool,
@@ -110,8 +111,13 @@ pub enum Ended {
     /// It answered its trigger and proved nothing: it is tried again soon, but not before this has
     /// passed, which the vendor may have asked for; it counts up to the period.
     Open(Duration),
-    /// It could not be made or stored, so that its trigger is not answered: it is tried again soon.
+    /// It answered its trigger with what it takes to ask, and is missing. It cost nobody anything,
+    /// so that it keeps nothing apart, and is tried again soon.
+    Unasked,
+    /// It could not be made, so that its trigger is not answered: it is tried again soon.
     Unmade,
+    /// It was made, and what it found could not be stored: its trigger is not answered either.
+    Unstored,
 }
 
 #[derive(Debug)]
@@ -125,15 +131,15 @@ struct Job {
     again: bool,
     /// Runs in a row that proved nothing, or were not made.
     open_runs: u32,
-    /// When the last run began, as far as that is known.
-    begun: Option<Instant>,
+    /// When the last run that may have asked somebody began, as far as that is known.
+    asked_at: Option<Instant>,
 }
 
 impl Job {
     /// `due`, or as late as the last run demands.
     fn not_before(&self, due: Instant) -> Instant {
-        match self.begun {
-            Some(begun) => due.max(begun + self.planned.apart),
+        match self.asked_at {
+            Some(asked_at) => due.max(asked_at + self.planned.apart),
             None => due,
         }
     }
@@ -145,9 +151,9 @@ pub struct Schedule {
     jobs: HashMap<JobKey, Job>,
     owned: HashMap<Uuid, HashSet<JobKey>>,
     timeline: BTreeSet<(Instant, JobKey)>,
-    /// The triggers of the runs under way. By key and not by job: a run outlives a job that is
+    /// The runs under way: their triggers, and when they began. By key and not by job: a run outlives a job that is
     /// forgotten, and one that is planned again meanwhile waits for its end.
-    running: HashMap<JobKey, u64>,
+    running: HashMap<JobKey, (u64, Instant)>,
     /// Owners of whom checks were asked before anything was planned for them.
     hurried: HashSet<Uuid>,
 }
@@ -158,9 +164,12 @@ impl Schedule {
         self.owned.contains_key(&owner)
     }
 
-    /// Whether this job is planned.
-    pub fn has(&self, job: &JobKey) -> bool {
-        self.jobs.contains_key(job)
+    /// Subjects of those of these jobs that are not planned yet, and for which it matters when they
+    /// ran last.
+    pub fn with_a_past(&self, jobs: &[Planned]) -> Vec<Uuid> {
+        let new = jobs.iter().filter(|job| !self.jobs.contains_key(&job.key));
+        let past = |job: &&Planned| job.stored != Stored::Nothing || !job.apart.is_zero();
+        new.filter(past).map(|job| job.key.subject).collect()
     }
 
     /// Replaces an owner's jobs. `since_last` is how long ago a job last ran, where that is known
@@ -204,6 +213,7 @@ impl Schedule {
         now: Instant,
     ) {
         let key = planned.key;
+        let answers = self.answers(&key, planned.trigger);
         let Some(job) = self.jobs.get_mut(&key) else {
             let since = since_last.get(&key).copied();
             let owed = since.map_or(Duration::ZERO, |s| planned.apart.saturating_sub(s));
@@ -219,7 +229,7 @@ impl Schedule {
                     answered,
                     again: false,
                     open_runs: 0,
-                    begun: since.and_then(|since| now.checked_sub(since)),
+                    asked_at: since.and_then(|since| now.checked_sub(since)),
                 },
             );
             self.set_due(key, due);
@@ -230,7 +240,7 @@ impl Schedule {
         job.owner = owner.clone();
         job.planned = planned;
         let (trigger, period) = (job.planned.trigger, job.planned.period);
-        if (trigger != old_trigger || released) && self.running.get(&key) != Some(&trigger) {
+        if (trigger != old_trigger || released) && !answers {
             job.open_runs = 0;
             let due = (!job.planned.held).then_some(job.not_before(now));
             self.set_due(key, due);
@@ -239,6 +249,11 @@ impl Schedule {
             let due = job.due.map(|due| due.min(earliest));
             self.set_due(key, due);
         }
+    }
+
+    /// Whether the run under way will answer this trigger.
+    fn answers(&self, key: &JobKey, trigger: u64) -> bool {
+        matches!(self.running.get(key), Some((running, _)) if *running == trigger)
     }
 
     /// Takes the jobs that are due and not running.
@@ -258,8 +273,7 @@ impl Schedule {
                 continue;
             }
             job.again = false;
-            job.begun = Some(now);
-            self.running.insert(key, job.planned.trigger);
+            self.running.insert(key, (job.planned.trigger, now));
             runs.push(Run {
                 owner: job.owner.clone(),
                 planned: job.planned.clone(),
@@ -275,20 +289,26 @@ impl Schedule {
 
     /// Notes how a run ended. Answers whether this run was the first to answer its trigger.
     pub fn finish(&mut self, key: JobKey, ended: Ended, now: Instant) -> bool {
-        let Some(trigger) = self.running.remove(&key) else {
+        let Some((trigger, begun)) = self.running.remove(&key) else {
             return false;
         };
         let Some(job) = self.jobs.get_mut(&key) else {
             return false;
         };
-        let first = ended != Ended::Unmade && job.answered != Some(trigger);
+        let unanswered = matches!(ended, Ended::Unmade | Ended::Unstored);
+        let first = !unanswered && job.answered != Some(trigger);
         if first {
             job.answered = Some(trigger);
+        }
+        if !matches!(ended, Ended::Unasked | Ended::Unmade) {
+            job.asked_at = Some(begun);
         }
         let failed_before = job.open_runs;
         job.open_runs = match ended {
             Ended::Judged => 0,
-            Ended::Open(_) | Ended::Unmade => failed_before.saturating_add(1),
+            Ended::Open(_) | Ended::Unasked | Ended::Unmade | Ended::Unstored => {
+                failed_before.saturating_add(1)
+            }
         };
         let period = job.planned.period;
         let again = std::mem::take(&mut job.again);

@@ -64,6 +64,22 @@ fn a_restart_takes_up_the_period_where_it_was() {
 }
 
 #[test]
+fn what_is_planned_anew_takes_up_its_period_whoever_knew_its_owner() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let job = || vec![planned(1, 7, Stored::Verdict)];
+    schedule.plan(&owner(), job(), &nothing(), now);
+    assert!(schedule.with_a_past(&job()).is_empty(), "it is planned");
+    // Switched off for long, and on again.
+    schedule.plan(&owner(), Vec::new(), &nothing(), now);
+    assert_eq!(schedule.with_a_past(&job()), [key(1).subject]);
+    let since = HashMap::from([(key(1), PERIOD * 100)]);
+    schedule.plan(&owner(), job(), &since, now);
+    assert!(schedule.next_at().unwrap() <= now + PERIOD / 10);
+    let new = planned(2, 7, Stored::Nothing);
+    assert!(schedule.with_a_past(&[new]).is_empty(), "it runs at once");
+}
+
+#[test]
 fn a_restart_tries_soon_what_was_left_open() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let hours = Duration::from_secs(7200);
@@ -220,6 +236,33 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     };
     schedule.plan(&owner(), vec![asked], &nothing(), first + 5 * second);
     assert_eq!(schedule.take_due(first + 5 * second).len(), 1);
+}
+
+#[test]
+fn a_run_that_asked_nobody_keeps_nothing_apart() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let costly = |trigger: u64| Planned {
+        apart: PERIOD,
+        ..planned(1, trigger, Stored::Nothing)
+    };
+    schedule.plan(&owner(), vec![costly(7)], &nothing(), now);
+    schedule.take_due(now);
+    assert!(schedule.finish(key(1), Ended::Unasked, now), "an answer");
+    let retried = schedule.next_at().unwrap();
+    assert!(retried - now < Duration::from_secs(6));
+    // What was missing is there: the next run is at once, and from then on there is a distance.
+    schedule.plan(&owner(), vec![costly(8)], &nothing(), now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    schedule.finish(key(1), Ended::Open(Duration::ZERO), now);
+    assert_eq!(schedule.next_at(), Some(now + PERIOD));
+    // Nor does one that failed before it asked; one whose answer was lost may have cost something.
+    for (ended, apart) in [(Ended::Unmade, false), (Ended::Unstored, true)] {
+        let mut schedule = Schedule::default();
+        schedule.plan(&owner(), vec![costly(7)], &nothing(), now);
+        schedule.take_due(now);
+        assert!(!schedule.finish(key(1), ended, now));
+        assert_eq!(schedule.next_at() == Some(now + PERIOD), apart, "{ended:?}");
+    }
 }
 
 #[test]

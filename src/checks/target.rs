@@ -45,8 +45,8 @@ pub(super) struct Called {
     pub(super) took: Duration,
     /// How long the vendor asks to be left alone.
     pub(super) wait: Duration,
-    /// Whether what it takes to ask was missing: whoever asked for the check has no answer yet.
-    pub(super) unmade: bool,
+    /// Whether what it takes to ask was missing: nobody was asked anything that could cost.
+    pub(super) unasked: bool,
 }
 
 /// What a vendor is asked.
@@ -142,7 +142,7 @@ impl Runner {
             let found = Found::new(Reason::InvalidSpec, "spec.baseUrl is not a URL");
             return Err(NoTarget::Unusable(Box::new(endpoint), Box::new(found)));
         };
-        let bundle = own_certificates(provider.type_, &endpoint, &url);
+        let bundle = own_certificates(endpoint.ca_bundle.as_deref(), &url);
         let client = match self.means.clients.client(&endpoint.namespace, &url, bundle) {
             Ok(client) => client,
             Err(error) => {
@@ -163,6 +163,30 @@ impl Runner {
             headers,
             client,
         })
+    }
+
+    /// Asks what takes a key. Without one a vendor's own hosts are not asked at all; a server of
+    /// one's own may need none, and one that does says so.
+    pub(super) async fn ask_with_key(
+        &self,
+        target: &Target,
+        key: Option<&UsableKey>,
+        timeout: Duration,
+        question: Question<'_>,
+    ) -> (Called, Option<Listing>) {
+        if key.is_none() && is_the_vendors_own(target.provider.type_, &target.url) {
+            return (Called::unasked(no_key()), None);
+        }
+        let bound = key.map(|key| &key.bound);
+        let (mut called, listing) = self.ask(target, bound, timeout, question).await;
+        if key.is_none() && matches!(called.found.http_status, Some(401 | 403)) {
+            called.unasked = true;
+            called.found = Found {
+                http_status: called.found.http_status,
+                ..no_key()
+            };
+        }
+        (called, listing)
     }
 
     /// Asks within the budget; the check's time begins when its turn has come. A list comes with
@@ -208,10 +232,17 @@ impl Runner {
             found: outcome.into(),
             took: begun.elapsed(),
             wait,
-            unmade: false,
+            unasked: false,
         };
         (called, listing)
     }
+}
+
+fn no_key() -> Found {
+    Found::new(
+        Reason::NoValidCredential,
+        "no credential may be used here; add an LlmCredential, or see why those that exist are not valid",
+    )
 }
 
 /// What is said of a list that was read whole, and nothing was wrong with.
@@ -233,14 +264,14 @@ impl Called {
             found,
             took: Duration::ZERO,
             wait: Duration::ZERO,
-            unmade: false,
+            unasked: false,
         }
     }
 
-    /// No call could be made, for now.
-    pub(super) fn unmade(found: Found) -> Self {
+    /// What it takes to ask is missing, for now.
+    pub(super) fn unasked(found: Found) -> Self {
         Self {
-            unmade: true,
+            unasked: true,
             ..Self::not(found)
         }
     }
@@ -272,21 +303,24 @@ fn storable(model: &ListedModel) -> bool {
     !model.id.contains('\0') && !name.contains('\0')
 }
 
-/// An endpoint's own certificates do not apply to the vendor's own hosts.
-fn own_certificates<'a>(
-    provider: ProviderType,
-    endpoint: &'a EndpointRow,
-    url: &Url,
-) -> Option<&'a str> {
-    endpoint
-        .ca_bundle
-        .as_deref()
-        .filter(|_| !is_the_vendors_own(provider, url))
+/// An endpoint's own certificates do not apply to any vendor's own hosts, whatever its provider's
+/// type: a gateway's type may be used for them too.
+fn own_certificates<'a>(ca_bundle: Option<&'a str>, url: &Url) -> Option<&'a str> {
+    let fixed = || (ProviderType::ALL.into_iter()).any(|type_| is_the_vendors_own(type_, url));
+    ca_bundle.filter(|_| !fixed())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn certificates_of_ones_own_do_not_apply_to_any_vendors_hosts() {
+        let at = |url: &str| own_certificates(Some("pem"), &Url::parse(url).unwrap());
+        assert_eq!(at("https://api.openai.com/v1"), None);
+        assert_eq!(at("https://api.anthropic.com/v1"), None);
+        assert_eq!(at("https://gateway.example/v1"), Some("pem"));
+    }
 
     #[test]
     fn a_vendors_nul_characters_reach_no_row() {

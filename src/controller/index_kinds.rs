@@ -109,7 +109,8 @@ impl Declared for LlmCredential {
             Lookup::SecretUsers(namespace, self.spec.secret_ref.name.clone()),
         ]
     }
-    /// The provider, the siblings (limits), and the endpoints that are probed with it.
+    /// The provider, the siblings (limits), the endpoints that are probed with it, and the models
+    /// that are tested with it.
     fn wakes(&self, index: &Index) -> Vec<Wake> {
         let (namespace, name) = name_of(self);
         let provider = &self.spec.provider_ref.name;
@@ -119,6 +120,9 @@ impl Declared for LlmCredential {
             .chain(index.keys_at(Kind::Endpoint, &namespace, &probed))
             .map(Wake::now)
             .collect();
+        let models = index.children::<LlmModel>(&namespace, provider);
+        let tested = models.iter().filter(|m| m.spec.availability_test.enabled);
+        wakes.extend(tested.map(|m| Wake::now(m.key())));
         wakes.extend(provider_key(self).map(Wake::soon));
         wakes
     }

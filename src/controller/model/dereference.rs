@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     checks::{Listing, Owner},
-    controller::{context::Context, error::Error, identity, key::ObjectKey, parent},
-    crd::{Kind, LlmEndpoint, LlmModel, model::ModelCapability},
+    controller::{
+        context::Context, error::Error, identity, key::ObjectKey, parent,
+        provider::dereference::usable_keys,
+    },
+    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, model::ModelCapability},
     db::{EndpointRow, ModelRow},
     vendors::{ListedModel, catalog::Entry},
 };
@@ -20,6 +23,8 @@ pub struct Input {
     pub endpoints: Vec<Arc<LlmEndpoint>>,
     /// Those of its stored endpoints that serve this model, with their lists, in failover order.
     pub lists: Vec<(EndpointRow, Arc<Listing>)>,
+    /// Name and fingerprint of each credential that a test could be made with.
+    pub usable_keys: Vec<(String, String)>,
     /// Models of the same provider and `modelId`, this one among them.
     pub twins: Vec<Arc<LlmModel>>,
     /// What the catalog knows of it.
@@ -30,7 +35,7 @@ pub struct Input {
 
 /// Reads it; `None` where the object is gone.
 pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
-    let (object, parent, endpoints, twins) = {
+    let (object, parent, endpoints, usable_keys, twins) = {
         let index = context.index();
         let Some(object) = index.get::<LlmModel>(&key.namespace, &key.name) else {
             return Ok(None);
@@ -40,6 +45,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
             object.clone(),
             parent::declared(&index, &key.namespace, provider),
             index.children::<LlmEndpoint>(&key.namespace, provider),
+            usable_keys(&index.children::<LlmCredential>(&key.namespace, provider)),
             index.models_of_id(&key.namespace, provider, &object.spec.model_id),
         )
     };
@@ -61,6 +67,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
         parent,
         endpoints,
         lists,
+        usable_keys,
         twins,
         catalog,
         held,

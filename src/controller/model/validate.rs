@@ -174,6 +174,10 @@ fn tested(input: &Input) -> Option<&Verdict> {
     (here && same).then_some(verdict)
 }
 
+fn no_key(verdict: &Verdict) -> bool {
+    verdict.reason == Reason::NoValidCredential
+}
+
 fn listed(input: &Input) -> Finding {
     let id = &input.object.spec.model_id;
     if input.lists.is_empty() {
@@ -224,7 +228,7 @@ fn not_read(endpoint: &str, verdict: Option<&Verdict>) -> Finding {
             Reason::NotCheckedYet,
             format!("the model list of endpoint {endpoint} is being read"),
         ),
-        Some(verdict) if verdict.reason == Reason::NoValidCredential => Finding::new(
+        Some(verdict) if no_key(verdict) => Finding::new(
             Reason::NoValidCredential,
             format!("at endpoint {endpoint}: {}", verdict.message),
         ),
@@ -277,7 +281,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
         .map(|(endpoint, _)| (endpoint.uid, &endpoint.base_url))
         .collect();
     served.sort_unstable();
-    (generation, asked, served).hash(&mut trigger);
+    (generation, asked, served, &input.usable_keys).hash(&mut trigger);
     vec![Planned {
         key: JobKey {
             kind: CheckKind::ModelTest,
@@ -288,6 +292,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
         timeout: seconds(test.timeout_seconds),
         trigger: trigger.finish(),
         stored: match tested(input) {
+            Some(verdict) if no_key(verdict) && !input.usable_keys.is_empty() => Stored::Nothing,
             Some(verdict) if asked == handled => Stored::of(verdict),
             _ => Stored::Nothing,
         },

@@ -162,21 +162,29 @@ fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
             available: working(&models),
         },
     };
-    let enabled = || credentials.iter().filter(|c| c.spec.enabled);
-    let usable_keys: Vec<_> = enabled()
-        .filter(|c| !refused(c.conditions()))
-        .filter_map(|c| {
-            let fingerprint = c.status.as_ref()?.fingerprint.clone()?;
-            Some((c.name_any(), fingerprint))
-        })
-        .collect();
+    let usable_keys = usable_keys(&credentials);
+    let awaited = |c: &Arc<LlmCredential>| c.spec.enabled && c.conditions().is_empty();
     Some(Declaration {
         object,
         endpoint_names: endpoints.iter().map(|e| e.name_any()).collect(),
-        keys_awaited: usable_keys.is_empty() && enabled().any(|c| c.conditions().is_empty()),
+        keys_awaited: usable_keys.is_empty() && credentials.iter().any(awaited),
         usable_keys,
         counts,
     })
+}
+
+/// Name and fingerprint of each of these credentials that a check may be made with.
+pub fn usable_keys(credentials: &[Arc<LlmCredential>]) -> Vec<(String, String)> {
+    let usable = |c: &&Arc<LlmCredential>| c.spec.enabled && !refused(c.conditions());
+    let named = |c: &Arc<LlmCredential>| {
+        let fingerprint = c.status.as_ref()?.fingerprint.clone()?;
+        Some((c.name_any(), fingerprint))
+    };
+    credentials
+        .iter()
+        .filter(usable)
+        .filter_map(named)
+        .collect()
 }
 
 fn refused(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> bool {
