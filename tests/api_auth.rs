@@ -4,11 +4,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::{FutureExt, StreamExt};
 
-use crate::support::api::{Answer, TestApi, answer};
+use crate::support::api::{Answer, TestApi, answer, apiserver_proxy, models};
 use crate::support::plane::eventually;
 use crate::support::rows;
 
 const REVIEWS: &str = "llmplane_api_token_reviews_total";
+const RIGHTS: &str = "llmplane_api_access_reviews_total";
+/// A UID that no object has.
+const ABSENT: &str = "00000000-0000-4000-8000-000000000000";
 
 async fn with_token(api: &TestApi, token: &str) -> Answer {
     let url = format!("{}/api/v1/models", api.url);
@@ -134,20 +137,11 @@ async fn a_caller_who_goes_on_asking_never_waits_for_a_review_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_hidden_and_what_is_absent_look_the_same() {
     let api = TestApi::start().await;
-    let mut provider = rows::provider("secret-plans");
-    provider.namespace = api.namespace.name.clone();
-    let id = provider.uid;
-    let written = provider.clone();
-    api.write(move |tx| async move { tx.provider_upsert(&written).await.map(drop) }.boxed())
-        .await;
+    let id = api.provider("secret-plans").await;
     let stranger = api.account("stranger", &[], &[]).await;
-
-    let absent_id = "00000000-0000-4000-8000-000000000000";
     for suffix in ["", "/endpoints", "/credentials"] {
         let hidden = stranger.get(&format!("/providers/{id}{suffix}")).await;
-        let absent = stranger
-            .get(&format!("/providers/{absent_id}{suffix}"))
-            .await;
+        let absent = stranger.get(&format!("/providers/{ABSENT}{suffix}")).await;
         let by_name = stranger
             .get(&format!("/providers/secret-plans{suffix}"))
             .await;
@@ -161,6 +155,93 @@ async fn what_is_hidden_and_what_is_absent_look_the_same() {
     let list = stranger.get("/providers").await;
     assert_eq!((list.status, list.problem().as_str()), (403, "forbidden"));
     assert!(!list.text.contains("secret-plans"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_absent_is_asked_about_as_what_is_hidden_is() {
+    let api = TestApi::start().await;
+    let own = api.provider("secret-plans").await;
+    let mut row = rows::provider("elsewhere");
+    row.namespace = "kube-system".to_owned();
+    let elsewhere = row.uid;
+    api.write(move |tx| async move { tx.provider_upsert(&row).await.map(drop) }.boxed())
+        .await;
+    let namespace = &api.namespace.name;
+    let (own, there) = (own.to_string(), elsewhere.to_string());
+    let here = |id: &str| format!("{id}?namespace={namespace}");
+    for (number, (hidden, absent, rights)) in [
+        ("secret-plans".to_owned(), "nothing".to_owned(), &[][..]),
+        (own.clone(), ABSENT.to_owned(), &[]),
+        (here(&own), here(ABSENT), &[]),
+        (here(&there), here(ABSENT), &[]),
+        // Who may read all that is in one namespace learns nothing of the others.
+        (there.clone(), ABSENT.to_owned(), &["llmproviders"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut asked = Vec::new();
+        for (which, id) in [("hidden", &hidden), ("absent", &absent)] {
+            let verbs: &[&str] = if rights.is_empty() { &[] } else { &["get"] };
+            let account = format!("{which}-{number}");
+            let caller = api.account(&account, verbs, rights).await;
+            if !rights.is_empty() {
+                assert_eq!(caller.get("/providers/secret-plans").await.status, 200);
+            }
+            let before = api.metric(RIGHTS).await;
+            assert_eq!(caller.get(&format!("/providers/{id}")).await.status, 404);
+            asked.push(api.metric(RIGHTS).await - before);
+        }
+        assert_eq!(asked, [2.0, 2.0], "{hidden} and {absent}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hidden_and_what_is_absent_look_the_same_without_the_apiserver() {
+    let proxy = apiserver_proxy().await;
+    let api = TestApi::behind(&proxy).await;
+    let hidden = api.provider("secret-plans").await.to_string();
+    let stranger = api.account("stranger", &[], &[]).await;
+    assert_eq!(stranger.get("/models").await.status, 403);
+    proxy.sever();
+    // It is known who asks; what they may do is not.
+    for id in [hidden.as_str(), ABSENT, "secret-plans", "nothing"] {
+        let answer = stranger.get(&format!("/providers/{id}")).await;
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (503, "apiserver-unavailable"),
+            "{id}"
+        );
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_named_like_anothers_uid_is_found_by_its_name() {
+    let api = TestApi::start().await;
+    let hidden = api.provider("hidden").await.to_string();
+    let mine = api.provider(&hidden).await;
+    let rules = ["get", "list"];
+    let narrow = api
+        .account_for("narrow", &rules, &["llmproviders"], &[&hidden])
+        .await;
+    let found = narrow.get(&format!("/providers/{hidden}")).await;
+    assert_eq!(found.json()["id"], mine.to_string());
+
+    let viewer = api.viewer().await;
+    let mut row = rows::provider("elsewhere");
+    row.namespace = "kube-system".to_owned();
+    let elsewhere = row.uid.to_string();
+    api.write(move |tx| async move { tx.provider_upsert(&row).await.map(drop) }.boxed())
+        .await;
+    let mine = api.provider(&elsewhere).await;
+    let mut model = rows::model(mine, "of-mine");
+    model.namespace = api.namespace.name.clone();
+    api.write(models(vec![model])).await;
+    let found = viewer.get(&format!("/providers/{elsewhere}")).await;
+    assert_eq!(found.json()["id"], mine.to_string());
+    let found = viewer.get(&format!("/models?provider={elsewhere}")).await;
+    assert_eq!(found.names(), ["of-mine"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,6 +273,11 @@ async fn all_namespaces_need_a_right_in_all() {
     let viewer = api.viewer().await;
     let all = viewer.get("/models?namespace=*").await;
     assert_eq!((all.status, all.problem().as_str()), (403, "forbidden"));
+    let id = api.provider("mine").await;
+    for id in [id.to_string().as_str(), ABSENT] {
+        let one = viewer.get(&format!("/providers/{id}?namespace=*")).await;
+        assert_eq!((one.status, one.problem().as_str()), (403, "forbidden"));
+    }
     let elsewhere = viewer.get("/models?namespace=kube-system").await;
     assert_eq!(elsewhere.status, 403);
     let none = viewer.get("/models?namespace=..%2Fx").await;

@@ -20,18 +20,6 @@ use crate::support::rows;
 const COMMON: &str = "id namespace name is_active created_at updated_at conditions";
 
 impl TestApi {
-    /// A provider in the test's namespace.
-    async fn provider(&self, name: &str) -> Uuid {
-        let row = ProviderUpsert {
-            namespace: self.namespace.name.clone(),
-            ..rows::provider(name)
-        };
-        let uid = row.uid;
-        self.write(move |tx| async move { tx.provider_upsert(&row).await.map(drop) }.boxed())
-            .await;
-        uid
-    }
-
     fn model(&self, provider: Uuid, name: &str) -> ModelUpsert {
         ModelUpsert {
             namespace: self.namespace.name.clone(),
@@ -457,7 +445,9 @@ async fn deleted_rows_are_for_who_may_read_the_audit() {
     let hidden = viewer
         .get(&format!("/providers/{gone}?include_deleted=true"))
         .await;
-    assert_eq!(hidden.status, 404);
+    assert_eq!(hidden.status, 403);
+    let live = viewer.get("/providers/gone?include_deleted=true").await;
+    assert_eq!(live.status, 403, "as the list does");
 
     let all = auditor.get("/providers?include_deleted=true").await;
     assert_eq!(all.names(), ["gone", "gone"]);

@@ -13,7 +13,7 @@ use super::auth::{Caller, Scope};
 use super::cursor::{self, Place, Rank};
 use super::problem::{Problem, ProblemType};
 use super::query::{FromQuery, Query, documented_names};
-use super::{ApiState, pages, revisions};
+use super::{ApiState, pages};
 use crate::crd::Capability;
 use crate::db::{Db, DbError};
 use crate::snapshot::{Entry, Snapshot, Table, View, name_key};
@@ -164,6 +164,8 @@ pub enum Index {
 
 /// A caller's request for a list.
 pub struct ListRequest<'r, V> {
+    /// What it is answered from.
+    pub snapshot: &'r Snapshot,
     /// Who asks.
     pub caller: &'r Caller,
     /// What else the request says.
@@ -208,17 +210,17 @@ pub async fn list<V: Resource>(
     if request.listing.include_deleted == Some(true) {
         return Box::pin(list_with_deleted(state, request, after)).await;
     }
-    let snapshot = revisions::snapshot(state, request.listing.min_revision).await?;
-    let asked = pages::key(&request.scope, &request.sent.uri);
+    let snapshot = request.snapshot;
+    let asked = pages::key(&request.scope, &index, &request.sent.uri);
     if let Some(page) = state.pages.get(snapshot.revision, &asked) {
         return Ok(page.answer(snapshot.revision, &request.sent.headers));
     }
     let (first, prefix) = bounds(&request.scope, after.as_ref(), request.sort.word);
-    let found = V::rows(&snapshot, &index, &first)
+    let found = V::rows(snapshot, &index, &first)
         .take_while(|entry| entry.key.starts_with(&prefix))
-        .filter(|entry| request.takes(&snapshot, &entry.view))
+        .filter(|entry| request.takes(snapshot, &entry.view))
         .cloned();
-    let page = request.page(&snapshot, found, after.as_ref());
+    let page = request.page(snapshot, found, after.as_ref());
     state.pages.put(snapshot.revision, asked, &page);
     Ok(page.answer(snapshot.revision, &request.sent.headers))
 }
@@ -233,14 +235,14 @@ async fn list_with_deleted<V: Resource>(
         .scope
         .require_audit(&state.auth, request.caller)
         .await?;
-    let snapshot = revisions::snapshot(state, request.listing.min_revision).await?;
+    let snapshot = request.snapshot;
     let mut found = Vec::new();
     for view in V::all_with_deleted(&state.db).await? {
-        if request.scope.holds(&view.common().namespace) && request.takes(&snapshot, &view) {
+        if request.scope.holds(&view.common().namespace) && request.takes(snapshot, &view) {
             found.push(entry(view)?);
         }
     }
-    let page = request.page(&snapshot, found.into_iter(), after.as_ref());
+    let page = request.page(snapshot, found.into_iter(), after.as_ref());
     Ok(page.answer(snapshot.revision, &request.sent.headers))
 }
 
@@ -313,9 +315,13 @@ impl<V: Resource> ListRequest<'_, V> {
 
 /// The row of this id (a UID, or a name in the namespace asked for), if the caller may see it.
 ///
+/// Nothing that is asked of the kube-apiserver or of PostgreSQL on the way tells a hidden row from
+/// an absent one: for what is not there a right is looked at all the same.
+///
 /// # Errors
 ///
-/// 404 where it is not there or the caller may not see it: both look the same.
+/// 404 where it is not there or the caller may not see it: both look the same. 403 where the
+/// request says `namespace=*` or `include_deleted=true` without the right to.
 pub async fn find<V: Resource>(
     state: &ApiState,
     caller: &Caller,
@@ -323,67 +329,96 @@ pub async fn find<V: Resource>(
     id: &str,
     asked: &Common,
 ) -> Result<Arc<Entry<V>>, Problem> {
-    let absent = || Problem::not_found(V::NOUN);
+    let (auth, table) = (&state.auth, V::table(snapshot));
+    let include_deleted = asked.include_deleted == Some(true);
     let uid = uid(id);
-    let table = V::table(snapshot);
-    let by_uid = uid.and_then(|uid| table.by_uid(uid));
-    let found = match by_uid {
-        Some(entry) => Some(entry.clone()),
-        None => match (uid, asked.include_deleted) {
-            (Some(uid), Some(true)) => Box::pin(deleted::<V>(state, caller, uid)).await?,
-            _ => by_name(table, caller, id, asked)?,
-        },
+    let scope = match uid {
+        // A UID is one object's wherever that is.
+        Some(_) if asked.namespace.is_none() && !include_deleted => None,
+        _ => Some(Scope::of(asked.namespace.as_deref(), caller)?),
     };
-    let entry = found.ok_or_else(absent)?;
-    let common = entry.view.common();
-    let elsewhere = |asked: &String| asked != "*" && *asked != common.namespace;
-    if asked.namespace.as_ref().is_some_and(elsewhere) {
-        return Err(absent());
+    if scope == Some(Scope::All) {
+        if uid.is_none() {
+            return Err(Problem::new(
+                ProblemType::InvalidParameter,
+                "namespace: a name is one namespace's; name that one, or ask by the id",
+            ));
+        }
+        Box::pin(Scope::All.require_get(auth, caller, V::KIND)).await?;
     }
-    let auth = &state.auth;
-    if auth
-        .may_get(caller, V::KIND, &common.namespace, &common.name)
-        .await?
-    {
-        return Ok(entry);
+    if let Some(scope) = scope.as_ref().filter(|_| include_deleted) {
+        Box::pin(scope.require_audit(auth, caller)).await?;
     }
-    Err(absent())
+    if let Some(uid) = uid {
+        let here = |namespace: &str| scope.as_ref().is_none_or(|scope| scope.holds(namespace));
+        let found = table.by_uid(uid);
+        match found.filter(|entry| here(&entry.view.common().namespace)) {
+            Some(entry) => {
+                let common = entry.view.common();
+                let place = Some(common.namespace.as_str());
+                if auth.may_get(caller, V::KIND, place, &common.name).await? {
+                    return Ok(entry.clone());
+                }
+            }
+            None => {
+                let place = scope.as_ref().and_then(Scope::namespace);
+                let may_get = Box::pin(auth.may_get(caller, V::KIND, place, id)).await?;
+                if may_get
+                    && let Some(scope) = scope.as_ref().filter(|_| include_deleted)
+                    && let Some(entry) = Box::pin(deleted(state, caller, scope, uid)).await?
+                {
+                    return Ok(entry);
+                }
+            }
+        }
+    }
+    let namespace = match &scope {
+        Some(scope) => scope.namespace(),
+        None => caller.namespace().map(AsRef::as_ref),
+    };
+    let by_name = || namespace.and_then(|namespace| table.by_name(namespace, id));
+    // What nothing can be named is asked about by nobody's right, nor is a name that is a UID
+    // where no row has it: the UID was asked about.
+    let asks = match uid {
+        Some(_) => by_name().is_some(),
+        None => is_object_name(id),
+    };
+    if asks && auth.may_get(caller, V::KIND, namespace, id).await? {
+        return by_name()
+            .cloned()
+            .ok_or_else(|| Problem::not_found(V::NOUN));
+    }
+    Err(Problem::not_found(V::NOUN))
 }
 
-fn by_name<V: Resource>(
-    table: &Table<V>,
-    caller: &Caller,
-    name: &str,
-    asked: &Common,
-) -> Result<Option<Arc<Entry<V>>>, Problem> {
-    if uid(name).is_some() && asked.namespace.is_none() && caller.namespace().is_none() {
-        return Ok(None);
-    }
-    match Scope::of(asked.namespace.as_deref(), caller)? {
-        Scope::One(namespace) => Ok(table.by_name(&namespace, name).cloned()),
-        Scope::All if uid(name).is_some() => Ok(None),
-        Scope::All => Err(Problem::new(
-            ProblemType::InvalidParameter,
-            "namespace: a name is one namespace's; name that one, or ask by the id",
-        )),
-    }
-}
-
-/// A deleted row, for who may read the audit where it was; to everyone else it is absent.
+/// A deleted row of these namespaces, if the caller might get it were it there.
 async fn deleted<V: Resource>(
     state: &ApiState,
     caller: &Caller,
+    scope: &Scope,
     uid: Uuid,
 ) -> Result<Option<Arc<Entry<V>>>, Problem> {
-    let Some(view) = V::with_deleted(&state.db, uid).await? else {
+    let found = V::with_deleted(&state.db, uid).await?;
+    let Some(view) = found.filter(|view| scope.holds(&view.common().namespace)) else {
         return Ok(None);
     };
-    let there = Scope::One(view.common().namespace.as_str().into());
-    match there.require_audit(&state.auth, caller).await {
-        Ok(()) => Ok(Some(entry(view)?)),
-        Err(problem) if problem.kind == ProblemType::Forbidden => Ok(None),
-        Err(problem) => Err(problem),
+    let (place, name) = (view.common().namespace.as_str(), &view.common().name);
+    let may_get = state.auth.may_get(caller, V::KIND, Some(place), name);
+    match may_get.await? {
+        true => entry(view).map(Some),
+        false => Ok(None),
     }
+}
+
+/// Whether an object may be named so: an RFC 1123 subdomain.
+fn is_object_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=253).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| inner(byte) || matches!(byte, b'-' | b'.'))
+        && name.bytes().next().is_some_and(inner)
+        && name.bytes().next_back().is_some_and(inner)
 }
 
 fn entry<V: View>(view: V) -> Result<Arc<Entry<V>>, Problem> {

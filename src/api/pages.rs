@@ -6,9 +6,11 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use axum::http::Uri;
+use uuid::fmt::Hyphenated;
 
 use super::answer::Page;
 use super::auth::Scope;
+use super::lists::Index;
 use crate::db::Revision;
 
 /// Bytes that are kept at most, so that no variety of questions fills the memory.
@@ -25,15 +27,21 @@ struct Kept {
     pages: HashMap<String, Page>,
 }
 
-/// What is asked for: by whom does not matter.
-pub(super) fn key(scope: &Scope, uri: &Uri) -> String {
+/// What is asked for: by whom does not matter. Which provider a URI names may depend on who asks,
+/// so that it is named by its UID.
+pub(super) fn key(scope: &Scope, index: &Index, uri: &Uri) -> String {
     let asked = uri.path_and_query().map_or("", |asked| asked.as_str());
     let namespace = scope.namespace().unwrap_or("*");
-    let mut key = String::with_capacity(namespace.len() + 1 + asked.len());
-    key.push_str(namespace);
-    // No namespace and no URI holds a space.
-    key.push(' ');
-    key.push_str(asked);
+    let mut buffer = [0; Hyphenated::LENGTH];
+    let provider: &str = match index {
+        Index::OfProvider(provider) => provider.hyphenated().encode_lower(&mut buffer),
+        Index::All | Index::WithCapability(_) => "",
+    };
+    let mut key = String::with_capacity(namespace.len() + provider.len() + asked.len() + 2);
+    // Neither a namespace nor a UID nor a URI holds a space.
+    for part in [namespace, " ", provider, " ", asked] {
+        key.push_str(part);
+    }
     key
 }
 
@@ -69,6 +77,8 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
+
     use crate::snapshot::{Entry, ProviderView};
 
     fn page(cursor: &str) -> Page {
@@ -77,7 +87,8 @@ mod tests {
     }
 
     fn asked(namespace: &str, uri: &'static str) -> String {
-        key(&Scope::One(namespace.into()), &Uri::from_static(uri))
+        let scope = Scope::One(namespace.into());
+        key(&scope, &Index::All, &Uri::from_static(uri))
     }
 
     #[test]
@@ -98,6 +109,15 @@ mod tests {
         );
         pages.put(Revision(3), asked("a", "/models"), &page("x"));
         assert!(pages.get(Revision(2), &key).is_none());
+    }
+
+    #[test]
+    fn the_same_words_about_another_provider_are_another_list() {
+        let scope = Scope::One("a".into());
+        let uri = Uri::from_static("/providers/6a2f41a3-c54c-4b1e-8d3f-0a1b2c3d4e5f/endpoints");
+        let of = |provider| key(&scope, &Index::OfProvider(Uuid::from_u128(provider)), &uri);
+        assert_ne!(of(1), of(2));
+        assert_eq!(of(1), of(1));
     }
 
     #[test]

@@ -13,15 +13,18 @@ use llmplane::api::{ApiError, run};
 use llmplane::config::admin::AdminArgs;
 use llmplane::config::api::ApiSettings;
 use llmplane::config::cluster::ClusterArgs;
-use llmplane::db::{Db, DbError, Epoch, Revision, WriteTx};
+use llmplane::db::{Db, DbError, Epoch, ProviderUpsert, Revision, WriteTx};
 use llmplane::local::state::Component;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::database::TestDatabase;
+use super::gate::{ApiserverProxy, Gate};
 use super::plane::{Plane, TestNamespace, eventually};
+use super::rows;
 
 /// A running API, the database that it serves, and a namespace to look at.
 pub struct TestApi {
@@ -92,11 +95,23 @@ impl TestApi {
 
     /// On this plane; ready.
     pub async fn on(plane: &'static Plane) -> Self {
+        Self::with(plane, |_| ()).await
+    }
+
+    /// On the shared plane, behind a proxy to its kube-apiserver.
+    pub async fn behind(proxy: &ApiserverProxy) -> Self {
+        let kubeconfig = proxy.kubeconfig().to_str().unwrap().to_owned();
+        let settings = |settings: &mut ApiSettings| settings.cluster.kubeconfig = Some(kubeconfig);
+        Self::with(Plane::shared().await, settings).await
+    }
+
+    /// On this plane, with changed settings; ready.
+    pub async fn with(plane: &'static Plane, change: impl FnOnce(&mut ApiSettings)) -> Self {
         let database = plane.database().await;
         let (db, epoch) = database.leader().await;
         let (listen, admin) = (free_address(), free_address());
         let kubeconfig = plane.kubeconfig_of(Component::Api);
-        let settings = ApiSettings {
+        let mut settings = ApiSettings {
             database_url: database.api_url.clone().into(),
             cluster: ClusterArgs {
                 kubeconfig: Some(kubeconfig.to_str().unwrap().to_owned()),
@@ -105,6 +120,12 @@ impl TestApi {
             tls: None,
             audience: "llmplane".to_owned(),
         };
+        change(&mut settings);
+        let scheme = if settings.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let shutdown = CancellationToken::new();
         let api = Self {
             plane,
@@ -112,7 +133,7 @@ impl TestApi {
             database,
             db,
             epoch,
-            url: format!("http://{listen}"),
+            url: format!("{scheme}://{listen}"),
             admin_url: format!("http://{admin}"),
             _task: tokio::spawn(run(
                 settings,
@@ -226,6 +247,18 @@ impl TestApi {
         }
     }
 
+    /// Stores a provider in the test's namespace.
+    pub async fn provider(&self, name: &str) -> Uuid {
+        let row = ProviderUpsert {
+            namespace: self.namespace.name.clone(),
+            ..rows::provider(name)
+        };
+        let uid = row.uid;
+        self.write(move |tx| async move { tx.provider_upsert(&row).await.map(drop) }.boxed())
+            .await;
+        uid
+    }
+
     /// Someone who may get and list all four kinds.
     pub async fn viewer(&self) -> Caller<'_> {
         let all = [
@@ -294,6 +327,12 @@ pub async fn token(
         .await
         .unwrap();
     made.status.unwrap().token
+}
+
+/// A proxy to the shared plane's kube-apiserver, for an API that is to lose it.
+pub async fn apiserver_proxy() -> ApiserverProxy {
+    let kubeconfig = Plane::shared().await.kubeconfig_of(Component::Api);
+    ApiserverProxy::start(Gate::new(None), &kubeconfig).await
 }
 
 /// Sends a request.

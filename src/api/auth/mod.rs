@@ -195,7 +195,8 @@ impl Auth {
         self.decide(caller, right.asked()).await
     }
 
-    /// Whether the caller may get this object: every one of its namespace, or this one by name.
+    /// Whether the caller may get this object: every one of its namespace (none: of all), or this
+    /// one by name.
     ///
     /// # Errors
     ///
@@ -204,13 +205,13 @@ impl Auth {
         &self,
         caller: &Caller,
         kind: Kind,
-        namespace: &str,
+        namespace: Option<&str>,
         name: &str,
     ) -> Result<bool, Problem> {
         let every = AskedRight {
             verb: "get",
             resource: kind.plural(),
-            namespace: Some(namespace),
+            namespace,
             name: None,
         };
         if self.decide(caller, every.clone()).await? {

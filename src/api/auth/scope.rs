@@ -65,6 +65,20 @@ impl Scope {
         self.require(auth, caller, "list", kind.plural()).await
     }
 
+    /// Makes sure that the caller may get every one of this kind here.
+    ///
+    /// # Errors
+    ///
+    /// 403 when not.
+    pub async fn require_get(
+        &self,
+        auth: &Auth,
+        caller: &Caller,
+        kind: Kind,
+    ) -> Result<(), Problem> {
+        self.require(auth, caller, "get", kind.plural()).await
+    }
+
     /// Makes sure that the caller may read the audit here, and so what was deleted.
     ///
     /// # Errors

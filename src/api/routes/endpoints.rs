@@ -52,6 +52,7 @@ pub async fn list(
     let parent = lists::find::<ProviderView>(&state, &caller, &snapshot, &provider, &asked).await?;
     let provider_id = parent.view.common.id;
     let request = ListRequest {
+        snapshot: &snapshot,
         caller: &caller,
         sent: &sent,
         scope: Scope::One(parent.view.common.namespace.as_str().into()),

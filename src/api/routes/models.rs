@@ -216,13 +216,17 @@ impl Filters {
     }
 
     /// The smallest index that holds all that can be found.
-    fn index(&self) -> Index {
-        match (&self.provider, self.capability.first()) {
-            (Some(provider), _) if lists::uid(provider).is_some() => {
-                lists::uid(provider).map_or(Index::All, Index::OfProvider)
-            }
-            (_, Some(capability)) => Index::WithCapability(*capability),
-            _ => Index::All,
+    fn index(&self, snapshot: &Snapshot, scope: &Scope) -> Index {
+        let provider = self.provider.as_deref().and_then(lists::uid);
+        // Where no provider has that UID, one may have that name.
+        let here = |uid: &Uuid| {
+            let found = snapshot.providers.by_uid(*uid);
+            found.is_some_and(|found| scope.holds(&found.view.common.namespace))
+        };
+        match (provider.filter(here), self.capability.first()) {
+            (Some(provider), _) => Index::OfProvider(provider),
+            (None, Some(capability)) => Index::WithCapability(*capability),
+            (None, None) => Index::All,
         }
     }
 
@@ -268,15 +272,19 @@ async fn answer_list(
     sent: &Sent,
 ) -> Result<Response<Body>, Problem> {
     filters.check()?;
+    let scope = Scope::of(listing.namespace.as_deref(), caller)?;
+    let snapshot = revisions::snapshot(state, listing.min_revision).await?;
+    let index = filters.index(&snapshot, &scope);
     let request = ListRequest {
+        snapshot: &snapshot,
         caller,
         sent,
-        scope: Scope::of(listing.namespace.as_deref(), caller)?,
+        scope,
         listing,
         filter: &|snapshot: &Snapshot, model: &ModelView| filters.takes(snapshot, model),
         sort: filters.sort(),
     };
-    lists::list(state, request, filters.index()).await
+    lists::list(state, request, index).await
 }
 
 /// Models.

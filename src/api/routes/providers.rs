@@ -69,7 +69,9 @@ pub async fn list(
     AskedBoth(listing, filters): AskedBoth<Listing, Filters>,
     sent: Sent,
 ) -> Result<Response<Body>, Problem> {
+    let snapshot = revisions::snapshot(&state, listing.min_revision).await?;
     let request = ListRequest {
+        snapshot: &snapshot,
         caller: &caller,
         sent: &sent,
         scope: Scope::of(listing.namespace.as_deref(), &caller)?,
