@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::all::AllCommand;
 use crate::api::command::ApiCommand;
@@ -60,7 +60,7 @@ impl Cli {
     /// The command line of this process. Where it cannot be understood, one line on standard error
     /// says why, and the process ends with 1 where something is not set, with 2 for wrong usage.
     pub fn from_args() -> Self {
-        Self::try_parse().unwrap_or_else(|error| match error.kind() {
+        Self::try_from_args().unwrap_or_else(|error| match error.kind() {
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
@@ -70,6 +70,11 @@ impl Cli {
                 std::process::exit(code)
             }
         })
+    }
+
+    fn try_from_args() -> Result<Self, clap::Error> {
+        let mut matches = without_empty_variables(Self::command()).try_get_matches()?;
+        Self::from_arg_matches_mut(&mut matches)
     }
 
     /// Runs the subcommand that was named.
@@ -121,6 +126,9 @@ fn usage_error(error: &clap::Error) -> (String, i32) {
             return (format!("{}; --help says more", set.join("; ")), 1);
         }
     }
+    if let Some(said) = secret_not_understood(error) {
+        return (format!("{said}; --help says more"), 2);
+    }
     let text = error.render().to_string();
     let said: Vec<&str> = text
         .trim_start_matches("error: ")
@@ -133,16 +141,55 @@ fn usage_error(error: &clap::Error) -> (String, i32) {
     (format!("{said}; --help says more"), 2)
 }
 
+/// The same for a value that may hold a password, which clap's own text would repeat.
+fn secret_not_understood(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    error.get(ContextKind::InvalidValue)?;
+    let mut known = Cli::command();
+    known.build();
+    let hidden = find_argument(&known, &|arg| {
+        arg.to_string() == *flag && arg.is_hide_env_values_set()
+    })?;
+    let variable = hidden.get_env().unwrap_or_default().to_string_lossy();
+    let reason = std::error::Error::source(error)
+        .map(|source| format!(": {source}"))
+        .unwrap_or_default();
+    Some(format!(
+        "the value of {variable}, or of {flag}, is not understood{reason}"
+    ))
+}
+
 /// The variable that stands for a flag, which is as clap prints it: `--database-url <URL>`.
 fn variable(command: &clap::Command, flag: &str) -> Option<String> {
-    let own = command.get_arguments().find(|arg| arg.to_string() == flag);
-    own.and_then(clap::Arg::get_env)
-        .map(|variable| variable.to_string_lossy().into_owned())
-        .or_else(|| {
-            command
-                .get_subcommands()
-                .find_map(|sub| variable(sub, flag))
+    let stands = |arg: &clap::Arg| arg.to_string() == flag && arg.get_env().is_some();
+    let variable = find_argument(command, &stands)?.get_env()?;
+    Some(variable.to_string_lossy().into_owned())
+}
+
+fn find_argument<'a>(
+    command: &'a clap::Command,
+    wanted: &dyn Fn(&clap::Arg) -> bool,
+) -> Option<&'a clap::Arg> {
+    command.get_arguments().find(|arg| wanted(arg)).or_else(|| {
+        command
+            .get_subcommands()
+            .find_map(|sub| find_argument(sub, wanted))
+    })
+}
+
+/// An empty variable counts as one that is not set: manifests and shells have no other way to say so.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|arg| {
+            let is_empty = arg
+                .get_env()
+                .and_then(std::env::var_os)
+                .is_some_and(|value| value.is_empty());
+            if is_empty { arg.env(None) } else { arg }
         })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// Where the subcommands that wait for others run.

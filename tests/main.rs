@@ -23,5 +23,6 @@ mod reconcile_faults;
 mod reconcile_kinds;
 mod reconcile_limits;
 mod samples;
+mod settings;
 mod support;
 mod vendors;

@@ -38,10 +38,51 @@ impl ClusterArgs {
         };
         let refused = |error: String| ClusterError::Kubeconfig(named.clone(), one_line(&error));
         let kubeconfig = read(named).map_err(&refused)?;
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .map_err(|error| refused(error.to_string()))
+        direct(kubeconfig).await.map_err(|error| refused(error.0))
     }
+}
+
+/// What of a kubeconfig's content cannot be used, in a few words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UnusableKubeconfig(String);
+
+/// The cluster of a kubeconfig's current context, reached directly: the environment's `HTTPS_PROXY`
+/// is for other programs, and has no say.
+///
+/// # Errors
+///
+/// Where the kubeconfig is incomplete, or itself names a proxy.
+pub async fn direct(mut kubeconfig: Kubeconfig) -> Result<Config, UnusableKubeconfig> {
+    if names_proxy(&kubeconfig) {
+        let said = "it names a `proxy-url`, and llmplane reaches the kube-apiserver directly";
+        return Err(UnusableKubeconfig(said.to_owned()));
+    }
+    // Where a cluster names none, kube reads the environment's, and fails where that is malformed.
+    for cluster in &mut kubeconfig.clusters {
+        if let Some(cluster) = &mut cluster.cluster {
+            cluster.proxy_url = Some("http://unused.invalid".to_owned());
+        }
+    }
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .map_err(|error| UnusableKubeconfig(error.to_string()))?;
+    config.proxy_url = None;
+    Ok(config)
+}
+
+fn names_proxy(kubeconfig: &Kubeconfig) -> bool {
+    let used = kubeconfig.contexts.iter().find_map(|context| {
+        (Some(&context.name) == kubeconfig.current_context.as_ref())
+            .then_some(context.context.as_ref()?.cluster.as_str())
+    });
+    kubeconfig.clusters.iter().any(|cluster| {
+        let proxy = cluster
+            .cluster
+            .as_ref()
+            .and_then(|it| it.proxy_url.as_ref());
+        used == Some(cluster.name.as_str()) && proxy.is_some_and(|url| !url.is_empty())
+    })
 }
 
 /// The files, merged as kubectl does: what comes first wins.
@@ -70,5 +111,30 @@ mod tests {
         let error = args.config().await.expect_err("there is none").to_string();
         assert!(error.contains("/nowhere/config") && error.contains("set KUBECONFIG"));
         assert!(!error.contains('\n'));
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_names_a_proxy_is_refused_without_its_password() {
+        let kubeconfig = |current: &str| {
+            let text = format!(
+                "{{clusters: [
+                    {{name: a, cluster: {{server: 'https://a.example', proxy-url: 'http://u:hunter2@p:1'}}}},
+                    {{name: b, cluster: {{server: 'https://b.example'}}}}],
+                  contexts: [{{name: a, context: {{cluster: a}}}}, {{name: b, context: {{cluster: b}}}}],
+                  current-context: {current}}}"
+            );
+            Kubeconfig::from_yaml(&text).expect("it is one")
+        };
+        let error = direct(kubeconfig("a")).await.expect_err("it is refused");
+        let said = format!("{error} {error:?}");
+        assert!(
+            said.contains("proxy-url") && !said.contains("hunter2"),
+            "{said}"
+        );
+        let other = direct(kubeconfig("b"))
+            .await
+            .expect("its cluster names none");
+        assert_eq!(other.cluster_url, "https://b.example/");
+        assert_eq!(other.proxy_url, None);
     }
 }

@@ -113,6 +113,10 @@ pub enum LocalError {
     #[error("kubeconfig: {0}")]
     Kubeconfig(#[from] Box<kube::config::KubeconfigError>),
 
+    /// The kubeconfig that was written names no cluster that can be used.
+    #[error("kubeconfig: {0}")]
+    UnusableKubeconfig(#[from] crate::config::cluster::UnusableKubeconfig),
+
     /// A statement that sets the local PostgreSQL up failed.
     #[error("{action}: {source}")]
     Database {

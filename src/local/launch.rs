@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::config::cluster;
 use crate::encryption::keyring;
 
 use super::binaries::Binaries;
@@ -214,9 +215,7 @@ async fn bring_up(
 /// A client with the administrator's identity.
 async fn client(dir: &StateDir) -> Result<kube::Client> {
     let kubeconfig = kube::config::Kubeconfig::read_from(dir.kubeconfig()).map_err(Box::new)?;
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
-        .await
-        .map_err(Box::new)?;
+    let config = cluster::direct(kubeconfig).await?;
     kube::Client::try_from(config).map_err(|source| LocalError::Kubernetes {
         action: "make a client".to_owned(),
         source: Box::new(source),

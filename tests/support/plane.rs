@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
 use llmplane::local::binaries::Binaries;
 use llmplane::local::postgres::{self, Role};
 use llmplane::local::process::{self, ProcessRecord};
@@ -287,10 +287,7 @@ fn free_slot() -> (PathBuf, File) {
 async fn client(kubeconfig: &Path) -> kube::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .unwrap();
+    let config = llmplane::config::cluster::direct(kubeconfig).await.unwrap();
     kube::Client::try_from(config).unwrap()
 }
 
