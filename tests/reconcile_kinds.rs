@@ -4,7 +4,7 @@ use llmplane::crd::reasons::Reason;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
+use crate::support::{fake_vendor::FakeVendor, plane::eventually, vendors::Fault, world::World};
 
 const KEY: &str = "sk-test-0123456789abcdef";
 
@@ -324,9 +324,39 @@ async fn a_check_that_the_api_asked_for_is_made_also_where_nobody_was_told() {
         vendor.calls() > before
     })
     .await;
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM check_requests")
-        .fetch_one(&mut owner)
+    eventually("the request is gone once it was met", async || {
+        world.db().await.check_requests().await.unwrap().is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_was_asked_for_outlives_the_controller_that_took_it_up() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let mut world = World::started("outlives").await;
+    world.provider("p", json!({})).await;
+    let hourly = json!({ "healthCheck": { "periodSeconds": 3600, "timeoutSeconds": 60 } });
+    world.endpoint("e", &vendor.url(), hourly).await;
+    world.ready("LlmEndpoint", "e").await;
+    let db = world.db().await;
+    let uid = db.endpoint_rows_all(false).await.unwrap()[0].uid;
+    vendor.fail(Fault::Hang);
+    let before = vendor.calls();
+    let mut owner = PgConnection::connect(&world.database.owner_url)
         .await
         .unwrap();
-    assert_eq!(left, 0);
+    sqlx::query("SELECT llmplane_fn.request_check($1, 'test')")
+        .bind(uid)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    eventually("the check is under way", async || vendor.calls() > before).await;
+    world.abandon().await;
+    vendor.mend();
+    let before = vendor.calls();
+    world.start().await;
+    eventually("the check is made", async || {
+        vendor.calls() > before && db.check_requests().await.unwrap().is_empty()
+    })
+    .await;
 }

@@ -12,6 +12,7 @@ mod keys;
 mod listings;
 mod metrics;
 mod model_test;
+pub mod requests;
 mod run;
 pub mod schedule;
 mod target;
@@ -40,10 +41,11 @@ pub use target::LIST_READ;
 
 use crate::{
     crd::reasons::Reason,
-    db::{CheckKind, Db, DbError, Epoch, LastCheck},
+    db::{CheckKind, CheckRequest, Db, DbError, Epoch, LastCheck},
     encryption::KeyringHandle,
     vendors::HttpClients,
 };
+use requests::Met;
 use schedule::{Run, Schedule};
 
 /// A check's result, as far as reconciles must know of it.
@@ -109,9 +111,6 @@ impl Checks {
         let mut since_last = HashMap::new();
         let subjects: Vec<Uuid> = {
             let schedule = self.schedule();
-            if !schedule.knows(owner.uid) && jobs.is_empty() {
-                return Ok(());
-            }
             schedule.with_a_past(&jobs)
         };
         if !subjects.is_empty() {
@@ -134,10 +133,26 @@ impl Checks {
         self.schedule().settled_for(jobs)
     }
 
-    /// Makes an owner's checks due now.
-    pub fn hurry(&self, owner: Uuid) {
-        self.schedule().hurry(owner, Instant::now());
+    /// Makes an owner's checks due now, for they were asked for. The same request may be told of
+    /// again.
+    pub fn request(&self, request: &CheckRequest) {
+        let (uid, requested_at) = (request.uid, request.requested_at);
+        if request.is_live {
+            self.schedule().request(uid, requested_at, Instant::now());
+        } else {
+            self.schedule().request_in_vain(uid, requested_at);
+        }
         self.0.changed.notify_one();
+    }
+
+    /// The requests whose checks have been made since, and those there is nothing to do for.
+    pub fn requests_met(&self) -> Vec<Met> {
+        self.schedule().requests_met()
+    }
+
+    /// Forgets requests that were met and that nobody will tell of again.
+    pub fn forget_requests(&self, met: &[Met]) {
+        self.schedule().forget_requests(met);
     }
 
     /// Forgets an owner that is gone.

@@ -6,10 +6,15 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{fold::proves_nothing, jitter};
+use super::{
+    fold::proves_nothing,
+    jitter,
+    requests::{Met, Requests},
+};
 use crate::{
     crd::Kind,
     db::{CheckKind, Verdict},
@@ -154,8 +159,7 @@ pub struct Schedule {
     /// The runs under way: their triggers, and when they began. By key and not by job: a run outlives a job that is
     /// forgotten, and one that is planned again meanwhile waits for its end.
     running: HashMap<JobKey, (u64, Instant)>,
-    /// Owners of whom checks were asked before anything was planned for them.
-    hurried: HashSet<Uuid>,
+    requests: Requests,
 }
 
 impl Schedule {
@@ -189,17 +193,18 @@ impl Schedule {
         for gone in before.difference(&wanted) {
             self.remove_job(gone);
         }
+        let keys: Vec<JobKey> = wanted.into_iter().collect();
         for planned in planned {
             self.plan_job(owner, planned, since_last, now);
         }
-        if self.hurried.remove(&owner.uid) {
+        if self.requests.planned(owner.uid, &keys) {
             self.hurry(owner.uid, now);
         }
     }
 
     /// Forgets an owner that is gone. Runs under way end by themselves and count for nothing.
     pub fn forget(&mut self, owner: Uuid) {
-        self.hurried.remove(&owner);
+        self.requests.gone(owner);
         for key in self.owned.remove(&owner).unwrap_or_default() {
             self.remove_job(&key);
         }
@@ -273,6 +278,7 @@ impl Schedule {
                 continue;
             }
             job.again = false;
+            self.requests.begun(job.owner.uid, &key);
             self.running.insert(key, (job.planned.trigger, now));
             runs.push(Run {
                 owner: job.owner.clone(),
@@ -295,6 +301,7 @@ impl Schedule {
         let Some(job) = self.jobs.get_mut(&key) else {
             return false;
         };
+        self.requests.ended(job.owner.uid, &key);
         let unanswered = matches!(ended, Ended::Unmade | Ended::Unstored);
         let first = !unanswered && job.answered != Some(trigger);
         if first {
@@ -347,11 +354,32 @@ impl Schedule {
         })
     }
 
-    /// Makes an owner's jobs due now, or as soon as they are planned.
-    pub fn hurry(&mut self, owner: Uuid, now: Instant) {
-        if !self.knows(owner) {
-            self.hurried.insert(owner);
+    /// Notes that an owner's checks were asked for, and makes them due now, or as soon as they are
+    /// planned. The same request may be told of again: it counts once.
+    pub fn request(&mut self, owner: Uuid, requested_at: Timestamp, now: Instant) {
+        let jobs = self.owned.get(&owner);
+        let jobs = jobs.map(|jobs| jobs.iter().copied().collect());
+        if self.requests.note(owner, requested_at, jobs) {
+            self.hurry(owner, now);
         }
+    }
+
+    /// Notes that of an owner that is gone checks were asked for.
+    pub fn request_in_vain(&mut self, owner: Uuid, requested_at: Timestamp) {
+        self.requests.note(owner, requested_at, Some(Vec::new()));
+    }
+
+    /// The requests whose checks have been made since, and those there is nothing to do for.
+    pub fn requests_met(&self) -> Vec<Met> {
+        self.requests.met()
+    }
+
+    /// Forgets requests that were met and that nobody will tell of again.
+    pub fn forget_requests(&mut self, met: &[Met]) {
+        self.requests.forget(met);
+    }
+
+    fn hurry(&mut self, owner: Uuid, now: Instant) {
         let keys: Vec<JobKey> = self
             .owned
             .get(&owner)
@@ -376,7 +404,9 @@ impl Schedule {
 
     fn remove_job(&mut self, key: &JobKey) {
         self.set_due(*key, None);
-        self.jobs.remove(key);
+        if let Some(job) = self.jobs.remove(key) {
+            self.requests.dropped(job.owner.uid, key);
+        }
     }
 
     fn set_due(&mut self, key: JobKey, due: Option<Instant>) {

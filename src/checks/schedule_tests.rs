@@ -226,7 +226,7 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     );
     assert_eq!(schedule.next_at(), Some(first + PERIOD));
     // Who asks for it gets it.
-    schedule.hurry(owner().uid, first + 3 * second);
+    schedule.request(owner().uid, Timestamp::UNIX_EPOCH, first + 3 * second);
     assert_eq!(schedule.take_due(first + 3 * second).len(), 1);
     schedule.finish(key(1), Ended::Judged, first + 4 * second);
     assert!(schedule.next_at().unwrap() >= first + 3 * second + PERIOD);
@@ -326,7 +326,7 @@ fn a_request_during_a_run_is_answered_by_another_one() {
         now,
     );
     assert_eq!(schedule.take_due(now).len(), 1);
-    schedule.hurry(owner().uid, now);
+    schedule.request(owner().uid, Timestamp::UNIX_EPOCH, now);
     assert!(schedule.take_due(now).is_empty());
     schedule.finish(key(1), Ended::Judged, now);
     assert_eq!(schedule.take_due(now).len(), 1);
@@ -335,9 +335,61 @@ fn a_request_during_a_run_is_answered_by_another_one() {
 }
 
 #[test]
+fn a_request_is_met_once_every_job_has_run_since() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let at = Timestamp::UNIX_EPOCH;
+    let both = |stored| vec![planned(1, 7, stored), planned(2, 7, stored)];
+    schedule.plan(&owner(), both(Stored::Nothing), &nothing(), now);
+    assert_eq!(schedule.take_due(now).len(), 2);
+    schedule.finish(key(2), Ended::Judged, now);
+    // One runs meanwhile: it has to run once more.
+    schedule.request(owner().uid, at, now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    schedule.finish(key(1), Ended::Judged, now);
+    schedule.finish(key(2), Ended::Unmade, now);
+    assert_eq!(schedule.requests_met(), []);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    // It is told of until its row is gone, and counts once.
+    schedule.request(owner().uid, at, now);
+    schedule.finish(key(1), Ended::Judged, now);
+    let met = schedule.requests_met();
+    assert_eq!((met.len(), met[0].requested_at), (1, at));
+    schedule.request(owner().uid, at, now);
+    assert!(schedule.take_due(now).is_empty());
+    // A later one is another one, and is not forgotten with the first.
+    schedule.request(owner().uid, Timestamp::MAX, now);
+    schedule.forget_requests(&met);
+    assert_eq!(schedule.take_due(now).len(), 2);
+    assert_eq!(schedule.requests_met(), []);
+}
+
+#[test]
+fn a_request_is_met_where_there_is_nothing_to_check() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let at = Timestamp::UNIX_EPOCH;
+    schedule.request(owner().uid, at, now);
+    assert_eq!(schedule.requests_met(), [], "nothing is known of it yet");
+    schedule.plan(&owner(), Vec::new(), &nothing(), now);
+    assert_eq!(schedule.requests_met().len(), 1, "nothing is checked of it");
+    schedule.request(owner().uid, Timestamp::MAX, now);
+    assert_eq!(schedule.requests_met().len(), 1);
+    let other = Uuid::from_u128(9);
+    schedule.request_in_vain(other, at);
+    assert_eq!(schedule.requests_met().len(), 2);
+    // Nor of one that goes meanwhile.
+    let mut schedule = Schedule::default();
+    let job = vec![planned(1, 7, Stored::Nothing)];
+    schedule.plan(&owner(), job, &nothing(), now);
+    schedule.request(owner().uid, at, now);
+    assert_eq!(schedule.requests_met(), []);
+    schedule.forget(owner().uid);
+    assert_eq!(schedule.requests_met().len(), 1);
+}
+
+#[test]
 fn a_request_for_what_is_not_planned_yet_is_kept() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    schedule.hurry(owner().uid, now);
+    schedule.request(owner().uid, Timestamp::UNIX_EPOCH, now);
     let since = HashMap::from([(key(1), Duration::from_secs(1))]);
     schedule.plan(&owner(), vec![planned(1, 7, Stored::Verdict)], &since, now);
     assert_eq!(schedule.take_due(now).len(), 1);
@@ -373,6 +425,6 @@ fn a_held_job_runs_when_it_is_asked_for() {
         ..planned(1, 7, Stored::Nothing)
     };
     schedule.plan(&owner(), vec![job], &nothing(), now);
-    schedule.hurry(owner().uid, now);
+    schedule.request(owner().uid, Timestamp::UNIX_EPOCH, now);
     assert_eq!(schedule.take_due(now).len(), 1);
 }

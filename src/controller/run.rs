@@ -375,7 +375,8 @@ async fn follow_reports(
 }
 
 /// Takes up the checks that the read API asked for: when told, on every (re)connect, and every few
-/// seconds in case nobody was told.
+/// seconds in case nobody was told. A request stays in the database until its checks were made, so
+/// that one that outlives this process is met by the next.
 async fn follow_requests(context: Arc<Context>, stop: CancellationToken) -> Result<(), Error> {
     let mut listener = CheckListener::new(&context.db);
     let mut backstop = tokio::time::interval(REQUESTS_BACKSTOP);
@@ -386,18 +387,8 @@ async fn follow_requests(context: Arc<Context>, stop: CancellationToken) -> Resu
             _ = listener.next() => {}
             _ = backstop.tick() => {}
         }
-        let taken = context
-            .db
-            .write_unversioned(context.epoch, |tx| {
-                Box::pin(async move { tx.check_requests_take().await })
-            })
-            .await;
-        match taken {
-            Ok(requests) => {
-                for request in requests {
-                    context.checks.hurry(request.uid);
-                }
-            }
+        match take_up_requests(&context).await {
+            Ok(()) => {}
             Err(error @ DbError::Fenced) => return Err(error.into()),
             Err(error) if error.is_outage() => {
                 tracing::debug!(%error, "requests for checks could not be read");
@@ -405,6 +396,29 @@ async fn follow_requests(context: Arc<Context>, stop: CancellationToken) -> Resu
             Err(error) => tracing::warn!(%error, "requests for checks could not be read"),
         }
     }
+}
+
+async fn take_up_requests(context: &Context) -> Result<(), DbError> {
+    let met = context.checks.requests_met();
+    if !met.is_empty() {
+        let removed = met.clone();
+        context
+            .db
+            .write_unversioned(context.epoch, move |tx| {
+                Box::pin(async move {
+                    for met in removed {
+                        tx.check_request_remove(met.uid, met.requested_at).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        context.checks.forget_requests(&met);
+    }
+    for request in context.db.check_requests().await? {
+        context.checks.request(&request);
+    }
+    Ok(())
 }
 
 /// Who this process is: the pod's name, or the host's, with a part of its own.

@@ -1,6 +1,7 @@
 //! Checks that the read API asked for.
 
 use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
 
 use super::{Db, DbError, WriteTx};
@@ -14,9 +15,27 @@ pub struct CheckRequest {
     pub requester: String,
     /// When, by the database's clock; the latest, where several asked.
     pub requested_at: Timestamp,
+    /// Whether the object is stored, and not deleted.
+    pub is_live: bool,
 }
 
 impl Db {
+    /// Every request that was not removed yet, oldest first.
+    pub async fn check_requests(&self) -> Result<Vec<CheckRequest>, DbError> {
+        Ok(sqlx::query_as!(
+            CheckRequest,
+            r#"SELECT uid, requester, requested_at,
+                      EXISTS (SELECT FROM providers o WHERE o.uid = r.uid AND deleted_at IS NULL)
+                   OR EXISTS (SELECT FROM endpoints o WHERE o.uid = r.uid AND deleted_at IS NULL)
+                   OR EXISTS (SELECT FROM credentials o WHERE o.uid = r.uid AND deleted_at IS NULL)
+                   OR EXISTS (SELECT FROM models o WHERE o.uid = r.uid AND deleted_at IS NULL)
+                      AS "is_live!"
+               FROM check_requests r ORDER BY requested_at"#
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
     /// Asks the controller for a check of an object; answers whether there is such an object.
     /// For the API's account.
     pub async fn check_request(&self, uid: Uuid, requester: &str) -> Result<bool, DbError> {
@@ -34,18 +53,20 @@ impl Db {
 }
 
 impl WriteTx {
-    /// Takes up every request there is, oldest first: they are gone when the transaction commits.
-    pub async fn check_requests_take(&mut self) -> Result<Vec<CheckRequest>, DbError> {
-        let mut taken = sqlx::query_as!(
-            CheckRequest,
-            "DELETE FROM check_requests RETURNING uid, requester, requested_at"
+    /// Removes a request that was met; one that was made since stays.
+    pub async fn check_request_remove(
+        &mut self,
+        uid: Uuid,
+        requested_at: Timestamp,
+    ) -> Result<(), DbError> {
+        sqlx::query!(
+            "DELETE FROM check_requests WHERE uid = $1 AND requested_at = $2",
+            uid,
+            requested_at.to_sqlx() as _,
         )
-        .fetch_all(&mut *self.tx)
+        .execute(&mut *self.tx)
         .await?;
-        if !taken.is_empty() {
-            self.wrote();
-        }
-        taken.sort_by_key(|request| request.requested_at);
-        Ok(taken)
+        self.wrote();
+        Ok(())
     }
 }

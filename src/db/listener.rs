@@ -47,7 +47,7 @@ impl CheckListener {
     }
 
     /// Waits for the next notification, reconnecting for as long as it takes; the UID is the
-    /// object's. The requests themselves are rows: see `WriteTx::check_requests_take`.
+    /// object's. The requests themselves are rows: see [`Db::check_requests`].
     pub async fn next(&mut self) -> Woken<Uuid> {
         self.0.next(|text| text.parse().ok()).await
     }

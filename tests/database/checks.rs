@@ -218,7 +218,7 @@ async fn a_complete_list_replaces_what_was_listed() {
 }
 
 #[tokio::test]
-async fn a_check_that_the_api_asks_for_reaches_the_controller_once() {
+async fn a_check_that_the_api_asks_for_reaches_the_controller_and_stays_until_it_is_met() {
     let database = TestDatabase::migrated().await;
     let (db, epoch) = database.leader().await;
     let api = database.api().await;
@@ -237,9 +237,17 @@ async fn a_check_that_the_api_asks_for_reaches_the_controller_once() {
     assert!(api.check_request(uid, "second").await.unwrap());
     assert_eq!(soon(listener.next()).await, Woken::Told(uid));
 
-    let take = || db.write_unversioned(epoch, |tx| tx.check_requests_take().boxed());
-    let taken = take().await.unwrap();
-    assert_eq!(taken.len(), 1);
-    assert_eq!((taken[0].uid, taken[0].requester.as_str()), (uid, "second"));
-    assert_eq!(take().await.unwrap(), []);
+    let asked = db.check_requests().await.unwrap();
+    assert_eq!(asked.len(), 1);
+    assert_eq!((asked[0].uid, asked[0].requester.as_str()), (uid, "second"));
+    assert!(asked[0].is_live);
+    // A request that comes while an earlier one is met stays.
+    assert!(api.check_request(uid, "third").await.unwrap());
+    let remove =
+        |at| db.write_unversioned(epoch, move |tx| tx.check_request_remove(uid, at).boxed());
+    remove(asked[0].requested_at).await.unwrap();
+    let left = db.check_requests().await.unwrap();
+    assert_eq!(left[0].requester, "third");
+    remove(left[0].requested_at).await.unwrap();
+    assert_eq!(db.check_requests().await.unwrap(), []);
 }
