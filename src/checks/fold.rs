@@ -78,6 +78,41 @@ pub fn after(stored: Option<&Verdict>, new: Verdict) -> Verdict {
     }
 }
 
+/// The same of a key's version at an endpoint. What is proved of a key at a URL is so whatever else
+/// its credential declares, and only what the vendor says of the key itself undoes that it is
+/// refused. While nothing is said of the key, the time of the first such answer stays.
+pub fn after_key(stored: Option<&Verdict>, new: Verdict) -> Verdict {
+    let Some(stored) = stored.filter(|stored| stored.url == new.url) else {
+        return new;
+    };
+    let stands = match stored.reason {
+        Reason::KeyRejected => !says_of_key(new.reason) && new.reason != Reason::QuotaExhausted,
+        reason => !proves_nothing(reason) && proves_nothing(new.reason),
+    };
+    if stands {
+        return Verdict {
+            generation: new.generation,
+            ..stored.clone()
+        };
+    }
+    let as_open = !says_of_key(stored.reason) && !says_of_key(new.reason);
+    match as_open || stored.reason == new.reason {
+        true => Verdict {
+            since: stored.since,
+            ..new
+        },
+        false => new,
+    }
+}
+
+/// Whether a verdict of this reason says whether the vendor takes the key.
+fn says_of_key(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::KeyAccepted | Reason::KeyRestricted | Reason::KeyRejected
+    )
+}
+
 /// Whether a verdict of this reason leaves the question open.
 pub fn proves_nothing(reason: Reason) -> bool {
     reason.status() == ConditionStatus::Unknown
@@ -115,6 +150,35 @@ mod tests {
         let stored = verdict(Reason::KeyAccepted, 1, 10);
         let open = verdict(Reason::CheckInconclusive, 2, 20);
         assert_eq!(after(Some(&stored), open.clone()), open);
+    }
+
+    #[test]
+    fn what_is_proved_of_a_key_outlives_a_change_of_its_credential() {
+        let open = verdict(Reason::CheckInconclusive, 2, 20);
+        for proved in [Reason::KeyRejected, Reason::KeyAccepted] {
+            let stored = verdict(proved, 1, 10);
+            let kept = after_key(Some(&stored), open.clone());
+            assert_eq!((kept.reason, kept.since), (proved, stored.since));
+            assert_eq!(kept.generation, 2);
+        }
+        let rejected = verdict(Reason::KeyRejected, 1, 10);
+        let refused = verdict(Reason::AddressRefused, 1, 20);
+        let kept = after_key(Some(&rejected), refused);
+        assert_eq!(kept.reason, Reason::KeyRejected);
+        let accepted = verdict(Reason::KeyAccepted, 1, 20);
+        assert_eq!(after_key(Some(&rejected), accepted.clone()), accepted);
+        let elsewhere = Verdict {
+            url: Some("https://b.example".to_owned()),
+            ..open
+        };
+        assert_eq!(after_key(Some(&rejected), elsewhere.clone()), elsewhere);
+    }
+
+    #[test]
+    fn a_key_that_nothing_is_said_of_waits_from_the_first_such_answer() {
+        let stored = verdict(Reason::CheckInconclusive, 1, 10);
+        let other = verdict(Reason::QuotaExhausted, 1, 20);
+        assert_eq!(after_key(Some(&stored), other).since, stored.since);
     }
 
     #[test]

@@ -282,7 +282,7 @@ impl Runner {
                 .found
                 .verdict(credential.generation, Timestamp::now())
         };
-        let verdict = fold::after(stored, new);
+        let verdict = fold::after_key(stored, new);
         let probe = probe_row(
             CheckKind::Validation,
             credential.uid,
