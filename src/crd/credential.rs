@@ -91,6 +91,7 @@ pub struct LlmCredentialSpec {
     pub enabled: bool,
     /// When it stops being given out (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = rules::DATE_TIME_PATTERN))]
     #[x_kube(validation = rules::EXPIRY)]
     pub expires_at: Option<Time>,
     /// How much it may be used.

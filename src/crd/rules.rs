@@ -129,6 +129,10 @@ pub const SECRET_KEY_PAIR: CelRule = (
     "name apiKey too: a secret key goes with an access key id",
 );
 
+/// RFC 3339 as every part of the system reads it: kube-apiserver's own check takes any character for
+/// the point, more digits than a nanosecond has, and offsets that no clock has.
+pub const DATE_TIME_PATTERN: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
+
 /// A time that every part of the system can hold.
 pub const EXPIRY: CelRule = (
     "self >= timestamp('2000-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')",

@@ -318,6 +318,11 @@ fn explain(error: &ValidationError<'_>) -> Violation {
             field,
             format!("write at most {limit} fields"),
         ),
+        ValidationErrorKind::Pattern { pattern } => Violation::of(
+            "pattern",
+            field,
+            format!("write it in the form of {pattern}"),
+        ),
         ValidationErrorKind::Format { .. } => {
             let message = "write a time as RFC 3339 does, for example 2027-01-31T00:00:00Z";
             Violation::of("format", field, message)
