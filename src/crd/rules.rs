@@ -37,12 +37,16 @@ pub const LINES: CelRule = (
 /// An absolute URL that a client can append a path to.
 ///
 /// The last label of a host name begins with a letter, so that no number is taken for a name
-/// where a URL parser would take it for an address.
+/// where a URL parser would take it for an address. An IPv6 address is written in hexadecimal groups
+/// throughout.
 pub const BASE_URL: CelRule = (
     concat!(
         r"self.matches(r'^https?://(",
         r"((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])",
-        r"|\[[0-9A-Fa-f:.]{2,45}\]",
+        r"|\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}",
+        r"|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}",
+        r"|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}",
+        r"|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))\]",
         r"|([A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?\.)*[A-Za-z]([-A-Za-z0-9_]*[A-Za-z0-9_])?",
         r")(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?",
         r"(/([-A-Za-z0-9._~!$&()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?$')",
@@ -70,7 +74,7 @@ pub const HEADER_NAME: CelRule = (
 
 /// Headers that carry a key.
 pub const HEADER_NOT_A_KEY: CelRule = (
-    "!(self.lowerAscii() in ['authorization', 'cookie', 'set-cookie', 'api-key', 'x-api-key'])",
+    "!(self.lowerAscii() in ['authorization', 'cookie', 'set-cookie', 'api-key', 'x-api-key', 'x-goog-api-key', 'ocp-apim-subscription-key', 'x-amz-security-token', 'x-auth-token'])",
     "this header carries a key, and headers here are not secret: put the key in a Secret and name it in an LlmCredential",
 );
 
@@ -82,7 +86,7 @@ pub const HEADER_NOT_THE_CLIENTS: CelRule = (
 
 /// Headers with which a cloud's metadata service would answer.
 pub const HEADER_NOT_METADATA: CelRule = (
-    "self.lowerAscii() != 'metadata' && !self.lowerAscii().startsWith('metadata-') && !self.lowerAscii().startsWith('x-aws-ec2-metadata-') && !self.lowerAscii().startsWith('x-google-metadata-') && !self.lowerAscii().startsWith('x-aliyun-ecs-metadata-')",
+    "self.lowerAscii() != 'metadata' && !self.lowerAscii().startsWith('metadata-') && !self.lowerAscii().startsWith('x-aws-ec2-metadata-') && !self.lowerAscii().startsWith('x-google-metadata-') && !self.lowerAscii().startsWith('x-aliyun-ecs-metadata-') && !self.lowerAscii().startsWith('x-metadata-token')",
     "leave this header out: it opens a cloud's metadata service, which no LLM vendor needs",
 );
 
@@ -101,7 +105,7 @@ pub const HEADERS_DIFFER: CelRule = (
 
 /// PEM with at least one certificate.
 pub const PEM_CERTIFICATES: CelRule = (
-    r"self.matches(r'-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----')",
+    r"self.matches(r'-----BEGIN CERTIFICATE-----[ \t\r\n][A-Za-z0-9+/= \t\r\n]+-----END CERTIFICATE-----')",
     "paste PEM certificates, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----",
 );
 

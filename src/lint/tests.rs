@@ -99,6 +99,13 @@ fn urls_that_hide_something_are_refused() {
         "https://a.b/%zz",
         "HTTPS://a.b",
         "https://a.b/v1\nx",
+        "https://[...]",
+        "https://[:::::]/",
+        "https://[::1::]/",
+        "https://[1:2:3:4:5:6:7]/",
+        "https://[1:2:3:4:5:6:7:8:9]/",
+        "https://[::12345]/",
+        "https://[]/",
     ] {
         let text = endpoint(&format!("baseUrl: {}", serde_json::json!(url)));
         assert_eq!(fields(&text), ["spec.baseUrl"], "{url}");
@@ -108,6 +115,11 @@ fn urls_that_hide_something_are_refused() {
         "http://localhost:11434",
         "http://127.0.0.1:8000/v1/",
         "https://[2001:db8::1]:8443/x",
+        "https://[::]/",
+        "https://[::1]/",
+        "https://[1:2:3:4:5:6:7:8]/",
+        "https://[1:2:3:4:5:6:7::]/",
+        "https://[1::3:4:5:6:7:8]/",
         "https://my_host.internal/a%20b",
         "https://my.openai.azure.com",
     ] {
@@ -122,8 +134,7 @@ proptest::proptest! {
         url in "(https?:/{1,3})?([a-z0-9.@:\\[\\]_%\\\\-]{1,20})(:[0-9]{0,6})?(/[a-z0-9%@?#./]{0,12})?",
     ) {
         let text = endpoint(&format!("baseUrl: {}", serde_json::json!(url)));
-        // An address in brackets is checked loosely by the pattern; the controller parses it.
-        if fields(&text).is_empty() && !url.contains('[') {
+        if fields(&text).is_empty() {
             let parsed = url::Url::parse(&url).unwrap();
             proptest::prop_assert!(parsed.host().is_some());
             proptest::prop_assert_eq!(parsed.username(), "");
@@ -133,6 +144,13 @@ proptest::proptest! {
             let scheme = format!("{}://", parsed.scheme());
             proptest::prop_assert!(url.starts_with(&scheme));
         }
+    }
+
+    #[test]
+    fn what_passes_as_an_address_in_brackets_is_one(address in "[0-9a-f]{0,2}(:{1,2}[0-9a-f]{0,5}){0,8}") {
+        let text = endpoint(&format!("baseUrl: 'https://[{address}]/'"));
+        let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
+        proptest::prop_assert_eq!(fields(&text).is_empty(), is_address);
     }
 
     #[test]
