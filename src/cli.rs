@@ -198,3 +198,23 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_of_a_process_has_a_variable() {
+        let mut known = Cli::command();
+        known.build();
+        for name in ["controller", "api", "all"] {
+            let command = known.find_subcommand(name).expect("it is one");
+            let without: Vec<String> = command
+                .get_arguments()
+                .filter(|arg| arg.get_id() != "help" && arg.get_env().is_none())
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(without, Vec::<String>::new(), "{name}");
+        }
+    }
+}

@@ -7,10 +7,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// How a process logs. What is logged is RUST_LOG's to say.
+/// What a process logs, and how.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct LogArgs {
-    /// Form of the log; without it text on a terminal, else json. RUST_LOG says what is logged
+    /// What is logged: a level, or levels by module; without it info
+    #[arg(long = "log", env = "RUST_LOG", value_name = "FILTER", global = true)]
+    pub log_filter: Option<String>,
+    /// Form of the log; without it text on a terminal, else json
     #[arg(
         long,
         env = "LLMPLANE_LOG_FORMAT",
@@ -32,8 +35,8 @@ pub enum LogFormat {
 /// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// RUST_LOG cannot be understood.
-    #[error("RUST_LOG cannot be understood: {0}; an example is info,llmplane=debug")]
+    /// The filter cannot be understood.
+    #[error("RUST_LOG, or --log, cannot be understood: {0}; an example is info,llmplane=debug")]
     Filter(String),
     /// Something else in this process logs already.
     #[error("logging was started twice")]
@@ -45,9 +48,9 @@ impl LogArgs {
     ///
     /// # Errors
     ///
-    /// Where RUST_LOG cannot be understood, or logging has started already.
+    /// Where the filter cannot be understood, or logging has started already.
     pub fn start(&self) -> Result<(), TelemetryError> {
-        let filter = filter(std::env::var("RUST_LOG").ok().as_deref())?;
+        let filter = filter(self.log_filter.as_deref())?;
         let terminal = std::io::stderr().is_terminal();
         let format = self.log_format.unwrap_or(match terminal {
             true => LogFormat::Text,

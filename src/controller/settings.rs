@@ -88,10 +88,10 @@ pub struct Settings {
     pub model_sync_writes_per_second: NonZeroU32,
     /// Takes over a database that belongs to another cluster. Rows of the other are removed by the
     /// first sweep.
-    #[arg(long)]
+    #[arg(long, env = "LLMPLANE_ADOPT_CLUSTER", default_value_t = false)]
     pub adopt_cluster: bool,
     /// Brings the database's schema up to date first; the URL must then be the owner's.
-    #[arg(long)]
+    #[arg(long, env = "LLMPLANE_MIGRATE", default_value_t = false)]
     pub migrate: bool,
 }
 
