@@ -38,7 +38,7 @@ impl Cli {
     }
 
     fn state(&self) -> StateDir {
-        StateDir::new(&self.folder.path().join("state")).unwrap()
+        StateDir::new(&self.folder.path().join("a state")).unwrap()
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -159,6 +159,150 @@ fn up_is_a_no_op_when_all_runs_down_keeps_the_data_and_purge_removes_it() {
 }
 
 #[test]
+fn another_shells_environment_neither_replaces_nor_changes_what_runs() {
+    let cli = Cli::new();
+    let all = || {
+        let pid = |component| process::running(&cli.state(), component).unwrap();
+        Component::ALL.map(|component| pid(component).map(|record| record.pid))
+    };
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| Path::new(&std::env::var("HOME").unwrap()).join(".cache"));
+    let up = |environment: &[(&str, &str)]| {
+        let mut command = cli.command(&["up", "--throwaway"]);
+        command
+            .env("XDG_CACHE_HOME", &cache)
+            .envs(environment.iter().copied());
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stderr}");
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+    };
+    up(&[("HTTPS_PROXY", "http://u:hunter2@127.0.0.1:1")]);
+    let first = all();
+    assert!(first.iter().all(Option::is_some), "{first:?}");
+    let path = format!("{}:/nowhere", std::env::var("PATH").unwrap());
+    up(&[
+        ("PATH", &path),
+        ("HOME", "/"),
+        ("LLMPLANE_TLS_CERT", "/nowhere/cert"),
+        ("LLMPLANE_TLS_KEY", "/nowhere/key"),
+        ("LLMPLANE_AUDIENCE", "another"),
+    ]);
+    assert_eq!(all(), first);
+    up(&[("RUST_LOG", "debug")]);
+    let logging = all();
+    assert_eq!(logging[..4], first[..4]);
+    assert_ne!(logging[4..], first[4..], "what they are told is heeded");
+}
+
+#[test]
+fn down_ends_what_no_record_names_and_goes_on_over_damaged_ones() {
+    let cli = Cli::new();
+    cli.up();
+    fs::remove_file(cli.state().process_record(Component::Etcd)).unwrap();
+    for component in [Component::ApiServer, Component::Postgres] {
+        fs::write(cli.state().process_record(component), "{").unwrap();
+    }
+    cli.succeed(&["down"]);
+    assert_eq!(cli.processes(), Vec::<String>::new());
+
+    cli.up();
+    let postgres_dir = cli.postgres_dir().unwrap();
+    fs::write(cli.state().path().join("state.json"), "{").unwrap();
+    cli.succeed(&["down", "--purge"]);
+    assert!(!postgres_dir.exists());
+    assert!(!cli.state().path().exists());
+}
+
+#[tokio::test]
+async fn a_killed_up_leaves_nothing_that_down_does_not_find() {
+    let cli = Cli::new();
+    for component in CLUSTER {
+        let mut up = cli
+            .command(&["up", "--plane-only", "--throwaway"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The log is there just before the process, and that just before its record.
+        let log = cli.state().log(component);
+        eventually("the component is being started", async || log.exists()).await;
+        up.kill().unwrap();
+        up.wait().unwrap();
+        let postgres_dir = cli.postgres_dir();
+        cli.succeed(&["down", "--purge"]);
+        assert_eq!(cli.processes(), Vec::<String>::new(), "{component}");
+        assert!(postgres_dir.is_none_or(|dir| !dir.exists()), "{component}");
+    }
+    cli.up();
+    assert_eq!(cli.status()["running"], true);
+}
+
+#[test]
+fn a_data_folder_that_was_put_in_place_of_the_plane_s_is_refused() {
+    let cli = Cli::new();
+    cli.up();
+    cli.succeed(&["down"]);
+    let dir = cli.postgres_dir().unwrap();
+    let elsewhere = dir.with_added_extension("moved");
+    fs::rename(&dir, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &dir).unwrap();
+    let output = cli.run(&["up", "--plane-only", "--throwaway"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(stderr.contains("is not the data folder"), "{stderr}");
+    fs::remove_file(&dir).unwrap();
+    // Where there is none any more, the next start makes one by another name for root.
+    cli.up();
+    if Uid::effective().is_root() {
+        assert_ne!(cli.postgres_dir(), Some(dir));
+    }
+    fs::remove_dir_all(elsewhere).unwrap();
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_ours_is_refused() {
+    let cli = Cli::new();
+    let refused = |path: &Path, why: &str| {
+        let mut command = Command::new(&cli.program);
+        command.args(["local", "up", "--plane-only", "--state-dir"]);
+        let output = command.arg(path).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(stderr.contains(why), "{stderr}");
+    };
+    refused(&cli.folder.path().join("a:b"), "colon");
+    if Uid::effective().is_root() {
+        let others = cli.folder.path().join("others");
+        fs::create_dir(&others).unwrap();
+        std::os::unix::fs::chown(&others, Some(65534), Some(65534)).unwrap();
+        refused(&others, "belongs to another user");
+        let link = cli.folder.path().join("link");
+        std::os::unix::fs::symlink(cli.folder.path().join("target"), &link).unwrap();
+        fs::create_dir(cli.folder.path().join("target")).unwrap();
+        std::os::unix::fs::lchown(&link, Some(65534), Some(65534)).unwrap();
+        refused(&link, "belongs to another user");
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_another_command_says_so() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let cli = Cli::new();
+    cli.state().create().unwrap();
+    let lock = fs::File::create(cli.state().path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    fs::write(cli.state().path().join("lock"), "4711\n").unwrap();
+    let mut down = tokio::process::Command::from(cli.command(&["down"]));
+    let mut down = down.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(down.stderr.take().unwrap()).lines();
+    let said = lines.next_line().await.unwrap().unwrap();
+    assert!(said.contains("waiting for another"), "{said}");
+    assert!(said.contains("4711"), "{said}");
+    drop(lock);
+    assert!(down.wait().await.unwrap().success());
+}
+
+#[test]
 fn status_as_json_has_exactly_the_documented_fields_and_null_for_what_does_not_run() {
     let cli = Cli::new();
     cli.up();
@@ -224,7 +368,7 @@ fn killed_children_are_started_again_with_their_data_and_the_others_left_alone()
 #[tokio::test]
 async fn an_interrupted_start_leaves_no_process() {
     let cli = Cli::new();
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let mut up = cli
             .command(&["up", "--plane-only", "--throwaway"])
             .stderr(Stdio::null())

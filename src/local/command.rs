@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::binaries::Binaries;
 use super::error::{LocalError, Result};
-use super::launch::{Durability, Options, down, up};
+use super::launch::{Durability, Options, down_and_report, up_or_kill};
 use super::process::Lifetime;
 use super::state::StateDir;
 use super::status::{Status, status};
@@ -94,7 +95,7 @@ pub async fn run(args: LocalArgs) -> Result<()> {
         LocalCommand::Up(args) => run_up(args).await,
         LocalCommand::Down(args) => {
             let dir = StateDir::new(&args.folder.state_dir)?;
-            down(&dir, args.purge).await
+            down_and_report(&dir, args.purge, &|line| eprintln!("{line}")).await
         }
         LocalCommand::Status(args) => {
             let dir = StateDir::new(&args.folder.state_dir)?;
@@ -129,24 +130,32 @@ async fn run_up(args: UpArgs) -> Result<()> {
         lifetime: Lifetime::Detached,
         executable,
     };
-    let status = up(&options, &|line| eprintln!("{line}"), interrupted()?).await?;
+    let (first, second) = interrupts()?;
+    let report = |line: &str| eprintln!("{line}");
+    let status = up_or_kill(&options, &report, first.cancelled(), second.cancelled()).await?;
     print(&status, Output::Text);
     Ok(())
 }
 
-/// Completes at the first SIGINT, SIGTERM or SIGHUP.
-fn interrupted() -> Result<impl Future<Output = ()>> {
+/// Cancelled at the first, and at the second, SIGINT, SIGTERM or SIGHUP.
+fn interrupts() -> Result<(CancellationToken, CancellationToken)> {
     let listen = |kind| signal(kind).map_err(LocalError::io("listen to", "signals"));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+    let (first, second) = (CancellationToken::new(), CancellationToken::new());
+    let tokens = [first.clone(), second.clone()];
+    tokio::spawn(async move {
+        for token in tokens {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            token.cancel();
         }
-    })
+    });
+    Ok((first, second))
 }
 
 fn print(status: &Status, output: Output) {
@@ -170,8 +179,30 @@ fn describe(status: &Status) -> String {
         lines.push(format!("read API: {url}"));
     }
     if let Some(kubeconfig) = &status.kubeconfig {
-        lines.push(format!("export KUBECONFIG={}", kubeconfig.display()));
+        let path = quoted(&kubeconfig.to_string_lossy());
+        lines.push(format!("export KUBECONFIG={path}"));
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// As one word of a shell's.
+fn quoted(text: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-+".contains(char);
+    if text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_path_is_one_word_of_the_line_to_paste() {
+        assert_eq!(quoted("/home/u/.llmplane"), "/home/u/.llmplane");
+        assert_eq!(quoted("/my plane"), "'/my plane'");
+        assert_eq!(quoted("/it's"), r"'/it'\''s'");
+    }
 }

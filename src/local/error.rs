@@ -23,6 +23,14 @@ pub enum LocalError {
     )]
     ForeignStateDir(PathBuf),
 
+    /// A folder that has to be the caller's own is not.
+    #[error("{} {reason}: name another folder with --state-dir, or remove this one", .path.display())]
+    UnsafeFolder { path: PathBuf, reason: &'static str },
+
+    /// A list of kubeconfigs is separated by colons.
+    #[error("{} has a colon in it, which KUBECONFIG cannot hold: name another folder with --state-dir", .0.display())]
+    ColonInPath(PathBuf),
+
     /// A file of the state folder does not parse.
     #[error("{} is damaged ({reason}): `llmplane local down --purge` removes the state", .path.display())]
     DamagedState { path: PathBuf, reason: String },
@@ -50,6 +58,14 @@ pub enum LocalError {
          /usr/lib/postgresql/<version>/bin (Debian: apt-get install postgresql)"
     )]
     NoPostgres,
+
+    /// The data was made by a version of PostgreSQL that is not installed any more.
+    #[error(
+        "{} was made by PostgreSQL {version}, which is not installed: install that version, or start \
+         anew with `llmplane local down --purge`",
+        .data.display()
+    )]
+    OtherPostgres { data: PathBuf, version: String },
 
     /// PostgreSQL refuses to run as root, and there is no user to drop to.
     #[error(
@@ -80,6 +96,10 @@ pub enum LocalError {
         tail: String,
     },
 
+    /// A child ended while starting, and somebody else has one of its ports.
+    #[error("another program took a port of {component}")]
+    PortTaken { component: Component },
+
     /// A child did not become healthy in time.
     #[error("{component} was not ready after {} s ({reason}); its log {} ends with:\n{tail}", .waited.as_secs(), .log.display())]
     NotReady {
@@ -93,6 +113,14 @@ pub enum LocalError {
     /// A child did not end, not even when killed.
     #[error("{component} (process {pid}) did not end")]
     Unstoppable { component: Component, pid: i32 },
+
+    /// A process that no record names did not end, not even when killed.
+    #[error("process {0} did not end")]
+    LeftOver(i32),
+
+    /// `down` went on over what it could not do.
+    #[error("not everything is stopped: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NotAllStopped(Vec<LocalError>),
 
     /// Keys or certificates could not be made.
     #[error("cannot make certificates: {0}")]

@@ -106,15 +106,11 @@ fn etcd_url(ctx: &Context) -> String {
     format!("https://127.0.0.1:{}", ctx.state.ports.etcd_client)
 }
 
-/// A component's program with an environment that nothing of the caller's can change.
+/// A component's program with an environment that nothing of the caller's can change: another shell's
+/// `up` finds it as it would start it.
 fn program(ctx: &Context, path: &Path) -> Command {
     let mut command = Command::new(path);
     command.env_clear().current_dir(ctx.dir.path());
-    for name in ["PATH", "HOME"] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
     command
 }
 

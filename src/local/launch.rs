@@ -70,6 +70,11 @@ impl Context {
                 }
             }
         };
+        if !postgres::is_initialized(&state) {
+            // Also what an interrupted attempt left.
+            postgres::remove_data(&state, dir)?;
+            (state.postgres_dir, state.postgres_user) = postgres::placement(dir)?;
+        }
         for component in Component::ALL {
             if process::running(dir, component)?.is_none() {
                 state.ports.replace_taken(component).map_err(ports)?;
@@ -138,6 +143,16 @@ pub async fn up(
     report: &(dyn Fn(&str) + Sync),
     cancelled: impl Future<Output = ()>,
 ) -> Result<Status> {
+    up_or_kill(options, report, cancelled, std::future::pending()).await
+}
+
+/// [`up`], but where `at_once` completes while something is being stopped, it is killed instead.
+pub(super) async fn up_or_kill(
+    options: &Options,
+    report: &(dyn Fn(&str) + Sync),
+    cancelled: impl Future<Output = ()>,
+    at_once: impl Future<Output = ()>,
+) -> Result<Status> {
     // Another part of this process may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let started = Mutex::new(Vec::new());
@@ -150,8 +165,20 @@ pub async fn up(
         let started = started
             .into_inner()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        for component in started.into_iter().rev() {
-            if let Err(error) = process::stop(&options.state_dir, component).await {
+        let dir = &options.state_dir;
+        let stop = async {
+            for &component in started.iter().rev() {
+                if let Err(error) = process::stop(dir, component).await {
+                    report(&error.to_string());
+                }
+            }
+        };
+        let killed = tokio::select! {
+            () = stop => false,
+            () = at_once => true,
+        };
+        for &component in started.iter().filter(|_| killed) {
+            if let Err(error) = process::kill_at_once(dir, component).await {
                 report(&error.to_string());
             }
         }
@@ -167,10 +194,31 @@ async fn bring_up(
     lock: &mut Option<File>,
 ) -> Result<Status> {
     let dir = &options.state_dir;
-    *lock = Some(dir.lock().await?);
-    let postgres_programs = postgres::find()?;
+    *lock = Some(dir.lock(report).await?);
+    process::stop_leftovers(dir).await?;
+    postgres::find()?;
     let binaries = Binaries::find(report).await?;
+    for _ in 1..ATTEMPTS {
+        match bring_all_up(options, &binaries, started, report).await {
+            // The next attempt chooses others.
+            Err(LocalError::PortTaken { component }) => {
+                report(&format!("a port of {component} was taken meanwhile"));
+            }
+            outcome => return outcome,
+        }
+    }
+    bring_all_up(options, &binaries, started, report).await
+}
+
+async fn bring_all_up(
+    options: &Options,
+    binaries: &Binaries,
+    started: &Mutex<Vec<Component>>,
+    report: &(dyn Fn(&str) + Sync),
+) -> Result<Status> {
+    let dir = &options.state_dir;
     let ctx = &Context::prepare(dir)?;
+    let postgres_programs = postgres::find_for(&ctx.state)?;
     kubernetes::write_configuration(ctx)?;
 
     let launch = Launch {
@@ -181,13 +229,13 @@ async fn bring_up(
     };
     let cluster = async {
         launch
-            .ensure(&|| Ok(kubernetes::etcd(ctx, &binaries, options.durability)))
+            .ensure(&|| Ok(kubernetes::etcd(ctx, binaries, options.durability)))
             .await?;
         launch
-            .ensure(&|| Ok(kubernetes::apiserver(ctx, &binaries)))
+            .ensure(&|| Ok(kubernetes::apiserver(ctx, binaries)))
             .await?;
         launch
-            .ensure(&|| Ok(kubernetes::controller_manager(ctx, &binaries)))
+            .ensure(&|| Ok(kubernetes::controller_manager(ctx, binaries)))
             .await?;
         bootstrap::apply_manifests(&client(dir).await?).await
     };
@@ -252,6 +300,9 @@ impl Launch<'_> {
         for _ in 1..ATTEMPTS {
             process::spawn(dir, spec, self.options.lifetime)?;
             match self.wait_ready(component, START_WITHIN).await {
+                Err(LocalError::Died { .. }) if self.ctx.state.ports.any_taken(component) => {
+                    return Err(LocalError::PortTaken { component });
+                }
                 Err(LocalError::Died { .. }) => {
                     tokio::time::sleep(Duration::from_millis(500)).await
                 }
@@ -301,21 +352,46 @@ impl Launch<'_> {
     }
 }
 
-/// Stops every child of a plane; with `purge` removes its data, too.
+/// Stops every child of a plane; with `purge` removes its data, too. What cannot be stopped, or read,
+/// does not keep it from the rest.
 ///
 /// # Errors
 /// When a child does not end, or the state cannot be removed.
 pub async fn down(dir: &StateDir, purge: bool) -> Result<()> {
+    down_and_report(dir, purge, &|_| {}).await
+}
+
+/// [`down`], saying what it waits for.
+pub(super) async fn down_and_report(
+    dir: &StateDir,
+    purge: bool,
+    report: &(dyn Fn(&str) + Sync),
+) -> Result<()> {
     if !dir.exists() {
         return Ok(());
     }
-    let _lock = dir.lock().await?;
+    let _lock = dir.lock(report).await?;
+    let mut failed = Vec::new();
     for component in Component::ALL.into_iter().rev() {
-        process::stop(dir, component).await?;
+        match process::stop(dir, component).await {
+            Ok(()) => {}
+            // Whatever it named carries the plane's mark.
+            Err(LocalError::DamagedState { path, .. }) if cfg!(target_os = "linux") => {
+                report(&format!("{} is damaged, and removed", path.display()));
+                failed.extend(process::remove_record(&path).err());
+            }
+            Err(error) => failed.push(error),
+        }
+    }
+    failed.extend(process::stop_leftovers(dir).await.err());
+    if !failed.is_empty() {
+        return Err(LocalError::NotAllStopped(failed));
     }
     if purge {
-        if let Ok(Some(state)) = dir.load() {
-            postgres::remove_data(&state, dir)?;
+        match dir.load() {
+            Ok(Some(state)) => postgres::remove_data(&state, dir)?,
+            Ok(None) => {}
+            Err(_) => postgres::remove_unknown_data(dir)?,
         }
         dir.remove()?;
     }

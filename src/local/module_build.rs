@@ -28,6 +28,9 @@ const LINKER_FLAGS: &str = "-s -w \
     -X k8s.io/component-base/version.gitMajor=1 \
     -X k8s.io/component-base/version.gitMinor=36";
 
+/// The first Go that fetches a newer one where a module asks for it.
+const FIRST_THAT_SWITCHES: (u32, u32) = (1, 21);
+
 const PROGRAM: &str = "control-plane";
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
@@ -36,19 +39,23 @@ pub(super) async fn cached_or_built(report: &(dyn Fn(&str) + Sync)) -> Result<Pa
     let cache = cache_dir().ok_or_else(|| LocalError::NoControlPlane {
         reason: "neither XDG_CACHE_HOME nor HOME says where to build one".to_owned(),
     })?;
-    let Some(go_version) = go_version().await else {
-        return any_build(&cache).ok_or_else(|| LocalError::NoControlPlane {
-            reason: "KUBEBUILDER_ASSETS is not set, none has been built, and there is no `go` on the PATH"
-                .to_owned(),
-        });
+    let go_version = match usable_go().await {
+        Ok(version) => version,
+        Err(reason) => {
+            return any_build(&cache).ok_or_else(|| LocalError::NoControlPlane {
+                reason: format!("KUBEBUILDER_ASSETS is not set, none has been built, and {reason}"),
+            });
+        }
     };
     let target = cache.join(format!("{}-{go_version}", module_hash()));
     if is_complete(&target) {
         return Ok(target);
     }
-    create_private_dir(&cache)?;
+    create_private_dir(&cache).map_err(|error| LocalError::NoControlPlane {
+        reason: error.to_string(),
+    })?;
     let lock_path = cache.join("lock");
-    let _lock = lock_file(&lock_path).await?;
+    let _lock = lock_file(&lock_path, report).await?;
     // Another process may have built it while this one waited.
     if !is_complete(&target) {
         build_into(&cache, &target, report).await?;
@@ -78,15 +85,61 @@ fn module_hash() -> String {
     hex::encode(&digest.finalize()[..8])
 }
 
-/// The version of Go that would build it; none where there is no Go that can.
-async fn go_version() -> Option<String> {
+/// The version of Go that builds it.
+///
+/// # Errors
+/// Why there is none that can, in a few words.
+async fn usable_go() -> Result<String, String> {
     let output = Command::new("go")
-        .args(["env", "GOVERSION"])
+        .args(["env", "GOVERSION", "GOTOOLCHAIN"])
+        // Within some other module Go may take that module's version.
+        .current_dir("/")
         .output()
         .await
-        .ok()?;
-    let version = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !version.is_empty() && !version.contains('/')).then_some(version)
+        .map_err(|_| "there is no `go` on the PATH".to_owned())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines().map(str::trim);
+    let version = lines.next().unwrap_or_default().to_owned();
+    let toolchain = lines.next().unwrap_or_default();
+    if !output.status.success() || version.is_empty() || version.contains('/') {
+        return Err("`go env` on the PATH fails".to_owned());
+    }
+    match can_build(&version, toolchain) {
+        true => Ok(version),
+        false => {
+            let needed = needed_go();
+            Err(format!(
+                "`go` on the PATH is {version}, older than {needed}"
+            ))
+        }
+    }
+}
+
+/// Whether this Go is new enough, or fetches one that is.
+fn can_build(version: &str, toolchain: &str) -> bool {
+    // A version that says nothing, such as a development build's, is left to Go itself.
+    let (Some(has), Some(needs)) = (release(version), release(needed_go())) else {
+        return true;
+    };
+    let switches = has >= FIRST_THAT_SWITCHES
+        && (toolchain == "auto" || toolchain == "path" || toolchain.ends_with("+auto"));
+    has >= needs || switches
+}
+
+/// The `go` line of the module.
+fn needed_go() -> &'static str {
+    let go_mod = MODULE[0].1;
+    go_mod
+        .lines()
+        .find_map(|line| line.strip_prefix("go "))
+        .unwrap_or_default()
+}
+
+/// Major and minor number of `go1.26.8` or `1.26.0`.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let digits = version.strip_prefix("go").unwrap_or(version);
+    let mut numbers = digits.split(|char: char| !char.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Without Go, a build of this module by any version of it serves.
@@ -137,9 +190,22 @@ impl Drop for GroupGuard {
     }
 }
 
+/// Nobody waits for a build whose caller was killed.
+fn end_with_caller(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: between fork and exec one async-signal-safe system call is made, prctl.
+    unsafe {
+        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+}
+
 async fn go_build(module: &Path, output: &Path, report: &(dyn Fn(&str) + Sync)) -> Result<()> {
     let failed = |reason: String, output: String| LocalError::Build { reason, output };
-    let mut child = Command::new("go")
+    let mut command = Command::new("go");
+    end_with_caller(&mut command);
+    let mut child = command
         .args([
             "build",
             "-v",
@@ -218,6 +284,21 @@ mod tests {
         let go_mod = MODULE[0].1;
         assert!(go_mod.contains("k8s.io/kubernetes v1.36.3"));
         assert!(LINKER_FLAGS.contains("gitVersion=v1.36.3"));
+    }
+
+    #[test]
+    fn a_go_that_is_too_old_and_fetches_none_is_told_from_one_that_can() {
+        for (version, toolchain, can) in [
+            ("go1.26.8", "local", true),
+            ("go1.27rc1", "local", true),
+            ("go1.22.1", "auto", true),
+            ("go1.22.1", "go1.22.1+auto", true),
+            ("go1.22.1", "local", false),
+            ("go1.19.8", "", false),
+            ("devel", "", true),
+        ] {
+            assert_eq!(can_build(version, toolchain), can, "{version} {toolchain}");
+        }
     }
 
     #[tokio::test]

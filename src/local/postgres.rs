@@ -1,18 +1,19 @@
 //! PostgreSQL from the system's programs: its data folder, its roles, its health.
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Uid, User};
+use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::error::{LocalError, Result};
 use super::launch::{Context, Durability};
 use super::process::{self, Spec};
-use super::state::{Component, State, StateDir, create_private_dir, random_hex};
+use super::state::{Component, State, StateDir, random_hex};
 
 /// The database that llmplane uses, and its three roles.
 const DATABASE: &str = "llmplane";
@@ -21,6 +22,8 @@ const CONTROLLER: &str = "llmplane_controller";
 const API: &str = "llmplane_api";
 const SUPERUSER: &str = "postgres";
 
+/// Where root's data folders are: of a parent that only root can change, and that nothing ages.
+const OUTSIDE: &str = "/var/lib/llmplane";
 /// What the name of a data folder outside the state folder begins with.
 const OUTSIDE_PREFIX: &str = "llmplane-postgres-";
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -71,15 +74,54 @@ pub fn url(dir: &StateDir, role: Role, database: &str) -> Result<Option<String>>
 
 /// PostgreSQL's programs: those on the PATH, else the newest under `/usr/lib/postgresql`, where
 /// Debian keeps them off the PATH.
+///
+/// # Errors
+/// [`LocalError::NoPostgres`].
 pub fn find() -> Result<PathBuf> {
+    installed().next().ok_or(LocalError::NoPostgres)
+}
+
+/// The programs for a plane: those of the version that made its data, where it has any.
+///
+/// # Errors
+/// [`LocalError::NoPostgres`], [`LocalError::OtherPostgres`].
+pub(super) fn find_for(state: &State) -> Result<PathBuf> {
+    let data = state.postgres_dir.join("data");
+    if !is_initialized(state) {
+        return find();
+    }
+    let path = data.join("PG_VERSION");
+    let version = fs::read_to_string(&path).map_err(LocalError::io("read", path))?;
+    let version = version.trim();
+    find()?;
+    installed()
+        .find(|dir| major_version(dir).as_deref() == Some(version))
+        .ok_or_else(|| LocalError::OtherPostgres {
+            data,
+            version: version.to_owned(),
+        })
+}
+
+/// `15` of `postgres (PostgreSQL) 15.14 (Debian ...)`.
+fn major_version(programs: &Path) -> Option<String> {
+    let output = Command::new(programs.join("postgres"))
+        .arg("--version")
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let version = text.split_once("(PostgreSQL) ")?.1;
+    let major = version.split(|char: char| !char.is_ascii_digit()).next()?;
+    Some(major.to_owned())
+}
+
+fn installed() -> impl Iterator<Item = PathBuf> {
     let on_path = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
         .unwrap_or_default();
     on_path
         .into_iter()
         .chain(debian_folders(Path::new("/usr/lib/postgresql")))
-        .find(|dir| dir.join("initdb").is_file() && dir.join("postgres").is_file())
-        .ok_or(LocalError::NoPostgres)
+        .filter(|dir| dir.join("initdb").is_file() && dir.join("postgres").is_file())
 }
 
 fn debian_folders(root: &Path) -> Vec<PathBuf> {
@@ -97,7 +139,8 @@ fn debian_folders(root: &Path) -> Vec<PathBuf> {
 }
 
 /// Where a new plane keeps its data and who PostgreSQL runs as: the caller, in the state folder;
-/// for root another user, whom the state folder's mode locks out, hence a folder elsewhere.
+/// for root another user, whom the state folder's mode locks out, hence a folder elsewhere, with a
+/// name that nobody could know before.
 pub(super) fn placement(dir: &StateDir) -> Result<(PathBuf, Option<String>)> {
     if !Uid::effective().is_root() {
         return Ok((dir.path().join("postgres"), None));
@@ -106,15 +149,58 @@ pub(super) fn placement(dir: &StateDir) -> Result<(PathBuf, Option<String>)> {
         .into_iter()
         .find(|name| matches!(User::from_name(name), Ok(Some(_))))
         .ok_or(LocalError::NoUnprivilegedUser)?;
-    let parent = ["/var/tmp", "/tmp"]
-        .into_iter()
-        .map(Path::new)
-        .find(|dir| dir.is_dir());
-    let name = format!("{OUTSIDE_PREFIX}{}", random_hex(8));
-    Ok((
-        parent.unwrap_or(Path::new("/tmp")).join(name),
-        Some(user.to_owned()),
-    ))
+    let name = format!("{}{}", outside_prefix(dir), random_hex(8));
+    Ok((Path::new(OUTSIDE).join(name), Some(user.to_owned())))
+}
+
+/// What the names of one plane's folders outside begin with: where its state is damaged they are
+/// still found.
+fn outside_prefix(dir: &StateDir) -> String {
+    let path = fs::canonicalize(dir.path()).unwrap_or_else(|_| dir.path().to_owned());
+    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    format!("{OUTSIDE_PREFIX}{}-", hex::encode(&digest[..8]))
+}
+
+/// Makes the parent of root's data folders, which others may pass through and not change.
+fn ensure_outside() -> Result<()> {
+    let path = Path::new(OUTSIDE);
+    let failed = || LocalError::io("create", path);
+    match fs::DirBuilder::new().mode(0o711).create(path) {
+        Ok(()) => {
+            // Whatever the caller's umask is.
+            let passable = fs::Permissions::from_mode(0o711);
+            fs::set_permissions(path, passable).map_err(failed())?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed()(error)),
+    }
+    let meta = fs::symlink_metadata(path).map_err(failed())?;
+    if meta.is_dir() && meta.uid() == 0 && meta.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(LocalError::UnsafeFolder {
+        path: path.to_owned(),
+        reason: "is no folder that root alone can change",
+    })
+}
+
+/// Whether a plane has its cluster of databases.
+pub(super) fn is_initialized(state: &State) -> bool {
+    let dir = &state.postgres_dir;
+    dir.join("data").join("PG_VERSION").is_file() && !dir.join("pw").exists()
+}
+
+/// Refuses a data folder that somebody else put where ours was.
+fn check_owner(path: &Path, user: Option<(Uid, Gid)>) -> Result<()> {
+    let owner = user.map_or_else(Uid::effective, |(uid, _)| uid);
+    let meta = fs::symlink_metadata(path).map_err(LocalError::io("look at", path))?;
+    if meta.is_dir() && meta.uid() == owner.as_raw() && meta.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(LocalError::UnsafeFolder {
+        path: path.to_owned(),
+        reason: "is not the data folder that was made for PostgreSQL",
+    })
 }
 
 fn os_user(state: &State) -> Result<Option<(Uid, Gid)>> {
@@ -134,17 +220,24 @@ pub(super) async fn initialize(
     durability: Durability,
 ) -> Result<()> {
     let dir = &ctx.state.postgres_dir;
-    if dir.join("data").join("PG_VERSION").is_file() && !dir.join("pw").exists() {
+    let user = os_user(&ctx.state)?;
+    if is_initialized(&ctx.state) {
+        check_owner(dir, user)?;
         return remove_stale_lock(ctx).await;
     }
-    // Also what an interrupted attempt left.
-    remove_data(&ctx.state, &ctx.dir)?;
-    create_private_dir(dir)?;
-    let user = os_user(&ctx.state)?;
+    if user.is_some() {
+        ensure_outside()?;
+    }
+    // Has to be new: what somebody else made there is not ours to use, nor to give away.
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(dir)
+        .map_err(LocalError::io("create", dir))?;
     let password_file = dir.join("pw");
     write_private(&password_file, ctx.secrets.postgres_password.as_bytes())?;
     if let Some((uid, gid)) = user {
-        for path in [dir, &password_file] {
+        // The folder last: from then on its new owner can replace what is in it.
+        for path in [&password_file, dir] {
             std::os::unix::fs::chown(path, Some(uid.as_raw()), Some(gid.as_raw()))
                 .map_err(LocalError::io("give away", path))?;
         }
@@ -160,6 +253,7 @@ pub(super) async fn initialize(
         .current_dir(dir)
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    process::mark(command.as_std_mut(), &ctx.dir);
     if durability == Durability::Throwaway {
         command.arg("--no-sync");
     }
@@ -340,6 +434,20 @@ pub(super) fn remove_data(state: &State, dir: &StateDir) -> Result<()> {
         return Ok(());
     }
     fs::remove_dir_all(path).map_err(LocalError::io("remove", path))
+}
+
+/// Removes root's data folders of a plane whose state cannot be read any more.
+pub(super) fn remove_unknown_data(dir: &StateDir) -> Result<()> {
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let prefix = outside_prefix(dir);
+    let entries = fs::read_dir(OUTSIDE).into_iter().flatten().flatten();
+    for entry in entries.filter(|it| it.file_name().to_string_lossy().starts_with(&prefix)) {
+        let path = entry.path();
+        fs::remove_dir_all(&path).map_err(LocalError::io("remove", &path))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
@@ -26,6 +26,10 @@ const TERM_GRACE: Duration = Duration::from_secs(20);
 /// How long the kernel has to end a killed child.
 const KILL_GRACE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
+
+/// Set for every child, to the state folder that it belongs to. A command that was killed just after
+/// it started a child has not recorded it; this is how the next command finds that one.
+const PLANE: &str = "LLMPLANE_LOCAL_PLANE";
 
 /// How long children live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +112,7 @@ pub(super) fn spawn(dir: &StateDir, mut spec: Spec, lifetime: Lifetime) -> Resul
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(log_too);
+    mark(&mut spec.command, dir);
     detach(&mut spec.command, spec.user, lifetime);
 
     let child =
@@ -125,6 +130,15 @@ pub(super) fn spawn(dir: &StateDir, mut spec: Spec, lifetime: Lifetime) -> Resul
         return Err(error);
     }
     Ok(record)
+}
+
+/// Says in a child's environment which plane it belongs to.
+pub(super) fn mark(command: &mut Command, dir: &StateDir) {
+    command.env(PLANE, real_path(dir));
+}
+
+fn real_path(dir: &StateDir) -> PathBuf {
+    fs::canonicalize(dir.path()).unwrap_or_else(|_| dir.path().to_owned())
 }
 
 /// Gives the child a session of its own, private files, and, where asked for, another user and an
@@ -239,7 +253,105 @@ async fn ends_within(record: &ProcessRecord, grace: Duration) -> bool {
     !record.is_alive()
 }
 
-fn remove_record(path: &Path) -> Result<()> {
+/// Kills a component at once and waits until it has ended.
+pub(super) async fn kill_at_once(dir: &StateDir, component: Component) -> Result<()> {
+    if let Some(record) = running(dir, component)? {
+        let _ = record.signal(Signal::SIGKILL);
+        if !ends_within(&record, KILL_GRACE).await {
+            return Err(LocalError::Unstoppable {
+                component,
+                pid: record.pid,
+            });
+        }
+    }
+    remove_record(&dir.process_record(component))
+}
+
+/// Stops what belongs to this plane and is no recorded component, nor a process that one started:
+/// what a command had started when it was killed itself. Only Linux tells of such processes.
+pub(super) async fn stop_leftovers(dir: &StateDir) -> Result<()> {
+    let recorded: Vec<i32> = Component::ALL
+        .into_iter()
+        .filter_map(|component| running(dir, component).ok().flatten())
+        .map(|record| record.pid)
+        .collect();
+    let found = leftovers(&marked(dir), &recorded);
+    // SIGINT is the orderly end of each program that this module starts.
+    for (signal, grace) in [(Signal::SIGINT, TERM_GRACE), (Signal::SIGKILL, KILL_GRACE)] {
+        for process in &found {
+            let _ = process.signal(signal);
+            let _ = process.signal(Signal::SIGCONT);
+        }
+        let deadline = Instant::now() + grace;
+        while found.iter().any(ProcessRecord::is_alive) && Instant::now() < deadline {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+    match found.iter().find(|process| process.is_alive()) {
+        Some(process) => Err(LocalError::LeftOver(process.pid)),
+        None => Ok(()),
+    }
+}
+
+/// A process that carries a plane's mark, and its parent's id.
+struct Marked {
+    process: ProcessRecord,
+    parent: i32,
+}
+
+/// Those that are neither recorded nor descend from one that is.
+fn leftovers(marked: &[Marked], recorded: &[i32]) -> Vec<ProcessRecord> {
+    let parent_of = |pid| {
+        let found = marked.iter().find(|it| it.process.pid == pid);
+        found.map(|it| it.parent)
+    };
+    let is_known = |pid| {
+        std::iter::successors(Some(pid), |&pid| parent_of(pid))
+            .take(marked.len() + 1)
+            .any(|pid| recorded.contains(&pid))
+    };
+    marked
+        .iter()
+        .map(|it| &it.process)
+        .filter(|process| !is_known(process.pid))
+        .cloned()
+        .collect()
+}
+
+/// Every process but this one that carries the plane's mark.
+fn marked(dir: &StateDir) -> Vec<Marked> {
+    let mut mark = std::ffi::OsString::from(format!("{PLANE}="));
+    mark.push(real_path(dir));
+    let mark = mark.as_encoded_bytes();
+    let own = std::process::id().cast_signed();
+    let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    ids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|&pid| pid != own)
+        .filter_map(|pid| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+            if !environment.split(|&byte| byte == 0).any(|it| it == mark) {
+                return None;
+            }
+            let process = ProcessRecord {
+                pid,
+                start_time: start_time(pid)?,
+                boot_id: boot_id(),
+                fingerprint: String::new(),
+            };
+            let parent = parent(pid)?;
+            Some(Marked { process, parent })
+        })
+        .collect()
+}
+
+/// A process's parent, by `/proc`.
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    after_name.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+pub(super) fn remove_record(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         outcome => outcome.map_err(LocalError::io("remove", path)),
@@ -332,6 +444,22 @@ mod tests {
     fn a_zombie_does_not_count_as_running() {
         let stat = "77 (etcd) Z 1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2";
         assert_eq!(parse_start_time(stat), None);
+    }
+
+    #[test]
+    fn what_a_recorded_process_started_is_not_left_over() {
+        let marked = |pid, parent| Marked {
+            process: ProcessRecord {
+                pid,
+                start_time: 1,
+                boot_id: String::new(),
+                fingerprint: String::new(),
+            },
+            parent,
+        };
+        let all = [marked(10, 1), marked(11, 10), marked(20, 1), marked(21, 20)];
+        let left: Vec<i32> = leftovers(&all, &[10]).iter().map(|it| it.pid).collect();
+        assert_eq!(left, [20, 21]);
     }
 
     #[test]

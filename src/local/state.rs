@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -173,6 +173,9 @@ impl StateDir {
     /// # Errors
     /// [`LocalError::ForeignStateDir`] where the folder holds something else already.
     pub fn create(&self) -> Result<()> {
+        if self.0.as_os_str().as_encoded_bytes().contains(&b':') {
+            return Err(LocalError::ColonInPath(self.0.clone()));
+        }
         if self.is_foreign() {
             return Err(LocalError::ForeignStateDir(self.0.clone()));
         }
@@ -224,13 +227,13 @@ impl StateDir {
         }
     }
 
-    /// Makes the folder where it is missing and waits until no other command works on it; the lock
-    /// goes with the returned file.
-    pub(super) async fn lock(&self) -> Result<File> {
+    /// Makes the folder where it is missing and waits until no other command works on it, which it
+    /// reports; the lock goes with the returned file.
+    pub(super) async fn lock(&self, report: &(dyn Fn(&str) + Sync)) -> Result<File> {
         let path = self.0.join("lock");
         loop {
             self.create()?;
-            let file = lock_file(&path).await?;
+            let file = lock_file(&path, report).await?;
             // A purge may have removed the folder while this one waited.
             if is_same_file(&file, &path) {
                 return Ok(file);
@@ -240,12 +243,20 @@ impl StateDir {
 
     /// What was remembered, if a plane was ever made here.
     pub fn load(&self) -> Result<Option<State>> {
-        self.read_json("state.json")
+        let state: Option<State> = self.read_json("state.json")?;
+        Ok(state.map(|state| State {
+            postgres_dir: self.0.join(&state.postgres_dir),
+            ..state
+        }))
     }
 
-    /// Remembers.
+    /// Remembers; what is within the folder by a relative path, for the folder may be moved.
     pub(super) fn save(&self, state: &State) -> Result<()> {
-        self.write("state.json", &to_json(state))
+        let mut state = state.clone();
+        if let Ok(within) = state.postgres_dir.strip_prefix(&self.0) {
+            state.postgres_dir = within.to_owned();
+        }
+        self.write("state.json", &to_json(&state))
     }
 
     /// This plane's passwords and tokens, if they were made.
@@ -290,18 +301,31 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain data serializes")
 }
 
-/// Makes a folder, with its parents, that only its owner can enter.
+/// Makes a folder, with its parents, that only its owner can enter. One that is there already has to
+/// be the caller's, and a link to one as well.
 pub(super) fn create_private_dir(path: &Path) -> Result<()> {
+    let failed = || LocalError::io("create", path);
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
-        .map_err(LocalError::io("create", path))
+        .map_err(failed())?;
+    let (link, folder) = fs::symlink_metadata(path)
+        .and_then(|link| Ok((link, fs::metadata(path)?)))
+        .map_err(failed())?;
+    let caller = nix::unistd::Uid::effective().as_raw();
+    if link.uid() != caller || folder.uid() != caller {
+        return Err(LocalError::UnsafeFolder {
+            path: path.to_owned(),
+            reason: "belongs to another user",
+        });
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed())
 }
 
 /// Takes the exclusive lock on a file, waiting for it up to 15 minutes (a cold build takes six).
-pub(super) async fn lock_file(path: &Path) -> Result<File> {
+/// Whoever waits reports whom it waits for, once.
+pub(super) async fn lock_file(path: &Path, report: &(dyn Fn(&str) + Sync)) -> Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -311,16 +335,32 @@ pub(super) async fn lock_file(path: &Path) -> Result<File> {
         .open(path)
         .map_err(LocalError::io("open", path))?;
     let start = Instant::now();
+    let mut reported = false;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => {
+                let note = format!("{}\n", std::process::id());
+                file.set_len(0)
+                    .and_then(|()| file.write_all_at(note.as_bytes(), 0))
+                    .map_err(LocalError::io("write", path))?;
+                return Ok(file);
+            }
             Err(TryLockError::WouldBlock) if start.elapsed() > LOCK_WAIT => {
                 return Err(LocalError::Locked {
                     path: path.to_owned(),
                     waited: start.elapsed(),
                 });
             }
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(TryLockError::WouldBlock) => {
+                if !std::mem::replace(&mut reported, true) {
+                    let holder = fs::read_to_string(path).unwrap_or_default();
+                    report(&format!(
+                        "waiting for another `llmplane local` (process {})",
+                        holder.trim()
+                    ));
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
             Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", path)(error)),
         }
     }
@@ -360,6 +400,15 @@ impl Ports {
         Ok(())
     }
 
+    /// Whether somebody else has one of the ports of a component that does not run.
+    pub(super) fn any_taken(&self, stopped: Component) -> bool {
+        let mut ports = self.clone();
+        ports
+            .of(stopped)
+            .into_iter()
+            .any(|port| !is_free_soon(*port))
+    }
+
     /// As many free ports as are needed, each another one.
     pub(super) fn pick() -> std::io::Result<Self> {
         // All are held until the last is known: one may otherwise be drawn twice.
@@ -389,5 +438,27 @@ fn is_same_file(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(held), Ok(found)) => held.ino() == found.ino() && held.dev() == found.dev(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_within_the_folder_moves_with_it() {
+        let root = tempfile::tempdir().unwrap();
+        let [before, after] = ["before", "after"].map(|name| root.path().join(name));
+        let dir = StateDir::new(&before).unwrap();
+        dir.create().unwrap();
+        let state = State {
+            ports: Ports::pick().unwrap(),
+            postgres_dir: before.join("postgres"),
+            postgres_user: None,
+        };
+        dir.save(&state).unwrap();
+        fs::rename(&before, &after).unwrap();
+        let moved = StateDir::new(&after).unwrap().load().unwrap().unwrap();
+        assert_eq!(moved.postgres_dir, after.join("postgres"));
     }
 }
