@@ -349,3 +349,46 @@ async fn a_credential_warns_before_it_expires_and_ends_when_it_does() {
         .says("LlmCredential", "short", "Ready", "False", "Expired")
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyring_of_another_fingerprint_key_destroys_nothing() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let mut world = World::started("otherring").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    let db = world.db().await;
+    let versions = async || {
+        let uid = db.credential_rows_all(false).await.unwrap()[0].uid;
+        let rows = db.credential_version_rows(&[uid]).await.unwrap();
+        let told = rows.into_iter().map(|row| (row.version, row.state));
+        told.collect::<Vec<_>>()
+    };
+    let before = versions().await;
+    let file = world.keyring_dir().join("fingerprint.key");
+    let right = std::fs::read(&file).unwrap();
+    world.stop().await;
+    std::fs::write(&file, [7; 32]).unwrap();
+    world.start().await;
+    world
+        .says(
+            "LlmCredential",
+            "c",
+            "Synced",
+            "False",
+            "KeyringUnavailable",
+        )
+        .await;
+    let said = world.message("LlmCredential", "c", "Synced").await;
+    assert!(said.contains("restore the one of before"), "{said}");
+    let ready = world.said("LlmCredential", "c", "Ready").await;
+    assert_eq!(ready.unwrap().0, "True", "as it was");
+    assert_eq!(versions().await, before);
+    std::fs::write(&file, right).unwrap();
+    world
+        .says("LlmCredential", "c", "Synced", "True", "Reconciled")
+        .await;
+    assert_eq!(versions().await, before);
+}

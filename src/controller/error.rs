@@ -87,9 +87,9 @@ impl Error {
                 Reason::DatabaseUnavailable,
                 "PostgreSQL cannot be reached or refuses; the controller keeps trying, see its log",
             )),
-            Self::Keyring(_) => Some(Finding::new(
+            Self::Keyring(why) => Some(Finding::new(
                 Reason::KeyringUnavailable,
-                "the keyring cannot be used; the controller keeps trying, see its log",
+                format!("the controller keeps trying: {why}"),
             )),
             Self::Kube(_) | Self::Stale | Self::Waiting(_) | Self::Task(_) => None,
         }

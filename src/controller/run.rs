@@ -172,6 +172,14 @@ async fn lead(parts: Parts, stop: &CancellationToken) -> Result<(), StartError> 
     )
     .await?;
     let Some(epoch) = epoch else { return Ok(()) };
+    let own = parts.keyring.current().fingerprint_check();
+    let claim = parts.db.write_unversioned(epoch, move |tx| {
+        Box::pin(async move { tx.keyring_check(&own).await })
+    });
+    parts.keyring.expect(claim.await?);
+    if let Err(error) = parts.keyring.for_fingerprints() {
+        tracing::error!(%error, "no key is taken from any Secret");
+    }
     parts.metrics.leading.set(1);
     Ok(join(spawn(parts, epoch, stop), stop).await?)
 }

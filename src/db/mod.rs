@@ -17,6 +17,7 @@ mod error;
 pub mod feed;
 mod group;
 pub mod health_probes;
+mod keyring_check;
 pub mod listed_models;
 pub mod listener;
 mod migrate;

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
+    "keyring_check",
     "feed",
     "changes",
     "providers",
@@ -25,6 +26,7 @@ const TABLES: [&str; 13] = [
 fn column(table: &str) -> &'static str {
     match table {
         "feed" => "revision",
+        "keyring_check" => "fingerprint_key",
         "changes" => "revision",
         "listed_models" => "facts",
         "health_probes" | "health_probes_default" => "reason",
@@ -69,7 +71,12 @@ async fn the_api_changes_nothing_anywhere() {
             assert!(is_refused(&mut api, &statement).await, "{statement}");
         }
     }
-    for hidden in ["listed_models", "check_requests", "retention"] {
+    for hidden in [
+        "listed_models",
+        "check_requests",
+        "retention",
+        "keyring_check",
+    ] {
         let statement = format!("SELECT * FROM {hidden}");
         assert!(is_refused(&mut api, &statement).await, "{statement}");
     }
@@ -82,6 +89,7 @@ async fn the_controller_changes_no_more_than_it_must() {
     let refused = [
         ("feed", &["INSERT", "DELETE"][..]),
         ("changes", &["UPDATE"]),
+        ("keyring_check", &["UPDATE", "DELETE"]),
         ("providers", &["DELETE"]),
         ("endpoints", &["DELETE"]),
         ("credentials", &["DELETE"]),

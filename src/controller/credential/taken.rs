@@ -65,6 +65,8 @@ pub async fn take(context: &Context, input: &mut Input) -> Result<(), Error> {
         return Ok(());
     };
     let provider_type = provider.spec.type_;
+    // Under another key every fingerprint differs, and every key would look rotated.
+    (context.keyring.for_fingerprints()).map_err(|error| Error::Keyring(error.to_string()))?;
     let seen = seen(context, input);
     let generation = identity::generation(&*input.object);
     let known = {

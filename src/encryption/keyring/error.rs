@@ -88,6 +88,15 @@ pub enum KeyringError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// `fingerprint.key` is another one than what is stored was made with.
+    #[error(
+        "{path} is another key than the stored fingerprints were made with, so that every key would look changed: restore the one of before; only where it is lost for good, empty the database's table keyring_check and restart the controller, which takes every key anew",
+        path = path.display()
+    )]
+    OtherFingerprintKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// No `audit.key`, and something is to be anchored under it.
     #[error(
         "{path} is missing: restore it, for the audit log's anchors are verified with it; `llmplane keyring new` makes one with a new keyring",

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use super::super::types::KekId;
 use super::load::{Stamp, load_stamped};
-use super::{Keyring, KeyringError};
+use super::{FINGERPRINT_KEY, Keyring, KeyringError};
 
 /// A shared keyring that follows its folder. Cloning shares it.
 ///
@@ -23,6 +23,8 @@ struct Shared {
     /// The folder's stamp at the last attempt that succeeded; held while the folder is read, so
     /// that one reader at a time does it.
     seen: Mutex<Option<Stamp>>,
+    /// What stands for the `fingerprint.key` that stored fingerprints were made with.
+    expected: OnceLock<Vec<u8>>,
 }
 
 struct State {
@@ -58,7 +60,36 @@ impl KeyringHandle {
                 active_since: Instant::now(),
             }),
             seen: Mutex::new(stamp),
+            expected: OnceLock::new(),
         })))
+    }
+
+    /// Holds the keyring to a `fingerprint.key`, by its [`Keyring::fingerprint_check`]. The first
+    /// value counts.
+    pub fn expect(&self, check: Vec<u8>) {
+        let _ = self.0.expected.set(check);
+    }
+
+    /// The keyring for what compares fingerprints.
+    ///
+    /// # Errors
+    /// [`KeyringError::OtherFingerprintKey`], where it would make other ones than are stored.
+    pub fn for_fingerprints(&self) -> Result<Arc<Keyring>, KeyringError> {
+        let current = self.current();
+        self.is_expected(&current)
+            .then_some(current)
+            .ok_or_else(|| self.other_fingerprint_key())
+    }
+
+    fn is_expected(&self, keyring: &Keyring) -> bool {
+        let expected = self.0.expected.get();
+        expected.is_none_or(|expected| expected[..] == keyring.fingerprint_check())
+    }
+
+    fn other_fingerprint_key(&self) -> KeyringError {
+        KeyringError::OtherFingerprintKey {
+            path: self.0.dir.join(FINGERPRINT_KEY),
+        }
     }
 
     /// The keyring as of the last good read.
@@ -76,7 +107,8 @@ impl KeyringHandle {
     /// called on a timer.
     ///
     /// # Errors
-    /// [`KeyringError`], where the folder's new state is no keyring. The old keyring stays in use,
+    /// [`KeyringError`], where the folder's new state is no keyring, or has another
+    /// `fingerprint.key` than it is held to. The old keyring stays in use,
     /// and every refresh reports the error until the folder is mended.
     pub fn refresh_if_changed(&self) -> Result<Refresh, KeyringError> {
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,6 +118,9 @@ impl KeyringHandle {
         *seen = None;
         let (loaded, stamp) = load_stamped(&self.0.dir);
         let keyring = loaded?;
+        if !self.is_expected(&keyring) {
+            return Err(self.other_fingerprint_key());
+        }
         *seen = stamp;
         Ok(self.replace(keyring))
     }

@@ -88,6 +88,13 @@ impl Keyring {
         Ok(mac.finalize().into_bytes().into())
     }
 
+    /// Stands for `fingerprint.key` without revealing anything of it: equal for the same key alone.
+    pub fn fingerprint_check(&self) -> [u8; 32] {
+        let mut mac = mac::keyed(&self.fingerprint_key);
+        lp::feed([&b"fingerprint-key-check/1"[..]], |piece| mac.update(piece));
+        mac.finalize().into_bytes().into()
+    }
+
     pub(super) fn active_key(&self) -> (KekId, &KeyBytes) {
         // `load` refuses a folder whose active id names no key.
         (self.active, &self.keks[&self.active])

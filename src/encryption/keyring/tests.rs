@@ -89,6 +89,37 @@ fn a_broken_new_state_keeps_the_old_keyring_until_it_is_mended() {
 }
 
 #[test]
+fn another_fingerprint_key_is_refused_until_the_one_of_before_is_back() {
+    let (_parent, dir, _) = made();
+    let handle = KeyringHandle::open(&dir).unwrap();
+    let check = handle.current().fingerprint_check();
+    handle.expect(check.to_vec());
+    let right = fs::read(dir.join(FINGERPRINT_KEY)).unwrap();
+    fs::write(dir.join(FINGERPRINT_KEY), [7; 32]).unwrap();
+    let refused = handle.refresh_if_changed();
+    assert!(matches!(
+        refused,
+        Err(KeyringError::OtherFingerprintKey { .. })
+    ));
+    assert!(
+        handle.for_fingerprints().is_ok(),
+        "the one of before is in use"
+    );
+    // A process that starts on it is held to the stored one, too.
+    let started = KeyringHandle::open(&dir).unwrap();
+    started.expect(check.to_vec());
+    assert!(started.for_fingerprints().is_err());
+    fs::write(dir.join(FINGERPRINT_KEY), right).unwrap();
+    for handle in [handle, started] {
+        handle.refresh_if_changed().unwrap();
+        assert_eq!(
+            handle.for_fingerprints().unwrap().fingerprint_check(),
+            check
+        );
+    }
+}
+
+#[test]
 fn a_key_that_a_row_names_is_looked_for_in_the_folder() {
     let (_parent, dir, _) = made();
     let handle = KeyringHandle::open(&dir).unwrap();
