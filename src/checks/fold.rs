@@ -34,6 +34,14 @@ impl Found {
         }
     }
 
+    /// What this finding about an endpoint comes to for what was to be asked there: nothing.
+    pub fn of_endpoint(&self) -> Self {
+        Self::new(
+            Reason::CheckInconclusive,
+            format!("the endpoint cannot be called: {}", self.message),
+        )
+    }
+
     /// Whether it passed; `None` where it proved nothing.
     pub fn success(&self) -> Option<bool> {
         match self.reason.status() {
@@ -179,6 +187,13 @@ mod tests {
         let stored = verdict(Reason::CheckInconclusive, 1, 10);
         let other = verdict(Reason::QuotaExhausted, 1, 20);
         assert_eq!(after_key(Some(&stored), other).since, stored.since);
+    }
+
+    #[test]
+    fn an_endpoint_that_cannot_be_called_says_nothing_of_keys_and_lists() {
+        let endpoint = Found::new(Reason::ProbeFailed, "spec.caBundle is no certificate");
+        assert_eq!(endpoint.of_endpoint().success(), None);
+        assert!(endpoint.of_endpoint().message.contains("spec.caBundle"));
     }
 
     #[test]

@@ -234,7 +234,7 @@ impl Runner {
                 continue;
             }
             let called = match &target {
-                Err(NoTarget::Unusable(_, found)) => Called::not(Found::clone(found)),
+                Err(NoTarget::Unusable(_, found)) => Called::not(found.of_endpoint()),
                 Err(NoTarget::Off) => continue,
                 Ok(target) => {
                     let opened = keys::open_for(
@@ -309,9 +309,13 @@ impl Runner {
     async fn model_list(&self, endpoint: Uuid, timeout: Duration) -> Result<Done, DbError> {
         let (endpoint, provider, called, key, listing) = match self.target(endpoint).await? {
             Err(NoTarget::Off) => return Ok(Done::unmade()),
-            Err(NoTarget::Unusable(endpoint, found)) => {
-                (*endpoint, None, Called::not(*found), None, None)
-            }
+            Err(NoTarget::Unusable(endpoint, found)) => (
+                *endpoint,
+                None,
+                Called::not(found.of_endpoint()),
+                None,
+                None,
+            ),
             Ok(target) => {
                 let key = self.list_key(&target).await?;
                 let asked = self.ask_with_key(&target, key.as_ref(), timeout, Question::List);
