@@ -93,14 +93,17 @@ pub async fn migrate(
     readiness: &Readiness,
     shutdown: &CancellationToken,
 ) -> Result<bool, StartError> {
+    if !settings.migrate {
+        return Ok(true);
+    }
     let mut said = false;
-    while settings.migrate {
+    loop {
         let migrated = tokio::select! {
             () = shutdown.cancelled() => return Ok(false),
             migrated = crate::db::migrate(settings.database_url.expose_secret()) => migrated,
         };
         match migrated {
-            Ok(()) => break,
+            Ok(()) => return Ok(true),
             Err(error) if error.is_transient() => {
                 if !std::mem::replace(&mut said, true) {
                     tracing::warn!(what = "database", why = %error, "does not answer; waits for it");
@@ -114,7 +117,6 @@ pub async fn migrate(
             () = tokio::time::sleep(AGAIN) => {}
         }
     }
-    Ok(true)
 }
 
 /// Waits for the database, makes sure of its schema and of its cluster, and takes the lead.
