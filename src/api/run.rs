@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum_server::Handle;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,11 @@ const HEADERS: Duration = Duration::from_secs(10);
 const CALL: Duration = Duration::from_secs(2);
 /// How long a read waits for a connection to PostgreSQL before that counts as out of reach.
 const ACQUIRE: Duration = Duration::from_secs(2);
+
+/// Requests that ask PostgreSQL at once, those that wait for a connection included; more get 503.
+const MAX_CALLS: usize = 50;
+/// Connections of the feed, which waits for no request's.
+const FEED_CONNECTIONS: u32 = 2;
 
 /// Why the API ended.
 #[derive(Debug, thiserror::Error)]
@@ -96,16 +102,23 @@ impl Server {
         let options = DbOptions {
             acquire_timeout: ACQUIRE,
             call_timeout: CALL,
+            max_calls: MAX_CALLS,
             ..DbOptions::new("llmplane-api")
         };
         let db = Db::lazy(settings.database_url.expose_secret(), &options)?;
+        let feed_options = DbOptions {
+            max_connections: FEED_CONNECTIONS,
+            max_calls: Semaphore::MAX_PERMITS,
+            ..options
+        };
+        let feed_db = Db::lazy(settings.database_url.expose_secret(), &feed_options)?;
         let tls = settings.tls.as_ref().map(tls::load).transpose()?;
         let listener = admin::bind(settings.listen, "LLMPLANE_LISTEN").await?;
         tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serves the read API");
 
         let store = Arc::new(Store::default());
         let metrics = Metrics::register(&mut host.registry, store.clone());
-        let feed = Feed::new(db.clone(), store.clone(), host.readiness.clone());
+        let feed = Feed::new(feed_db, store.clone(), host.readiness.clone());
         let state = ApiState::new(ApiParts {
             store,
             db,

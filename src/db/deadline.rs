@@ -6,11 +6,15 @@ use std::time::Duration;
 use super::{Db, DbError};
 
 impl Db {
-    /// [`within`] the time of a call; see [`super::DbOptions::call_timeout`].
+    /// [`within`] the time of a call, if not too many wait; see [`super::DbOptions`].
     pub(super) async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, DbError>>,
     ) -> Result<T, DbError> {
+        let _counted = self
+            .calls
+            .try_acquire()
+            .map_err(|_| DbError::Unavailable("too many calls wait for it".to_owned()))?;
         within(self.call_timeout, work).await
     }
 }

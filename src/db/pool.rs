@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::sync::Semaphore;
 
 use super::group::Queue;
 use super::{DbError, Revision};
@@ -44,6 +45,9 @@ pub struct DbOptions {
     /// How long a call may take in all before it counts as unavailable. Writes, the feed and the
     /// upkeep of partitions have limits of their own.
     pub call_timeout: Duration,
+    /// Most calls at once, those that wait for a connection included; more are refused as
+    /// unavailable. Writes and the feed are not counted.
+    pub max_calls: usize,
 }
 
 impl DbOptions {
@@ -54,6 +58,7 @@ impl DbOptions {
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(10),
+            max_calls: Semaphore::MAX_PERMITS,
         }
     }
 }
@@ -67,6 +72,7 @@ pub struct Db {
     pub(super) committed: Arc<AtomicI64>,
     pub(super) queue: Arc<Queue>,
     pub(super) call_timeout: Duration,
+    pub(super) calls: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Db {
@@ -113,6 +119,7 @@ impl Db {
             committed: Arc::default(),
             queue: Arc::default(),
             call_timeout: options.call_timeout,
+            calls: Arc::new(Semaphore::new(options.max_calls)),
         })
     }
 
