@@ -158,6 +158,12 @@ impl Collector for SnapshotGauges {
             "Models in the snapshot",
             None,
             snapshot.models.len() as f64,
+        )?;
+        gauge(
+            "llmplane_api_snapshot_unreadable",
+            "Objects left out of the snapshot, for their rows hold what this release does not know",
+            None,
+            snapshot.unreadable.len() as f64,
         )
     }
 }

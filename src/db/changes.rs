@@ -7,11 +7,12 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::deadline::within;
+use super::readable::readable;
 use super::{
     CredentialRow, CredentialVersionRow, Db, DbError, EndpointRow, ModelRow, ProviderRow, Revision,
     WriteTx,
 };
-use super::{credential_versions, credentials, endpoints, models, providers};
+use super::{credential_versions, credentials, endpoints, models, providers, sweep};
 use crate::crd::Kind;
 
 /// How long reading everything may take.
@@ -32,6 +33,8 @@ pub struct ChangedRows {
     pub credential_versions: Vec<CredentialVersionRow>,
     /// Models.
     pub models: Vec<ModelRow>,
+    /// Objects whose rows this binary cannot read: they are in none of the above.
+    pub unreadable: Vec<(Kind, Uuid)>,
 }
 
 /// Everything that is live.
@@ -64,12 +67,9 @@ impl Db {
         within(WHOLE_TIMEOUT, async {
             let mut tx = self.moment().await?;
             let revision = newest(&mut tx).await?;
-            let rows = ChangedRows {
-                providers: providers::all(&mut tx, false).await?,
-                endpoints: endpoints::all(&mut tx, false).await?,
-                credentials: credentials::all(&mut tx, false).await?,
-                credential_versions: credential_versions::all_live(&mut tx).await?,
-                models: models::all(&mut tx, false).await?,
+            let rows = match all(&mut tx).await {
+                Err(DbError::Unreadable(_)) => all_readable(&mut tx).await?,
+                rows => rows?,
             };
             tx.rollback().await?;
             Ok(Snapshot { rows, revision })
@@ -84,21 +84,11 @@ impl Db {
 
     async fn changes_of_a_moment(&self, from: Revision) -> Result<Changes, DbError> {
         let mut tx = self.moment().await?;
-        let Changed {
-            to,
-            whole,
-            uids: [providers, endpoints, credentials, models],
-        } = changed(&mut tx, from).await?;
+        let Changed { to, whole, uids } = changed(&mut tx, from).await?;
         if !whole {
             return Ok(Changes::Reset);
         }
-        let rows = ChangedRows {
-            providers: providers::by_uid(&mut tx, &providers).await?,
-            endpoints: endpoints::by_uid(&mut tx, &endpoints).await?,
-            credentials: credentials::by_uid(&mut tx, &credentials).await?,
-            credential_versions: credential_versions::of(&mut tx, &credentials).await?,
-            models: models::by_uid(&mut tx, &models).await?,
-        };
+        let rows = of(&mut tx, &uids).await?;
         tx.rollback().await?;
         Ok(Changes::Rows {
             rows: Box::new(rows),
@@ -158,6 +148,60 @@ impl WriteTx {
     }
 }
 
+async fn all(connection: &mut PgConnection) -> Result<ChangedRows, DbError> {
+    Ok(ChangedRows {
+        providers: providers::all(connection, false).await?,
+        endpoints: endpoints::all(connection, false).await?,
+        credentials: credentials::all(connection, false).await?,
+        credential_versions: credential_versions::all_live(connection).await?,
+        models: models::all(connection, false).await?,
+        unreadable: Vec::new(),
+    })
+}
+
+async fn all_readable(connection: &mut PgConnection) -> Result<ChangedRows, DbError> {
+    let mut uids = Uids::default();
+    for kind in Kind::ALL {
+        let live = sweep::live(connection, kind, None).await?;
+        uids[kind as usize] = live.into_iter().map(|object| object.uid).collect();
+    }
+    of(connection, &uids).await
+}
+
+async fn of(
+    connection: &mut PgConnection,
+    [providers, endpoints, credentials, models]: &Uids,
+) -> Result<ChangedRows, DbError> {
+    let mut left_out = Vec::new();
+    macro_rules! rows {
+        ($kind:ident, $read:path, $uids:expr) => {
+            readable(
+                connection,
+                Kind::$kind,
+                $uids,
+                |connection, uids| Box::pin($read(connection, uids)),
+                &mut left_out,
+            )
+            .await?
+        };
+    }
+    let mut rows = ChangedRows {
+        providers: rows!(Provider, providers::by_uid, providers),
+        endpoints: rows!(Endpoint, endpoints::by_uid, endpoints),
+        credentials: rows!(Credential, credentials::by_uid, credentials),
+        credential_versions: Vec::new(),
+        models: rows!(Model, models::by_uid, models),
+        unreadable: Vec::new(),
+    };
+    let credentials: Vec<Uuid> = rows.credentials.iter().map(|row| row.uid).collect();
+    rows.credential_versions = rows!(Credential, credential_versions::of, &credentials);
+    // Without its versions a credential would look as if it had no key.
+    rows.credentials
+        .retain(|row| !left_out.contains(&(Kind::Credential, row.uid)));
+    rows.unreadable = left_out;
+    Ok(rows)
+}
+
 async fn newest(connection: &mut PgConnection) -> Result<Revision, DbError> {
     let revision = sqlx::query_scalar!("SELECT revision FROM feed")
         .fetch_one(connection)
@@ -165,14 +209,16 @@ async fn newest(connection: &mut PgConnection) -> Result<Revision, DbError> {
     Ok(Revision(revision))
 }
 
+/// UIDs by kind, in the order of [`Kind::ALL`].
+type Uids = [Vec<Uuid>; 4];
+
 /// What changed after a revision.
 struct Changed {
     /// The newest revision.
     to: Revision,
     /// Whether the feed still holds the revision that was asked for, and so all later ones.
     whole: bool,
-    /// By kind, in the order of [`Kind::ALL`].
-    uids: [Vec<Uuid>; 4],
+    uids: Uids,
 }
 
 async fn changed(connection: &mut PgConnection, from: Revision) -> Result<Changed, DbError> {

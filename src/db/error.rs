@@ -31,6 +31,12 @@ pub enum DbError {
     /// A value that PostgreSQL cannot hold, such as a NUL character. Trying again does not help.
     #[error("PostgreSQL cannot hold this value: {0}")]
     Unstorable(String),
+    /// No controller has ever led with this database: what is in force is not known yet.
+    #[error("no controller has led with this database yet")]
+    NeverLed,
+    /// A row holds what this binary does not know, such as a word of a newer release.
+    #[error("a row cannot be read: {0}")]
+    Unreadable(String),
     /// The URL or its options cannot be understood.
     #[error("the database URL is not usable: {0}")]
     Url(String),
@@ -69,7 +75,7 @@ impl From<sqlx::Error> for DbError {
             E::Encode(error) => Self::Unstorable(error.to_string()),
             E::RowNotFound => Self::Other("a row that must exist is missing".to_owned()),
             E::ColumnDecode { index, source } => {
-                Self::Other(format!("column {index} cannot be read: {source}"))
+                Self::Unreadable(format!("column {index}: {source}"))
             }
             other => Self::Other(other.to_string()),
         }

@@ -26,6 +26,7 @@ mod partitions;
 mod pool;
 pub mod providers;
 mod purge;
+mod readable;
 mod sweep;
 mod types;
 mod verdict;

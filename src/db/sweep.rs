@@ -35,29 +35,36 @@ impl Db {
         kind: Kind,
         namespaces: Option<&[String]>,
     ) -> Result<Vec<LiveObject>, DbError> {
-        macro_rules! live {
-            ($table:literal) => {
-                sqlx::query_as!(
-                    LiveObject,
-                    "SELECT uid, namespace, name FROM " + $table
-                        + " WHERE deleted_at IS NULL AND ($1::text[] IS NULL OR namespace = ANY ($1))
-                            ORDER BY namespace, name",
-                    namespaces as Option<&[String]>,
-                )
-                .fetch_all(&self.pool)
-                .await?
-            };
-        }
-        self.in_time(async {
-            Ok(match kind {
-                Kind::Provider => live!("providers"),
-                Kind::Endpoint => live!("endpoints"),
-                Kind::Credential => live!("credentials"),
-                Kind::Model => live!("models"),
-            })
-        })
-        .await
+        self.in_time(async { live(&mut *self.pool.acquire().await?, kind, namespaces).await })
+            .await
     }
+}
+
+pub(super) async fn live(
+    connection: &mut PgConnection,
+    kind: Kind,
+    namespaces: Option<&[String]>,
+) -> Result<Vec<LiveObject>, DbError> {
+    macro_rules! live {
+        ($table:literal) => {
+            sqlx::query_as!(
+                LiveObject,
+                "SELECT uid, namespace, name FROM "
+                    + $table
+                    + " WHERE deleted_at IS NULL AND ($1::text[] IS NULL OR namespace = ANY ($1))
+                            ORDER BY namespace, name",
+                namespaces as Option<&[String]>,
+            )
+            .fetch_all(connection)
+            .await?
+        };
+    }
+    Ok(match kind {
+        Kind::Provider => live!("providers"),
+        Kind::Endpoint => live!("endpoints"),
+        Kind::Credential => live!("credentials"),
+        Kind::Model => live!("models"),
+    })
 }
 
 impl WriteTx {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
+use uuid::Uuid;
 
 use super::table::{Entry, Table};
 use super::{CredentialView, EndpointView, ModelView, ProviderView, View};
+use crate::crd::Kind;
 use crate::crd::model::Capability;
 use crate::db::{ChangedRows, Revision};
 
@@ -22,6 +24,8 @@ pub struct Snapshot {
     pub credentials: Table<CredentialView>,
     /// Models.
     pub models: Table<ModelView>,
+    /// Objects that are not shown, for this binary cannot read their rows.
+    pub unreadable: OrdSet<Uuid>,
     by_capability: OrdMap<(Capability, Arc<str>), Arc<Entry<ModelView>>>,
 }
 
@@ -43,6 +47,7 @@ impl Snapshot {
     pub fn apply(&self, rows: &ChangedRows, revision: Revision) -> Result<Self, serde_json::Error> {
         let mut next = self.clone();
         next.revision = revision;
+        next.note_readable(rows);
         put(
             &mut next.providers,
             rows.providers.iter().map(ProviderView::from),
@@ -67,6 +72,32 @@ impl Snapshot {
             .range((capability, Arc::from(key))..)
             .take_while(move |((has, _), _)| *has == capability)
             .map(|(_, entry)| entry)
+    }
+
+    /// What cannot be read is taken out, until it can be: what was known of it holds no more.
+    fn note_readable(&mut self, rows: &ChangedRows) {
+        if !self.unreadable.is_empty() {
+            let providers = rows.providers.iter().map(|row| row.uid);
+            let endpoints = rows.endpoints.iter().map(|row| row.uid);
+            let credentials = rows.credentials.iter().map(|row| row.uid);
+            let models = rows.models.iter().map(|row| row.uid);
+            for uid in providers.chain(endpoints).chain(credentials).chain(models) {
+                self.unreadable.remove(&uid);
+            }
+        }
+        for (kind, uid) in &rows.unreadable {
+            self.unreadable.insert(*uid);
+            match kind {
+                Kind::Provider => drop(self.providers.remove(*uid)),
+                Kind::Endpoint => drop(self.endpoints.remove(*uid)),
+                Kind::Credential => drop(self.credentials.remove(*uid)),
+                Kind::Model => {
+                    if let Some(old) = self.models.remove(*uid) {
+                        self.forget_capabilities(&old);
+                    }
+                }
+            }
+        }
     }
 
     fn put_models(
