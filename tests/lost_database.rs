@@ -5,7 +5,8 @@
 use std::process::Stdio;
 
 use llmplane::db;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use crate::support::{
     plane::{Plane, TestDatabase, eventually},
     postgres::{PrivatePostgres, tool},
     process::{Process, viewer},
+    rows,
     world::{World, find_condition},
 };
 
@@ -271,6 +273,41 @@ async fn a_database_that_stalls_does_not_keep_a_process_from_ending() {
         process.signal(Signal::SIGTERM);
         assert_eq!(process.ended().await.code(), Some(0), "{}", process.log());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_hears_nothing_any_more_is_replaced() {
+    let server = PrivatePostgres::start(&[], &[]).await;
+    let world = alone(&server, "deaf").await;
+    let db = world.db().await;
+    let epoch = db.lead("test").await.unwrap();
+    let mut api = Process::api(&world, &[]);
+    api.ready().await;
+    let listeners = async || -> Vec<i32> {
+        sqlx::query_scalar(
+            "SELECT pid FROM pg_stat_activity WHERE usename = 'llmplane_api' AND query LIKE 'LISTEN%'",
+        )
+        .fetch_all(&mut world.database.connect("postgres").await)
+        .await
+        .unwrap()
+    };
+    eventually("it listens", async || listeners().await.len() == 1).await;
+    let [deaf] = listeners().await[..] else {
+        panic!("one connection listens");
+    };
+    signal::kill(Pid::from_raw(deaf), Signal::SIGSTOP).unwrap();
+
+    eventually("another connection listens", async || {
+        let row = rows::provider(&uuid::Uuid::new_v4().to_string());
+        db.write(epoch, move |tx| {
+            Box::pin(async move { tx.provider_upsert(&row).await.map(drop) })
+        })
+        .await
+        .unwrap();
+        listeners().await.iter().any(|pid| *pid != deaf)
+    })
+    .await;
+    assert!(api.runs(), "{}", api.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

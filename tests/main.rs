@@ -3,6 +3,7 @@
 mod admission_policy;
 mod all_process;
 mod api_auth;
+mod api_feed;
 mod api_process;
 mod canary;
 mod checks_without_keys;

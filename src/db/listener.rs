@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use uuid::Uuid;
 
+use super::deadline::within;
 use super::{Db, DbError, Revision};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What woke the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,12 @@ impl FeedListener {
     pub async fn next(&mut self) -> Woken<Revision> {
         self.0.next(|text| text.parse().ok().map(Revision)).await
     }
+
+    /// Connects anew: what should have been told was not, as by a connection that nobody is at the
+    /// other end of any more.
+    pub fn reconnect(&mut self) {
+        self.0.reconnect();
+    }
 }
 
 /// Waits for requests for checks.
@@ -56,74 +65,90 @@ impl CheckListener {
 struct Listener {
     connect: Arc<PgConnectOptions>,
     channel: &'static str,
-    connected: Option<PgListener>,
+    state: State,
     retry: Duration,
+}
+
+/// Kept while nobody waits: connecting may take longer than a caller is willing to wait at once.
+enum State {
+    Connecting(BoxFuture<'static, Result<PgListener, DbError>>),
+    Connected(PgListener),
 }
 
 impl Listener {
     fn new(db: &Db, channel: &'static str) -> Self {
+        let connect = db.connect.clone();
         Self {
-            connect: db.connect.clone(),
+            state: State::connecting(connect.clone(), channel, Duration::ZERO),
+            connect,
             channel,
-            connected: None,
             retry: FIRST_RETRY,
         }
     }
 
     async fn next<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Woken<T> {
         loop {
-            let Some(listener) = &mut self.connected else {
-                if self.reconnect().await {
-                    return Woken::Connected;
-                }
-                continue;
-            };
-            match listener.try_recv().await {
-                Ok(Some(notification)) => {
-                    if let Some(told) = parse(notification.payload()) {
-                        return Woken::Told(told);
+            match &mut self.state {
+                State::Connecting(connecting) => match connecting.await {
+                    Ok(listener) => {
+                        self.state = State::Connected(listener);
+                        self.retry = FIRST_RETRY;
+                        return Woken::Connected;
                     }
-                }
-                Ok(None) => self.connected = None,
-                Err(error) => {
-                    tracing::warn!(channel = self.channel, error = %DbError::from(error), "lost the connection that listens");
-                    self.connected = None;
-                }
+                    Err(error) => self.try_again(&error),
+                },
+                State::Connected(listener) => match listener.try_recv().await {
+                    Ok(Some(notification)) => {
+                        if let Some(told) = parse(notification.payload()) {
+                            return Woken::Told(told);
+                        }
+                    }
+                    Ok(None) => self.reconnect(),
+                    Err(error) => {
+                        tracing::warn!(channel = self.channel, error = %DbError::from(error), "lost the connection that listens");
+                        self.reconnect();
+                    }
+                },
             }
         }
     }
 
-    async fn reconnect(&mut self) -> bool {
-        match self.listen().await {
-            Ok(listener) => {
-                self.connected = Some(listener);
-                self.retry = FIRST_RETRY;
-                true
-            }
-            Err(error) => {
-                let error = DbError::from(error);
-                // Once for an outage: each attempt would say the same.
-                if self.retry == FIRST_RETRY {
-                    tracing::warn!(channel = self.channel, %error, "cannot listen; tries again until it can");
-                } else {
-                    tracing::debug!(channel = self.channel, %error, "cannot listen");
-                }
-                tokio::time::sleep(self.retry).await;
-                self.retry = (self.retry * 2).min(LAST_RETRY);
-                false
-            }
+    fn try_again(&mut self, error: &DbError) {
+        // Once for an outage: each attempt would say the same.
+        if self.retry == FIRST_RETRY {
+            tracing::warn!(channel = self.channel, %error, "cannot listen; tries again until it can");
+        } else {
+            tracing::debug!(channel = self.channel, %error, "cannot listen");
         }
+        self.state = State::connecting(self.connect.clone(), self.channel, self.retry);
+        self.retry = (self.retry * 2).min(LAST_RETRY);
     }
 
-    async fn listen(&self) -> Result<PgListener, sqlx::Error> {
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(LAST_RETRY)
-            .connect_lazy_with((*self.connect).clone());
-        let mut listener = PgListener::connect_with(&pool).await?;
-        // Otherwise it would reconnect by itself, and nobody would know to read again.
-        listener.eager_reconnect(false);
-        listener.listen(self.channel).await?;
-        Ok(listener)
+    fn reconnect(&mut self) {
+        self.state = State::connecting(self.connect.clone(), self.channel, Duration::ZERO);
     }
+}
+
+impl State {
+    fn connecting(connect: Arc<PgConnectOptions>, channel: &'static str, wait: Duration) -> Self {
+        Self::Connecting(Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            within(CONNECT_TIMEOUT, listen(connect, channel)).await
+        }))
+    }
+}
+
+async fn listen(
+    connect: Arc<PgConnectOptions>,
+    channel: &'static str,
+) -> Result<PgListener, DbError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .connect_lazy_with((*connect).clone());
+    let mut listener = PgListener::connect_with(&pool).await?;
+    // Otherwise it would reconnect by itself, and nobody would know to read again.
+    listener.eager_reconnect(false);
+    listener.listen(channel).await?;
+    Ok(listener)
 }

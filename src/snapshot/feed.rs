@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Event, Snapshot, Store};
 use crate::admin::Readiness;
-use crate::db::{Changes, Db, DbError, FeedListener, Revision, Woken};
+use crate::db::{self, Changes, Db, DbError, FeedListener, Revision, Woken};
 
 /// How often the feed is read when nobody notifies.
 const POLL: Duration = Duration::from_secs(2);
@@ -19,6 +19,10 @@ const POLL: Duration = Duration::from_secs(2);
 /// Least time between the beginnings of two readings: while much changes, each takes in what the
 /// others would have.
 const PACE: Duration = Duration::from_millis(25);
+
+/// Polls in a row that find changes before the listener is no longer believed to hear anything. One
+/// may have been faster than the word of it.
+const UNANNOUNCED: u32 = 2;
 
 const WAITS_FOR: &str = "snapshot";
 
@@ -61,20 +65,36 @@ impl Feed {
         let mut listener = FeedListener::new(&self.db);
         let mut poll = interval_at(Instant::now() + POLL, POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut polled, mut unannounced) = (false, 0);
         loop {
             let begun = Instant::now();
+            let before = self.store.revision();
             tokio::select! {
                 stepped = self.step() => stepped?,
                 () = shutdown.cancelled() => return Ok(()),
             }
-            loop {
-                tokio::select! {
-                    // What was told while the last reading went on may be part of it.
-                    told = listener.next() => if !self.has(&told) { break },
-                    _ = poll.tick() => break,
-                    () = shutdown.cancelled() => return Ok(()),
-                }
+            if polled && self.store.revision() > before {
+                unannounced += 1;
             }
+            if unannounced == UNANNOUNCED {
+                tracing::warn!(
+                    "changes came without a word from the connection that listens; connecting anew"
+                );
+                listener.reconnect();
+                unannounced = 0;
+            }
+            polled = loop {
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => return Ok(()),
+                    told = listener.next() => {
+                        unannounced = 0;
+                        // What was told while the last reading went on may be part of it.
+                        if !self.has(&told) { break false }
+                    }
+                    _ = poll.tick() => break true,
+                }
+            };
             sleep_until(begun + PACE).await;
         }
     }
@@ -118,7 +138,7 @@ impl Feed {
     /// Everything, from a schema that is known.
     async fn first(&self) -> Result<Read, DbError> {
         self.db.check_schema().await?;
-        let all = self.db.read_all().await?;
+        let all = self.everything().await?;
         tracing::info!(revision = %all.revision, models = all.rows.models.len(), "read everything");
         let event = Event::Reset(all.revision);
         Ok(Snapshot::full(&all.rows, all.revision).map(|snapshot| Some((snapshot, event))))
@@ -133,11 +153,21 @@ impl Feed {
                 .map(|snapshot| Some((snapshot, Event::Changed(to))))),
             Changes::Reset => {
                 tracing::warn!(from = %current.revision, "the feed does not hold this revision any more; reading everything again");
-                let all = self.db.read_all().await?;
+                let all = self.everything().await?;
                 let event = Event::Reset(all.revision);
                 Ok(Snapshot::full(&all.rows, all.revision).map(|snapshot| Some((snapshot, event))))
             }
         }
+    }
+
+    /// Everything, of a database that a controller has filled, or is about to. An empty one says
+    /// nothing of what is declared.
+    async fn everything(&self) -> Result<db::Snapshot, DbError> {
+        let all = self.db.read_all().await?;
+        if all.revision == Revision::default() {
+            return Err(DbError::NeverLed);
+        }
+        Ok(all)
     }
 
     fn unanswered(&self, error: &DbError) {
