@@ -153,7 +153,9 @@ impl AddressGuard {
     pub fn check(&self, namespace: &str, address: SocketAddr) -> Result<(), AddressRefused> {
         let ip = unwrap(address.ip());
         let port = address.port();
-        if is_never_allowed(ip) || self.own.contain(SocketAddr::new(ip, port)) {
+        let stands_for = translated(ip).into_iter().flatten().map(IpAddr::V4);
+        let is_ours = |ip| is_never_allowed(ip) || self.own.contain(SocketAddr::new(ip, port));
+        if std::iter::once(ip).chain(stands_for).any(is_ours) {
             return Err(AddressRefused {
                 address: ip,
                 never: true,
@@ -169,7 +171,8 @@ impl AddressGuard {
     }
 }
 
-/// The IPv4 address that an IPv6 one stands for: mapped, compatible, NAT64, 6to4.
+/// The IPv4 address that an IPv6 one stands for: mapped, compatible, NAT64 by its well-known prefix,
+/// 6to4.
 pub(super) fn unwrap(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let s = v6.segments();
@@ -182,13 +185,27 @@ pub(super) fn unwrap(ip: IpAddr) -> IpAddr {
         [0, 0, 0, 0, 0, 0xffff, high, low] => v4(high, low),
         [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => v4(high, low),
-        // The well-known prefix, and the one for a network's own translators.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => {
-            v4(high, low)
-        }
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
         [0x2002, high, low, ..] => v4(high, low),
         _ => ip,
     }
+}
+
+/// What an address may stand for at a network's own translators, 64:ff9b:1::/48 (RFC 8215): where
+/// the IPv4 address is in it depends on the length of the translator's prefix, 48, 56, 64 or 96 (RFC
+/// 6052, 2.2), which nobody tells. To "this network", of which zeros speak, nothing is translated.
+fn translated(ip: IpAddr) -> Option<impl Iterator<Item = Ipv4Addr>> {
+    const OCTETS: [[usize; 4]; 4] = [
+        [6, 7, 9, 10],
+        [7, 9, 10, 11],
+        [9, 10, 11, 12],
+        [12, 13, 14, 15],
+    ];
+    let IpAddr::V6(v6) = ip else { return None };
+    let octets = v6.octets();
+    let stands_for = OCTETS.map(|at| Ipv4Addr::from(at.map(|at| octets[at])));
+    let is_local = octets.starts_with(&[0, 0x64, 0xff, 0x9b, 0, 1]);
+    is_local.then(|| stands_for.into_iter().filter(|v4| v4.octets()[0] != 0))
 }
 
 /// Addresses that no rule opens.
@@ -210,9 +227,13 @@ fn is_never_allowed(ip: IpAddr) -> bool {
             v6.is_unicast_link_local()
                 || v6.is_unspecified()
                 || v6.is_multicast()
-                // AWS's and Google's metadata.
-                || v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
+                // AWS's, for metadata, credentials, names and time.
+                || v6.segments().starts_with(&[0xfd00, 0xec2])
+                // Metadata of Google, Oracle, Scaleway and Akamai.
                 || v6 == Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)
+                || v6 == Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)
+                || v6 == Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)
+                || v6 == Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)
         }
     }
 }
@@ -336,7 +357,16 @@ mod tests {
             "168.63.129.16:80",
             "192.0.0.192:80",
             "[fe80::1]:80",
+            "[64:ff9b:1:a9fe:a9:fe00::]:80",
+            "[64:ff9b:1:a9:fe:a9fe::]:80",
+            "[64:ff9b:1::a9:fea9:fe00:0]:80",
+            "[64:ff9b:1:a60:0:100::]:443",
+            "[64:ff9b:1:1234::10.96.0.1]:443",
             "[fd00:ec2::254]:80",
+            "[fd00:ec2::23]:80",
+            "[fd00:c1::a9fe:a9fe]:80",
+            "[fd00:42::42]:80",
+            "[fd00:a9fe:a9fe::1]:80",
             "[fd20:ce::254]:80",
             "0.0.0.0:80",
             "[::]:80",
@@ -347,6 +377,7 @@ mod tests {
             assert!(!allowed(&guard, "default", address), "{address}");
         }
         assert!(allowed(&guard, "default", "10.96.0.1:444"));
+        assert!(allowed(&guard, "default", "[64:ff9b:1::8.8.8.8]:443"));
     }
 
     #[test]
@@ -382,8 +413,37 @@ mod tests {
             let guard = guard("10.0.0.0/8");
             let v4 = Ipv4Addr::from(a);
             let bare = guard.check("n", SocketAddr::new(v4.into(), port)).is_ok();
-            let mapped = guard.check("n", SocketAddr::new(v4.to_ipv6_mapped().into(), port)).is_ok();
-            prop_assert_eq!(bare, mapped);
+            let [high, low] = [u16::from_be_bytes([a[0], a[1]]), u16::from_be_bytes([a[2], a[3]])];
+            for coat in [
+                v4.to_ipv6_mapped(),
+                Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
+                Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
+                Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1),
+            ] {
+                let coated = guard.check("n", SocketAddr::new(coat.into(), port)).is_ok();
+                prop_assert_eq!(bare, coated, "{}", coat);
+            }
+        }
+
+        #[test]
+        fn no_translators_prefix_hides_an_address(
+            a in prop_oneof![any::<[u8; 4]>(), Just([169, 254, 169, 254]), Just([10, 96, 0, 1])],
+            port in prop_oneof![any::<u16>(), Just(443)],
+            length in 0..4_usize,
+        ) {
+            let v4 = Ipv4Addr::from(a);
+            let mut octets = Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0).octets();
+            let places = [[6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], [12, 13, 14, 15]];
+            for (place, octet) in places[length].into_iter().zip(a) {
+                octets[place] = octet;
+            }
+            let coated = SocketAddr::new(Ipv6Addr::from(octets).into(), port);
+            prop_assert!(guard("").check("n", coated).is_err());
+            prop_assert!(guard("0.0.0.0/0").check("n", coated).is_err());
+            let open = guard("0.0.0.0/0,64:ff9b:1::/48");
+            if a[0] != 0 && open.check("n", SocketAddr::new(v4.into(), port)).is_err() {
+                prop_assert!(open.check("n", coated).is_err(), "{}", coated);
+            }
         }
     }
 }
