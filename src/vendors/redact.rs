@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
+use serde_json::Value;
 
 use super::http::Response;
 
@@ -18,7 +19,8 @@ const MIN_SECRET_BYTES: usize = 16;
 
 /// The answer without what its request held in secret headers, and without `known` secrets, which
 /// somebody there may remember from another request: vendors echo keys (facts, 3.4), and not every
-/// key has a beginning that tells it. A body keeps its length; a header goes.
+/// key has a beginning that tells it. A header goes, and a body says asterisks instead, also where
+/// JSON's escapes hide the key from a search.
 pub(super) fn secrets<'a>(
     sent: &'a HeaderMap,
     known: impl Iterator<Item = &'a [u8]>,
@@ -34,6 +36,9 @@ pub(super) fn secrets<'a>(
             continue;
         }
         if let Some(body) = without(secret, &answer.body) {
+            answer.body = body;
+        }
+        if let Some(body) = unescaped_without(secret, &answer.body) {
             answer.body = body;
         }
         let echoes = |value: &http::HeaderValue| holds(value.as_bytes(), secret);
@@ -65,6 +70,45 @@ fn without(secret: &[u8], body: &Bytes) -> Option<Bytes> {
         at += 1;
     }
     Some(clean.into())
+}
+
+/// The same of what a JSON body says, where it has escapes: `\/` and `\u0073` are as good as what
+/// they stand for.
+fn unescaped_without(secret: &[u8], body: &Bytes) -> Option<Bytes> {
+    if !body.contains(&b'\\') {
+        return None;
+    }
+    let secret = std::str::from_utf8(secret).ok()?;
+    let mut said = serde_json::from_slice::<Value>(body).ok()?;
+    mask(secret, &mut said).then(|| said.to_string().into())
+}
+
+/// Puts asterisks in the secret's place, and says whether it was there.
+fn mask(secret: &str, said: &mut Value) -> bool {
+    let masked = |text: &str| {
+        (text.contains(secret)).then(|| text.replace(secret, &"*".repeat(secret.len())))
+    };
+    match said {
+        Value::String(text) => masked(text).map(|clean| *text = clean).is_some(),
+        Value::Array(items) => {
+            let mut found = false;
+            for item in items {
+                found |= mask(secret, item);
+            }
+            found
+        }
+        Value::Object(fields) => {
+            let mut found = false;
+            for (name, mut value) in std::mem::take(fields) {
+                found |= mask(secret, &mut value);
+                let clean = masked(&name);
+                found |= clean.is_some();
+                fields.insert(clean.unwrap_or(name), value);
+            }
+            found
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// The word as it may be stored: ASCII letters, digits, `_`, `-`, `.` and `:`; `None` for anything
@@ -141,6 +185,24 @@ mod tests {
         assert!(text.starts_with(r#"{"error":{"code":"***"#));
         assert_eq!(answer.header("x-request-id"), None);
         assert_eq!(answer.header("x-other"), Some("kept"));
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_key_in_escapes_is_read_without_it() {
+        const SLASHED: &str = "no/beginning/tells+this/key";
+        let escape = |c: char| format!("\\u{:04x}", u32::from(c));
+        let escaped: String = SLASHED.chars().map(escape).collect();
+        for key in [SLASHED.replace('/', "\\/"), escaped] {
+            let body = format!(r#"{{"data":[{{"id":"x{key}","{key}":1}},{{"id":"m","n":1.5}}]}}"#);
+            let answer = asked_and_answered(&format!("Bearer {SLASHED}"), &body, "r-1");
+            let said: Value = serde_json::from_slice(&answer.body).expect("JSON");
+            assert!(!said.to_string().contains(SLASHED), "{said}");
+            assert_eq!(
+                said["data"][0]["id"],
+                format!("x{}", "*".repeat(SLASHED.len()))
+            );
+            assert_eq!(said["data"][1], serde_json::json!({ "id": "m", "n": 1.5 }));
+        }
     }
 
     #[test]
