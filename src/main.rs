@@ -8,6 +8,7 @@ use llmplane::cli::Cli;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    llmplane::telemetry::hide_panic_texts();
     match Cli::from_args().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,11 +1,15 @@
 //! Logs, and the signals that end a process.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing::{Metadata, level_filters::LevelFilter};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::FilterExt, filter::FilterFn, fmt, layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// What a process logs, and how.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -50,22 +54,58 @@ impl LogArgs {
     ///
     /// Where the filter cannot be understood, or logging has started already.
     pub fn start(&self) -> Result<(), TelemetryError> {
-        let filter = filter(self.log_filter.as_deref())?;
+        let wanted = filter(self.log_filter.as_deref())?;
         let terminal = std::io::stderr().is_terminal();
         let format = self.log_format.unwrap_or(match terminal {
             true => LogFormat::Text,
             false => LogFormat::Json,
         });
-        let builder = tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let lines = fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(terminal);
-        match format {
-            LogFormat::Text => builder.try_init(),
-            LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        }
-        .map_err(|_| TelemetryError::Twice)
+        let lines = match format {
+            LogFormat::Text => lines.boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let filter = wanted.and(FilterFn::new(may_be_logged));
+        tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .try_init()
+            .map_err(|_| TelemetryError::Twice)
     }
+}
+
+/// Other people's modules whose more talkative lines hold keys, and the level at which they hold
+/// none. What RUST_LOG says of them counts only below that.
+const QUIETENED: [(&str, LevelFilter); 3] = [
+    // Traces what it signs with, the access key's id in plain.
+    ("aws_sigv4", LevelFilter::INFO),
+    ("aws_credential_types", LevelFilter::INFO),
+    // Warns of an object that it cannot read by the whole of it, a Secret's contents too.
+    ("kube_client::client", LevelFilter::ERROR),
+];
+
+fn may_be_logged(line: &Metadata<'_>) -> bool {
+    let is_in = |module: &str| {
+        let rest = line.target().strip_prefix(module);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    let quietened = QUIETENED.iter().find(|(module, _)| is_in(module));
+    quietened.is_none_or(|(_, loudest)| line.level() <= loudest)
+}
+
+/// From here on a panic says where it was, and not why: its text may hold anything, a key too.
+pub fn hide_panic_texts() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let place = place.as_deref().unwrap_or("an unknown place");
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!(place, "panicked");
+        } else {
+            // The last word of a process whose standard error may be closed.
+            let _ = writeln!(std::io::stderr(), "panicked at {place}");
+        }
+    }));
 }
 
 fn filter(wanted: Option<&str>) -> Result<EnvFilter, TelemetryError> {
@@ -102,5 +142,72 @@ mod tests {
             .err()
             .map(|error| error.to_string());
         assert!(refused.is_some_and(|text| text.contains("info,llmplane=debug")));
+    }
+
+    /// Runs one of the tests here that only make sense in a process of their own.
+    fn in_a_process(test: &str, log: &str) -> String {
+        let own = std::env::current_exe().expect("a path");
+        let output = std::process::Command::new(own)
+            .args(["--exact", test, "--ignored", "--nocapture"])
+            .env("RUST_LOG", log)
+            .output()
+            .expect("a process");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    }
+
+    /// As the command line would be read.
+    fn as_told() -> LogArgs {
+        LogArgs {
+            log_filter: std::env::var("RUST_LOG").ok(),
+            log_format: None,
+        }
+    }
+
+    #[test]
+    fn no_filter_makes_others_log_keys() {
+        for log in [
+            "trace",
+            "aws_sigv4::http_request::sign=trace,kube_client::client=trace",
+        ] {
+            let logged = in_a_process("telemetry::tests::others_log_keys", log);
+            assert!(!logged.contains("AKIA"), "{logged}");
+            assert!(logged.contains("what went wrong"), "{logged}");
+        }
+    }
+
+    #[test]
+    #[ignore = "it logs to this process's standard error"]
+    fn others_log_keys() {
+        as_told().start().expect("a log");
+        let key = "AKIAQX7ZV3KPLM2NWRTD";
+        tracing::trace!(target: "aws_sigv4::http_request::sign", key);
+        tracing::debug!(target: "aws_credential_types", key);
+        tracing::warn!(target: "kube_client::client", key);
+        tracing::error!(target: "kube_client::client", "what went wrong");
+    }
+
+    #[test]
+    fn a_panic_says_where_and_not_what() {
+        for test in ["panics", "panics_with_a_log"] {
+            let said = in_a_process(&format!("telemetry::tests::{test}"), "info");
+            assert!(!said.contains("canary"), "{said}");
+            assert!(said.contains("src/telemetry.rs:"), "{said}");
+        }
+    }
+
+    #[test]
+    #[ignore = "it takes this process's panic hook"]
+    fn panics() {
+        hide_panic_texts();
+        let ended = std::thread::spawn(|| panic!("sk-canary-0123456789abcdef")).join();
+        assert!(ended.is_err());
+    }
+
+    #[test]
+    #[ignore = "it takes this process's panic hook and log"]
+    fn panics_with_a_log() {
+        as_told().start().expect("a log");
+        panics();
     }
 }

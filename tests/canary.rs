@@ -143,7 +143,7 @@ fn place<'a>(places: &'a [(&str, String)], name: &str) -> &'a str {
 async fn a_key_is_found_nowhere_through_its_whole_life() {
     let vendor = FakeVendor::start(&[ACCEPTED, ROTATED], &["gpt-a"]).await;
     let world = World::new("canary").await;
-    let all = [("RUST_LOG", "debug,llmplane=trace")];
+    let all = [("RUST_LOG", "trace")];
     let controller = Process::controller(&world, &all);
     let api = Process::api(&world, &all);
     let token = viewer(&world).await;
@@ -207,7 +207,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     // The logs were as loud as they get, and the search finds what is there.
     for log in ["controller's log", "API's log"] {
         let text = place(&places, log);
-        assert!(text.contains("DEBUG"), "{log}: {text}");
+        assert!(text.contains("TRACE"), "{log}: {text}");
     }
     let spread = json!({
         "displayName": PLANTED,

@@ -137,7 +137,7 @@ impl Shared {
 /// The answer, of a handler that panicked too.
 fn answered<E>(ended: thread::Result<Result<Response<Body>, E>>) -> Result<Response<Body>, E> {
     ended.unwrap_or_else(|_| {
-        // A panic's text may hold anything: it goes nowhere.
+        // A panic's text may hold anything: it goes nowhere, to the log neither (see `telemetry`).
         tracing::error!("a handler panicked");
         Ok(Problem::internal().into_response())
     })
