@@ -11,8 +11,17 @@ use super::{
 use crate::{
     crd::reasons::Reason,
     db::{CheckKind, DbError, EndpointRow, ModelRow, Verdict},
+    vendors::TestedModel,
 };
 use jiff::Timestamp;
+
+/// For how long the last test's word on this generation has stood.
+fn tested_for(last: Option<&Verdict>, generation: i64, now: Timestamp) -> Duration {
+    let last = last.filter(|last| last.generation == generation);
+    let since = last.map(|last| now.duration_since(last.since));
+    let since = since.map(Duration::try_from).and_then(Result::ok);
+    since.unwrap_or_default()
+}
 
 impl Runner {
     /// Tests a model at the best endpoint that serves it.
@@ -31,7 +40,12 @@ impl Runner {
             )),
             Some(target) => {
                 key = self.list_key(&target).await?;
-                let question = Question::Test(&model.model_id);
+                let last = model.test_verdict.as_ref();
+                let question = Question::Test(TestedModel {
+                    id: &model.model_id,
+                    type_: model.type_,
+                    tested_for: tested_for(last, model.generation, Timestamp::now()),
+                });
                 let asked = self.ask_with_key(&target, key.as_ref(), timeout, question);
                 let called = asked.await.0;
                 at = Some(target.endpoint);
@@ -108,5 +122,21 @@ impl Runner {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_is_tested_since_its_verdict_was_first_given() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let last = Found::new(Reason::CheckInconclusive, "").verdict(2, at(100));
+        let tested = |last, generation, second| tested_for(last, generation, at(second)).as_secs();
+        assert_eq!(tested(None, 2, 400), 0);
+        assert_eq!(tested(Some(&last), 2, 400), 300);
+        assert_eq!(tested(Some(&last), 3, 400), 0);
+        assert_eq!(tested(Some(&last), 2, 50), 0);
     }
 }

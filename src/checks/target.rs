@@ -16,7 +16,7 @@ use crate::{
     crd::{ProviderType, reasons::Reason},
     db::{CredentialRow, DbError, EndpointRow, ProviderRow},
     vendors::{
-        BoundKey, Call, Driver, HttpClient, ListedModel, Outcome, Retry, driver,
+        BoundKey, Call, Driver, HttpClient, ListedModel, Outcome, Retry, TestedModel, driver,
         key_hosts::is_the_vendors_own,
     },
 };
@@ -59,7 +59,7 @@ pub(super) enum Question<'a> {
     /// Which models are there?
     List,
     /// Does this model answer?
-    Test(&'a str),
+    Test(TestedModel<'a>),
 }
 
 impl Runner {
@@ -213,7 +213,7 @@ impl Runner {
         let (outcome, listing) = match question {
             Question::Probe => (target.driver.probe(&call).await, None),
             Question::Validate => (target.driver.validate(&call).await, None),
-            Question::Test(model) => (target.driver.test_model(&call, model).await, None),
+            Question::Test(model) => (target.driver.test_model(&call, &model).await, None),
             Question::List => match target.driver.list_models(&call).await {
                 Err(outcome) => (outcome, None),
                 Ok(list) => {

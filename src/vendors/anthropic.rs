@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use http::{HeaderName, header};
+use http::HeaderName;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{
     Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList, Outcome,
+    TestedModel,
     finding::{self, Check, Finding},
     http::{HttpError, Request, Response},
     openai_protocol as protocol,
@@ -86,8 +87,8 @@ impl Driver for Anthropic {
 
     /// By `GET /v1/models/{id}`, which also knows aliases and spends nothing: listed is the most
     /// that it says.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
-        let request = request(call, &["models", model_id], &[]);
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        let request = request(call, &["models", model.id], &[]);
         match finding::ask(call, Check::Test, request, read).await {
             Ok(answer) => match serde_json::from_slice::<Value>(&answer.body) {
                 Ok(body) if body.get("id").is_some_and(Value::is_string) => {
@@ -162,10 +163,7 @@ fn request(
     key.put_into(request, |request, fields| {
         match (&fields.api_key, &fields.access_token) {
             (Some(key), _) => request.secret_header(API_KEY, key.expose_secret()),
-            (None, Some(token)) => request.secret_header(
-                header::AUTHORIZATION,
-                &format!("Bearer {}", token.expose_secret()),
-            ),
+            (None, Some(token)) => request.bearer(token),
             (None, None) => Ok(request),
         }
     })

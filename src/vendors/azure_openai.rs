@@ -1,20 +1,21 @@
 //! Azure OpenAI and Foundry (facts, 6). A deployment is not a model: calls name deployments, and a
 //! `modelId` here is a deployment's name.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use http::{HeaderName, header};
+use http::HeaderName;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{
     Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList, Outcome,
-    document,
+    TestedModel, document,
     finding::{self, Check, Finding},
     http::{HttpError, Request, Response},
     openai_protocol as protocol,
+    outcome::Retry,
 };
 use crate::crd::reasons::Reason;
 
@@ -23,6 +24,8 @@ pub(super) struct AzureOpenAi;
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 /// The last version that was seen to list deployments by API key (facts, 6).
 const DEPLOYMENTS_VERSION: &str = "2023-03-15-preview";
+/// For how long a new deployment may not be found yet (facts, 6).
+const SETTLING: Duration = Duration::from_secs(300);
 
 #[async_trait]
 impl Driver for AzureOpenAi {
@@ -46,7 +49,7 @@ impl Driver for AzureOpenAi {
     /// By the catalog of base models, which proves the key and no deployment.
     async fn validate(&self, call: &Call<'_>) -> Outcome {
         match finding::ask(call, Check::Validate, catalog_request(call), read).await {
-            Ok(answer) => match protocol::read_list(&answer, protocol::read_id) {
+            Ok(answer) => match protocol::read_page(&answer, protocol::read_id) {
                 Ok(_) => protocol::outcome(
                     &answer,
                     Reason::KeyAccepted,
@@ -90,37 +93,33 @@ impl Driver for AzureOpenAi {
         })
     }
 
-    /// By a completion of one token: a key alone has no free way to ask for a deployment.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
-        let mut body = json!({
-            "messages": [{ "role": "user", "content": "hi" }],
-            "max_completion_tokens": 1,
-        });
+    /// By the smallest call: a key alone has no free way to ask for a deployment. Types without one
+    /// are asked for a chat, whose refusal says at no cost whether the deployment is there.
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        let mut smallest =
+            protocol::smallest_call(model.type_).unwrap_or_else(protocol::smallest_chat);
         let root = root(call.base_url);
         let url = match dated(call.api_version) {
             Some(version) => {
-                let path = ["openai", "deployments", model_id, "chat", "completions"];
-                let mut url = protocol::url(&root, &path);
+                let deployment = protocol::url(&root, &["openai", "deployments", model.id]);
+                let mut url = protocol::url(&deployment, smallest.path);
                 url.query_pairs_mut().append_pair("api-version", version);
                 url
             }
             None => {
-                body["model"] = json!(model_id);
-                protocol::url(&root, &["openai", "v1", "chat", "completions"])
+                smallest.body["model"] = json!(model.id);
+                protocol::url(&protocol::url(&root, &["openai", "v1"]), smallest.path)
             }
         };
-        let request = dress(call, Request::post_json(url, &body));
+        let request = dress(call, Request::post_json(url, &smallest.body));
         match finding::ask(call, Check::Test, request, read).await {
-            Ok(answer) => match document::unreadable(&answer, &protocol::COMPLETION) {
+            Ok(answer) => match document::unreadable(&answer, &smallest.fields) {
                 Some(what) => finding::unreadable(Check::Test, &answer, &what),
                 None => protocol::outcome(&answer, Reason::ModelAnswered, "the deployment answers"),
             },
-            Err(outcome) if outcome.reason == Reason::ModelNotFound => Outcome {
-                message: "the resource has no such deployment; check modelId, which is a \
-                          deployment's name here, and give a new one 5 minutes"
-                    .to_owned(),
-                ..outcome
-            },
+            Err(outcome) if outcome.reason == Reason::ModelNotFound => {
+                missing(outcome, model.tested_for)
+            }
             Err(outcome) => outcome,
         }
     }
@@ -168,6 +167,26 @@ impl Driver for AzureOpenAi {
     }
 }
 
+/// A deployment that is not there: a new one may only not be there yet.
+fn missing(outcome: Outcome, tested_for: Duration) -> Outcome {
+    if tested_for < SETTLING {
+        return Outcome {
+            reason: Reason::CheckInconclusive,
+            message: "the resource has no such deployment yet; a new one may take 5 minutes, and \
+                      modelId has to be a deployment's name"
+                .to_owned(),
+            retry: Retry::After(SETTLING),
+            ..outcome
+        };
+    }
+    Outcome {
+        message: "the resource has no such deployment; check modelId, which is a deployment's \
+                  name here"
+            .to_owned(),
+        ..outcome
+    }
+}
+
 /// The dated API's version, or nothing for v1, which needs none.
 fn dated(api_version: Option<&str>) -> Option<&str> {
     api_version.filter(|v| v.starts_with(|c: char| c.is_ascii_digit()))
@@ -205,10 +224,7 @@ fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, HttpError> {
     key.put_into(request, |request, fields| {
         match (&fields.api_key, &fields.access_token) {
             (Some(key), _) => request.secret_header(API_KEY, key.expose_secret()),
-            (None, Some(token)) => request.secret_header(
-                header::AUTHORIZATION,
-                &format!("Bearer {}", token.expose_secret()),
-            ),
+            (None, Some(token)) => request.bearer(token),
             (None, None) => Ok(request),
         }
     })
@@ -216,15 +232,18 @@ fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, HttpError> {
 
 /// The code is often the status as a string (facts, 6).
 fn read(answer: &Response) -> (Finding, Option<String>) {
-    let code = protocol::ErrorBody::read(answer).code;
-    let finding = match code.as_deref() {
+    let body = protocol::ErrorBody::read(answer);
+    let finding = match body.code.as_deref() {
+        _ if body.limit_reached => Finding::CutShort,
+        _ if body.other_operation => Finding::OtherOperation,
+        Some("OperationNotSupported") => Finding::OtherOperation,
         Some("401" | "invalid_api_key") => Finding::BadKey,
         Some("PermissionDenied") => Finding::Restricted,
         Some("DeploymentNotFound" | "model_not_found") => Finding::NoModel,
         Some("insufficient_quota") => Finding::Quota,
         _ => finding::by_status(answer.status.as_u16()),
     };
-    (finding, code)
+    (finding, body.code)
 }
 
 fn deployment(entry: &Value) -> ListedModel {

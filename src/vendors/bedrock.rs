@@ -17,7 +17,7 @@ use self::{
     hosts::Place,
 };
 use super::{
-    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ModelList, Outcome,
+    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ModelList, Outcome, TestedModel,
     finding::{self, Check, Finding},
     http::{HttpError, Request, Response},
     openai_protocol as protocol,
@@ -162,8 +162,11 @@ impl Driver for Bedrock {
 
     /// By what AWS says of the account's access to it, which spends nothing; where the key may not
     /// ask that, or what the id names has no such reading, by an answer of one token.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
-        let test = Test { call, model_id };
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        let test = Test {
+            call,
+            model_id: model.id,
+        };
         test.run().await.unwrap_or_else(|outcome| outcome)
     }
 

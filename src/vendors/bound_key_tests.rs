@@ -22,7 +22,7 @@ use crate::{
     crd::reasons::Reason,
     vendors::{
         Call, ClientConfig, ClientInput, Driver, HttpClient, HttpClients, KeyFields, ModelList,
-        Outcome, address::AddressGuard,
+        Outcome, TestedModel, address::AddressGuard, script::testing::of,
     },
 };
 
@@ -155,9 +155,9 @@ impl Driver for Careless {
     }
 
     /// In a secret header that stands there without a key's hosts.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
         let name = HeaderName::from_static("x-api-key");
-        let request = Request::get(call.base_url.clone()).secret_header(name, model_id);
+        let request = Request::get(call.base_url.clone()).secret_header(name, model.id);
         outcome(sent(call, request).await)
     }
 
@@ -208,7 +208,7 @@ async fn a_driver_cannot_send_its_key_elsewhere() {
     for said in [
         Careless.probe(&call).await,
         Careless.validate(&call).await,
-        Careless.test_model(&call, KEY).await,
+        Careless.test_model(&call, &of(KEY)).await,
         listed.expect_err("no second page"),
     ] {
         assert_eq!(said.reason, Reason::CheckInconclusive);

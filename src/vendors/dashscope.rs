@@ -1,6 +1,6 @@
 //! Alibaba DashScope, also called Model Studio (facts, 7).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{
     Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome,
+    TestedModel,
     finding::{self, Check, Finding},
     http::{HttpError, Request, Response},
     openai_protocol as protocol,
@@ -92,15 +93,22 @@ impl Driver for DashScope {
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
         let mut models: Vec<ListedModel> = Vec::new();
+        // What an earlier page had too is no further model: the list moved while it was read.
+        let mut earlier: HashSet<String> = HashSet::new();
+        let mut counted = 0;
         for number in 1..=MAX_PAGES {
             let request = list_request(call, number, PAGE_SIZE, None);
             let answer = finding::ask(call, Check::List, request, read).await?;
             let unreadable = |what| finding::unreadable(Check::List, &answer, what);
             let page = page(&answer).map_err(unreadable)?;
             let is_last = page.models.is_empty();
+            let new = page.models.iter().filter(|m| !earlier.contains(&m.id));
+            counted += new.count();
+            let named = page.models.iter().filter(|m| !m.id.is_empty());
+            earlier.extend(named.map(|m| m.id.clone()));
             models.extend(page.models);
             match page.total {
-                Some(total) if models.len() >= total => {
+                Some(total) if counted >= total => {
                     return Ok(protocol::collect(models.into_iter()));
                 }
                 Some(_) if is_last => {
@@ -115,11 +123,11 @@ impl Driver for DashScope {
     }
 
     /// By the list with this id alone: listed, which is not yet granted.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
-        let request = list_request(call, 1, 1, Some(model_id));
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        let request = list_request(call, 1, 1, Some(model.id));
         match finding::ask(call, Check::Test, request, read).await {
             Ok(answer) => match page(&answer) {
-                Ok(page) if page.models.iter().any(|m| m.id == model_id) => {
+                Ok(page) if page.models.iter().any(|m| m.id == model.id) => {
                     protocol::outcome(&answer, Reason::ModelListed, "the vendor lists the model")
                 }
                 Ok(_) => protocol::outcome(

@@ -12,6 +12,14 @@ pub(super) struct ErrorBody {
     pub code: Option<String>,
     /// `error.type`.
     pub type_: Option<String>,
+    /// `error.param`: the field of the request that is wrong.
+    param: Option<String>,
+    /// Whether the error is a bare string.
+    is_text: bool,
+    /// Whether the text says that the answer was cut at its limit of tokens (facts, 3.5).
+    pub limit_reached: bool,
+    /// Whether the text says that the model is there for another call than this one (facts, 3.5).
+    pub other_operation: bool,
     /// Whether the text says that the key lacks a scope (facts, 3.3): the code is often null there.
     pub missing_scope: bool,
     /// Whether the text blames the organisation or the caller's address, not the key (facts, 3.3).
@@ -33,6 +41,7 @@ impl ErrorBody {
             Some(Value::String(text)) => {
                 return Self {
                     is_error: true,
+                    is_text: true,
                     missing_scope: says_missing_scope(text),
                     other_cause: blames_another(text),
                     ..Self::default()
@@ -56,6 +65,10 @@ impl ErrorBody {
         Self {
             code: word("code"),
             type_: word("type"),
+            param: word("param"),
+            is_text: false,
+            limit_reached: text.is_some_and(says_limit_reached),
+            other_operation: text.is_some_and(says_other_operation),
             missing_scope: text.is_some_and(says_missing_scope),
             other_cause: text.is_some_and(blames_another),
             is_error: true,
@@ -117,8 +130,11 @@ impl ErrorBody {
         self.is(&["unsupported_country_region_territory"])
     }
 
-    pub fn is_unknown_model(&self) -> bool {
+    /// The model is not there. A 404 alone may be a wrong path (facts, 3.3): an object has to name
+    /// the model, and a bare string is Ollama's (facts, 9).
+    pub fn is_unknown_model(&self, status: u16) -> bool {
         self.is(&["model_not_found", "NotFoundError", "not_found_error"])
+            || status == 404 && (self.is_text || self.param.as_deref() == Some("model"))
     }
 }
 
@@ -130,6 +146,21 @@ fn blames_another(text: &str) -> bool {
         "IP not authorized",
         "allow list",
         "allowlist",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+}
+
+fn says_limit_reached(text: &str) -> bool {
+    text.contains("model output limit was reached")
+}
+
+fn says_other_operation(text: &str) -> bool {
+    [
+        "not a chat model",
+        "not in v1/chat/completions",
+        "not supported in the v1/",
+        "operation does not work with the specified model",
     ]
     .iter()
     .any(|words| text.contains(words))

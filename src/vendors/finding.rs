@@ -25,6 +25,10 @@ pub(super) enum Finding {
     RateLimited,
     /// No such model, or none that is granted.
     NoModel,
+    /// The model answered, up to the limit of tokens that it was given.
+    CutShort,
+    /// The model is there, for another call than this one.
+    OtherOperation,
     /// The vendor is overloaded or broken.
     Down,
     /// Base URL, path or API version do not exist at the vendor.
@@ -144,6 +148,8 @@ fn meaning(check: Check, finding: Finding) -> (Reason, &'static str) {
         (Check::Validate, F::Restricted) => Reason::KeyRestricted,
         (Check::Validate | Check::Test, F::Quota) => Reason::QuotaExhausted,
         (Check::Test, F::NoModel) => Reason::ModelNotFound,
+        (Check::Test, F::CutShort) => Reason::ModelAnswered,
+        (Check::Test, F::OtherOperation) => Reason::ModelListed,
         (Check::Test, F::Restricted) => Reason::ModelAccessDenied,
         _ => check.inconclusive(),
     };
@@ -159,10 +165,14 @@ fn meaning(check: Check, finding: Finding) -> (Reason, &'static str) {
             "the vendor has nothing at this path; check baseUrl and apiVersion"
         }
         F::NoModel => "the vendor does not know the model, or does not grant it; check modelId",
+        F::CutShort if check == Check::Test => {
+            "the model answers, up to the test's limit of tokens"
+        }
+        F::OtherOperation if check == Check::Test => protocol::OTHER_OPERATION,
         F::Down => "the vendor is overloaded or broken",
         F::NoSuchPath => "the vendor has no such path; check baseUrl and apiVersion",
         F::OtherPlan => "the key belongs to another plan or product of the vendor",
-        F::Unclear => "the vendor's answer proves nothing",
+        F::Unclear | F::CutShort | F::OtherOperation => "the vendor's answer proves nothing",
     };
     (reason, message)
 }

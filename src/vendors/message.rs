@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{http::HttpError, key_hosts::Destinations};
 
@@ -87,6 +89,20 @@ impl Request {
 
     pub(super) fn header_value(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Adds the key as a bearer token.
+    ///
+    /// # Errors
+    /// When the key cannot stand in a header.
+    pub(super) fn bearer(self, key: &SecretString) -> Result<Self, HttpError> {
+        const SCHEME: &str = "Bearer ";
+        let key = key.expose_secret();
+        // Made long enough, so that it does not move and leave a copy behind.
+        let mut value = Zeroizing::new(String::with_capacity(SCHEME.len() + key.len()));
+        value.push_str(SCHEME);
+        value.push_str(key);
+        self.secret_header(header::AUTHORIZATION, &value)
     }
 
     /// Adds a secret header; it is marked so that it is in no `Debug` output and no compression

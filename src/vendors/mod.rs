@@ -93,6 +93,18 @@ pub struct ListedModel {
     pub pricing: Option<Pricing>,
 }
 
+/// A model that is to be tested.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TestedModel<'a> {
+    /// The vendor's id of it.
+    pub id: &'a str,
+    /// What kind of model it is, where that is known: it decides which call it answers.
+    pub type_: Option<ModelType>,
+    /// How long ago a test of this very declaration first said what the last one did; zero where
+    /// there was none.
+    pub tested_for: Duration,
+}
+
 /// A vendor's whole list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelList {
@@ -118,6 +130,49 @@ pub enum KeyFields {
     ApiKeyOrAccessToken,
     /// `apiKey` with `secretKey` (and `accessToken` for a session), or `apiKey` alone.
     AccessKeyPairOrApiKey,
+}
+
+/// Which entry of `secretRef.keys` a vendor's key has to have, or may not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WrongFields {
+    /// It is missing.
+    #[error("secretRef.keys names no entry for {0}, and a key of this type has one")]
+    Missing(&'static str),
+    /// Nothing is done with it.
+    #[error("secretRef.keys names an entry for {0}, and a key of this type has {1}; take it out")]
+    Superfluous(&'static str, &'static str),
+}
+
+impl KeyFields {
+    /// Whether a key has what a vendor takes, and nothing that would be left out.
+    ///
+    /// # Errors
+    /// What is missing, or one too many.
+    pub fn check(self, key: &SecretFields) -> Result<(), WrongFields> {
+        let (api, secret) = (key.api_key.is_some(), key.secret_key.is_some());
+        let token = key.access_token.is_some();
+        match self {
+            Self::ApiKey if !api => Err(WrongFields::Missing("apiKey")),
+            Self::ApiKey if secret => Err(WrongFields::Superfluous("secretKey", "apiKey alone")),
+            Self::ApiKey if token => Err(WrongFields::Superfluous("accessToken", "apiKey alone")),
+            Self::ApiKeyOrAccessToken if !api && !token => {
+                Err(WrongFields::Missing("apiKey or accessToken"))
+            }
+            Self::ApiKeyOrAccessToken if secret => Err(WrongFields::Superfluous(
+                "secretKey",
+                "apiKey or accessToken",
+            )),
+            Self::ApiKeyOrAccessToken if api && token => Err(WrongFields::Superfluous(
+                "accessToken",
+                "either that or apiKey",
+            )),
+            Self::AccessKeyPairOrApiKey if !api => Err(WrongFields::Missing("apiKey")),
+            Self::AccessKeyPairOrApiKey if token && !secret => {
+                Err(WrongFields::Missing("secretKey"))
+            }
+            Self::ApiKey | Self::ApiKeyOrAccessToken | Self::AccessKeyPairOrApiKey => Ok(()),
+        }
+    }
 }
 
 /// What a LangChain client is made with.
@@ -214,11 +269,23 @@ pub trait Driver: Send + Sync {
         Some(Cow::Borrowed(model_id))
     }
 
+    /// What ids of one model have in common, however they are written: two models of one provider
+    /// are the same where this is.
+    fn same_id<'a>(&self, model_id: &'a str) -> Cow<'a, str> {
+        self.listed_id(model_id).unwrap_or(Cow::Borrowed(model_id))
+    }
+
     /// Whether one model answers, by the cheapest honest proof.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome;
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome;
 
     /// What a LangChain client needs.
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig;
+}
+
+/// What ids that any driver takes for one have in common; others may have it in common too. For
+/// where the provider's type is not known.
+pub fn like_id(model_id: &str) -> &str {
+    model_id.strip_suffix(":latest").unwrap_or(model_id)
 }
 
 /// The driver of a provider type.
@@ -233,5 +300,48 @@ pub fn driver(provider: ProviderType) -> &'static dyn Driver {
         ProviderType::DashScope => &dashscope::DashScope,
         ProviderType::Qianfan => &qianfan::Qianfan,
         ProviderType::Bedrock => &bedrock::Bedrock,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_what_its_vendor_takes_and_nothing_else() {
+        use KeyFields::*;
+        use WrongFields::{Missing, Superfluous};
+        let key = |api, secret, token| {
+            let some = |has: bool| has.then(|| "k".to_owned().into());
+            SecretFields {
+                api_key: some(api),
+                secret_key: some(secret),
+                access_token: some(token),
+            }
+        };
+        let one_too_many = |name| move |said| matches!(said, Err(Superfluous(n, _)) if n == name);
+        let said = |takes: KeyFields, has: [bool; 3]| takes.check(&key(has[0], has[1], has[2]));
+        for takes in [ApiKey, ApiKeyOrAccessToken, AccessKeyPairOrApiKey] {
+            assert_eq!(said(takes, [true, false, false]), Ok(()));
+        }
+        assert_eq!(said(ApiKey, [false, true, false]), Err(Missing("apiKey")));
+        assert_eq!(said(ApiKey, [false, false, true]), Err(Missing("apiKey")));
+        assert!(one_too_many("secretKey")(said(ApiKey, [true, true, false])));
+        assert!(one_too_many("accessToken")(said(
+            ApiKey,
+            [true, false, true]
+        )));
+        assert_eq!(said(ApiKeyOrAccessToken, [false, false, true]), Ok(()));
+        let none = said(ApiKeyOrAccessToken, [false, true, false]);
+        assert_eq!(none, Err(Missing("apiKey or accessToken")));
+        let both = said(ApiKeyOrAccessToken, [true, false, true]);
+        assert!(one_too_many("accessToken")(both));
+        for has in [[true, true, false], [true, true, true]] {
+            assert_eq!(said(AccessKeyPairOrApiKey, has), Ok(()));
+        }
+        let token = said(AccessKeyPairOrApiKey, [true, false, true]);
+        assert_eq!(token, Err(Missing("secretKey")));
+        let secret = said(AccessKeyPairOrApiKey, [false, true, false]);
+        assert_eq!(secret, Err(Missing("apiKey")));
     }
 }

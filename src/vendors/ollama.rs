@@ -8,9 +8,9 @@ use url::Url;
 
 use super::{
     Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList, Outcome,
+    TestedModel,
     http::{HttpError, Response},
     openai_protocol::{self as protocol},
-    outcome::Retry,
 };
 use crate::{
     crd::{
@@ -64,7 +64,7 @@ impl Driver for Ollama {
         }
         let without = Call { key: None, ..*call };
         match native(&without, &["api", "tags"]).await {
-            Ok(answer) if answer.status.is_success() => Outcome {
+            Ok(answer) if is_list(&answer) => Outcome {
                 message: "the server enforces no key: it answers without one too".to_owned(),
                 ..with_key
             },
@@ -73,18 +73,11 @@ impl Driver for Ollama {
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
-        let failed = |answer: &Response, message: String| {
-            protocol::outcome(answer, Reason::SyncFailed, message).with_retry(Retry::Backoff)
-        };
         let answer = native(call, &["api", "tags"])
             .await
             .map_err(|error| Outcome::from_http_error(&error, Reason::SyncFailed))?;
         if !answer.status.is_success() {
-            let status = answer.status.as_u16();
-            return Err(failed(
-                &answer,
-                format!("the model list could not be read: the server answered HTTP {status}"),
-            ));
+            return Err(protocol::refused_list(&answer));
         }
         match serde_json::from_slice::<Value>(&answer.body)
             .ok()
@@ -93,9 +86,9 @@ impl Driver for Ollama {
         {
             Some(Value::Array(entries)) => Ok(protocol::collect(entries.iter().map(read_model))),
             Some(Value::Null) => Ok(ModelList::default()),
-            _ => Err(failed(
+            _ => Err(protocol::unreadable_list(
                 &answer,
-                "the model list could not be read: the answer has no list `models`".to_owned(),
+                "the answer has no list `models`",
             )),
         }
     }
@@ -110,13 +103,13 @@ impl Driver for Ollama {
     }
 
     /// By `POST /api/show`, which reads the model's file and does not load it.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
         let root = native_root(call.base_url);
         let at_root = Call {
             base_url: &root,
             ..*call
         };
-        let request = protocol::post(&at_root, &["api", "show"], &json!({ "model": model_id }));
+        let request = protocol::post(&at_root, &["api", "show"], &json!({ "model": model.id }));
         match protocol::send(&at_root, request).await {
             Ok(answer) => protocol::classify_description(&answer, &DESCRIPTION),
             Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
@@ -157,6 +150,11 @@ async fn native(call: &Call<'_>, segments: &[&str]) -> Result<Response, HttpErro
         ..*call
     };
     protocol::send(&at_root, protocol::get(&at_root, segments)).await
+}
+
+/// A page of something in between is none.
+fn is_list(answer: &Response) -> bool {
+    protocol::classify_key(answer, "models").reason == Reason::KeyAccepted
 }
 
 /// People write the root, `/api` or `/v1`; the native calls stand at the root.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome,
+    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome, TestedModel,
     openai_protocol::{self as protocol},
 };
 use crate::{crd::reasons::Reason, encryption::SecretFields};
@@ -53,8 +53,8 @@ impl Driver for OpenAi {
     }
 
     /// By `GET /models/{id}`, which spends nothing.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
-        match protocol::send(call, protocol::get(call, &["models", model_id])).await {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        match protocol::send(call, protocol::get(call, &["models", model.id])).await {
             Ok(answer) => protocol::classify_description(&answer, &["id"]),
             Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
         }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome,
+    TestedModel,
     openai_protocol::{self as protocol},
     outcome::Retry,
 };
@@ -38,16 +39,18 @@ impl Driver for OpenAiCompatible {
         protocol::list(call, read_model).await
     }
 
-    /// By the smallest completion: `GET /models/{id}` is not everywhere, and a gateway's list says
-    /// nothing of what stands behind it. But it says what a plain 400 for a name that it does not
-    /// know leaves open (LiteLLM 1.106 answers so).
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
-        let tested = protocol::test_by_completion(call, model_id).await;
-        if tested.http_status != Some(400) || tested.reason != Reason::CheckInconclusive {
+    /// By the smallest call: `GET /models/{id}` is not everywhere, and a gateway's list says
+    /// nothing of what stands behind it. But it says what a plain 400 or 404 for a name that it does
+    /// not know leaves open (LiteLLM 1.106 answers so).
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        let tested = protocol::test_by_call(call, model).await;
+        if !matches!(tested.http_status, Some(400 | 404))
+            || tested.reason != Reason::CheckInconclusive
+        {
             return tested;
         }
         match protocol::list(call, protocol::read_id).await {
-            Ok(list) if list.lacks(model_id) => Outcome {
+            Ok(list) if list.lacks(model.id) => Outcome {
                 reason: Reason::ModelNotFound,
                 message: "the gateway neither answers for the model nor lists it; check modelId"
                     .to_owned(),
@@ -97,7 +100,7 @@ mod tests {
     use crate::vendors::{
         finding::testing::answer,
         script::Script,
-        script::testing::{asked, with_call},
+        script::testing::{asked, of, with_call},
     };
 
     /// As LiteLLM 1.106 answers for a name that it does not know.
@@ -127,7 +130,7 @@ mod tests {
         ] {
             let script = Script::new([answer(400, NO_SUCH_MODEL), list]);
             let outcome = with_call(&script, async |call| {
-                OpenAiCompatible.test_model(call, "nope").await
+                OpenAiCompatible.test_model(call, &of("nope")).await
             })
             .await;
             assert_eq!(outcome.reason, reason);

@@ -4,22 +4,61 @@
 
 use std::{collections::BTreeMap, collections::HashSet, time::Duration};
 
-use http::header;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
 
 pub(super) use super::error_body::ErrorBody;
 use super::{
-    Call, ClientConfig, ClientInput, KeyField, ListedModel, ModelList, document,
+    Call, ClientConfig, ClientInput, KeyField, ListedModel, ModelList, TestedModel, document,
     http::{HttpError, Request, Response},
     outcome::{Outcome, Retry},
     redact,
 };
-use crate::crd::reasons::Reason;
+use crate::crd::{model::ModelType, reasons::Reason};
 
-/// What a chat completion has.
-pub(super) const COMPLETION: [&str; 1] = ["choices"];
+/// A call that a model of some type answers, as small as it can be.
+pub(super) struct SmallestCall {
+    /// Where it goes, under the base URL.
+    pub path: &'static [&'static str],
+    /// Its body, but for the model.
+    pub body: Value,
+    /// What its answer has.
+    pub fields: [&'static str; 1],
+}
+
+/// The smallest call for a type of model: one token of answer (facts, 3.5), or one embedding.
+/// `None` where every call costs more than that. A type that is not known is taken for chat.
+pub(super) fn smallest_call(type_: Option<ModelType>) -> Option<SmallestCall> {
+    match type_ {
+        None | Some(ModelType::Chat | ModelType::Vision) => Some(smallest_chat()),
+        Some(ModelType::Completion) => Some(SmallestCall {
+            path: &["completions"],
+            body: json!({ "prompt": "hi", "max_tokens": 1 }),
+            fields: ["choices"],
+        }),
+        Some(ModelType::Embedding) => Some(SmallestCall {
+            path: &["embeddings"],
+            body: json!({ "input": "hi" }),
+            fields: ["data"],
+        }),
+        Some(ModelType::Rerank | ModelType::Image | ModelType::Audio) => None,
+    }
+}
+
+/// The smallest chat completion.
+pub(super) fn smallest_chat() -> SmallestCall {
+    SmallestCall {
+        path: &["chat", "completions"],
+        body: json!({
+            "messages": [{ "role": "user", "content": "hi" }],
+            "max_completion_tokens": 1,
+        }),
+        fields: ["choices"],
+    }
+}
+
+/// Pages that are read before a list counts as endless.
+const MAX_PAGES: usize = 100;
 
 /// Longest id of a model that is taken, in characters.
 const MAX_ID_CHARS: usize = 256;
@@ -53,10 +92,7 @@ pub(super) fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, Ht
     };
     key.put_into(request, |request, fields| {
         match fields.api_key.as_ref().or(fields.access_token.as_ref()) {
-            Some(key) => request.secret_header(
-                header::AUTHORIZATION,
-                &format!("Bearer {}", key.expose_secret()),
-            ),
+            Some(key) => request.bearer(key),
             None => Ok(request),
         }
     })
@@ -201,8 +237,13 @@ pub(super) fn classify_model(answer: &Response, fields: &[&str]) -> Outcome {
             Reason::QuotaExhausted,
             "the account's quota or balance is used up",
         ),
-        // A 404 without an error in it is a page of something in between.
-        _ if body.is_unknown_model() || (status == 404 && body.is_error) => outcome(
+        _ if body.limit_reached => outcome(
+            answer,
+            Reason::ModelAnswered,
+            "the model answers, up to the test's limit of tokens",
+        ),
+        _ if body.other_operation => outcome(answer, Reason::ModelListed, OTHER_OPERATION),
+        _ if body.is_unknown_model(status) => outcome(
             answer,
             Reason::ModelNotFound,
             "the vendor does not know the model, or does not grant it; check modelId",
@@ -219,7 +260,76 @@ pub(super) fn classify_model(answer: &Response, fields: &[&str]) -> Outcome {
                 "the vendor does not grant this model to the account",
             )
         }
+        404 => inconclusive(
+            answer,
+            "the model could not be tested; check baseUrl and modelId",
+        ),
         _ => inconclusive(answer, "the model could not be tested"),
+    }
+}
+
+/// What is said of a model that is there for another call than the test's.
+pub(super) const OTHER_OPERATION: &str = "the vendor knows the model, which does not take the test's call; spec.type says which it takes";
+
+/// One page of a list; mostly there is no other.
+pub(super) struct Page {
+    pub models: Vec<ListedModel>,
+    next: Next,
+}
+
+/// What a page says of the next one.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// This is the last.
+    None,
+    /// It begins after this id (facts, 3.1).
+    After(String),
+    /// There is one, and it is not said how it is asked for.
+    Unnamed,
+}
+
+/// The list call's answer as one page, or why it is none.
+pub(super) fn read_page(
+    answer: &Response,
+    read: impl Fn(&Value) -> ListedModel,
+) -> Result<Page, Outcome> {
+    if !answer.status.is_success() || ErrorBody::read(answer).is_error {
+        return Err(refused_list(answer));
+    }
+    let failed = |what: &str| Err(unreadable_list(answer, what));
+    let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
+        return failed("the answer is not JSON");
+    };
+    match body.get("data") {
+        Some(Value::Array(entries)) => Ok(Page {
+            models: entries.iter().map(read).collect(),
+            next: next(&body, entries),
+        }),
+        // `"data": null` is how some servers say that there are none.
+        Some(Value::Null) => Ok(Page {
+            models: Vec::new(),
+            next: next(&body, &[]),
+        }),
+        Some(_) => failed("`data` is not a list"),
+        None => failed("the answer has no `data`"),
+    }
+}
+
+fn next(body: &Value, entries: &[Value]) -> Next {
+    let text = |value: Option<&Value>| {
+        let text = value.and_then(Value::as_str).unwrap_or_default();
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    if body.get("has_more") == Some(&Value::Bool(true)) {
+        let last = entries.last().and_then(|entry| entry.get("id"));
+        let last = text(body.get("last_id")).or_else(|| text(last));
+        return last.map_or(Next::Unnamed, Next::After);
+    }
+    // Nobody's protocol says how these are followed.
+    let named = ["next", "next_page_token", "nextPageToken", "next_page"];
+    match named.iter().any(|name| text(body.get(*name)).is_some()) {
+        true => Next::Unnamed,
+        false => Next::None,
     }
 }
 
@@ -228,25 +338,27 @@ pub(super) fn read_list(
     answer: &Response,
     read: impl Fn(&Value) -> ListedModel,
 ) -> Result<ModelList, Outcome> {
-    let failed = |message: &str| {
-        Err(outcome(answer, Reason::SyncFailed, message).with_retry(Retry::Backoff))
-    };
-    if !answer.status.is_success() || ErrorBody::read(answer).is_error {
-        let status = answer.status.as_u16();
-        return failed(&format!(
-            "the model list could not be read: the vendor answered HTTP {status}"
-        ));
+    let page = read_page(answer, read)?;
+    match page.next {
+        Next::None => Ok(collect(page.models.into_iter())),
+        Next::After(_) | Next::Unnamed => Err(unreadable_list(answer, MORE_PAGES)),
     }
-    let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
-        return failed("the model list could not be read: the answer is not JSON");
-    };
-    match body.get("data") {
-        Some(Value::Array(entries)) => Ok(collect(entries.iter().map(read))),
-        // `"data": null` is how some servers say that there are none.
-        Some(Value::Null) => Ok(ModelList::default()),
-        Some(_) => failed("the model list could not be read: `data` is not a list"),
-        None => failed("the model list could not be read: the answer has no `data`"),
-    }
+}
+
+const MORE_PAGES: &str = "it has further pages, and does not say how they are asked for";
+
+/// A refusal of the list call.
+pub(super) fn refused_list(answer: &Response) -> Outcome {
+    let status = answer.status.as_u16();
+    let message = format!("the model list could not be read: the vendor answered HTTP {status}");
+    let retry = answer.retry_after().map_or(Retry::Backoff, Retry::After);
+    outcome(answer, Reason::SyncFailed, message).with_retry(retry)
+}
+
+/// A successful answer that is no list.
+pub(super) fn unreadable_list(answer: &Response, what: &str) -> Outcome {
+    let message = format!("the model list could not be read: {what}");
+    outcome(answer, Reason::SyncFailed, message).with_retry(Retry::Backoff)
 }
 
 /// Each id once, and each capability of it once; what cannot be an id is counted.
@@ -302,15 +414,31 @@ pub(super) async fn validate_by_list(call: &Call<'_>) -> Outcome {
     }
 }
 
-/// Lists models.
+/// Lists models, page by page where there are several.
 pub(super) async fn list(
     call: &Call<'_>,
     read: impl Fn(&Value) -> ListedModel + Send,
 ) -> Result<ModelList, Outcome> {
-    match send(call, get(call, &["models"])).await {
-        Ok(answer) => read_list(&answer, read),
-        Err(error) => Err(Outcome::from_http_error(&error, Reason::SyncFailed)),
+    let mut models = Vec::new();
+    let mut after: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let mut url = url(call.base_url, &["models"]);
+        if let Some(id) = &after {
+            url.query_pairs_mut().append_pair("after", id);
+        }
+        let answer = send(call, dress(call, Request::get(url)))
+            .await
+            .map_err(|error| Outcome::from_http_error(&error, Reason::SyncFailed))?;
+        let page = read_page(&answer, &read)?;
+        models.extend(page.models);
+        after = match page.next {
+            Next::None => return Ok(collect(models.into_iter())),
+            Next::After(id) if after.as_ref() != Some(&id) => Some(id),
+            Next::After(_) | Next::Unnamed => return Err(unreadable_list(&answer, MORE_PAGES)),
+        };
     }
+    let message = format!("the model list has more than {MAX_PAGES} pages");
+    Err(Outcome::new(Reason::SyncFailed, message))
 }
 
 /// Tests a model by the vendor's list: listed is the most that it says.
@@ -331,15 +459,19 @@ pub(super) async fn test_by_list(call: &Call<'_>, model_id: &str) -> Outcome {
     }
 }
 
-/// The smallest chat completion: one token of answer (facts, 3.5).
-pub(super) async fn test_by_completion(call: &Call<'_>, model_id: &str) -> Outcome {
-    let body = json!({
-        "model": model_id,
-        "messages": [{ "role": "user", "content": "hi" }],
-        "max_completion_tokens": 1,
-    });
-    match send(call, post(call, &["chat", "completions"], &body)).await {
-        Ok(answer) => classify_model(&answer, &COMPLETION),
+/// Tests a model by the smallest call that its type answers; where there is none, by the list.
+pub(super) async fn test_by_call(call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    let Some(SmallestCall {
+        path,
+        mut body,
+        fields,
+    }) = smallest_call(model.type_)
+    else {
+        return test_by_list(call, model.id).await;
+    };
+    body["model"] = json!(model.id);
+    match send(call, post(call, path, &body)).await {
+        Ok(answer) => classify_model(&answer, &fields),
         Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
     }
 }

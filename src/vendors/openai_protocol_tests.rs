@@ -149,6 +149,31 @@ fn a_model_is_judged_on_the_code_first() {
             Reason::CheckInconclusive,
         ),
         (500, "", Reason::CheckInconclusive),
+        (
+            404,
+            r#"{"error":{"message":"Invalid URL (GET /models/m)","type":"invalid_request_error","param":null,"code":null}}"#,
+            Reason::CheckInconclusive,
+        ),
+        (
+            404,
+            r#"{"error":{"message":"m","type":"invalid_request_error","param":"model","code":null}}"#,
+            Reason::ModelNotFound,
+        ),
+        (
+            404,
+            r#"{"error":"model 'm' not found"}"#,
+            Reason::ModelNotFound,
+        ),
+        (
+            404,
+            r#"{"error":{"message":"This is not a chat model and thus not supported in the v1/chat/completions endpoint. Did you mean to use v1/completions?","type":"invalid_request_error","param":"model","code":null}}"#,
+            Reason::ModelListed,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.","type":"invalid_request_error","param":null,"code":null}}"#,
+            Reason::ModelAnswered,
+        ),
     ];
     for (status, body, reason) in table {
         assert_eq!(

@@ -12,7 +12,7 @@ use super::{
     http::Response,
     script::{
         Script,
-        testing::{KEY, with_call},
+        testing::{KEY, of, with_call},
     },
 };
 use crate::crd::{ProviderType, reasons::Reason};
@@ -187,7 +187,7 @@ proptest! {
                 with_call(&fresh(), async |call| driver.probe(call).await).await,
                 with_call(&fresh(), async |call| driver.validate(call).await).await,
                 with_call(&fresh(), async |call| driver.list_models(call).await).await,
-                with_call(&fresh(), async |call| driver.test_model(call, "gpt-4o").await).await,
+                with_call(&fresh(), async |call| driver.test_model(call, &of("gpt-4o")).await).await,
             )
         });
         is_ours(&probe, &[R::ProbeSucceeded, R::ProbeFailed])?;

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome, document,
+    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome, TestedModel, document,
     finding::{self, Check, Finding},
     http::Response,
-    openai_protocol as protocol, outcome,
+    openai_protocol as protocol,
+    outcome::{self, Retry},
 };
 use crate::{crd::reasons::Reason, encryption::SecretFields};
 
@@ -51,7 +52,7 @@ impl Driver for Qianfan {
             Ok(answer) if v1_error(&answer).is_some() => {
                 finding::refused(Check::Validate, &answer, read)
             }
-            Ok(answer) => match protocol::read_list(&answer, protocol::read_id) {
+            Ok(answer) => match protocol::read_page(&answer, protocol::read_id) {
                 Ok(_) => {
                     protocol::outcome(&answer, Reason::KeyAccepted, "the vendor accepts the key")
                 }
@@ -72,12 +73,12 @@ impl Driver for Qianfan {
         protocol::read_list(&answer, protocol::read_id)
     }
 
-    /// By the list; a model that it lacks, by a completion of one token.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
+    /// By the list; a model that it lacks, by the smallest call that its type answers.
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
         let request = protocol::get(call, &["models"]);
         if let Ok(answer) = finding::ask(call, Check::Test, request, read).await {
-            let listed = protocol::read_list(&answer, protocol::read_id)
-                .is_ok_and(|list| list.models.iter().any(|m| m.id == model_id));
+            let listed = protocol::read_page(&answer, protocol::read_id)
+                .is_ok_and(|page| page.models.iter().any(|m| m.id == model.id));
             if listed {
                 return protocol::outcome(
                     &answer,
@@ -86,17 +87,21 @@ impl Driver for Qianfan {
                 );
             }
         }
-        let body = json!({
-            "model": model_id,
-            "messages": [{ "role": "user", "content": "hi" }],
-            "max_completion_tokens": 1,
-        });
-        let request = protocol::post(call, &["chat", "completions"], &body);
+        let Some(mut smallest) = protocol::smallest_call(model.type_) else {
+            return Outcome::new(
+                Reason::CheckInconclusive,
+                "the vendor does not list the model, and a model of this type has no call that \
+                 costs next to nothing",
+            )
+            .with_retry(Retry::Backoff);
+        };
+        smallest.body["model"] = json!(model.id);
+        let request = protocol::post(call, smallest.path, &smallest.body);
         match finding::ask(call, Check::Test, request, read).await {
             Ok(answer) if v1_error(&answer).is_some() => {
                 finding::refused(Check::Test, &answer, read)
             }
-            Ok(answer) => match document::unreadable(&answer, &protocol::COMPLETION) {
+            Ok(answer) => match document::unreadable(&answer, &smallest.fields) {
                 Some(what) => finding::unreadable(Check::Test, &answer, &what),
                 None => protocol::outcome(&answer, Reason::ModelAnswered, "the model answers"),
             },

@@ -60,7 +60,7 @@ pub(super) mod testing {
     use crate::{
         crd::ProviderType,
         encryption::SecretFields,
-        vendors::{BoundKey, Call, HttpClients, address::AddressGuard},
+        vendors::{BoundKey, Call, HttpClients, TestedModel, address::AddressGuard},
     };
 
     /// A key whose beginning does not tell that it is one.
@@ -93,6 +93,14 @@ pub(super) mod testing {
             deadline: Instant::now() + Duration::from_millis(100),
         })
         .await
+    }
+
+    /// This model, of which nothing else is known.
+    pub fn of(id: &str) -> TestedModel<'_> {
+        TestedModel {
+            id,
+            ..TestedModel::default()
+        }
     }
 
     /// The paths that were asked, in order.

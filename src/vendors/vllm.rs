@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome, document,
+    Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome,
+    TestedModel, document,
     http::{Request, Response},
     openai_protocol::{self as protocol},
     outcome::Retry,
@@ -78,8 +79,8 @@ impl Driver for Vllm {
     }
 
     /// The server has no `GET /v1/models/{id}`; it lists just what it has loaded.
-    async fn test_model(&self, call: &Call<'_>, model_id: &str) -> Outcome {
-        protocol::test_by_list(call, model_id).await
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        protocol::test_by_list(call, model.id).await
     }
 
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {

@@ -6,9 +6,11 @@ use std::{
 };
 
 use llmplane::{
-    crd::{ProviderType, reasons::Reason},
+    crd::{ProviderType, model::ModelType, reasons::Reason},
     encryption::SecretFields,
-    vendors::{BoundKey, Call, HttpClients, ModelList, Outcome, address::AddressGuard, driver},
+    vendors::{
+        BoundKey, Call, HttpClients, ModelList, Outcome, TestedModel, address::AddressGuard, driver,
+    },
 };
 use tokio::time::Instant;
 use url::Url;
@@ -94,6 +96,10 @@ pub struct Caller {
     pub ca_bundle: Option<String>,
     pub api_version: Option<String>,
     pub region: Option<String>,
+    /// What kind of model is tested.
+    pub type_: Option<ModelType>,
+    /// For how long it has been tested.
+    pub tested_for: Duration,
     pub timeout: Duration,
     pub allowed: String,
     /// Made once: it reads the system's certificates.
@@ -110,6 +116,8 @@ impl Caller {
             ca_bundle: None,
             api_version: None,
             region: region_of(provider).map(str::to_owned),
+            type_: None,
+            tested_for: Duration::from_secs(3600),
             timeout: Duration::from_secs(3),
             allowed: "127.0.0.0/8".to_owned(),
             clients: Arc::default(),
@@ -161,7 +169,14 @@ impl Caller {
                 match ask {
                     Ask::Probe => driver.probe(&Call { key: None, ..call }).await,
                     Ask::Validate => driver.validate(&call).await,
-                    _ => driver.test_model(&call, model).await,
+                    _ => {
+                        let model = TestedModel {
+                            id: model,
+                            type_: self.type_,
+                            tested_for: self.tested_for,
+                        };
+                        driver.test_model(&call, &model).await
+                    }
                 }
             }
         }

@@ -1,12 +1,19 @@
 //! Every documented error of every vendor, over a socket, and what it must come to.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
-use llmplane::crd::{
-    ProviderType::{self, *},
-    reasons::Reason::{self, CheckInconclusive as Unsure, *},
+use llmplane::{
+    crd::{
+        ProviderType::{self, *},
+        model::ModelType,
+        reasons::Reason::{self, CheckInconclusive as Unsure, *},
+    },
+    vendors::Retry,
 };
 
 use super::asking::{Ask, Caller, KEY, TYPES, fake, model_of};
+use crate::support::vendors::Fault;
 
 /// Fixture; what key validation and model test must say of it. A list fails in any case.
 type Row = (&'static str, Reason, Reason);
@@ -19,6 +26,7 @@ const OPENAI_ERRORS: &[Row] = &[
     ("wrong_organization", Unsure, Unsure),
     ("unsupported_country", Unsure, Unsure),
     ("unknown_model", Unsure, ModelNotFound),
+    ("no_such_path", Unsure, Unsure),
     ("insufficient_quota", QuotaExhausted, QuotaExhausted),
     ("credit_balance_exhausted", QuotaExhausted, QuotaExhausted),
     ("rate_limit", Unsure, Unsure),
@@ -203,7 +211,6 @@ async fn a_vendor_that_wants_a_key_is_reachable_without_one() {
         let fake = fake(provider).await;
         let said = Caller::of(&fake, provider).ask(Ask::Probe).await;
         assert_eq!(said.reason, ProbeSucceeded, "{provider}: {said:?}");
-        assert!(fake.requests().iter().all(|request| !request.holds(KEY)));
     }
 }
 
@@ -214,6 +221,86 @@ async fn a_model_that_is_not_there_is_not_found() {
         let caller = Caller::of(&fake, provider);
         let said = caller.ask_about(Ask::Test, "no/such model:é").await;
         assert_eq!(said.reason, ModelNotFound, "{provider}: {said:?}");
+    }
+}
+
+/// Refusals that only a model which is there can give.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_proves_the_model_is_no_failure() {
+    for (provider, fixture, reason) in [
+        (OpenAICompatible, "not_a_chat_model", ModelListed),
+        (OpenAICompatible, "output_limit", ModelAnswered),
+        (AzureOpenAI, "other_operation", ModelListed),
+        (AzureOpenAI, "output_limit", ModelAnswered),
+    ] {
+        let fake = fake(provider).await;
+        fake.fail_with(fixture);
+        let said = Caller::of(&fake, provider).ask(Ask::Test).await;
+        assert_eq!(said.reason, reason, "{provider} {fixture}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_tested_by_the_call_that_its_type_answers() {
+    const EMBEDS: &str = "text-embedding-3-small";
+    for (provider, api_version, model, embeddings) in [
+        (OpenAICompatible, None, EMBEDS, "/v1/embeddings"),
+        (AzureOpenAI, None, "embeddings", "/openai/v1/embeddings"),
+        (
+            AzureOpenAI,
+            Some("2024-10-21"),
+            "embeddings",
+            "/openai/deployments/embeddings/embeddings",
+        ),
+        (Qianfan, None, "unlisted", "/v2/embeddings"),
+    ] {
+        let fake = fake(provider).await;
+        if provider == OpenAICompatible {
+            fake.list_model(model);
+        }
+        let mut caller = Caller {
+            type_: Some(ModelType::Embedding),
+            api_version: api_version.map(str::to_owned),
+            ..Caller::of(&fake, provider)
+        };
+        let said = caller.ask_about(Ask::Test, model).await;
+        assert_eq!(said.reason, ModelAnswered, "{provider}: {said:?}");
+        assert_eq!(fake.requests().pop().unwrap().path, embeddings);
+        for type_ in [ModelType::Rerank, ModelType::Image, ModelType::Audio] {
+            caller.type_ = Some(type_);
+            let said = caller.ask_about(Ask::Test, model).await;
+            let reason = match provider {
+                Qianfan => Unsure,
+                _ => ModelListed,
+            };
+            assert_eq!(said.reason, reason, "{provider} {type_:?}: {said:?}");
+        }
+    }
+}
+
+/// Azure's own words: a new deployment may not be found for five minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_is_not_found_has_five_minutes_to_appear() {
+    let settling = Duration::from_secs(300);
+    let fake = fake(AzureOpenAI).await;
+    let mut caller = Caller::of(&fake, AzureOpenAI);
+    caller.tested_for = Duration::ZERO;
+    let said = caller.ask_about(Ask::Test, "missing").await;
+    assert_eq!((said.reason, said.retry), (Unsure, Retry::After(settling)));
+    caller.tested_for = settling;
+    let said = caller.ask_about(Ask::Test, "missing").await;
+    assert_eq!((said.reason, said.retry), (ModelNotFound, Retry::No));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_page_is_no_server_without_keys() {
+    for provider in [Ollama, VLLM] {
+        let fake = fake(provider).await;
+        let page = Fault::Body("<html>log in</html>".to_owned());
+        fake.fail_when(|request| !request.holds(KEY), page);
+        let said = Caller::of(&fake, provider).ask(Ask::Validate).await;
+        assert_eq!(said.reason, KeyAccepted, "{provider}: {said:?}");
+        assert!(!said.message.contains("enforces no key"), "{provider}");
     }
 }
 

@@ -11,9 +11,11 @@ use crate::support::vendors::{Fake, Fault, Recorded};
 type IsLater = fn(&Recorded) -> bool;
 
 /// Vendors whose lists have pages, and what tells a later page from the first.
-const PAGED: [(ProviderType, IsLater); 2] = [
+const PAGED: [(ProviderType, IsLater); 4] = [
     (Anthropic, |r| r.param("after_id").is_some()),
     (DashScope, |r| r.param("page_no").is_some_and(|n| n != "1")),
+    (OpenAI, |r| r.param("after").is_some()),
+    (OpenAICompatible, |r| r.param("after").is_some()),
 ];
 
 /// 25 models on pages of ten.
@@ -89,6 +91,55 @@ async fn a_list_without_end_is_left() {
         );
         assert!(fake.calls() <= 101, "{provider}: {}", fake.calls());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_list_is_no_list() {
+    let body = |more: serde_json::Value| {
+        let mut body = serde_json::json!({ "data": [{ "id": "a" }] });
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        Fault::Body(body.to_string())
+    };
+    for provider in [OpenAI, OpenAICompatible, VLLM, Qianfan, AzureOpenAI] {
+        for more in [
+            serde_json::json!({ "next": "/v1/models?page=2" }),
+            serde_json::json!({ "next_page_token": "x" }),
+        ] {
+            let fake = fake(provider).await;
+            fake.fail(body(more));
+            let said = Caller::of(&fake, provider).list().await.unwrap_err();
+            assert_eq!(said.reason, Reason::SyncFailed, "{provider}: {said:?}");
+            assert!(said.message.contains("further pages"), "{}", said.message);
+        }
+        let fake = fake(provider).await;
+        let last = serde_json::json!({ "has_more": false, "next": null, "next_page_token": "" });
+        fake.fail(body(last));
+        let list = Caller::of(&fake, provider).list().await.unwrap();
+        assert_eq!(list.models.len(), 1, "{provider}");
+    }
+}
+
+/// A model that moves to a later page while the list is read pushes another out of sight.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_moves_while_it_is_read_is_not_whole() {
+    let (fake, _) = paged(DashScope).await;
+    let page = |from: usize, to: usize| {
+        let models = (from..to).map(|n| format!(r#"{{"model":"model-{n:02}"}}"#));
+        let models = models.collect::<Vec<_>>().join(",");
+        Fault::Body(format!(
+            r#"{{"output":{{"total":25,"models":[{models}]}}}}"#
+        ))
+    };
+    let is_page = |wanted: &'static str| {
+        move |r: &Recorded| r.param("page_no").is_some_and(|number| number == wanted)
+    };
+    for (number, from, to) in [("1", 0, 10), ("2", 9, 19), ("3", 19, 24), ("4", 0, 0)] {
+        fake.fail_when(is_page(number), page(from, to));
+    }
+    let said = Caller::of(&fake, DashScope).list().await.unwrap_err();
+    assert_eq!(said.reason, Reason::SyncFailed, "{said:?}");
 }
 
 /// Keys are proved by the smallest page.

@@ -7,6 +7,7 @@ use crate::{
     crd::ProviderType,
     vendors::{
         BoundKey, HttpClients, address::AddressGuard, finding::testing::answer, script::Script,
+        script::testing::of,
     },
 };
 
@@ -151,7 +152,7 @@ async fn a_list_whose_pages_go_in_a_circle_is_none() {
 async fn a_profile_is_tested_by_the_model_behind_it() {
     let (said, asked) = asked!(RUNTIME_URL, [profile(), granted()], |call| {
         Bedrock
-            .test_model(&call, "us.anthropic.claude-x-v1:0")
+            .test_model(&call, &of("us.anthropic.claude-x-v1:0"))
             .await
     });
     assert_eq!(said.reason, Reason::ModelListed);
@@ -169,7 +170,7 @@ async fn a_key_that_may_only_invoke_is_tested_by_one_token() {
     let body =
         r#"{"output":{"message":{"role":"assistant","content":[]}},"stopReason":"max_tokens"}"#;
     let (said, asked) = asked!(RUNTIME_URL, [denied(), answer(200, body)], |call| {
-        Bedrock.test_model(&call, "amazon.nova-pro-v1:0").await
+        Bedrock.test_model(&call, &of("amazon.nova-pro-v1:0")).await
     });
     assert_eq!(said.reason, Reason::ModelAnswered);
     assert_eq!(
@@ -177,7 +178,7 @@ async fn a_key_that_may_only_invoke_is_tested_by_one_token() {
         "bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-pro-v1%3A0/converse"
     );
     let (said, _) = asked!(RUNTIME_URL, [denied(), denied()], |call| {
-        Bedrock.test_model(&call, "amazon.nova-pro-v1:0").await
+        Bedrock.test_model(&call, &of("amazon.nova-pro-v1:0")).await
     });
     assert_eq!(said.reason, Reason::ModelAccessDenied);
 }
@@ -189,7 +190,9 @@ async fn a_model_that_is_not_granted_is_said_to_be_so() {
         "entitlementAvailability": "AVAILABLE", "regionAvailability": "AVAILABLE",
     });
     let (said, _) = asked!(RUNTIME_URL, [answer(200, &body.to_string())], |call| {
-        Bedrock.test_model(&call, "anthropic.claude-x-v1:0").await
+        Bedrock
+            .test_model(&call, &of("anthropic.claude-x-v1:0"))
+            .await
     });
     assert_eq!(said.reason, Reason::ModelAccessDenied);
     assert!(said.message.contains("agreement"));

@@ -32,10 +32,7 @@ pub(super) fn with_key(
 ) -> Result<Request, HttpError> {
     match (&key.api_key, &key.secret_key) {
         (Some(_), Some(_)) => signed(request, key, region, SERVICE, now),
-        (Some(api_key), None) => request.secret_header(
-            header::AUTHORIZATION,
-            &format!("Bearer {}", api_key.expose_secret()),
-        ),
+        (Some(api_key), None) => request.bearer(api_key),
         (None, _) => Err(HttpError::Invalid("the key has no access key id")),
     }
 }
@@ -49,6 +46,7 @@ pub(super) fn signed(
     service: &str,
     now: Timestamp,
 ) -> Result<Request, HttpError> {
+    // The credentials own these copies, and wipe them.
     let part = |field: &Option<secrecy::SecretString>| {
         let value = field.as_ref().map(|value| value.expose_secret().to_owned());
         value.unwrap_or_default()

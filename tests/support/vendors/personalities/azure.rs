@@ -10,6 +10,9 @@ use crate::support::vendors::{
 
 pub struct Azure;
 
+/// A deployment of an embedding model.
+const EMBEDDINGS: &str = "embeddings";
+
 impl Personality for Azure {
     fn vendor(&self) -> &'static str {
         "azure"
@@ -34,6 +37,16 @@ impl Personality for Azure {
                 shop.says("unknown_model")
             }
         };
+        // A deployment of this name embeds, and does nothing else.
+        let embeds = |name: &str| name == EMBEDDINGS;
+        let chat = |name: &str| match embeds(name) {
+            true => shop.says("other_operation"),
+            false => completion(name),
+        };
+        let embedding = |name: &str| match embeds(name) {
+            true => shop.says("embedding").filled("model", name),
+            false => completion(name),
+        };
         let list = |entries: &[serde_json::Value]| {
             Answer::json(200, &json!({ "object": "list", "data": entries }))
                 .with("apim-request-id", "5f4d2d1c-9a8b-4c77-8e11-1234567890ab")
@@ -52,11 +65,13 @@ impl Personality for Azure {
                 list(&deployments)
             }
             ("POST", ["openai", "v1", "chat", "completions"], None) => {
-                completion(request.json()["model"].as_str().unwrap_or_default())
+                chat(request.json()["model"].as_str().unwrap_or_default())
             }
-            ("POST", ["openai", "deployments", name, "chat", "completions"], Some(_)) => {
-                completion(name)
+            ("POST", ["openai", "v1", "embeddings"], None) => {
+                embedding(request.json()["model"].as_str().unwrap_or_default())
             }
+            ("POST", ["openai", "deployments", name, "chat", "completions"], Some(_)) => chat(name),
+            ("POST", ["openai", "deployments", name, "embeddings"], Some(_)) => embedding(name),
             _ => shop.says("no_such_path"),
         }
     }

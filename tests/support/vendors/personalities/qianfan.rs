@@ -41,6 +41,11 @@ impl Personality for Qianfan {
                     None => shop.says("unknown_model"),
                 }
             }
+            ("POST", "/v2/embeddings") => {
+                let body = request.json();
+                let id = body["model"].as_str().unwrap_or_default();
+                shop.says("embedding").filled("model", id)
+            }
             _ => shop.says("no_such_path"),
         }
     }
