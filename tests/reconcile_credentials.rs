@@ -91,6 +91,38 @@ async fn what_cannot_be_a_key_is_refused_with_its_reason_and_nothing_is_stored()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn entries_that_the_providers_type_does_not_take_are_named() {
+    let world = World::started("entries").await;
+    world.provider("p", json!({})).await;
+    let data = json!({ "one": base64(KEY.as_bytes()), "two": base64(b"sk-two-0123456789") });
+    let object = secret("s", Some("OpenAICompatible"), data);
+    world.apply_object("Secret", object).await;
+    for (name, keys, reason, named) in [
+        (
+            "pair",
+            json!({ "apiKey": "one", "secretKey": "two" }),
+            "KeyMalformed",
+            "secretKey",
+        ),
+        (
+            "both",
+            json!({ "apiKey": "one", "accessToken": "two" }),
+            "KeyMalformed",
+            "accessToken",
+        ),
+    ] {
+        let spec =
+            json!({ "providerRef": { "name": "p" }, "secretRef": { "name": "s", "keys": keys } });
+        world.apply("LlmCredential", name, spec).await;
+        world
+            .says("LlmCredential", name, "Ready", "False", reason)
+            .await;
+        let message = world.message("LlmCredential", name, "Ready").await;
+        assert!(message.contains(named), "{name}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_comes_without_its_label_is_found_and_heals_when_it_is_labelled() {
     let vendor = FakeVendor::start(&[KEY], &[]).await;
     let world = World::started("later").await;

@@ -26,7 +26,7 @@ use crate::{
         reasons::Reason,
     },
     encryption::{Fingerprint, MaskedKey, SecretFields},
-    vendors,
+    vendors::{self, WrongFields},
 };
 
 /// First and longest wait before one looks again after a Secret that the watch does not tell of.
@@ -205,9 +205,12 @@ fn hold(
     let nothing = Default::default();
     let data = secret.data.as_ref().unwrap_or(&nothing);
     let read = secret::read(&reference.keys, &reference.name, data)?;
-    vendors::driver(provider_type)
+    let driver = vendors::driver(provider_type);
+    driver
         .check_key(&read.fields)
         .map_err(|why| Finding::new(Reason::KeyMalformed, why))?;
+    let wrong = driver.key_fields().check(&read.fields);
+    wrong.map_err(|wrong| Finding::new(reason_of(wrong), wrong.to_string()))?;
     let keyring = context.keyring.current();
     let holding = Holding {
         secret_uid: secret.uid(),
@@ -218,6 +221,13 @@ fn hold(
         notes: read.notes,
     };
     Ok((holding, read.fields))
+}
+
+fn reason_of(wrong: WrongFields) -> Reason {
+    match wrong {
+        WrongFields::Missing(_) => Reason::SecretFieldMissing,
+        WrongFields::Superfluous(..) => Reason::KeyMalformed,
+    }
 }
 
 fn not_found(name: &str) -> Finding {
