@@ -16,6 +16,7 @@ use crate::crd::{
     ANNOTATION_RECONCILE_REQUESTED_AT, Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
     conditions::{self, ConditionType},
 };
+use crate::vendors::like_id;
 
 /// Namespace and name.
 type Name = (String, String);
@@ -114,8 +115,8 @@ impl Index {
         ))
     }
 
-    /// Models of this provider with this `modelId`, by name.
-    pub fn models_of_id(
+    /// Models of this provider whose `modelId` is this one or may be another spelling of it, by name.
+    pub fn models_like_id(
         &self,
         namespace: &str,
         provider: &str,
@@ -124,7 +125,7 @@ impl Index {
         self.found(Lookup::ModelId(
             namespace.to_owned(),
             provider.to_owned(),
-            model_id.to_owned(),
+            like_id(model_id).to_owned(),
         ))
     }
 

@@ -1,6 +1,7 @@
 //! The four kinds in the index: under what each is found, and whom its changes wake.
 
 use super::*;
+use crate::vendors::like_id;
 
 impl Declared for LlmProvider {
     const KIND: Kind = Kind::Provider;
@@ -149,7 +150,7 @@ impl Declared for LlmModel {
         let provider = self.spec.provider_ref.name.clone();
         vec![
             child_of(Kind::Model, &namespace, &provider),
-            Lookup::ModelId(namespace, provider, self.spec.model_id.clone()),
+            Lookup::ModelId(namespace, provider, like_id(&self.spec.model_id).to_owned()),
         ]
     }
     /// The provider, and the models of the same id: one of them may be in force now.
@@ -158,7 +159,7 @@ impl Declared for LlmModel {
         let same_id = Lookup::ModelId(
             namespace.clone(),
             self.spec.provider_ref.name.clone(),
-            self.spec.model_id.clone(),
+            like_id(&self.spec.model_id).to_owned(),
         );
         let mut wakes: Vec<Wake> = index
             .keys_at(Kind::Model, &namespace, &same_id)

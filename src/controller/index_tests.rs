@@ -142,7 +142,7 @@ fn a_model_wakes_those_of_its_old_and_its_new_id() {
         names(&index.apply(moved)),
         ["provider/p", "model/m", "model/new", "model/old"]
     );
-    assert_eq!(index.models_of_id("team", "p", "one").len(), 1);
+    assert_eq!(index.models_like_id("team", "p", "one").len(), 1);
 }
 
 #[test]

@@ -8,9 +8,9 @@ use crate::{
         context::Context, error::Error, identity, key::ObjectKey, parent,
         provider::dereference::usable_keys,
     },
-    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, model::ModelCapability},
+    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, ProviderType, model::ModelCapability},
     db::{EndpointRow, ModelRow},
-    vendors::{ListedModel, catalog::Entry},
+    vendors::{self, ListedModel, catalog::Entry},
 };
 
 /// Everything that a model's conditions depend on.
@@ -25,7 +25,7 @@ pub struct Input {
     pub lists: Vec<(EndpointRow, Arc<Listing>)>,
     /// Name and fingerprint of each credential that a test could be made with.
     pub usable_keys: Vec<(String, String)>,
-    /// Models of the same provider and `modelId`, this one among them.
+    /// Models of the same provider and `modelId`, however it is written, this one among them.
     pub twins: Vec<Arc<LlmModel>>,
     /// What the catalog knows of it.
     pub catalog: Option<ListedModel>,
@@ -46,8 +46,12 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
             parent::declared(&index, &key.namespace, provider),
             index.children::<LlmEndpoint>(&key.namespace, provider),
             usable_keys(&index.children::<LlmCredential>(&key.namespace, provider)),
-            index.models_of_id(&key.namespace, provider, &object.spec.model_id),
+            index.models_like_id(&key.namespace, provider, &object.spec.model_id),
         )
+    };
+    let twins = match &parent {
+        parent::Parent::Found(provider) => same(provider.spec.type_, &object, twins),
+        parent::Parent::Refused(_) => twins,
     };
     let lists = lists(context, &object, &parent).await?;
     let row = context.db.model_row(identity::uid(&*object)).await?;
@@ -72,6 +76,14 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
         catalog,
         held,
     }))
+}
+
+/// Those that name the same model to the vendor.
+fn same(type_: ProviderType, own: &LlmModel, mut like: Vec<Arc<LlmModel>>) -> Vec<Arc<LlmModel>> {
+    let driver = vendors::driver(type_);
+    let own = driver.same_id(&own.spec.model_id);
+    like.retain(|model| driver.same_id(&model.spec.model_id) == own);
+    like
 }
 
 async fn lists(

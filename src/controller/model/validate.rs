@@ -57,10 +57,11 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
             duplicate(twin, &input.object),
         ));
     }
+    let listed_id = vendors::driver(provider.spec.type_).listed_id(&spec.model_id);
     let sources: Vec<(Origin, &ListedModel)> = input
         .lists
         .iter()
-        .filter_map(|(_, list)| Some((Origin::Vendor, list.get(&spec.model_id)?)))
+        .filter_map(|(_, list)| Some((Origin::Vendor, list.get(listed_id.as_deref()?)?)))
         .chain(input.catalog.iter().map(|entry| (Origin::Catalog, entry)))
         .collect();
     let mut effective = effective(spec, |field| stated_by(&input.object, field), &sources);

@@ -3,6 +3,7 @@
 //! with nothing in it.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
@@ -15,13 +16,19 @@ use super::{
     names::object_name,
     ownership::{Others, belongs_to, is_generated},
 };
-use crate::{checks::Listing, crd::LlmModel, vendors::ListedModel};
+use crate::{
+    checks::Listing,
+    crd::{LlmModel, ProviderType},
+    vendors::{ListedModel, driver},
+};
 
 /// What a plan is made from.
 #[derive(Debug)]
 pub struct Sources<'a> {
     /// The provider's name.
     pub provider: &'a str,
+    /// Its type, which says what ids are one model's.
+    pub provider_type: ProviderType,
     /// Its UID: objects of an earlier provider of its name are not its own.
     pub provider_uid: &'a str,
     /// Which ids are taken.
@@ -96,7 +103,7 @@ pub fn plan(sources: &Sources<'_>) -> Plan {
             continue;
         }
         plan.ids += 1;
-        match known.by_id.get(id) {
+        match known.by_id.get(&driver(sources.provider_type).same_id(id)) {
             Some(OfId::Declared(_) | OfId::Leaving) => {}
             Some(OfId::Generated(model)) => {
                 plan.generated += 1;
@@ -145,7 +152,7 @@ enum OfId<'a> {
 }
 
 struct Known<'a> {
-    by_id: BTreeMap<&'a str, OfId<'a>>,
+    by_id: BTreeMap<Cow<'a, str>, OfId<'a>>,
     names: HashSet<String>,
     generated: usize,
 }
@@ -153,9 +160,11 @@ struct Known<'a> {
 impl<'a> Known<'a> {
     fn of(sources: &Sources<'a>) -> Self {
         let ours = |m: &LlmModel| belongs_to(&m.metadata, sources.provider_uid);
-        let mut of_id: BTreeMap<&str, Vec<&LlmModel>> = BTreeMap::new();
+        let driver = driver(sources.provider_type);
+        let mut of_id: BTreeMap<Cow<'a, str>, Vec<&LlmModel>> = BTreeMap::new();
         for model in sources.models {
-            of_id.entry(&model.spec.model_id).or_default().push(model);
+            let id = driver.same_id(&model.spec.model_id);
+            of_id.entry(id).or_default().push(model);
         }
         let by_id = of_id
             .into_iter()

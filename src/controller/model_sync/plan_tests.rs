@@ -74,9 +74,20 @@ fn limited(
     sync: Value,
     limit: usize,
 ) -> Plan {
+    planned_of(ProviderType::OpenAI, lists, models, sync, limit)
+}
+
+fn planned_of(
+    provider_type: ProviderType,
+    lists: &[(String, Arc<Listing>)],
+    models: &[Arc<LlmModel>],
+    sync: Value,
+    limit: usize,
+) -> Plan {
     let sync: ModelSync = serde_json::from_value(sync).unwrap();
     plan(&Sources {
         provider: "p",
+        provider_type,
         provider_uid: UID,
         globs: &Globs::of(&sync).unwrap(),
         lists,
@@ -104,6 +115,16 @@ fn what_nobody_declared_and_the_globs_take_is_made() {
     let plan = planned(&lists, &[declared("mine", "o3")], sync);
     assert_eq!(made_ids(&plan), ["gpt-4o"]);
     assert_eq!((plan.ids, plan.generated), (2, 1));
+}
+
+#[test]
+fn a_name_in_another_spelling_is_declared_too() {
+    let lists = [list("e", &["llama3:latest", "llama3:8b"])];
+    let models = [declared("mine", "llama3")];
+    let plan = |type_| planned_of(type_, &lists, &models, json!({}), 100);
+    assert_eq!(made_ids(&plan(ProviderType::Ollama)), ["llama3:8b"]);
+    let elsewhere = plan(ProviderType::OpenAI);
+    assert_eq!(made_ids(&elsewhere), ["llama3:8b", "llama3:latest"]);
 }
 
 #[test]

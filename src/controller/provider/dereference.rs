@@ -103,6 +103,7 @@ async fn sync(
     let plan = Globs::of(&object.spec.model_sync).map(|globs| {
         plan::plan(&Sources {
             provider: &key.name,
+            provider_type: object.spec.type_,
             provider_uid: &object.uid().unwrap_or_default(),
             globs: &globs,
             lists: &lists,
