@@ -92,6 +92,37 @@ async fn what_was_deleted_while_the_controller_was_away_is_swept_with_its_key() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn models_that_swapped_their_ids_while_the_controller_was_away_are_both_in_force() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a", "gpt-b"]).await;
+    let mut world = World::started("swap").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    let models = [("m", "gpt-a"), ("n", "gpt-b")];
+    for (name, id) in models {
+        world.model(name, id).await;
+        world.ready("LlmModel", name).await;
+    }
+    world.stop().await;
+    let swapped = [("m", "gpt-b"), ("n", "gpt-a")];
+    for (name, id) in swapped {
+        world.model(name, id).await;
+    }
+    world.start().await;
+    let db = world.db().await;
+    eventually("both are stored under their new ids", async || {
+        let rows = db.model_rows_all(false).await.unwrap();
+        swapped.iter().all(|(name, id)| {
+            let row = rows.iter().find(|row| row.name == *name).unwrap();
+            row.is_active && row.model_id == *id
+        })
+    })
+    .await;
+    for (name, _) in swapped {
+        world.ready("LlmModel", name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_replaced_ends_and_writes_nothing_more() {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
     let mut world = World::started("fenced").await;

@@ -283,6 +283,7 @@ impl WriteTx {
         Ok(Upserted {
             changed: stored.changed,
             replaced: stored.replaced,
+            ..Upserted::default()
         })
     }
 }

@@ -198,14 +198,20 @@ impl Db {
 }
 
 impl WriteTx {
-    /// Stores a model; answers what that did. Another live one of the same
-    /// name is marked as deleted first.
+    /// Stores a model; answers what that did. Another live one of the same name is marked as deleted
+    /// first, and another that is in force for the same `modelId` is switched off: two that swap
+    /// their ids would otherwise wait for each other for ever. Its own reconcile says what it is now.
     pub async fn model_upsert(&mut self, row: &ModelUpsert) -> Result<Upserted, DbError> {
         let stored = sqlx::query!(
             r#"WITH gone AS (
                    UPDATE models SET deleted_at = now(), updated_at = now(), is_active = false
                    WHERE namespace = $2 AND name = $3 AND uid <> $1 AND deleted_at IS NULL
                    RETURNING uid
+               ), displaced AS (
+                   UPDATE models SET is_active = false, updated_at = now()
+                   WHERE $6 AND provider_uid = $11 AND model_id = $13 AND uid <> $1
+                       AND is_active AND deleted_at IS NULL AND (namespace, name) <> ($2, $3)
+                   RETURNING uid, name
                ), stored AS (
                    INSERT INTO models AS t (uid, namespace, name, generation, enabled, is_active, conditions,
                        verified_generation, last_handled_reconcile_at, created_at, provider_uid,
@@ -215,7 +221,9 @@ impl WriteTx {
                        availability_test)
                    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
                            $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28
-                   FROM (SELECT count(*) AS count FROM gone) AS namesakes WHERE count >= 0
+                   FROM (SELECT count(*) AS count FROM gone) AS namesakes,
+                        (SELECT count(*) AS count FROM displaced) AS rivals
+                   WHERE namesakes.count >= 0 AND rivals.count >= 0
                    ON CONFLICT (uid) DO UPDATE SET
                        namespace = excluded.namespace, name = excluded.name,
                        generation = excluded.generation, enabled = excluded.enabled,
@@ -253,7 +261,9 @@ impl WriteTx {
                    RETURNING 1
                )
                SELECT EXISTS (SELECT FROM stored) AS "changed!",
-                      ARRAY (SELECT uid FROM gone) AS "replaced!""#,
+                      ARRAY (SELECT uid FROM gone) AS "replaced!",
+                      ARRAY (SELECT uid FROM displaced) AS "displaced!",
+                      ARRAY (SELECT name FROM displaced) AS "displaced_names!""#,
             row.uid,
             row.namespace,
             row.name,
@@ -286,12 +296,16 @@ impl WriteTx {
         .fetch_one(&mut *self.tx)
         .await?;
         self.removed(Kind::Model, &stored.replaced).await?;
+        for uid in stored.displaced {
+            self.changed(Kind::Model, uid);
+        }
         if stored.changed {
             self.changed(Kind::Model, row.uid);
         }
         Ok(Upserted {
             changed: stored.changed,
             replaced: stored.replaced,
+            displaced: stored.displaced_names,
         })
     }
 

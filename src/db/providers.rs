@@ -204,6 +204,7 @@ impl WriteTx {
         Ok(Upserted {
             changed: stored.changed,
             replaced: stored.replaced,
+            ..Upserted::default()
         })
     }
 

@@ -26,6 +26,9 @@ pub struct Upserted {
     pub changed: bool,
     /// Objects that had its name until now: they were deleted unseen, and are marked so.
     pub replaced: Vec<Uuid>,
+    /// Names, in its namespace, of models that were in force for its `modelId` and were switched
+    /// off: they are to be reconciled.
+    pub displaced: Vec<String>,
 }
 
 impl Db {

@@ -117,6 +117,30 @@ async fn a_name_used_again_is_a_new_row() {
 }
 
 #[tokio::test]
+async fn models_that_swap_their_ids_are_stored_in_either_order() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let provider = provider(&db, epoch).await;
+    let (mut a, mut b) = (rows::model(provider, "a"), rows::model(provider, "b"));
+    store(&db, epoch, a.clone()).await.unwrap();
+    store(&db, epoch, b.clone()).await.unwrap();
+    std::mem::swap(&mut a.model_id, &mut b.model_id);
+
+    let (stored, revision) = store(&db, epoch, a.clone()).await.unwrap();
+    assert_eq!(stored.displaced, ["b"], "it is to be reconciled");
+    let other = db.model_row(b.uid).await.unwrap().unwrap();
+    assert!(!other.is_active && other.deleted_at.is_none());
+    assert_eq!(Some(other.revision), revision.map(|r| r.0), "readers learn");
+
+    let (stored, _) = store(&db, epoch, b.clone()).await.unwrap();
+    assert_eq!(stored.displaced, [""; 0]);
+    for model in [a, b] {
+        let row = db.model_row(model.uid).await.unwrap().unwrap();
+        assert_eq!((row.is_active, row.model_id), (true, model.model_id));
+    }
+}
+
+#[tokio::test]
 async fn live_objects_are_told_by_namespace() {
     let database = TestDatabase::migrated().await;
     let (db, epoch) = database.leader().await;

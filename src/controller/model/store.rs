@@ -2,12 +2,19 @@
 
 use super::{dereference::Input, effective::row_origin, validate::Desired};
 use crate::{
-    controller::{context::Context, error::Error, identity, judge::Judged},
+    controller::{
+        context::Context,
+        error::Error,
+        identity,
+        judge::Judged,
+        key::{ObjectKey, Wake},
+    },
+    crd::Kind,
     db::{ModelRow, ModelUpsert},
 };
 
-/// Stores what was concluded. One that is refused is not stored, and its older row is switched
-/// off.
+/// Stores what was concluded; wakes whom it took its `modelId` from. One that is refused is not
+/// stored, and its older row is switched off.
 pub async fn write(
     context: &Context,
     input: &Input,
@@ -26,6 +33,9 @@ pub async fn write(
         })
         .await?;
     context.forget(&stored.replaced);
+    let displaced = (stored.displaced.iter())
+        .map(|name| ObjectKey::new(Kind::Model, &input.owner.namespace, name));
+    context.waker.wake_all(displaced.map(Wake::now));
     Ok(())
 }
 
