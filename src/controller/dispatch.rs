@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use super::{
     context::Context,
@@ -25,6 +26,7 @@ use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider, condit
 /// # Errors
 /// What must end the process; everything else is seen to here.
 pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Error> {
+    let uid = context.index().uid(&key);
     let outcome = match key.kind {
         Kind::Provider => provider::reconcile(&context, &key).await,
         Kind::Endpoint => endpoint::reconcile(&context, &key).await,
@@ -46,12 +48,23 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
             (result, next)
         }
     };
+    forget_if_gone(&context, &key, uid);
     let labels = ReconcileLabels {
         kind: key.kind.as_str(),
         result,
     };
     context.metrics.reconciles.get_or_create(&labels).inc();
     Ok(next)
+}
+
+/// An object that was deleted meanwhile may have been swept before this reconcile stored its row and
+/// planned its checks, and another of its name may hide that.
+fn forget_if_gone(context: &Context, key: &ObjectKey, uid: Option<Uuid>) {
+    let Some(uid) = uid else { return };
+    if context.index().uid(key) != Some(uid) {
+        context.forget(&[uid]);
+        context.sweeper.ask(key.kind);
+    }
 }
 
 async fn tell(context: &Context, key: &ObjectKey, error: &Error) {

@@ -10,8 +10,12 @@ use std::{
 
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{ResourceExt, core::PartialObjectMeta};
+use uuid::Uuid;
 
-use super::key::{ObjectKey, Wake};
+use super::{
+    identity::uid,
+    key::{ObjectKey, Wake},
+};
 use crate::crd::{
     ANNOTATION_RECONCILE_REQUESTED_AT, Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
     conditions::{self, ConditionType},
@@ -89,6 +93,8 @@ pub struct Index {
     models: HashMap<Name, Arc<LlmModel>>,
     secrets: HashMap<Name, Arc<SecretMeta>>,
     lookups: HashMap<Lookup, BTreeSet<String>>,
+    /// Objects that exist and were not understood.
+    undecodable: HashSet<ObjectKey>,
 }
 
 impl Index {
@@ -97,6 +103,23 @@ impl Index {
         K::map(self)
             .get(&(namespace.to_owned(), name.to_owned()))
             .cloned()
+    }
+
+    /// Whether an object of this name exists that was not understood: what is known of it is what
+    /// it was before, or nothing.
+    pub fn is_undecodable(&self, key: &ObjectKey) -> bool {
+        self.undecodable.contains(key)
+    }
+
+    /// UID of the object of this name.
+    pub fn uid(&self, key: &ObjectKey) -> Option<Uuid> {
+        let (namespace, name) = (&key.namespace, &key.name);
+        match key.kind {
+            Kind::Provider => (self.get::<LlmProvider>(namespace, name)).map(|o| uid(&*o)),
+            Kind::Endpoint => (self.get::<LlmEndpoint>(namespace, name)).map(|o| uid(&*o)),
+            Kind::Credential => (self.get::<LlmCredential>(namespace, name)).map(|o| uid(&*o)),
+            Kind::Model => (self.get::<LlmModel>(namespace, name)).map(|o| uid(&*o)),
+        }
     }
 
     /// Metadata of the opted-in Secret of this name.
@@ -148,6 +171,7 @@ impl Index {
         let name = name_of(&object);
         let before = K::map(self).get(&name).cloned();
         let object = Arc::new(object);
+        self.undecodable.remove(&object.key());
         if let Some(before) = &before {
             self.forget_lookups(before.as_ref(), &name.1);
         }
@@ -188,9 +212,16 @@ impl Index {
         }
     }
 
+    /// Notes an object that exists and was not understood; what it was before stays as it was.
+    pub fn apply_undecodable<K: Declared>(&mut self, namespace: &str, name: &str) {
+        let key = ObjectKey::new(K::KIND, namespace, name);
+        self.undecodable.insert(key);
+    }
+
     /// Forgets an object, and says whom that wakes: itself too, so that its row goes.
     pub fn delete<K: Declared>(&mut self, namespace: &str, name: &str) -> Vec<Wake> {
         let key = (namespace.to_owned(), name.to_owned());
+        (self.undecodable).remove(&ObjectKey::new(K::KIND, namespace, name));
         let Some(object) = K::map_mut(self).remove(&key) else {
             return Vec::new();
         };
@@ -209,6 +240,12 @@ impl Index {
         undecodable: &HashSet<Name>,
     ) -> Vec<Wake> {
         let present: HashSet<Name> = listed.iter().map(name_of).collect();
+        self.undecodable.retain(|key| {
+            key.kind != K::KIND || scope.is_some_and(|namespace| namespace != key.namespace)
+        });
+        for (namespace, name) in undecodable {
+            self.apply_undecodable::<K>(namespace, name);
+        }
         let gone: Vec<Name> = K::map(self)
             .keys()
             .filter(|name| scope.is_none_or(|ns| ns == name.0))

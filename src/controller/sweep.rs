@@ -9,7 +9,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Interval, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -55,37 +58,22 @@ impl Sweeper {
 pub async fn run(
     context: Arc<Context>,
     namespaces: Option<Vec<String>>,
-    mut asked: mpsc::UnboundedReceiver<Kind>,
+    asked: mpsc::UnboundedReceiver<Kind>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let mut due: HashSet<Kind> = HashSet::new();
-    let mut wait = PERIOD;
+    let mut agenda = Agenda::new(asked, PERIOD, RETRY);
     loop {
-        tokio::select! {
+        let due = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            Some(kind) = asked.recv() => {
-                due.insert(kind);
-                tokio::time::sleep(GATHER).await;
-                while let Ok(kind) = asked.try_recv() {
-                    due.insert(kind);
-                }
-            }
-            () = tokio::time::sleep(wait) => {
-                if due.is_empty() {
-                    due.extend(Kind::ALL);
-                }
-            }
-        }
-        wait = PERIOD;
+            due = agenda.due() => due,
+        };
         // Children before parents.
         for kind in Kind::ALL.into_iter().rev() {
             if !due.contains(&kind) {
                 continue;
             }
             match sweep(&context, kind, namespaces.as_deref()).await {
-                Ok(()) => {
-                    due.remove(&kind);
-                }
+                Ok(()) => {}
                 Err(error) if error.class() == Class::Fatal => return Err(error),
                 Err(error) => {
                     match &error {
@@ -94,10 +82,58 @@ pub async fn run(
                         }
                         _ => tracing::warn!(%kind, %error, "a sweep did not get through"),
                     }
-                    wait = RETRY;
+                    agenda.failed(kind);
                 }
             }
         }
+    }
+}
+
+/// Which kinds are to be swept when. What is asked for, what failed and the period go apart: however
+/// often one kind is asked for or fails, all have their turn.
+struct Agenda {
+    asked: mpsc::UnboundedReceiver<Kind>,
+    periodic: Interval,
+    failed: HashSet<Kind>,
+    retry: Duration,
+    retry_at: Instant,
+}
+
+impl Agenda {
+    fn new(asked: mpsc::UnboundedReceiver<Kind>, period: Duration, retry: Duration) -> Self {
+        let mut periodic = tokio::time::interval_at(Instant::now() + period, period);
+        periodic.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            asked,
+            periodic,
+            failed: HashSet::new(),
+            retry,
+            retry_at: Instant::now(),
+        }
+    }
+
+    /// Waits until something is due, and answers what.
+    async fn due(&mut self) -> HashSet<Kind> {
+        tokio::select! {
+            Some(kind) = self.asked.recv() => {
+                let mut due = HashSet::from([kind]);
+                tokio::time::sleep(GATHER).await;
+                while let Ok(kind) = self.asked.try_recv() {
+                    due.insert(kind);
+                }
+                due
+            }
+            _ = self.periodic.tick() => Kind::ALL.into(),
+            () = tokio::time::sleep_until(self.retry_at), if !self.failed.is_empty() => {
+                std::mem::take(&mut self.failed)
+            }
+        }
+    }
+
+    /// A sweep of this kind did not get through, and is tried again.
+    fn failed(&mut self, kind: Kind) {
+        self.failed.insert(kind);
+        self.retry_at = Instant::now() + self.retry;
     }
 }
 
@@ -123,12 +159,15 @@ async fn sweep(context: &Context, kind: Kind, namespaces: Option<&[String]>) -> 
     let users = users(context, kind, &gone).await?;
     // First, for an answer that is lost must not leave their checks running.
     context.forget(&gone);
+    let uids = gone.clone();
     let removed = context
         .db
         .write(context.epoch, move |tx| {
-            Box::pin(async move { tx.soft_delete(kind, &gone).await })
+            Box::pin(async move { tx.soft_delete(kind, &uids).await })
         })
         .await;
+    // Again, for what was under way meanwhile may have planned and kept for them.
+    context.forget(&gone);
     context.waker.wake_all(users.into_iter().map(Wake::now));
     let (removed, _) = removed?;
     let count = u64::try_from(removed).unwrap_or(u64::MAX);
@@ -197,4 +236,33 @@ where
         }
     }
     Ok(present)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kind_that_always_fails_and_one_that_is_always_asked_for_keep_none_from_its_turn() {
+        let (sweeper, asked) = Sweeper::channel();
+        let (period, retry) = (Duration::from_millis(50), Duration::from_millis(10));
+        let mut agenda = Agenda::new(asked, period, retry);
+        let turn_of_all = async {
+            for kind in [Kind::Provider, Kind::Endpoint].into_iter().cycle() {
+                sweeper.ask(kind);
+                let due = agenda.due().await;
+                if due.len() == Kind::ALL.len() {
+                    return;
+                }
+                agenda.failed(Kind::Model);
+            }
+        };
+        let deadline = Duration::from_secs(60);
+        let turn = tokio::time::timeout(deadline, turn_of_all).await;
+        turn.expect("all kinds have their turn");
+        agenda.failed(Kind::Model);
+        let retried = async { while agenda.due().await != HashSet::from([Kind::Model]) {} };
+        let retried = tokio::time::timeout(deadline, retried).await;
+        retried.expect("what failed is tried again by itself");
+    }
 }

@@ -73,13 +73,16 @@ pub async fn objects<K>(
             }
             Some(Ok(event)) => {
                 let listed = matches!(event, Event::InitDone);
+                // What is gone may be hidden at once by another object of its name, or was never
+                // understood: no reconcile finds it missing.
+                let swept = listed || matches!(event, Event::Delete(_));
                 let wakes = take(&context, scope.as_deref(), &mut listing, event);
                 context.waker.wake_all(wakes);
-                if listed {
+                if swept {
                     context.sweeper.ask(K::KIND);
-                    if let Some(synced) = synced.take() {
-                        synced();
-                    }
+                }
+                if listed && let Some(synced) = synced.take() {
+                    synced();
                 }
             }
         }
@@ -153,7 +156,10 @@ fn take<K: Declared>(
         }
         Event::Apply(guard) => match decode(context, guard, &mut listing.told) {
             Ok(object) => context.index_mut().apply(object),
-            Err(_) => Vec::new(),
+            Err((namespace, name)) => {
+                (context.index_mut()).apply_undecodable::<K>(&namespace, &name);
+                Vec::new()
+            }
         },
         Event::Delete(guard) => {
             let (namespace, name) = match &guard.0 {

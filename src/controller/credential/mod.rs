@@ -20,7 +20,6 @@ use super::{context::Context, error::Error, identity, key::ObjectKey, queue::Nex
 pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error> {
     let Some(mut input) = dereference::read(context, key).await? else {
         context.metrics.credential_expires(key, None);
-        context.sweeper.ask(key.kind);
         return Ok(Next::Done);
     };
     context

@@ -10,7 +10,6 @@ use super::{context::Context, error::Error, key::ObjectKey, queue::Next};
 /// Brings one endpoint's declaration into force.
 pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error> {
     let Some(input) = dereference::read(context, key).await? else {
-        context.sweeper.ask(key.kind);
         return Ok(Next::Done);
     };
     let now = context.now();

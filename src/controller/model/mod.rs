@@ -22,7 +22,6 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
         return Ok(Next::After(wait));
     }
     let Some(input) = dereference::read(context, key).await? else {
-        context.sweeper.ask(key.kind);
         return Ok(Next::Done);
     };
     let now = context.now();
