@@ -10,10 +10,11 @@ use super::{
     error::{Error, Refusal},
     identity,
     index::Index,
+    key::ObjectKey,
     order,
 };
 use crate::{
-    crd::{LlmEndpoint, LlmProvider, LocalRef, reasons::Reason},
+    crd::{Kind, LlmEndpoint, LlmProvider, LocalRef, reasons::Reason},
     db::EndpointRow,
 };
 
@@ -44,9 +45,14 @@ impl Parent {
 }
 
 /// Looks the provider up among the declared.
-pub fn declared(index: &Index, namespace: &str, name: &str) -> Parent {
-    match index.get::<LlmProvider>(namespace, name) {
+///
+/// # Errors
+/// [`Error::Waiting`] where it exists and was not understood: nothing is known of it, and what is
+/// stored below it stays as it is.
+pub fn declared(index: &Index, namespace: &str, name: &str) -> Result<Parent, Error> {
+    Ok(match index.get::<LlmProvider>(namespace, name) {
         None => {
+            understood(index, Kind::Provider, namespace, name)?;
             let hint =
                 order::suggestion("LlmProvider", name, &index.names::<LlmProvider>(namespace));
             Parent::Refused(Refusal::new(
@@ -57,7 +63,28 @@ pub fn declared(index: &Index, namespace: &str, name: &str) -> Parent {
             ))
         }
         Some(provider) => Parent::Found(provider),
+    })
+}
+
+/// Makes sure that each endpoint that `endpointRefs` names is known, or does not exist.
+///
+/// # Errors
+/// [`Error::Waiting`] as [`declared`].
+pub fn refs_understood(index: &Index, namespace: &str, refs: &[LocalRef]) -> Result<(), Error> {
+    let unknown = |name| index.get::<LlmEndpoint>(namespace, name).is_none();
+    refs.iter()
+        .filter(|wanted| unknown(&wanted.name))
+        .try_for_each(|wanted| understood(index, Kind::Endpoint, namespace, &wanted.name))
+}
+
+fn understood(index: &Index, kind: Kind, namespace: &str, name: &str) -> Result<(), Error> {
+    if index.is_undecodable(&ObjectKey::new(kind, namespace, name)) {
+        let kind = kind.kubernetes();
+        return Err(Error::Waiting(format!(
+            "{kind} {name}, which does not decode"
+        )));
     }
+    Ok(())
 }
 
 /// Makes sure that a provider that was found is stored: rows refer to its row.

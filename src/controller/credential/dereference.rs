@@ -51,9 +51,10 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
             return Ok(None);
         };
         let provider = &object.spec.provider_ref.name;
+        parent::refs_understood(&index, &key.namespace, &object.spec.endpoint_refs)?;
         (
             object.clone(),
-            parent::declared(&index, &key.namespace, provider),
+            parent::declared(&index, &key.namespace, provider)?,
             index.children::<LlmEndpoint>(&key.namespace, provider),
             index.children::<LlmCredential>(&key.namespace, provider),
         )

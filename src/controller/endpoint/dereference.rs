@@ -31,7 +31,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
         let provider = &object.spec.provider_ref.name;
         (
             object.clone(),
-            parent::declared(&index, &key.namespace, provider),
+            parent::declared(&index, &key.namespace, provider)?,
             index.children::<LlmEndpoint>(&key.namespace, provider),
             index
                 .child_keys(Kind::Credential, &key.namespace, provider)

@@ -42,7 +42,7 @@ fn wait_for_lists(context: &Context, key: &ObjectKey) -> Option<Duration> {
         let index = context.index();
         let object = index.get::<LlmModel>(&key.namespace, &key.name)?;
         let name = &object.spec.provider_ref.name;
-        let provider = parent::declared(&index, &key.namespace, name);
+        let provider = parent::declared(&index, &key.namespace, name).ok()?;
         (object, provider)
     };
     if !object.conditions().is_empty()
