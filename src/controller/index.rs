@@ -111,6 +111,15 @@ impl Index {
         self.undecodable.contains(key)
     }
 
+    /// Names of a kind in a namespace that were not understood.
+    pub fn undecodable_names(&self, kind: Kind, namespace: &str) -> HashSet<String> {
+        self.undecodable
+            .iter()
+            .filter(|key| key.kind == kind && key.namespace == namespace)
+            .map(|key| key.name.clone())
+            .collect()
+    }
+
     /// UID of the object of this name.
     pub fn uid(&self, key: &ObjectKey) -> Option<Uuid> {
         let (namespace, name) = (&key.namespace, &key.name);

@@ -12,6 +12,7 @@ mod dispatch;
 mod endpoint;
 pub mod error;
 mod events;
+mod guard;
 mod identity;
 pub mod index;
 mod judge;

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    context::Context, error::Error, events, identity, index::Declared, patience::News, queue::Next,
+    context::Context, error::Error, events, guard::Guarded, identity, index::Declared,
+    patience::News, queue::Next,
 };
 use crate::crd::{
     conditions::{ConditionType, find},
@@ -124,7 +125,7 @@ where
         },
         "status": shall.clone(),
     });
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<Guarded<K>> = Api::namespaced(context.client.clone(), namespace);
     // Without warnings of unknown fields, for which the apiserver would read the patch twice: there
     // are none, for schema and status are made of the same types.
     let params = PatchParams::apply(FIELD_MANAGER)
@@ -138,8 +139,11 @@ where
     let counts = COUNTS.iter().any(|counts| shall.get(counts).is_some());
     let uid = identity::uid(object);
     context.patience().written(uid, counts, Instant::now());
-    let wakes = context.index_mut().refresh(object, written);
-    context.waker.wake_all(wakes);
+    // One that does not decode now has changed meanwhile: the watch tells.
+    if let Ok(written) = written.0 {
+        let wakes = context.index_mut().refresh(object, written);
+        context.waker.wake_all(wakes);
+    }
     let told = events::transitions(K::OUTSIDE, object.conditions(), conditions);
     context.events.publish(object, told);
     Ok(true)

@@ -1,12 +1,12 @@
-//! What PostgreSQL cannot hold, found before it is asked to: a NUL character, which JSON's strings
-//! and keys may have and PostgreSQL's may not. Pure.
+//! What cannot be stored, found before it is tried: a NUL character, which JSON's strings and keys
+//! may have and PostgreSQL's may not, and parameters that are nested too deeply. Pure.
 
 use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::error::Refusal;
-use crate::crd::{ANNOTATION_RECONCILE_REQUESTED_AT, reasons::Reason};
+use crate::crd::{ANNOTATION_RECONCILE_REQUESTED_AT, model::too_deep, reasons::Reason};
 
 /// Why an object cannot be stored, if it cannot; `spec` is its own.
 pub fn refusal<K: ResourceExt>(object: &K, spec: &impl Serialize) -> Option<Refusal> {
@@ -17,7 +17,10 @@ pub fn refusal<K: ResourceExt>(object: &K, spec: &impl Serialize) -> Option<Refu
             "metadata.annotations[{ANNOTATION_RECONCILE_REQUESTED_AT}]"
         )),
         _ => nul(&spec, "spec"),
-    }?;
+    };
+    let Some(field) = field else {
+        return too_deep(&spec).map(|why| Refusal::new(Reason::InvalidSpec, why));
+    };
     Some(Refusal::new(
         Reason::InvalidSpec,
         format!("{field} holds a NUL character, which the database cannot; take it out"),
@@ -74,6 +77,9 @@ mod tests {
             told(json!({ "a": { "b\0": 1 } })).starts_with("a key of spec.defaultParameters.a")
         );
         assert_eq!(told(json!({ "stop": ["\\u0000", 0, null, true] })), "");
+        let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
+        assert_eq!(told(nested(32)), "");
+        assert!(told(nested(33)).starts_with("spec.defaultParameters is nested"));
         let asked = json!({ "llmplane.dev/reconcile-requested-at": "\0" });
         let told = refused(asked, nothing).unwrap();
         assert!(

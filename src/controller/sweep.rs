@@ -7,8 +7,12 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Resource, ResourceExt, api::ListParams};
-use serde::de::DeserializeOwned;
+use kube::{
+    Resource,
+    api::ListParams,
+    core::{ObjectList, Request},
+};
+use serde::Deserialize;
 use tokio::{
     sync::mpsc,
     time::{Instant, Interval, MissedTickBehavior},
@@ -201,34 +205,42 @@ async fn users(context: &Context, kind: Kind, gone: &[Uuid]) -> Result<Vec<Objec
         .collect())
 }
 
+/// An object of which nothing but the UID is decoded: its other metadata may be nested as deeply as
+/// its spec.
+#[derive(Clone, Deserialize)]
+struct Present {
+    metadata: PresentMeta,
+}
+
+#[derive(Clone, Deserialize)]
+struct PresentMeta {
+    uid: Option<Uuid>,
+}
+
 /// UIDs of all objects of a kind, by metadata alone, so that what does not decode counts too.
 async fn present<K>(
     context: &Context,
     namespaces: Option<&[String]>,
 ) -> Result<HashSet<Uuid>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    let apis: Vec<Api<K>> = match namespaces {
-        None => vec![Api::all(context.client.clone())],
+    let paths: Vec<String> = match namespaces {
+        None => vec![K::url_path(&(), None)],
         Some(names) => names
             .iter()
-            .map(|ns| Api::namespaced(context.client.clone(), ns))
+            .map(|namespace| K::url_path(&(), Some(namespace)))
             .collect(),
     };
     let mut present = HashSet::new();
-    for api in apis {
+    for path in paths {
         let mut params = ListParams::default().limit(PAGE);
         loop {
-            let page = api.list_metadata(&params).await?;
-            present.extend(
-                page.items
-                    .iter()
-                    .filter_map(|object| Uuid::parse_str(&object.uid()?).ok()),
-            );
+            let request = Request::new(&path).list_metadata(&params);
+            let request = request.map_err(kube::Error::BuildRequest)?;
+            let page: ObjectList<Present> = context.client.request(request).await?;
+            let uids = (page.items.iter()).filter_map(|object| object.metadata.uid);
+            present.extend(uids);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
                 None => break,

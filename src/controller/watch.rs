@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
-    core::{DeserializeGuard, ObjectMeta},
+    core::ObjectMeta,
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, ExponentialBackoff, watcher},
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::Context,
+    guard::Guarded,
     index::{Declared, SecretMeta},
     metrics::KindLabel,
     model_sync::ownership,
@@ -57,7 +58,7 @@ pub async fn objects<K>(
         + DeserializeOwned
         + Debug,
 {
-    let api: Api<DeserializeGuard<K>> = scoped(&context.client, scope.as_deref());
+    let api: Api<Guarded<K>> = scoped(&context.client, scope.as_deref());
     let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).backoff(backoff()));
     let mut listing = Listing::<K>::default();
     let mut synced = Some(synced);
@@ -131,7 +132,7 @@ fn take<K: Declared>(
     context: &Context,
     scope: Option<&str>,
     listing: &mut Listing<K>,
-    event: Event<DeserializeGuard<K>>,
+    event: Event<Guarded<K>>,
 ) -> Vec<super::key::Wake> {
     match event {
         Event::Init => {
@@ -175,7 +176,7 @@ fn take<K: Declared>(
 
 fn decode<K: Declared>(
     context: &Context,
-    guard: DeserializeGuard<K>,
+    guard: Guarded<K>,
     told: &mut HashMap<(String, String), Option<String>>,
 ) -> Result<K, (String, String)> {
     match guard.0 {

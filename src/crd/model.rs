@@ -121,7 +121,7 @@ pub struct LlmModelSpec {
     #[schemars(length(max = 50), inner(length(min = 1, max = 100)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = rules::LINES)]
     pub recommended_for: Vec<String>,
-    /// Parameters that clients send unless they know better. Any JSON object.
+    /// Parameters that clients send unless they know better. Any JSON object of at most 32 levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free_form_object")]
     pub default_parameters: Option<serde_json::Map<String, serde_json::Value>>,
@@ -337,4 +337,33 @@ pub struct EffectiveModel {
     /// By field of this object: where its value comes from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub origin: BTreeMap<String, Origin>,
+}
+
+/// Levels of objects and lists that `defaultParameters` may have, itself the first.
+const MAX_PARAMETER_LEVELS: usize = 32;
+
+/// What is wrong with a model's spec whose `defaultParameters` are nested too deeply, which no
+/// schema can say.
+pub fn too_deep(spec: &serde_json::Value) -> Option<String> {
+    has_more_levels(spec.get("defaultParameters")?, MAX_PARAMETER_LEVELS).then(|| {
+        format!(
+            "spec.defaultParameters is nested more than {MAX_PARAMETER_LEVELS} levels deep; make it flatter"
+        )
+    })
+}
+
+fn has_more_levels(value: &serde_json::Value, levels: usize) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => {
+            levels == 0 || items.iter().any(|item| has_more_levels(item, levels - 1))
+        }
+        Value::Object(fields) => {
+            levels == 0
+                || fields
+                    .values()
+                    .any(|value| has_more_levels(value, levels - 1))
+        }
+        _ => false,
+    }
 }

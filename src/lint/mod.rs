@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use crate::crd::GROUP;
+use crate::crd::{GROUP, model::too_deep};
 
 use documents::{Document, Source};
 use report::{Problem, Report, Severity};
@@ -77,6 +77,8 @@ fn judge(schemas: &Schemas, object: &Document) -> Vec<Violation> {
         Ok(schema) => {
             let mut violations = metadata::check(object);
             violations.extend(schema.violations(&object.value));
+            let too_deep = object.value.get("spec").and_then(too_deep);
+            violations.extend(too_deep.map(|why| Violation::new("spec.defaultParameters", why)));
             violations
         }
         Err(unknown) => vec![unknown],

@@ -17,7 +17,7 @@ pub struct Input {
     pub parent: parent::Parent,
     /// The provider's declared endpoints, this one among them.
     pub siblings: Vec<Arc<LlmEndpoint>>,
-    /// Names of the provider's credentials.
+    /// Names of the provider's credentials, and of those that were not understood.
     pub credential_names: Vec<String>,
 }
 
@@ -36,6 +36,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
             index
                 .child_keys(Kind::Credential, &key.namespace, provider)
                 .map(|key| key.name)
+                .chain(index.undecodable_names(Kind::Credential, &key.namespace))
                 .collect(),
         )
     };

@@ -37,6 +37,8 @@ pub struct Sources<'a> {
     pub lists: &'a [(String, Arc<Listing>)],
     /// Every model of the provider, generated or declared.
     pub models: &'a [Arc<LlmModel>],
+    /// Names of models that were not understood.
+    pub undecodable: &'a HashSet<String>,
     /// Most generated objects.
     pub limit: usize,
 }
@@ -181,7 +183,9 @@ impl<'a> Known<'a> {
             .collect();
         Self {
             by_id,
-            names: sources.models.iter().map(|m| m.name_any()).collect(),
+            names: (sources.models.iter().map(|m| m.name_any()))
+                .chain(sources.undecodable.iter().cloned())
+                .collect(),
             generated: sources.models.iter().filter(|m| ours(m)).count(),
         }
     }

@@ -92,6 +92,7 @@ fn planned_of(
         globs: &Globs::of(&sync).unwrap(),
         lists,
         models,
+        undecodable: &HashSet::from(["p-undecodable".to_owned()]),
         limit,
     })
 }

@@ -30,7 +30,7 @@ pub struct Input {
     pub object: Arc<LlmProvider>,
     pub owner: Owner,
     pub row: Option<ProviderRow>,
-    /// Names of its declared endpoints.
+    /// Names of its declared endpoints, and of those that were not understood.
     pub endpoint_names: Vec<String>,
     /// Its stored endpoints.
     pub endpoints: Vec<EndpointRow>,
@@ -99,7 +99,12 @@ async fn sync(
         return Ok(None);
     }
     let lists = lists(context, endpoints).await?;
-    let models = (context.index()).children::<LlmModel>(&key.namespace, &key.name);
+    let (models, undecodable) = {
+        let index = context.index();
+        let models = index.children::<LlmModel>(&key.namespace, &key.name);
+        let undecodable = index.undecodable_names(Kind::Model, &key.namespace);
+        (models, undecodable)
+    };
     let plan = Globs::of(&object.spec.model_sync).map(|globs| {
         plan::plan(&Sources {
             provider: &key.name,
@@ -108,6 +113,7 @@ async fn sync(
             globs: &globs,
             lists: &lists,
             models: &models,
+            undecodable: &undecodable,
             limit: context.model_sync.limit,
         })
     });
@@ -167,7 +173,9 @@ fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
     let awaited = |c: &Arc<LlmCredential>| c.spec.enabled && c.conditions().is_empty();
     Some(Declaration {
         object,
-        endpoint_names: endpoints.iter().map(|e| e.name_any()).collect(),
+        endpoint_names: (endpoints.iter().map(|e| e.name_any()))
+            .chain(index.undecodable_names(Kind::Endpoint, &key.namespace))
+            .collect(),
         keys_awaited: usable_keys.is_empty() && credentials.iter().any(awaited),
         usable_keys,
         counts,
