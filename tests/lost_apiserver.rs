@@ -140,12 +140,16 @@ async fn a_watch_cut_in_the_middle_of_an_event_loses_none() {
     assert!(controller.runs(), "{}", controller.log());
 }
 
-/// What the apiserver takes for a model from now on: the shipped schema, or anything.
 async fn take_any_model(plane: &Plane, any: bool) {
+    take_any(plane, "LlmModel", any).await;
+}
+
+/// What the apiserver takes for a kind from now on: the shipped schema, or anything.
+async fn take_any(plane: &Plane, kind: &str, any: bool) {
     let api: Api<CustomResourceDefinition> = Api::all(plane.client().await);
     let mut crd = crds()
         .into_iter()
-        .find(|crd| crd.spec.names.kind == "LlmModel")
+        .find(|crd| crd.spec.names.kind == kind)
         .unwrap();
     if any {
         let version = &mut crd.spec.versions[0];
@@ -227,6 +231,86 @@ async fn an_object_that_does_not_decode_is_told_once_and_stops_nobody() {
     let edited = plane.kubectl(&[&edit[..], &names].concat()).await;
     assert!(edited.status.success(), "{edited:?}");
     world.ready("LlmModel", "turned").await;
+    assert!(controller.runs(), "{}", controller.log());
+    controller.kill().await;
+    drop(world);
+    llmplane::local::down(plane.state_dir(), true)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_provider_that_does_not_decode_all_stays_and_what_is_deleted_goes() {
+    let plane: &'static Plane = Box::leak(Box::new(Plane::private().await));
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a", "gpt-b"]).await;
+    let world = World::on(plane, "parent").await;
+    let mut controller = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("kept", "gpt-a").await;
+    world.model("turned", "gpt-b").await;
+    for (kind, name) in [
+        ("LlmEndpoint", "e"),
+        ("LlmCredential", "c"),
+        ("LlmModel", "kept"),
+        ("LlmModel", "turned"),
+    ] {
+        world.ready(kind, name).await;
+    }
+    controller.kill().await;
+    let provider = json!({ "type": "OpenAICompatible", "enabled": "perhaps" });
+    let model = json!({ "providerRef": { "name": "p" }, "modelId": 7 });
+    for (kind, name, spec) in [
+        ("LlmProvider", "p", provider),
+        ("LlmModel", "turned", model),
+    ] {
+        take_any(plane, kind, true).await;
+        eventually("the apiserver takes anything", async || {
+            let object = json!({ "metadata": { "name": name }, "spec": spec.clone() });
+            world.try_apply(kind, object).await.is_ok()
+        })
+        .await;
+        take_any(plane, kind, false).await;
+    }
+    let mut controller = Process::controller(&world, &[]);
+    eventually("the three that are understood wait", async || {
+        let (_, text) = controller.admin("/metrics").await;
+        let waiting = text.lines().filter(|line| {
+            line.starts_with("llmplane_reconciles_total") && line.contains("\"waiting\"")
+        });
+        waiting.count() == 3
+    })
+    .await;
+    let db = world.db().await;
+    let active = async || {
+        let endpoints = db.endpoint_rows_all(false).await.unwrap();
+        let credentials = db.credential_rows_all(false).await.unwrap();
+        let models = db.model_rows_all(false).await.unwrap();
+        let models = models.into_iter().map(|row| (row.name, row.is_active));
+        let mut all: Vec<_> = endpoints
+            .into_iter()
+            .map(|r| (r.name, r.is_active))
+            .collect();
+        all.extend(credentials.into_iter().map(|r| (r.name, r.is_active)));
+        all.extend(models);
+        all.sort();
+        all
+    };
+    let of = |names: &[&str]| -> Vec<_> { names.iter().map(|n| (n.to_string(), true)).collect() };
+    assert_eq!(active().await, of(&["c", "e", "kept", "turned"]));
+
+    world.delete("LlmModel", "turned").await;
+    eventually("the row of what was never understood goes", async || {
+        active().await == of(&["c", "e", "kept"])
+    })
+    .await;
+    let edit = json!({ "spec": { "enabled": null, "displayName": "again" } }).to_string();
+    let names = ["-n", world.ns(), "llmprovider", "p"];
+    let edit = ["patch", "--type=merge", "-p", &edit];
+    let edited = plane.kubectl(&[&edit[..], &names].concat()).await;
+    assert!(edited.status.success(), "{edited:?}");
+    world.model("new", "gpt-b").await;
+    world.ready("LlmModel", "new").await;
     assert!(controller.runs(), "{}", controller.log());
     controller.kill().await;
     drop(world);

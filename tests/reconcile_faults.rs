@@ -123,6 +123,36 @@ async fn models_that_swapped_their_ids_while_the_controller_was_away_are_both_in
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parameters_nested_without_end_are_refused_and_stop_nobody() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a", "gpt-b"]).await;
+    let mut world = World::started("deep").await;
+    four_ready(&world, &vendor).await;
+    let parameters = (0..200).fold(json!({}), |inner, _| json!({ "a": inner }));
+    let spec = json!({ "providerRef": { "name": "p" }, "modelId": "gpt-b", "defaultParameters": parameters });
+    world.apply("LlmModel", "deep", spec).await;
+    world
+        .says("LlmModel", "deep", "Ready", "False", "InvalidSpec")
+        .await;
+    let message = world.message("LlmModel", "deep", "Ready").await;
+    assert!(
+        message.starts_with("spec.defaultParameters is nested"),
+        "{message}"
+    );
+
+    // Lists of it are read by the next start, and by the sweep.
+    world.stop().await;
+    world.delete("LlmModel", "m").await;
+    world.start().await;
+    let db = world.db().await;
+    eventually("the deleted model's row is gone", async || {
+        db.model_rows_all(false).await.unwrap().is_empty()
+    })
+    .await;
+    world.model("later", "gpt-a").await;
+    world.ready("LlmModel", "later").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_replaced_ends_and_writes_nothing_more() {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
     let mut world = World::started("fenced").await;

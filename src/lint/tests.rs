@@ -389,3 +389,16 @@ fn what_init_prints_is_good_for_every_type() {
         }
     }
 }
+
+#[test]
+fn parameters_that_are_nested_too_deeply_are_found_as_the_controller_finds_them() {
+    let model = |levels: usize| {
+        format!(
+            "apiVersion: llmplane.dev/v1alpha1\nkind: LlmModel\nmetadata:\n  name: m\nspec: {{providerRef: {{name: p}}, modelId: m, defaultParameters: {}{}}}\n",
+            "{a: ".repeat(levels - 1) + "{",
+            "}".repeat(levels)
+        )
+    };
+    assert_eq!(fields(&model(32)), [""; 0]);
+    assert_eq!(fields(&model(33)), ["spec.defaultParameters"]);
+}

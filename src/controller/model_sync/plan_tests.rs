@@ -92,7 +92,7 @@ fn planned_of(
         globs: &Globs::of(&sync).unwrap(),
         lists,
         models,
-        undecodable: &HashSet::from(["p-undecodable".to_owned()]),
+        undecodable: &HashSet::from([object_name("p", "undecodable")]),
         limit,
     })
 }
@@ -218,6 +218,13 @@ fn objects_that_are_not_ours_are_never_steps() {
     let earlier = generated("a", "another-uid", json!([]), json!({}));
     let taken = declared(&object_name("p", "b"), "other");
     let plan = planned(&lists, &[earlier, taken], json!({}));
+    assert_eq!(plan.steps, []);
+    assert_eq!(plan.name_taken, 1);
+}
+
+#[test]
+fn the_name_of_an_object_that_was_not_understood_is_taken() {
+    let plan = planned(&[list("e", &["undecodable"])], &[], json!({}));
     assert_eq!(plan.steps, []);
     assert_eq!(plan.name_taken, 1);
 }
