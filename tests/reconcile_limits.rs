@@ -14,7 +14,9 @@ async fn the_eleventh_endpoint_waits_until_an_older_one_is_deleted() {
     for number in 0..11 {
         // Names in the order of creation: within one second the name decides.
         let name = format!("e{number:02}");
-        world.endpoint(&name, &vendor.url(), json!({})).await;
+        // The one too many would come first.
+        let more = json!({ "priority": if number == 10 { 0 } else { 100 } });
+        world.endpoint(&name, &vendor.url(), more).await;
     }
     world
         .says("LlmEndpoint", "e10", "Ready", "False", "LimitExceeded")
@@ -22,18 +24,24 @@ async fn the_eleventh_endpoint_waits_until_an_older_one_is_deleted() {
     for number in 0..10 {
         world.ready("LlmEndpoint", &format!("e{number:02}")).await;
     }
-    assert_eq!(
-        world
-            .db()
-            .await
-            .endpoint_rows_all(false)
-            .await
-            .unwrap()
-            .len(),
-        10
-    );
+    let db = world.db().await;
+    let default = async || {
+        let rows = db.endpoint_rows_all(false).await.unwrap();
+        let defaults = rows.iter().filter(|row| row.is_default);
+        let names: Vec<_> = defaults.map(|row| row.name.clone()).collect();
+        (rows.len(), names)
+    };
+    let is = |count, name: &str| (count, vec![name.to_owned()]);
+    eventually("the default is one of those in force", async || {
+        default().await == is(10, "e00")
+    })
+    .await;
     world.delete("LlmEndpoint", "e03").await;
     world.ready("LlmEndpoint", "e10").await;
+    eventually("it is the default now", async || {
+        default().await == is(10, "e10")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,6 +87,9 @@ async fn the_default_is_the_one_named_then_the_lowest_priority_then_the_oldest()
         let more = json!({ "priority": priority });
         world.endpoint(name, &vendor.url(), more).await;
     }
+    // Refused: this provider's type has no URL of its own.
+    let refused = json!({ "providerRef": { "name": "p" }, "priority": 0 });
+    world.apply("LlmEndpoint", "refused", refused).await;
     let db = world.db().await;
     let is_default = async |wanted: &str| {
         let rows = db.endpoint_rows_all(false).await.unwrap();

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Stores what was concluded; wakes who uses this endpoint where that changed whether it is in
-/// force. One that is refused is not stored, and its older row is switched off.
+/// force, or its place among the others. One that is refused is not stored, and its older row is switched off.
 pub async fn write(
     context: &Context,
     input: &Input,
@@ -32,7 +32,8 @@ pub async fn write(
     let before = input.row.as_ref().filter(|row| row.deleted_at.is_none());
     let moved = |row: &EndpointRow| {
         row.is_active != verdict.is_active
-            || desired.is_some_and(|d| d.base_url != row.base_url)
+            || desired
+                .is_some_and(|d| (&d.base_url, d.is_default) != (&row.base_url, row.is_default))
             || row.generation != identity::generation(&*input.object)
     };
     if before.is_none_or(moved) {

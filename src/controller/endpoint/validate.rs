@@ -1,6 +1,9 @@
 //! What an endpoint's declaration and its probes amount to. Pure.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use url::Url;
@@ -19,7 +22,7 @@ use crate::{
         storable,
     },
     crd::{
-        MAX_ENDPOINTS_PER_PROVIDER,
+        LlmEndpoint, MAX_ENDPOINTS_PER_PROVIDER,
         conditions::{ConditionType, Finding},
         reasons::Reason,
     },
@@ -43,28 +46,43 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
     }
     let provider = input.parent.found()?;
     let spec = &input.object.spec;
-    let name = &spec.provider_ref.name;
-    if !order::within_limit(&*input.object, &input.siblings, MAX_ENDPOINTS_PER_PROVIDER) {
-        return Err(Refusal::new(
-            Reason::LimitExceeded,
-            format!(
-                "LlmProvider {name} has {MAX_ENDPOINTS_PER_PROVIDER} older endpoints already; delete one of them, or this one"
-            ),
-        ));
-    }
     let driver = vendors::driver(provider.spec.type_);
-    let base_url = base_url(driver, spec.base_url.as_deref(), spec.region.as_deref())
-        .map_err(|why| Refusal::new(Reason::InvalidSpec, why))?;
+    let base_url = accepted(driver, &input.object, &input.siblings)?;
     let mut siblings = input.siblings.clone();
     let default = provider.spec.default_endpoint_ref.as_ref();
     order::failover(default.map(|r| r.name.as_str()), &mut siblings);
-    let first = siblings.iter().find(|sibling| sibling.spec.enabled);
+    let first = siblings
+        .iter()
+        .find(|sibling| sibling.spec.enabled && accepted(driver, sibling, &input.siblings).is_ok());
     Ok(Desired {
         provider_uid: identity::uid(provider),
         base_url,
         is_default: first.is_some_and(|f| f.metadata.uid == input.object.metadata.uid),
         on: spec.enabled && provider.spec.enabled,
     })
+}
+
+/// The URL of an endpoint that its provider takes, or why it takes none.
+fn accepted(
+    driver: &dyn vendors::Driver,
+    endpoint: &LlmEndpoint,
+    siblings: &[Arc<LlmEndpoint>],
+) -> Result<String, Refusal> {
+    let spec = &endpoint.spec;
+    if let Some(refusal) = storable::refusal(endpoint, spec) {
+        return Err(refusal);
+    }
+    if !order::within_limit(endpoint, siblings, MAX_ENDPOINTS_PER_PROVIDER) {
+        return Err(Refusal::new(
+            Reason::LimitExceeded,
+            format!(
+                "LlmProvider {} has {MAX_ENDPOINTS_PER_PROVIDER} older endpoints already; delete one of them, or this one",
+                spec.provider_ref.name
+            ),
+        ));
+    }
+    base_url(driver, spec.base_url.as_deref(), spec.region.as_deref())
+        .map_err(|why| Refusal::new(Reason::InvalidSpec, why))
 }
 
 /// The URL in force: the one that is declared, or the vendor's own for the region.
