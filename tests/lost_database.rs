@@ -2,14 +2,29 @@
 //! stopped and databases that are really dropped: the controller waits and says so, the read API
 //! serves what it has, and everything comes back from the resources.
 
-use std::process::Stdio;
+use std::{
+    pin::pin,
+    process::Stdio,
+    sync::{Arc, Mutex},
+};
 
-use llmplane::db;
-use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
+use futures::StreamExt;
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Resource,
+    runtime::{WatchStreamExt, watcher},
+};
+use llmplane::{
+    crd::{LlmCredential, LlmEndpoint, LlmModel, LlmProvider},
+    db,
+};
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::support::{
     fake_vendor::FakeVendor,
@@ -352,6 +367,34 @@ async fn restarted(world: &World, mut former: Process) -> Process {
     Process::controller(world, &[])
 }
 
+/// Collects, from a watch, every object of a kind whose `Ready` is not True.
+fn lost_ready<K>(world: &World, lost: &Arc<Mutex<Vec<String>>>) -> AbortOnDropHandle<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::Serialize
+        + serde::de::DeserializeOwned
+        + Send
+        + 'static,
+{
+    let api: Api<K> = Api::namespaced(world.client.clone(), world.ns());
+    let lost = lost.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut objects = pin!(watcher(api, Default::default()).applied_objects());
+        while let Some(object) = objects.next().await {
+            let Ok(object) = object else { continue };
+            let object = serde_json::to_value(object).unwrap();
+            let ready = find_condition(&object, "Ready")
+                .cloned()
+                .unwrap_or_default();
+            if ready["status"] != "True" {
+                lost.lock().unwrap().push(format!("{object:#}"));
+            }
+        }
+    }))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_database_is_filled_again_and_its_readers_start_over() {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
@@ -370,6 +413,20 @@ async fn a_dropped_database_is_filled_again_and_its_readers_start_over() {
     .await;
     let before = api.get(&token, "/models").await.revision();
     let epoch = world.db().await.feed_state().await.unwrap().epoch;
+    for (kind, name) in [
+        ("LlmProvider", "p"),
+        ("LlmEndpoint", "e"),
+        ("LlmCredential", "c"),
+    ] {
+        world.ready(kind, name).await;
+    }
+    let lost = Arc::new(Mutex::new(Vec::new()));
+    let watches = [
+        lost_ready::<LlmProvider>(&world, &lost),
+        lost_ready::<LlmEndpoint>(&world, &lost),
+        lost_ready::<LlmCredential>(&world, &lost),
+        lost_ready::<LlmModel>(&world, &lost),
+    ];
 
     recreate(&world).await;
     db::migrate(&world.database.owner_url).await.unwrap();
@@ -402,6 +459,18 @@ async fn a_dropped_database_is_filled_again_and_its_readers_start_over() {
     })
     .await;
     assert!(db.feed_state().await.unwrap().epoch > epoch);
+    eventually("all is checked again", async || {
+        let checked = async |kind, name, condition| {
+            let said = world.said(kind, name, condition).await;
+            said.is_some_and(|(status, _)| status == "True")
+        };
+        checked("LlmEndpoint", "e", "Healthy").await
+            && checked("LlmCredential", "c", "Valid").await
+            && checked("LlmModel", "m", "Available").await
+    })
+    .await;
+    assert_eq!(*lost.lock().unwrap(), [""; 0], "what was verified stays so");
+    assert!(watches.iter().all(|watch| !watch.is_finished()));
     assert!(controller.runs() && api.runs(), "{}", controller.log());
 }
 

@@ -14,9 +14,10 @@ use crate::crd::{
 pub struct Before<'a> {
     /// The row's conditions, else the status's.
     pub conditions: &'a [Condition],
-    /// The last generation whose check passed.
+    /// The last generation whose check passed: the row's or the status's, for a database may be
+    /// dropped or restored.
     pub verified_generation: Option<i64>,
-    /// The last request for checks that was answered.
+    /// The last request for checks that was answered: the row's, else the status's.
     pub handled: Option<&'a str>,
 }
 

@@ -110,6 +110,7 @@ pub fn validate(
     now: Timestamp,
 ) -> Judged {
     let row = input.row.as_ref();
+    let status = input.object.status.as_ref();
     judge(
         &Facts {
             generation: identity::generation(&*input.object),
@@ -123,10 +124,13 @@ pub fn validate(
             before: Before {
                 conditions: match row {
                     Some(row) => &row.conditions,
-                    None => (input.object.status.as_ref()).map_or(&[], |s| &s.conditions),
+                    None => status.map_or(&[], |s| &s.conditions),
                 },
-                verified_generation: row.and_then(|r| r.verified_generation),
-                handled: row.and_then(|r| r.last_handled_reconcile_at.as_deref()),
+                verified_generation: (row.and_then(|r| r.verified_generation))
+                    .max(status.and_then(|s| s.verified_generation)),
+                handled: row
+                    .and_then(|r| r.last_handled_reconcile_at.as_deref())
+                    .or(status.and_then(|s| s.last_handled_reconcile_at.as_deref())),
             },
         },
         now,

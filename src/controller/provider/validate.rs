@@ -32,6 +32,7 @@ use crate::{
 pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
     let spec = &input.object.spec;
     let row = input.row.as_ref();
+    let status = input.object.status.as_ref();
     judge(
         &Facts {
             generation: identity::generation(&*input.object),
@@ -45,10 +46,13 @@ pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
             before: Before {
                 conditions: match row {
                     Some(row) => &row.conditions,
-                    None => (input.object.status.as_ref()).map_or(&[], |s| &s.conditions),
+                    None => status.map_or(&[], |s| &s.conditions),
                 },
-                verified_generation: row.and_then(|r| r.verified_generation),
-                handled: row.and_then(|r| r.last_handled_reconcile_at.as_deref()),
+                verified_generation: (row.and_then(|r| r.verified_generation))
+                    .max(status.and_then(|s| s.verified_generation)),
+                handled: row
+                    .and_then(|r| r.last_handled_reconcile_at.as_deref())
+                    .or(status.and_then(|s| s.last_handled_reconcile_at.as_deref())),
             },
         },
         now,
