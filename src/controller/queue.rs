@@ -29,6 +29,9 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait after a failure: a backstop for what no watch event announces.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(60);
 
+/// Longest wait after a failure during which the object was woken.
+const WOKEN_AGAIN: Duration = Duration::from_secs(1);
+
 /// Every so many starts, whoever has waited longest goes before its elders.
 const OLDEST_EVERY: u64 = 8;
 
@@ -197,8 +200,13 @@ impl Queue {
             }
         };
         match next {
-            // A failing object that is woken meanwhile still keeps to its backoff.
-            Next::Retry => self.delay(key, backoff(failures, rand::random())),
+            // What woke a failing object meanwhile may be what it failed for; but it may fail as
+            // fast as it is woken.
+            Next::Retry => {
+                let wait = backoff(failures, rand::random());
+                let longest = if again { WOKEN_AGAIN } else { BACKOFF_LONGEST };
+                self.delay(key, wait.min(longest));
+            }
             _ if again => self.due(key),
             Next::After(wait) => self.delay(key, wait),
             Next::Done => {}
@@ -304,6 +312,22 @@ mod tests {
             "first come, first served"
         );
         assert!(of(Kind::Provider).eq((0..100).map(|n| format!("p{n}"))));
+    }
+
+    #[tokio::test]
+    async fn a_failing_key_that_was_woken_while_it_ran_does_not_wait_out_its_backoff() {
+        let mut queue = Queue::default();
+        queue.failures.insert(key("a"), 100);
+        for (woken, longest) in [(false, BACKOFF_LONGEST), (true, WOKEN_AGAIN)] {
+            queue.wake(Wake::now(key("a")));
+            assert_eq!(queue.start(), Some(key("a")));
+            if woken {
+                queue.wake(Wake::now(key("a")));
+            }
+            queue.finish(key("a"), Next::Retry);
+            let (_, at) = queue.delayed[&key("a")];
+            assert!(at <= Instant::now() + longest);
+        }
     }
 
     #[tokio::test]
