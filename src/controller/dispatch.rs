@@ -105,8 +105,7 @@ where
         return Ok(());
     };
     let conditions = unavailable::conditions_of(&*object, why, context.now());
-    let is = serde_json::to_value(&*object).unwrap_or_default();
-    let status = unavailable::status_with(is["status"].clone(), &conditions);
+    let status = unavailable::status_with(&*object, why, &conditions);
     status::write(context, &*object, &status, &conditions).await?;
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::index::Declared;
 use crate::crd::{
-    conditions::{Finding, Observations, conditions, find},
-    reasons::Reason,
+    conditions::{Finding, Observations, carried_over, conditions, find},
+    reasons::{ReadyEffect, Reason},
 };
 
 /// The conditions of an object that could not be stored: `Synced` says why, the rest is as it was.
@@ -16,7 +17,7 @@ pub fn conditions_of<K: Declared>(object: &K, why: &Finding, now: Timestamp) -> 
     let outside = find(previous, K::OUTSIDE)
         .and_then(|c| Some(Finding::new(Reason::parse(&c.reason)?, c.message.clone())))
         .unwrap_or_else(|| Finding::new(Reason::NotCheckedYet, "not stored yet"));
-    conditions(
+    let mut built = conditions(
         &Observations {
             generation: object.meta().generation.unwrap_or(1),
             verified_generation: None,
@@ -26,13 +27,25 @@ pub fn conditions_of<K: Declared>(object: &K, why: &Finding, now: Timestamp) -> 
             previous,
         },
         now,
-    )
+    );
+    carried_over(&mut built, K::OUTSIDE, previous);
+    built
 }
 
-/// The object's status with these conditions in place of its own.
-pub fn status_with(mut status: Value, conditions: &[Condition]) -> Value {
+/// The object's status with these conditions in place of its own. What its owner must fix is a
+/// verdict of this generation; of anything else there is none yet.
+pub fn status_with<K: Declared + Serialize>(
+    object: &K,
+    why: &Finding,
+    conditions: &[Condition],
+) -> Value {
+    let object = serde_json::to_value(object).unwrap_or_default();
+    let mut status = object["status"].clone();
     if !status.is_object() {
         status = json!({});
+    }
+    if why.reason.ready() == ReadyEffect::False {
+        status["observedGeneration"] = object["metadata"]["generation"].clone();
     }
     status["conditions"] = serde_json::to_value(conditions).unwrap_or_default();
     status
@@ -49,9 +62,9 @@ mod tests {
             "metadata": { "name": "e", "generation": 3 },
             "spec": { "providerRef": { "name": "p" } },
             "status": { "conditions": [
-                { "type": "Ready", "status": "True", "reason": "ProbeSucceeded", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" },
-                { "type": "Healthy", "status": "True", "reason": "ProbeSucceeded", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" },
-            ] },
+                { "type": "Ready", "status": "True", "reason": "ProbeSucceeded", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 2 },
+                { "type": "Healthy", "status": "True", "reason": "ProbeSucceeded", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 2 },
+            ], "observedGeneration": 2 },
         }))
         .unwrap();
         let why = Finding::new(Reason::DatabaseUnavailable, "away");
@@ -69,5 +82,13 @@ mod tests {
             status(ConditionType::Healthy),
             Some(("True", "ProbeSucceeded"))
         );
+        let said_of = |kind| find(&now, kind).and_then(|c| c.observed_generation);
+        assert_eq!(said_of(ConditionType::Synced), Some(3));
+        assert_eq!(said_of(ConditionType::Ready), Some(2));
+        assert_eq!(said_of(ConditionType::Healthy), Some(2));
+        let observed = |why| status_with(&object, why, &now)["observedGeneration"].clone();
+        assert_eq!(observed(&why), 2);
+        let refused = Finding::new(Reason::InvalidSpec, "cannot be stored");
+        assert_eq!(observed(&refused), 3);
     }
 }

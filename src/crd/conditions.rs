@@ -87,6 +87,7 @@ pub struct Observations<'a> {
 pub fn conditions(seen: &Observations<'_>, now: Timestamp) -> Vec<Condition> {
     let (outside_type, outside) = &seen.outside;
     let (ready, decided_by) = ready(seen);
+    let as_it_was = decided_by.reason.ready() == ReadyEffect::AsItWas;
     let mut built = vec![
         build(
             seen,
@@ -107,7 +108,21 @@ pub fn conditions(seen: &Observations<'_>, now: Timestamp) -> Vec<Condition> {
             now,
         ));
     }
+    if as_it_was {
+        carried_over(&mut built, ConditionType::Ready, seen.previous);
+    }
     built
+}
+
+/// A condition that is as it was says nothing of the present generation: it keeps the one of which
+/// it was said.
+pub fn carried_over(built: &mut [Condition], kind: ConditionType, previous: &[Condition]) {
+    let Some(before) = find(previous, kind) else {
+        return;
+    };
+    for condition in built.iter_mut().filter(|c| c.type_ == kind.as_str()) {
+        condition.observed_generation = before.observed_generation;
+    }
 }
 
 /// The condition of this type, if it is there.
