@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
+use k8s_openapi::{
+    api::core::v1::Secret,
+    apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference},
+};
 use kube::{ResourceExt, core::PartialObjectMeta};
 use uuid::Uuid;
 
@@ -17,7 +20,8 @@ use super::{
     key::{ObjectKey, Wake},
 };
 use crate::crd::{
-    ANNOTATION_RECONCILE_REQUESTED_AT, Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
+    ANNOTATION_RECONCILE_REQUESTED_AT, Kind, LABEL_GENERATED_BY, LlmCredential, LlmEndpoint,
+    LlmModel, LlmProvider,
     conditions::{self, ConditionType},
 };
 use crate::vendors::like_id;
@@ -385,7 +389,14 @@ fn is_new_to_us<K: Declared>(before: Option<&K>, now: &K) -> bool {
     before.uid() != now.uid()
         || before.meta().generation != now.meta().generation
         || before.meta().deletion_timestamp != now.meta().deletion_timestamp
+        || made_by(before) != made_by(now)
         || asks(before) != asks(now)
+}
+
+/// Who made it, which decides between two models of one id and bumps no generation.
+fn made_by<K: ResourceExt>(object: &K) -> (Option<&String>, &[OwnerReference]) {
+    let label = object.labels().get(LABEL_GENERATED_BY);
+    (label, object.owner_references())
 }
 
 fn asks<K: ResourceExt>(object: &K) -> Option<&String> {

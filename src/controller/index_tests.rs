@@ -206,3 +206,16 @@ fn a_key_that_rotates_wakes_its_provider_while_it_stays_valid() {
     assert_eq!(names(&index.apply(with_key("f1", "2"))), [""; 0]);
     assert_eq!(names(&index.apply(with_key("f2", "3"))), ["provider/p"]);
 }
+
+#[test]
+fn a_model_that_is_taken_over_wakes_itself_and_its_twins() {
+    let mut index = Index::default();
+    let generated_by = Some([(LABEL_GENERATED_BY.to_owned(), "model-sync".to_owned())].into());
+    let mut generated = model("a", "p", "gpt");
+    generated.metadata.labels = generated_by;
+    index.apply(generated);
+    index.apply(model("b", "p", "gpt"));
+    let woken = names(&index.apply(model("a", "p", "gpt")));
+    assert!(woken.contains(&"model/a".to_owned()), "{woken:?}");
+    assert!(woken.contains(&"model/b".to_owned()), "{woken:?}");
+}
