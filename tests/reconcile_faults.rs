@@ -128,16 +128,25 @@ async fn parameters_nested_without_end_are_refused_and_stop_nobody() {
     let mut world = World::started("deep").await;
     four_ready(&world, &vendor).await;
     let parameters = (0..200).fold(json!({}), |inner, _| json!({ "a": inner }));
-    let spec = json!({ "providerRef": { "name": "p" }, "modelId": "gpt-b", "defaultParameters": parameters });
-    world.apply("LlmModel", "deep", spec).await;
-    world
-        .says("LlmModel", "deep", "Ready", "False", "InvalidSpec")
-        .await;
-    let message = world.message("LlmModel", "deep", "Ready").await;
-    assert!(
-        message.starts_with("spec.defaultParameters is nested"),
-        "{message}"
-    );
+    let object = json!({
+        "apiVersion": "llmplane.dev/v1alpha1", "kind": "LlmModel", "metadata": { "name": "deep" },
+        "spec": { "providerRef": { "name": "p" }, "modelId": "gpt-b", "defaultParameters": parameters },
+    });
+    // By kubectl, for the test's own client cannot read it either.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("deep.json");
+    std::fs::write(&file, object.to_string()).unwrap();
+    let apply = ["-n", world.ns(), "apply", "--server-side", "-f"];
+    let apply = [&apply[..], &[file.to_str().unwrap()]].concat();
+    let applied = world.plane.kubectl(&apply).await;
+    assert!(applied.status.success(), "{applied:?}");
+    let ready = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
+    let get = ["-n", world.ns(), "get", "llmmodel", "deep", "-o", ready];
+    eventually("the field that is nested too deeply is named", async || {
+        let got = world.plane.kubectl(&get).await;
+        String::from_utf8_lossy(&got.stdout).starts_with("spec.defaultParameters is nested")
+    })
+    .await;
 
     // Lists of it are read by the next start, and by the sweep.
     world.stop().await;
