@@ -13,6 +13,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let read = || Source {
+        found: false,
         file: "f.yaml".to_owned(),
         content: documents::parse("f.yaml", text),
     };

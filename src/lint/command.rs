@@ -35,7 +35,8 @@ enum Output {
 /// Judges manifests as the apiserver would, without one
 #[derive(Debug, clap::Args)]
 pub struct LintCommand {
-    /// Files, folders (all .yaml, .yml and .json in them), or - for standard input
+    /// Files, folders (all .yaml, .yml and .json in them but for hidden ones), or - for standard
+    /// input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How the report is printed

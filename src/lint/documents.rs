@@ -1,5 +1,6 @@
 //! Reading files, folders and standard input into objects with line numbers.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io::Read;
@@ -10,6 +11,8 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::Spanned;
 use thiserror::Error;
+
+use crate::crd::GROUP;
 
 /// Largest file that is read, in bytes. An object in etcd has at most 1.5 MiB.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -28,6 +31,9 @@ pub enum ReadError {
     /// A folder without manifests, or nested too deep.
     #[error("{0}")]
     Folder(&'static str),
+    /// Named on the command line, and nothing is in it.
+    #[error("holds no object")]
+    NoObject,
     /// Not YAML, or YAML that would grow out of bounds.
     #[error("is not valid YAML: {message}")]
     Yaml {
@@ -43,6 +49,8 @@ pub enum ReadError {
 pub struct Source {
     /// As it was named; `-` for standard input.
     pub file: String,
+    /// Whether it was found in a folder, among files that need not be manifests.
+    pub found: bool,
     /// Its objects in order, those of a `List` one by one.
     pub content: Result<Vec<Document>, ReadError>,
 }
@@ -97,6 +105,12 @@ impl Document {
         self.value.pointer("/metadata/namespace")?.as_str()
     }
 
+    /// Whether it says that it is a list and lacks `items`: one that has them counts as its items.
+    pub fn is_list_without_items(&self) -> bool {
+        self.kind().is_some_and(|kind| kind == "List")
+            || (self.group() == Some(GROUP) && self.kind().is_some_and(|k| k.ends_with("List")))
+    }
+
     /// Whether it is a Kubernetes Secret.
     pub fn is_secret(&self) -> bool {
         self.api_version() == Some("v1") && self.kind() == Some("Secret")
@@ -104,43 +118,78 @@ impl Document {
 }
 
 /// Reads what the command line names: files, folders (all `.yaml`, `.yml` and `.json` in them, in
-/// order of name), and `-` for `stdin`.
+/// order of name, but for hidden ones), and `-` for `stdin`. What is reached by two ways is read
+/// once.
 pub fn read_all(names: &[PathBuf], stdin: &mut dyn Read) -> Vec<Source> {
-    let mut sources = Vec::new();
+    let mut reading = Reading::default();
     for name in names {
         if name.as_os_str() == "-" {
-            sources.push(source("-", read_text(&mut *stdin)));
+            reading.sources.push(named("-", read_text(&mut *stdin)));
         } else if name.is_dir() {
-            read_folder(name, 0, &mut sources);
-            if !sources.iter().any(|s| Path::new(&s.file).starts_with(name)) {
+            if reading.is_new(name) && !reading.folder(name, 0) {
                 let nothing = "holds no .yaml, .yml or .json file";
-                sources.push(failed(name, ReadError::Folder(nothing)));
+                let nothing = failed(name, ReadError::Folder(nothing));
+                reading.sources.push(nothing);
             }
-        } else {
-            sources.push(read_file(name));
+        } else if reading.is_new(name) {
+            let file = named(&name.to_string_lossy(), read_file(name));
+            reading.sources.push(file);
         }
     }
-    sources
+    reading.sources
 }
 
-fn read_folder(folder: &Path, depth: usize, sources: &mut Vec<Source>) {
-    if depth > MAX_FOLDER_DEPTH {
-        sources.push(failed(folder, ReadError::Folder("is nested too deep")));
-        return;
+/// What was read, and which files and folders that was.
+#[derive(Default)]
+struct Reading {
+    sources: Vec<Source>,
+    seen: HashSet<PathBuf>,
+}
+
+impl Reading {
+    /// Whether this file or folder was not met yet, by this or another name.
+    fn is_new(&mut self, path: &Path) -> bool {
+        let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        self.seen.insert(canonical)
     }
-    let listed = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut entries: Vec<PathBuf> = match listed {
-        Ok(entries) => entries.into_iter().map(|e| e.path()).collect(),
-        Err(error) => return sources.push(failed(folder, error.into())),
-    };
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            read_folder(&path, depth + 1, sources);
-        } else if has_manifest_extension(&path) {
-            sources.push(read_file(&path));
+
+    /// Whether there is anything to say of the folder: a manifest in it, read now or before, or an
+    /// error.
+    fn folder(&mut self, folder: &Path, depth: usize) -> bool {
+        if depth > MAX_FOLDER_DEPTH {
+            let deep = failed(folder, ReadError::Folder("is nested too deep"));
+            self.sources.push(deep);
+            return true;
         }
+        let listed = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let mut entries: Vec<PathBuf> = match listed {
+            Ok(entries) => entries.into_iter().map(|e| e.path()).collect(),
+            Err(error) => {
+                self.sources.push(failed(folder, error.into()));
+                return true;
+            }
+        };
+        entries.sort();
+        let mut any = false;
+        for path in entries.into_iter().filter(|path| !is_hidden(path)) {
+            if path.is_dir() {
+                any |= self.is_new(&path) && self.folder(&path, depth + 1);
+            } else if has_manifest_extension(&path) {
+                any = true;
+                if self.is_new(&path) {
+                    let text = read_file(&path);
+                    self.sources
+                        .push(source(&path.to_string_lossy(), true, text));
+                }
+            }
+        }
+        any
     }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 fn has_manifest_extension(path: &Path) -> bool {
@@ -148,11 +197,10 @@ fn has_manifest_extension(path: &Path) -> bool {
         .is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
 }
 
-fn read_file(path: &Path) -> Source {
-    let text = fs::File::open(path)
+fn read_file(path: &Path) -> Result<String, ReadError> {
+    fs::File::open(path)
         .map_err(ReadError::from)
-        .and_then(read_text);
-    source(&path.to_string_lossy(), text)
+        .and_then(read_text)
 }
 
 fn read_text(reader: impl Read) -> Result<String, ReadError> {
@@ -165,12 +213,22 @@ fn read_text(reader: impl Read) -> Result<String, ReadError> {
 }
 
 fn failed(path: &Path, error: ReadError) -> Source {
-    source(&path.to_string_lossy(), Err(error))
+    source(&path.to_string_lossy(), true, Err(error))
 }
 
-fn source(file: &str, text: Result<String, ReadError>) -> Source {
+/// A file that the command line names: there has to be something in it.
+fn named(file: &str, text: Result<String, ReadError>) -> Source {
+    let mut source = source(file, false, text);
+    if source.content.as_ref().is_ok_and(Vec::is_empty) {
+        source.content = Err(ReadError::NoObject);
+    }
+    source
+}
+
+fn source(file: &str, found: bool, text: Result<String, ReadError>) -> Source {
     Source {
         file: file.to_owned(),
+        found,
         content: text.and_then(|text| parse(file, &text)),
     }
 }
@@ -204,38 +262,35 @@ fn yaml_error(error: &serde_saphyr::Error) -> ReadError {
 
 /// A `List` (or `LlmModelList`, ...) counts as its items.
 fn expand(file: &str, document: usize, root: Node, documents: &mut Vec<Document>) {
+    match items_of(root) {
+        Ok(items) => {
+            for item in items {
+                expand(file, document, item, documents);
+            }
+        }
+        Err(lines) => documents.push(Document {
+            file: file.to_owned(),
+            document,
+            value: lines.to_value(),
+            lines,
+        }),
+    }
+}
+
+/// The items of a list; anything else is given back.
+fn items_of(mut root: Node) -> Result<Vec<Node>, Node> {
     let is_list = root.child("kind").is_some_and(
         |k| matches!(&k.content, Content::Scalar(Value::String(s)) if s.ends_with("List")),
     );
-    match root.content {
-        Content::Map(entries) if is_list => {
-            let items = entries.into_iter().find(|(key, _)| key == "items");
-            if let Some((
-                _,
-                Node {
-                    content: Content::List(items),
-                    ..
-                },
-            )) = items
-            {
-                for item in items {
-                    expand(file, document, item, documents);
-                }
-            }
-        }
-        content => {
-            let lines = Node {
-                line: root.line,
-                content,
-            };
-            documents.push(Document {
-                file: file.to_owned(),
-                document,
-                value: lines.to_value(),
-                lines,
-            });
+    if is_list && let Content::Map(entries) = &mut root.content {
+        let items = entries.iter_mut().find(|(key, _)| key == "items");
+        if let Some((_, node)) = items
+            && let Content::List(items) = &mut node.content
+        {
+            return Ok(std::mem::take(items));
         }
     }
+    Err(root)
 }
 
 /// A YAML node and the line it begins on.

@@ -18,7 +18,7 @@ const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
 /// Fields of `metadata`; any other is refused.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 15] = [
     "name",
     "generateName",
     "namespace",
@@ -34,7 +34,6 @@ const FIELDS: [&str; 16] = [
     "deletionGracePeriodSeconds",
     "managedFields",
     "selfLink",
-    "clusterName",
 ];
 
 /// A pattern that is known to compile.
@@ -68,7 +67,7 @@ fn check_names(metadata: &Map<String, Value>) -> Vec<Violation> {
     let mut violations = Vec::new();
     match (metadata.get("name"), metadata.get("generateName")) {
         (Some(Value::String(name)), _) if name.len() <= MAX_NAME && SUBDOMAIN.is_match(name) => {}
-        (None | Some(Value::Null), Some(Value::String(_))) => {}
+        (None | Some(Value::Null), Some(Value::String(prefix))) if !prefix.is_empty() => {}
         (None | Some(Value::Null), _) => {
             violations.push(Violation::new("metadata.name", "give the object a name"));
         }
@@ -76,6 +75,14 @@ fn check_names(metadata: &Map<String, Value>) -> Vec<Violation> {
             "metadata.name",
             "write at most 253 lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit",
         )),
+    }
+    if let Some(prefix) = metadata.get("generateName").filter(|p| !p.is_null())
+        && !prefix.as_str().is_some_and(is_prefix)
+    {
+        violations.push(Violation::new(
+            "metadata.generateName",
+            "write the beginning of a name: lower-case letters, digits, '-' and '.', beginning with a letter or digit and not ending with '.'",
+        ));
     }
     match metadata.get("namespace") {
         None | Some(Value::Null) => {}
@@ -86,6 +93,16 @@ fn check_names(metadata: &Map<String, Value>) -> Vec<Violation> {
         )),
     }
     violations
+}
+
+/// Whether names can begin so. The apiserver judges the prefix as if it were a name, but lets it end
+/// with a dash.
+fn is_prefix(prefix: &str) -> bool {
+    let as_name = match prefix.strip_suffix('-') {
+        Some(rest) if !rest.is_empty() => format!("{prefix}a"),
+        _ => prefix.to_owned(),
+    };
+    prefix.is_empty() || (prefix.len() <= MAX_NAME && SUBDOMAIN.is_match(&as_name))
 }
 
 /// Labels and annotations: text to text, with keys of the form `prefix/name`.

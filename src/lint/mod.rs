@@ -32,7 +32,16 @@ pub fn lint(sources: &[Source]) -> Report {
     for source in sources {
         report.files += 1;
         match &source.content {
-            Ok(documents) => objects.extend(documents.iter().filter(|d| concerns_us(d))),
+            Ok(documents) => {
+                let (ours, strangers): (Vec<_>, Vec<_>) = documents
+                    .iter()
+                    .filter(|d| concerns_us(d))
+                    .partition(|d| !source.found || says_what_it_is(d));
+                objects.extend(ours);
+                report
+                    .problems
+                    .extend(strangers.into_iter().map(passed_over));
+            }
             Err(unreadable) => report.problems.push(Problem::of_file(source, unreadable)),
         }
     }
@@ -50,6 +59,17 @@ pub fn lint(sources: &[Source]) -> Report {
     report
 }
 
+/// A folder also holds what is no manifest: values of a chart, a kustomization without its kind.
+fn says_what_it_is(document: &Document) -> bool {
+    document.api_version().is_some() || document.kind().is_some()
+}
+
+fn passed_over(document: &Document) -> Problem {
+    let message = "passed over: it has neither apiVersion nor kind";
+    let violation = Violation::new("kind", message);
+    Problem::new(Severity::Warning, document, violation)
+}
+
 /// One of our kinds concerns us under any `apiVersion`: a wrong one is a mistake, not another
 /// group's object. So does what does not say what it is.
 fn concerns_us(document: &Document) -> bool {
@@ -59,6 +79,7 @@ fn concerns_us(document: &Document) -> bool {
     };
     document.group() == Some(GROUP)
         || document.is_secret()
+        || document.is_list_without_items()
         || document.api_version().is_none()
         || document.kind().is_none_or(is_our_kind)
 }
@@ -70,6 +91,10 @@ fn judge(schemas: &Schemas, object: &Document) -> Vec<Violation> {
             "write apiVersion and kind: without them nobody knows what this document is",
         )];
     };
+    if object.is_list_without_items() {
+        let message = "list the objects here: there are none in this list";
+        return vec![Violation::new("items", message)];
+    }
     if object.is_secret() {
         return metadata::check_secret(object);
     }

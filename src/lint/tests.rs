@@ -1,10 +1,11 @@
-use super::documents::{Source, parse};
+use super::documents::{Source, parse, read_all};
 use super::report::{Report, Severity};
 use super::*;
 
 fn lint_text(text: &str) -> Report {
     lint(&[Source {
         file: "f.yaml".to_owned(),
+        found: false,
         content: parse("f.yaml", text),
     }])
 }
@@ -229,6 +230,55 @@ fn every_item_of_a_list_is_judged() {
 }
 
 #[test]
+fn a_list_whose_items_are_missing_is_an_error() {
+    for text in [
+        "apiVersion: v1\nkind: List\nitmes: []\n",
+        "apiVersion: v1\nkind: List\nitems: {}\n",
+        "apiVersion: llmplane.dev/v1alpha1\nkind: LlmProviderList\n",
+    ] {
+        assert_eq!(fields(text), ["items"], "{text}");
+    }
+    let other = "apiVersion: example.com/v1\nkind: AllowList\nmetadata: {name: a}\n";
+    assert!(fields(other).is_empty());
+}
+
+#[test]
+fn nothing_at_all_is_an_error_of_what_was_named() {
+    for text in ["", "# nothing\n", "apiVersion: v1\nkind: List\nitems: []\n"] {
+        let report = lint(&read_all(&["-".into()], &mut text.as_bytes()));
+        assert_eq!(report.text(), "-: holds no object\n", "{text:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.yaml");
+    std::fs::write(&file, "# nothing\n").unwrap();
+    let report = lint(&read_all(&[file], &mut std::io::empty()));
+    assert_eq!(report.count(Severity::Error), 1, "{}", report.text());
+}
+
+#[test]
+fn a_folder_may_hold_what_is_no_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at(".github")).unwrap();
+    for (name, text) in [
+        (".github/workflow.yaml", "on: push\n"),
+        (".hidden.yaml", "a: [\n"),
+        ("comments.yaml", "# nothing\n"),
+        ("kustomization.yaml", "resources: [p.yaml]\n"),
+        ("values.yaml", "replicas: 1\n"),
+        ("p.yaml", provider("{type: OpenAI}").as_str()),
+    ] {
+        std::fs::write(at(name), text).unwrap();
+    }
+    std::os::unix::fs::symlink(".", at("again")).unwrap();
+    let names = [folder.path().to_owned(), at("p.yaml"), at("again/p.yaml")];
+    let report = lint(&read_all(&names, &mut std::io::empty()));
+    assert_eq!(report.count(Severity::Error), 0, "{}", report.text());
+    assert_eq!(report.count(Severity::Warning), 2, "{}", report.text());
+    assert_eq!(report.objects, 1);
+}
+
+#[test]
 fn anchors_and_merges_are_understood() {
     let text = "apiVersion: llmplane.dev/v1alpha1\nkind: LlmProvider\nmetadata: {name: &n a}\nspec:\n  type: OpenAI\n  displayName: *n\n  modelSync:\n    <<: {enabled: true}\n    periodSeconds: 59\n";
     assert_eq!(fields(text), ["spec.modelSync.periodSeconds"]);
@@ -313,6 +363,12 @@ fn names_and_labels_are_checked() {
     );
     assert_eq!(with("{name: a, labels: {x: 1}}"), ["metadata.labels[x]"]);
     assert_eq!(with("{name: a, nmae: b}"), ["metadata.nmae"]);
+    assert_eq!(with("{name: a, clusterName: b}"), ["metadata.clusterName"]);
+    for prefix in ["A-", "-", "a.", "a_b-", "é-"] {
+        let found = with(&format!("{{generateName: '{prefix}'}}"));
+        assert_eq!(found, ["metadata.generateName"], "{prefix}");
+    }
+    assert_eq!(with("{generateName: ''}"), ["metadata.name"]);
     assert!(with("{generateName: a-, annotations: {llmplane.dev/x: 'any text'}}").is_empty());
 }
 
