@@ -160,16 +160,34 @@ fn list_etag(digests: impl Iterator<Item = u128>, next_cursor: Option<&str>) -> 
 
 /// Whether the client has it already: the weak comparison of RFC 9110, 8.8.3.2.
 fn matches(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let mut asked = request.get_all(IF_NONE_MATCH).iter().peekable();
     if asked.peek().is_none() {
         return false;
     }
-    let ours = etag.to_str().map(opaque).unwrap_or_default();
+    let ours = etag.to_str().unwrap_or_default();
+    let ours = ours.strip_prefix("W/").unwrap_or(ours).trim_matches('"');
     asked
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|tag| tag.trim() == "*" || opaque(tag) == ours)
+        .any(|value| names(value, ours))
+}
+
+/// Whether a value is `*` or a list of quoted tags with this one in it: RFC 9110, 13.1.2.
+fn names(value: &str, ours: &str) -> bool {
+    let mut rest = value.trim();
+    if rest == "*" {
+        return true;
+    }
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        let tag = rest.strip_prefix("W/").unwrap_or(rest);
+        let Some((tag, after)) = tag.strip_prefix('"').and_then(|tag| tag.split_once('"')) else {
+            return false;
+        };
+        if tag == ours {
+            return true;
+        }
+        rest = after;
+    }
 }
 
 fn answer(
@@ -232,5 +250,9 @@ mod tests {
         };
         assert!(asked("\"y\", W/\"x\"") && asked("*") && asked("\"x\""));
         assert!(!asked("\"y\"") && !asked("x"));
+        assert!(asked("\"a,b\",\"x\""));
+        for other in ["\"a,*,b\"", "\"a,x,b\"", "*, \"y\"", "\"x", "W/x"] {
+            assert!(!asked(other), "{other}");
+        }
     }
 }

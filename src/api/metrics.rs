@@ -52,6 +52,8 @@ pub struct Metrics {
     pub token_reviews: Counter,
     /// SubjectAccessReviews that were sent.
     pub access_reviews: Counter,
+    /// Reviews of either kind that the kube-apiserver did not answer.
+    pub review_failures: Counter,
 }
 
 /// Looks into one cache.
@@ -81,6 +83,7 @@ impl Metrics {
             rights: LookUps::of(&look_ups, "rights"),
             token_reviews: Counter::default(),
             access_reviews: Counter::default(),
+            review_failures: Counter::default(),
         };
         registry.register_with_unit(
             "llmplane_api_request_duration",
@@ -102,6 +105,11 @@ impl Metrics {
             "llmplane_api_access_reviews",
             "SubjectAccessReviews sent to the kube-apiserver",
             metrics.access_reviews.clone(),
+        );
+        registry.register(
+            "llmplane_api_review_failures",
+            "Reviews that the kube-apiserver did not answer",
+            metrics.review_failures.clone(),
         );
         registry.register_collector(Box::new(SnapshotGauges(store)));
         metrics

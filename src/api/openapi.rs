@@ -1,19 +1,36 @@
 //! The API's description, made from the handlers: `/openapi.json` and `docs/openapi.json`.
 
+use std::sync::LazyLock;
+
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use bytes::Bytes;
 use utoipa::IntoResponses;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{
+    Array, ArrayBuilder, Components, Object, ObjectBuilder, Schema, Type,
+};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement,
+    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, SecurityRequirement,
 };
 
-use super::problem::ProblemBody;
+use super::problem::{Problem, ProblemBody};
+use super::query::{Asked, FromQuery, Query};
+use crate::crd::ProviderType;
+use crate::crd::model::{Capability, ModelType};
 
 const BEARER: &str = "kubernetes_token";
 
-/// The errors that any route may answer with.
+/// What any route below `/api/v1` may answer with but for what was asked.
 #[derive(IntoResponses)]
 #[allow(dead_code)] // It is what is documented; the answers are made in `problem`.
 pub enum Problems {
+    /// What `If-None-Match` names is still what the answer would be.
+    #[response(status = 304)]
+    NotModified,
     /// A parameter is not valid or not known, or a namespace is needed.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(ProblemBody<'static>),
@@ -26,6 +43,12 @@ pub enum Problems {
     /// There is no such thing, or the caller may not see it.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(ProblemBody<'static>),
+    /// The route exists, and not for this method.
+    #[response(status = 405, content_type = "application/problem+json")]
+    MethodNotAllowed(ProblemBody<'static>),
+    /// A defect of the server.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(ProblemBody<'static>),
     /// What the answer needs is not available; try again.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(ProblemBody<'static>),
@@ -69,17 +92,218 @@ pub fn base() -> OpenApi {
         .build()
 }
 
+/// One of these words, in a query.
+pub(super) fn one_of(words: impl IntoIterator<Item = &'static str>) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words))
+        .build()
+}
+
+/// A provider type, in a query.
+pub(super) fn provider_type() -> Object {
+    one_of(ProviderType::ALL.map(ProviderType::as_str))
+}
+
+/// A model type, in a query.
+pub(super) fn model_type() -> Object {
+    one_of(ModelType::ALL.iter().map(|word| word.as_str()))
+}
+
+/// A capability, in a path.
+pub(super) fn capability() -> Object {
+    one_of(Capability::ALL.iter().map(|word| word.as_str()))
+}
+
+/// Capabilities, in a query.
+pub(super) fn capabilities() -> Array {
+    ArrayBuilder::new().items(capability()).build()
+}
+
+/// What all answers and rows have in common, said once.
+fn complete(description: &mut OpenApi) {
+    for path in description.paths.paths.values_mut() {
+        for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
+            complete_operation(operation);
+        }
+    }
+    if let Some(components) = &mut description.components {
+        complete_rows(components);
+    }
+}
+
+fn complete_operation(operation: &mut Operation) {
+    let text = || Object::with_type(Type::String);
+    let number = || Object::with_type(Type::Integer);
+    let header = |schema: Object, what: &str| -> RefOr<Header> {
+        RefOr::T(
+            HeaderBuilder::new()
+                .schema(Some(schema))
+                .description(Some(what))
+                .build(),
+        )
+    };
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.parameter_in == ParameterIn::Path
+        {
+            parameter.required = Required::True;
+        }
+    }
+    let conditional = operation.responses.responses.contains_key("304");
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        let mut add = |name: &str, schema, what| {
+            response
+                .headers
+                .insert(name.to_owned(), header(schema, what));
+        };
+        add(
+            "Llmplane-Revision",
+            number(),
+            "Revision that the answer is of",
+        );
+        add(
+            "Llmplane-Snapshot-Age",
+            number(),
+            "Seconds since the answer was known to be current; only while PostgreSQL is out of reach",
+        );
+        match status.as_str() {
+            "200" | "304" if conditional => add("ETag", text(), "For If-None-Match"),
+            "401" => add("WWW-Authenticate", text(), "Bearer"),
+            "405" => add("Allow", text(), "The methods that the route knows"),
+            "503" => add(
+                "Retry-After",
+                number(),
+                "Seconds to wait before the next attempt",
+            ),
+            _ => {}
+        }
+    }
+    if conditional {
+        let asked = ParameterBuilder::new()
+            .name("If-None-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "ETag of an answer that is at hand; 304 where it still holds",
+            ))
+            .schema(Some(text()))
+            .build();
+        operation
+            .parameters
+            .get_or_insert_default()
+            .push(asked.into());
+    }
+}
+
+/// A field that may be null is there all the same; what is deleted alone says so.
+fn complete_rows(components: &mut Components) {
+    fn complete(schema: &mut RefOr<Schema>) {
+        match schema {
+            RefOr::T(Schema::Object(object)) => {
+                let names = object.properties.keys();
+                object.required = names
+                    .filter(|name| *name != "deleted_at")
+                    .cloned()
+                    .collect();
+            }
+            RefOr::T(Schema::AllOf(parts)) => parts.items.iter_mut().for_each(complete),
+            _ => {}
+        }
+    }
+    components.schemas.values_mut().for_each(complete);
+}
+
 /// The description as it is served and committed: JSON with a final newline.
 pub fn json() -> String {
-    let (_, description) = super::router::routes().split_for_parts();
+    let (_, mut description) = super::router::routes().split_for_parts();
+    complete(&mut description);
     // Made of plain data: it always has a form in JSON.
     let mut json = serde_json::to_string_pretty(&description).unwrap_or_default();
     json.push('\n');
     json
 }
 
+/// The parameters of a route that has none.
+pub struct NoParameters;
+
+impl FromQuery for NoParameters {
+    fn names() -> &'static [String] {
+        &[]
+    }
+
+    fn read(_: &Query<'_>) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+}
+
+/// This description.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "description", operation_id = "get_description", security(()),
+    responses(
+        (status = 200, description = "An OpenAPI 3.1 document", body = Object),
+        (status = 400, description = "A parameter is not known", body = ProblemBody<'static>,
+            content_type = "application/problem+json"),
+        (status = 405, description = "The route exists, and not for this method",
+            body = ProblemBody<'static>, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get(Asked(NoParameters): Asked<NoParameters>) -> impl IntoResponse {
+    static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(json()));
+    let json = HeaderValue::from_static("application/json");
+    ([(CONTENT_TYPE, json)], DESCRIPTION.clone())
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
+    fn operations() -> Vec<(String, Value)> {
+        let description: Value = serde_json::from_str(&super::json()).expect("JSON");
+        let paths = description["paths"].as_object().expect("paths").clone();
+        let get = |(path, item): (String, Value)| (path, item["get"].clone());
+        paths.into_iter().map(get).collect()
+    }
+
+    #[test]
+    fn only_what_is_in_the_path_must_be_sent() {
+        for (path, operation) in operations() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let required = parameter["required"] == true;
+                assert_eq!(required, parameter["in"] == "path", "{path}: {parameter}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_status_and_header_of_an_answer_is_described() {
+        for (path, operation) in operations() {
+            let responses = &operation["responses"];
+            let has = |status: &str, header: &str| {
+                responses[status]["headers"][header]["schema"].is_object()
+            };
+            assert!(
+                has("200", "Llmplane-Revision") && has("405", "Allow"),
+                "{path}"
+            );
+            if path.starts_with("/api/") {
+                assert!(has("304", "ETag") && has("200", "ETag"), "{path}");
+                assert!(
+                    has("401", "WWW-Authenticate") && has("503", "Retry-After"),
+                    "{path}"
+                );
+                let sent = operation["parameters"].as_array().expect("parameters");
+                assert!(
+                    sent.iter().any(|one| one["name"] == "If-None-Match"),
+                    "{path}"
+                );
+            }
+        }
+    }
+
     /// `make generate` writes the file.
     #[test]
     fn the_committed_description_is_the_handlers_own() {

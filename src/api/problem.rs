@@ -184,15 +184,22 @@ impl Problem {
 
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
-        if error.is_transient() {
-            tracing::warn!(%error, "cannot answer from PostgreSQL");
-            return Self::new(
-                ProblemType::DatabaseUnavailable,
-                "this answer comes from PostgreSQL, which does not answer; try again",
-            );
+        match error {
+            // Only what a request says can be of no form that PostgreSQL holds.
+            DbError::Unstorable(_) => {
+                tracing::error!(%error, "asked PostgreSQL what it cannot hold");
+                return Self::internal();
+            }
+            // The feed says when an outage begins and ends; one line a request would say no more.
+            DbError::Unavailable(_) | DbError::Conflict(_) => {
+                tracing::debug!(%error, "cannot answer from PostgreSQL");
+            }
+            _ => tracing::error!(%error, "cannot answer from PostgreSQL"),
         }
-        tracing::error!(%error, "cannot answer from PostgreSQL");
-        Self::internal()
+        Self::new(
+            ProblemType::DatabaseUnavailable,
+            "this answer comes from PostgreSQL, which does not answer; try again",
+        )
     }
 }
 
@@ -232,6 +239,17 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_of_the_database_is_no_defect_of_the_server() {
+        for fault in [
+            DbError::Unavailable("shutdown".to_owned()),
+            DbError::SchemaUnknown("relation does not exist".to_owned()),
+            DbError::Other("password authentication failed".to_owned()),
+        ] {
+            assert_eq!(Problem::from(fault).kind, ProblemType::DatabaseUnavailable);
+        }
+    }
 
     #[test]
     fn every_type_is_documented_with_its_status() {

@@ -58,12 +58,13 @@ impl<'q> Query<'q> {
                 let mut names: Vec<_> = known.iter().flat_map(|set| set.iter()).collect();
                 names.sort();
                 let names: Vec<_> = names.into_iter().map(String::as_str).collect();
+                let names = match names.is_empty() {
+                    true => "none".to_owned(),
+                    false => names.join(", "),
+                };
                 Err(Problem::new(
                     ProblemType::UnknownParameter,
-                    format!(
-                        "{shown:?} is no parameter of this route; it knows {}",
-                        names.join(", ")
-                    ),
+                    format!("{shown:?} is no parameter of this route; it knows {names}"),
                 ))
             }
         }

@@ -1,10 +1,6 @@
 //! The table of contents: which route is answered by what.
 
 use axum::Router;
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::routing::get;
-use bytes::Bytes;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,20 +23,13 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(models::list))
         .routes(routes!(models::by_capability))
         .routes(routes!(models::get))
+        .routes(routes!(openapi::get))
 }
 
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
     let (documented, _) = routes().split_for_parts();
-    let description = Bytes::from(openapi::json());
     documented
-        .route(
-            "/openapi.json",
-            get(|| async move {
-                let json = HeaderValue::from_static("application/json");
-                ([(CONTENT_TYPE, json)], description)
-            }),
-        )
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(ObserveLayer(state.clone()))

@@ -1,9 +1,13 @@
 //! Schemas of what the resources define and the read API shows: enums of words.
 
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+use serde::Serialize;
+use utoipa::openapi::schema::{
+    AdditionalProperties, Object, ObjectBuilder, Schema, SchemaType, Type,
+};
 
 use crate::crd::ProviderType;
-use crate::crd::model::{Capability, ModelType};
+use crate::crd::credential::{QuotaPeriod, QuotaUnit, VersionState};
+use crate::crd::model::{Capability, ModelType, Origin};
 
 fn words(all: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new()
@@ -29,4 +33,51 @@ pub(super) fn model_type() -> Object {
 /// The capabilities.
 pub(super) fn capability() -> Object {
     words(Capability::ALL.iter().map(|word| word.as_str()))
+}
+
+/// What a quota counts, or null.
+pub(super) fn quota_unit() -> Object {
+    use QuotaUnit as U;
+    or_null([U::Disclosures, U::Requests, U::Tokens, U::Cost])
+}
+
+/// The period of a quota, or null.
+pub(super) fn quota_period() -> Object {
+    use QuotaPeriod as P;
+    or_null([P::Minute, P::Hour, P::Day, P::Month])
+}
+
+/// The states of a key's version.
+pub(super) fn version_state() -> Object {
+    use VersionState as S;
+    words([S::Pending, S::Current, S::Previous, S::Destroyed].map(S::as_str))
+}
+
+/// Where a field's value comes from, by the field's name.
+pub(super) fn origins() -> Object {
+    let origin = [Origin::Declared, Origin::Vendor, Origin::Catalog];
+    let origin = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(origin.map(written)))
+        .build();
+    ObjectBuilder::new()
+        .additional_properties(Some(AdditionalProperties::from(Schema::Object(origin))))
+        .build()
+}
+
+fn or_null<T: Serialize, const N: usize>(all: [T; N]) -> Object {
+    let words = all
+        .map(written)
+        .into_iter()
+        .chain([serde_json::Value::Null]);
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .enum_values(Some(words))
+        .build()
+}
+
+/// The word that stands in a row.
+fn written(word: impl Serialize) -> serde_json::Value {
+    // A unit variant: it always has a form in JSON.
+    serde_json::to_value(word).unwrap_or_default()
 }

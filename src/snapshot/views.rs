@@ -147,10 +147,10 @@ pub struct CredentialView {
     /// How much may be used in a period.
     pub quota_limit: Option<i64>,
     /// Of what: `Disclosures`, `Requests`, `Tokens` or `Cost`.
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = schema::quota_unit)]
     pub quota_unit: Option<QuotaUnit>,
     /// In which period: `Minute`, `Hour`, `Day` or `Month`.
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = schema::quota_period)]
     pub quota_period: Option<QuotaPeriod>,
     /// Preference among the provider's credentials: lower is given first.
     pub priority: i32,
@@ -167,7 +167,7 @@ pub struct CredentialVersionView {
     /// Fingerprint of the key.
     pub fingerprint: String,
     /// `Pending`, `Current`, `Previous` or `Destroyed`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = schema::version_state)]
     pub state: VersionState,
     /// Since when it is in this state.
     pub since: Timestamp,
@@ -217,7 +217,7 @@ pub struct ModelView {
     /// Whether it can be called.
     pub availability: Availability,
     /// By field of this row: `declared`, `vendor` or `catalog`.
-    #[schema(value_type = BTreeMap<String, String>)]
+    #[schema(schema_with = schema::origins)]
     pub origin: BTreeMap<String, Origin>,
 }
 

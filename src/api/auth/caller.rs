@@ -93,6 +93,11 @@ impl Caller {
         now >= self.renew_at && !self.renewing.swap(true, Ordering::AcqRel)
     }
 
+    /// Lets the next request ask again whether it is time to be renewed.
+    pub(super) fn renew_later(&self) {
+        self.renewing.store(false, Ordering::Release);
+    }
+
     /// The rights that decided about requests.
     pub(super) fn used_rights(&self) -> Vec<Right> {
         let rights = self.rights.load();
@@ -176,6 +181,8 @@ mod tests {
             assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(0.79)));
             assert!(caller.is_to_be_renewed(asked + KEPT.mul_f64(0.96)));
             assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(0.97)));
+            caller.renew_later();
+            assert!(caller.is_to_be_renewed(asked + KEPT.mul_f64(0.97)));
             moments.push(caller.renew_at - asked);
         }
         let spread = *moments.iter().max().unwrap() - *moments.iter().min().unwrap();

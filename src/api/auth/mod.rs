@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use kube::Client;
 use moka::future::Cache;
@@ -31,12 +32,14 @@ use super::ApiState;
 use super::metrics::{CacheName, Metrics};
 use super::problem::{Problem, ProblemType};
 use crate::crd::Kind;
-use reviews::Reviewer;
+use reviews::{Lane, Reviewer};
 
 /// How long an answer of the kube-apiserver counts.
 const KEPT: Duration = Duration::from_secs(10);
 /// How long a renewal may take. What it brings counts from when it is complete.
 const RENEWED_WITHIN: Duration = Duration::from_secs(1);
+/// Rights of one caller that are asked about at once when it is renewed.
+const RENEWED_AT_ONCE: usize = 4;
 /// Callers that are remembered.
 const CALLERS: u64 = 20_000;
 /// Refused tokens that are remembered: apart, so that a flood of them displaces no caller.
@@ -126,7 +129,7 @@ impl Auth {
             Some(caller) => {
                 let now = Instant::now();
                 if caller.is_to_be_renewed(now) {
-                    tokio::spawn(self.clone().renew(token.to_owned(), caller.clone()));
+                    self.begin_renewal(token, &caller);
                 }
                 (caller, now)
             }
@@ -139,29 +142,59 @@ impl Auth {
         }
     }
 
+    /// Where too many renewals are under way, the caller's next request tries again.
+    fn begin_renewal(&self, token: &str, caller: &Arc<Caller>) {
+        let Some(turn) = self.reviewer.renewal_turn() else {
+            return caller.renew_later();
+        };
+        let renewal = self.clone().renew(token.to_owned(), caller.clone());
+        tokio::spawn(async move {
+            renewal.await;
+            drop(turn);
+        });
+    }
+
     /// Asks again about a caller and the rights that it used. Where the kube-apiserver does not
     /// answer soon, what was known counts until its time is up, and the next request asks.
     async fn renew(self, token: String, known: Arc<Caller>) {
-        let (hash, begun) = (known.token, Instant::now());
-        match self.reviewer.caller(&token, hash, known.expires_at).await {
-            Ok(caller) => {
-                for right in known.used_rights() {
-                    let Ok(decision) = self.ask(&caller, &right).await else {
-                        return;
-                    };
-                    caller.remember(right.clone(), decision, begun);
+        let hash = known.token;
+        let renewed = tokio::time::timeout(RENEWED_WITHIN, self.renewed(&token, &known));
+        match renewed.await {
+            Ok(Ok((caller, rights))) => {
+                for (right, decision) in rights {
                     self.rights.insert((hash, right), decision).await;
                 }
-                if begun.elapsed() < RENEWED_WITHIN {
-                    self.callers.insert(hash, Arc::new(caller)).await;
-                }
+                self.callers.insert(hash, Arc::new(caller)).await;
             }
-            Err(problem) if problem.kind == ProblemType::InvalidToken => {
+            Ok(Err(problem)) if problem.kind == ProblemType::InvalidToken => {
                 self.callers.invalidate(&hash).await;
                 self.refused.insert(hash, problem).await;
             }
-            Err(_) => {}
+            Ok(Err(_)) | Err(_) => {}
         }
+    }
+
+    async fn renewed(
+        &self,
+        token: &str,
+        known: &Caller,
+    ) -> Result<(Caller, Vec<(Right, Decision)>), Problem> {
+        let (reviewer, begun) = (&self.reviewer, Instant::now());
+        let caller = reviewer
+            .caller(token, known.token, known.expires_at, Lane::Renewals)
+            .await?;
+        let ask = |right: Right| async {
+            let decision = reviewer.allowed(&caller, &right, Lane::Renewals).await?;
+            Ok::<_, Problem>((right, decision))
+        };
+        let rights: Vec<_> = futures::stream::iter(known.used_rights().into_iter().map(ask))
+            .buffer_unordered(RENEWED_AT_ONCE)
+            .try_collect()
+            .await?;
+        for (right, decision) in &rights {
+            caller.remember(right.clone(), *decision, begun);
+        }
+        Ok((caller, rights))
     }
 
     async fn review(&self, token: &str, hash: TokenHash) -> Result<Arc<Caller>, Problem> {
@@ -171,7 +204,10 @@ impl Auth {
             return Err(refusal);
         }
         let review = async {
-            let caller = self.reviewer.caller(token, hash, expires_at).await?;
+            let caller = self
+                .reviewer
+                .caller(token, hash, expires_at, Lane::Requests)
+                .await?;
             Ok::<_, Problem>(Arc::new(caller))
         };
         match self.callers.try_get_with(hash, review).await {
@@ -235,25 +271,23 @@ impl Auth {
     /// What is remembered of all callers, else what the kube-apiserver says.
     async fn look_up(&self, caller: &Caller, right: Right) -> Result<bool, Problem> {
         let key = (caller.token, right.clone());
-        let hit = self.rights.get(&key).await;
+        let mut hit = self.rights.get(&key).await;
+        if hit.is_some_and(|decision| decision.until <= Instant::now()) {
+            // The cache counts from when it came, not from when it was asked for.
+            self.rights.invalidate(&key).await;
+            hit = None;
+        }
         self.metrics.looked_up(CacheName::Rights, hit.is_some());
         let decision = match hit {
             Some(decision) => decision,
             None => self
                 .rights
-                .try_get_with(key, self.ask(caller, &right))
+                .try_get_with(key, self.reviewer.allowed(caller, &right, Lane::Requests))
                 .await
                 .map_err(|problem| Problem::clone(&problem))?,
         };
         caller.remember(right, decision, Instant::now());
         Ok(decision.allowed)
-    }
-
-    async fn ask(&self, caller: &Caller, right: &Right) -> Result<Decision, Problem> {
-        // What is withdrawn meanwhile may or may not be in the answer.
-        let until = Instant::now() + KEPT;
-        let allowed = self.reviewer.allowed(caller, right).await?;
-        Ok(Decision { allowed, until })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The two questions to the kube-apiserver, each asked a bounded number of times at once.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use k8s_openapi::api::authorization::v1::{
@@ -8,17 +10,21 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::PostParams;
 use kube::{Api, Client};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-use super::Right;
-use super::caller::{Caller, TokenHash};
+use super::caller::{Caller, Decision, TokenHash};
 use super::token::invalid;
+use super::{KEPT, Right};
 use crate::api::metrics::Metrics;
 use crate::api::problem::{Problem, ProblemType};
 use crate::crd::GROUP;
 
 /// TokenReviews, and SubjectAccessReviews, that are under way at once.
 const AT_ONCE: usize = 32;
+/// Requests that wait for their turn; whoever comes then is told so at once.
+const WAITING: usize = 512;
+/// Callers that are renewed at once, apart from requests: neither keeps the other waiting.
+const RENEWALS: usize = 4;
 /// How long a request waits for its turn.
 const TURN: Duration = Duration::from_secs(10);
 /// How long the kube-apiserver may take.
@@ -29,9 +35,52 @@ pub(super) struct Reviewer {
     tokens: Api<TokenReview>,
     rights: Api<SubjectAccessReview>,
     audience: String,
-    token_turns: Semaphore,
-    right_turns: Semaphore,
+    token_turns: Turns,
+    right_turns: Turns,
+    renewals: Arc<Semaphore>,
+    /// Whether the last question was not answered.
+    lost: AtomicBool,
     metrics: Metrics,
+}
+
+/// On whose behalf a question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// A request waits for the answer, and for its turn.
+    Requests,
+    /// A renewal, whose turn was taken as a whole.
+    Renewals,
+}
+
+/// So many at once, and so many more that wait.
+struct Turns {
+    turns: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Turns {
+    fn new(at_once: usize, waiting: usize) -> Self {
+        Self {
+            turns: Semaphore::new(at_once),
+            waiting: Semaphore::new(waiting),
+        }
+    }
+
+    async fn next(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        if let Ok(turn) = self.turns.try_acquire() {
+            return Ok(turn);
+        }
+        let _waits = self.waiting.try_acquire().map_err(|_| overloaded())?;
+        let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(overloaded)
+    }
+}
+
+fn overloaded() -> Problem {
+    Problem::new(
+        ProblemType::Overloaded,
+        "too many unknown callers wait to be looked up; try again",
+    )
 }
 
 impl Reviewer {
@@ -40,10 +89,17 @@ impl Reviewer {
             tokens: Api::all(client.clone()),
             rights: Api::all(client),
             audience,
-            token_turns: Semaphore::new(AT_ONCE),
-            right_turns: Semaphore::new(AT_ONCE),
+            token_turns: Turns::new(AT_ONCE, WAITING),
+            right_turns: Turns::new(AT_ONCE, WAITING),
+            renewals: Arc::new(Semaphore::new(RENEWALS)),
+            lost: AtomicBool::new(false),
             metrics,
         }
+    }
+
+    /// The turn of a renewal, if there is one now.
+    pub(super) fn renewal_turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.renewals.clone().try_acquire_owned().ok()
     }
 
     /// Whose token it is.
@@ -56,6 +112,7 @@ impl Reviewer {
         token: &str,
         hash: TokenHash,
         expires_at: Option<i64>,
+        lane: Lane,
     ) -> Result<Caller, Problem> {
         let review = TokenReview {
             spec: TokenReviewSpec {
@@ -64,11 +121,14 @@ impl Reviewer {
             },
             ..TokenReview::default()
         };
-        let answer = in_turn(&self.token_turns, async {
-            self.metrics.token_reviews.inc();
-            self.tokens.create(&PostParams::default(), &review).await
-        })
-        .await?;
+        let _turn = match lane {
+            Lane::Requests => Some(self.token_turns.next().await?),
+            Lane::Renewals => None,
+        };
+        self.metrics.token_reviews.inc();
+        let create = PostParams::default();
+        let ask = self.tokens.create(&create, &review);
+        let answer = self.answered(ask).await?;
         let status = answer.status.unwrap_or_default();
         let for_us = status
             .audiences
@@ -83,12 +143,17 @@ impl Reviewer {
         }
     }
 
-    /// Whether the caller has a right.
+    /// Whether the caller has a right, and for how long that counts.
     ///
     /// # Errors
     ///
     /// 503 when the kube-apiserver cannot be asked.
-    pub(super) async fn allowed(&self, caller: &Caller, right: &Right) -> Result<bool, Problem> {
+    pub(super) async fn allowed(
+        &self,
+        caller: &Caller,
+        right: &Right,
+        lane: Lane,
+    ) -> Result<Decision, Problem> {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: Some(caller.username.clone()),
@@ -107,44 +172,62 @@ impl Reviewer {
             },
             ..SubjectAccessReview::default()
         };
-        let answer = in_turn(&self.right_turns, async {
-            self.metrics.access_reviews.inc();
-            self.rights.create(&PostParams::default(), &review).await
-        })
-        .await?;
-        Ok(answer
-            .status
-            .is_some_and(|status| status.allowed && status.denied != Some(true)))
+        let _turn = match lane {
+            Lane::Requests => Some(self.right_turns.next().await?),
+            Lane::Renewals => None,
+        };
+        // What is withdrawn meanwhile may or may not be in the answer.
+        let until = Instant::now() + KEPT;
+        self.metrics.access_reviews.inc();
+        let create = PostParams::default();
+        let ask = self.rights.create(&create, &review);
+        let status = self.answered(ask).await?.status;
+        let allowed = status.is_some_and(|status| status.allowed && status.denied != Some(true));
+        Ok(Decision { allowed, until })
+    }
+
+    /// The answer to a question. An outage is logged when it begins and when it ends.
+    async fn answered<T>(
+        &self,
+        ask: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Problem> {
+        let error = match tokio::time::timeout(ANSWER, ask).await {
+            Ok(Ok(answer)) => {
+                if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the kube-apiserver answers about callers again");
+                }
+                return Ok(answer);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        self.metrics.review_failures.inc();
+        if !self.lost.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error, "cannot ask the kube-apiserver about callers");
+        }
+        Err(Problem::new(
+            ProblemType::ApiserverUnavailable,
+            "the kube-apiserver cannot be asked who you are or what you may do; try again",
+        ))
     }
 }
 
-async fn in_turn<T>(
-    turns: &Semaphore,
-    ask: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Problem> {
-    let turn = tokio::time::timeout(TURN, turns.acquire())
-        .await
-        .ok()
-        .and_then(Result::ok)
-        .ok_or_else(|| {
-            Problem::new(
-                ProblemType::Overloaded,
-                "too many unknown callers wait to be looked up; try again",
-            )
-        })?;
-    let answer = tokio::time::timeout(ANSWER, ask).await;
-    drop(turn);
-    match answer {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(unavailable(&error.to_string())),
-        Err(_) => Err(unavailable("no answer in time")),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn unavailable(error: &str) -> Problem {
-    tracing::warn!(error, "cannot ask the kube-apiserver about a caller");
-    Problem::new(
-        ProblemType::ApiserverUnavailable,
-        "the kube-apiserver cannot be asked who you are or what you may do; try again",
-    )
+    #[tokio::test]
+    async fn whoever_finds_the_queue_full_is_told_at_once() {
+        let turns = Arc::new(Turns::new(1, 1));
+        let first = turns.next().await.expect("a turn");
+        let mut second = Box::pin(turns.next());
+        assert!(futures::poll!(&mut second).is_pending(), "it waits");
+        let third = turns.next().await.map(drop);
+        assert_eq!(
+            third.map_err(|problem| problem.kind),
+            Err(ProblemType::Overloaded)
+        );
+        drop(first);
+        assert!(second.await.is_ok(), "its turn has come");
+    }
 }

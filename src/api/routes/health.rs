@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Response};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -90,6 +90,33 @@ impl From<ProbeRow> for Probe {
     }
 }
 
+/// The place of a probe among its endpoint's.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    endpoint: Uuid,
+    probe: ProbeCursor,
+}
+
+impl Place {
+    fn of(endpoint: Uuid, probe: ProbeCursor) -> Self {
+        Self { endpoint, probe }
+    }
+
+    fn write(&self) -> String {
+        cursor::write(self)
+    }
+
+    /// 400 for what is not of this endpoint's probes; no probe is of a time before Unix', and
+    /// PostgreSQL does not hold every one that can be written.
+    fn read(text: &str, endpoint: Uuid) -> Result<ProbeCursor, Problem> {
+        let place: Self = cursor::read(text)?;
+        if place.endpoint != endpoint || place.probe.checked_at < Timestamp::UNIX_EPOCH {
+            return Err(cursor::foreign());
+        }
+        Ok(place.probe)
+    }
+}
+
 /// The health of an endpoint, and its probes.
 #[utoipa::path(
     get, path = "/api/v1/endpoints/{id}/health", tag = "endpoints", operation_id = "get_endpoint_health",
@@ -105,9 +132,12 @@ pub async fn get(
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = lists::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
-    let after: Option<ProbeCursor> = page.cursor.as_deref().map(cursor::read).transpose()?;
     let limit = page.limit.unwrap_or(100);
     let endpoint_id = found.view.common.id;
+    let after = page.cursor.as_deref();
+    let after = after
+        .map(|after| Place::read(after, endpoint_id))
+        .transpose()?;
     // One more than asked for tells whether there are older ones.
     let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
     let mut rows = state
@@ -119,7 +149,7 @@ pub async fn get(
     let next_cursor = rows
         .last()
         .filter(|_| more)
-        .map(|row| cursor::write(&row.cursor()));
+        .map(|row| Place::of(endpoint_id, row.cursor()).write());
     let body = EndpointHealth {
         endpoint_id,
         health: found.view.health.clone(),
@@ -134,4 +164,22 @@ pub async fn get(
         &body.next_cursor,
     );
     Ok(answer::fresh(&body, &told, snapshot.revision, &headers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_of_its_endpoint_and_of_a_time_that_can_be_asked_about() {
+        let (ours, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let place = |text: &str| {
+            let checked_at = text.parse().expect("a time");
+            Place::of(ours, ProbeCursor { checked_at, id: 1 }).write()
+        };
+        let sound = place("2026-03-04T05:06:07Z");
+        assert!(Place::read(&sound, ours).is_ok());
+        assert!(Place::read(&sound, other).is_err());
+        assert!(Place::read(&place("-009999-06-01T00:00:00Z"), ours).is_err());
+    }
 }

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
 use utoipa::IntoParams;
+use utoipa::openapi::schema::Object;
 use uuid::Uuid;
 
 use super::Named;
@@ -13,7 +14,7 @@ use crate::api::answer::{self, List, Sent};
 use crate::api::auth::{Authenticated, Caller, Scope};
 use crate::api::cursor::{Price, Rank};
 use crate::api::lists::{self, Common, Index, ListRequest, Listing, Resource, Sort};
-use crate::api::openapi::Problems;
+use crate::api::openapi::{self, Problems};
 use crate::api::problem::Problem;
 use crate::api::query::{Asked, AskedBoth, FromQuery, Query, documented_names, one_of};
 use crate::api::{ApiState, revisions};
@@ -35,6 +36,16 @@ const SORTS: [&str; 10] = [
     "score",
     "-score",
 ];
+
+fn statuses() -> Object {
+    openapi::one_of(STATUSES)
+}
+
+fn sorts() -> Object {
+    let mut sorts = openapi::one_of(SORTS);
+    sorts.default = Some("name".into());
+    sorts
+}
 
 impl Resource for ModelView {
     const NOUN: &'static str = "model";
@@ -75,13 +86,13 @@ pub struct Filters {
     /// Only of this provider: its id or its name.
     provider: Option<String>,
     /// Only of this type.
-    #[param(value_type = Option<String>)]
+    #[param(schema_with = openapi::model_type, required = false)]
     r#type: Option<ModelType>,
     /// Only with this status: `available`, `maintenance` or `deprecated`.
-    #[param(value_type = Option<String>)]
+    #[param(schema_with = statuses, required = false)]
     status: Option<ModelStatus>,
     /// Only what can do this; repeat it for what can do all of them.
-    #[param(value_type = Vec<String>)]
+    #[param(schema_with = openapi::capabilities, required = false)]
     capability: Vec<Capability>,
     /// Only what scores at least this, in every capability asked for.
     #[param(minimum = 1, maximum = 5)]
@@ -98,7 +109,7 @@ pub struct Filters {
     /// The order: `name`, `created_at`, `context_window`, `price` (by currency, input, output) or
     /// `score` (the least of the capabilities asked for); `-` in front turns it around. What is
     /// unknown comes last.
-    #[param(value_type = Option<String>, default = "name")]
+    #[param(schema_with = sorts, required = false)]
     sort: &'static str,
 }
 
@@ -302,11 +313,21 @@ pub async fn list(
     answer_list(&state, &caller, &listing, &filters, &sent).await
 }
 
+/// What the path says; for the documentation alone.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code)] // The handler reads it as text, so that a refusal lists all words.
+struct OfCapability {
+    /// The capability.
+    #[param(schema_with = openapi::capability)]
+    capability: Capability,
+}
+
 /// Models that can do this.
 #[utoipa::path(
     get, path = "/api/v1/models/by-capability/{capability}", tag = "models",
     operation_id = "list_models_by_capability",
-    params(("capability" = String, Path, description = "The capability"), Listing, Filters),
+    params(OfCapability, Listing, Filters),
     responses((status = 200, description = "A page of models", body = List<ModelView>), Problems)
 )]
 pub async fn by_capability(

@@ -10,7 +10,7 @@ use super::Named;
 use crate::api::answer::{self, List, Sent};
 use crate::api::auth::{Authenticated, Scope};
 use crate::api::lists::{self, Common, ListRequest, Listing, Resource, Sort};
-use crate::api::openapi::Problems;
+use crate::api::openapi::{self, Problems};
 use crate::api::problem::Problem;
 use crate::api::query::{Asked, AskedBoth, FromQuery, Query, documented_names};
 use crate::api::{ApiState, revisions};
@@ -41,8 +41,7 @@ impl Resource for ProviderView {
 #[into_params(parameter_in = Query)]
 pub struct Filters {
     /// Only of this type.
-    #[param(rename = "type")]
-    #[param(value_type = Option<String>)]
+    #[param(rename = "type", schema_with = openapi::provider_type, required = false)]
     r#type: Option<ProviderType>,
 }
 

@@ -41,6 +41,8 @@ struct Shared {
     to_cut: AtomicUsize,
     cut: AtomicUsize,
     expired: AtomicUsize,
+    under_way: AtomicUsize,
+    most_under_way: AtomicUsize,
 }
 
 impl ApiserverProxy {
@@ -66,6 +68,8 @@ impl ApiserverProxy {
             to_cut: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             expired: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            most_under_way: AtomicUsize::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -97,6 +101,11 @@ impl ApiserverProxy {
     pub fn mend(&self) {
         *self.shared.severed.lock().unwrap() = CancellationToken::new();
         self.shared.away.store(false, Ordering::Release);
+    }
+
+    /// How many writes were under way at once at most.
+    pub fn most_under_way(&self) -> usize {
+        self.shared.most_under_way.load(Ordering::Acquire)
     }
 
     /// Cuts so many of the next events of watches in their middle, and their connections with them.
@@ -151,6 +160,10 @@ async fn pass(shared: Arc<Shared>, request: Request, severed: CancellationToken)
         parts.headers.remove(ours);
     }
     let url = format!("{}{target}", shared.upstream);
+    if !reads {
+        let under_way = shared.under_way.fetch_add(1, Ordering::AcqRel) + 1;
+        shared.most_under_way.fetch_max(under_way, Ordering::AcqRel);
+    }
     let sent = shared
         .client
         .request(parts.method, url)
@@ -158,6 +171,9 @@ async fn pass(shared: Arc<Shared>, request: Request, severed: CancellationToken)
         .body(body)
         .send()
         .await;
+    if !reads {
+        shared.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
     let Ok(answer) = sent else {
         return StatusCode::BAD_GATEWAY.into_response();
     };
