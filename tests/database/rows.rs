@@ -159,19 +159,23 @@ async fn live_objects_are_told_by_namespace() {
 }
 
 #[tokio::test]
-async fn two_active_models_of_one_id_conflict() {
+async fn of_two_models_of_one_id_the_one_stored_last_is_in_force() {
     let database = TestDatabase::migrated().await;
     let (db, epoch) = database.leader().await;
     let provider = provider(&db, epoch).await;
     let older = rows::model(provider, "older");
     let mut newer = rows::model(provider, "newer");
     newer.model_id.clone_from(&older.model_id);
-    store(&db, epoch, older).await.unwrap();
+    let active = async |uid| db.model_row(uid).await.unwrap().unwrap().is_active;
+    store(&db, epoch, older.clone()).await.unwrap();
 
-    let refused = store(&db, epoch, newer.clone()).await;
-    assert!(matches!(refused, Err(DbError::Conflict(_))), "{refused:?}");
+    store(&db, epoch, newer.clone()).await.unwrap();
+    assert!(!active(older.uid).await && active(newer.uid).await);
     newer.is_active = false;
-    store(&db, epoch, newer).await.unwrap();
+    store(&db, epoch, newer.clone()).await.unwrap();
+    assert!(!active(older.uid).await && !active(newer.uid).await);
+    store(&db, epoch, older.clone()).await.unwrap();
+    assert!(active(older.uid).await && !active(newer.uid).await);
 }
 
 #[tokio::test]
