@@ -424,3 +424,41 @@ async fn a_keyring_of_another_fingerprint_key_destroys_nothing() {
         .await;
     assert_eq!(versions().await, before);
 }
+
+#[tokio::test]
+async fn a_key_whose_kek_is_gone_says_so_and_heals_when_it_is_back() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let mut world = World::started("kekgone").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    let ring = world.keyring_dir();
+    let old = std::fs::read_to_string(ring.join("active")).unwrap();
+    let old = ring.join(format!("{}.key", old.trim()));
+    let sealed_under = std::fs::read(&old).unwrap();
+    world.stop().await;
+    let new = llmplane::encryption::keyring::add(&ring).unwrap();
+    llmplane::encryption::keyring::activate(&ring, &new).unwrap();
+    std::fs::remove_file(&old).unwrap();
+    world.start().await;
+    let check = async |at: &str| {
+        let asked = json!({
+            "metadata": { "name": "c", "annotations": { "llmplane.dev/reconcile-requested-at": at } },
+            "spec": { "providerRef": { "name": "p" }, "secretRef": { "name": "s" } },
+        });
+        world.apply_object("LlmCredential", asked).await;
+    };
+    check("without").await;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "KeyringUnavailable")
+        .await;
+    let ready = world.said("LlmCredential", "c", "Ready").await;
+    assert_eq!(ready.unwrap().0, "True", "as it was");
+    std::fs::write(&old, sealed_under).unwrap();
+    check("with").await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+}

@@ -95,6 +95,8 @@ pub fn after_key(stored: Option<&Verdict>, new: Verdict) -> Verdict {
     };
     let stands = match stored.reason {
         Reason::KeyRejected => !says_of_key(new.reason) && new.reason != Reason::QuotaExhausted,
+        // It says nothing of the key, and is over when the key can be opened.
+        Reason::KeyringUnavailable => false,
         reason => !proves_nothing(reason) && proves_nothing(new.reason),
     };
     if stands {

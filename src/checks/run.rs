@@ -254,7 +254,11 @@ impl Runner {
                         }
                         Err(KeyError::Gone) => continue,
                         Err(KeyError::Db(error)) => return Err(error),
-                        Err(error) => unusable_key(&error),
+                        Err(error) => {
+                            let (namespace, name) = (&credential.namespace, &credential.name);
+                            tracing::warn!(%namespace, %name, version = version.version, %error, "a stored key cannot be used");
+                            unusable_key(&error)
+                        }
                     }
                 }
             };
@@ -408,16 +412,11 @@ impl Runner {
 }
 
 fn unusable_key(error: &KeyError) -> Called {
-    let cannot = || {
-        Found::new(
-            Reason::CheckInconclusive,
-            format!("the stored key cannot be opened: {error}"),
-        )
-    };
+    let cannot = |reason| Found::new(reason, format!("the stored key cannot be opened: {error}"));
     match error {
         KeyError::NotAllowed(why) => Called::not(Found::new(Reason::HostNotAllowed, why.clone())),
-        KeyError::Keyring(_) => Called::unasked(cannot()),
-        _ => Called::not(cannot()),
+        KeyError::Keyring(_) => Called::unasked(cannot(Reason::KeyringUnavailable)),
+        _ => Called::not(cannot(Reason::CheckInconclusive)),
     }
 }
 

@@ -256,6 +256,8 @@ pub fn judgement<'a>(at_endpoints: impl Iterator<Item = Option<&'a Verdict>>) ->
         match verdict.map(|v| v.reason) {
             Some(Reason::KeyAccepted | Reason::KeyRestricted) => return Judgement::Accepted,
             Some(Reason::KeyRejected) => rejected = true,
+            // It could not be opened to be asked about.
+            Some(Reason::KeyringUnavailable) => waits = true,
             Some(_) => since = since.into_iter().chain(verdict.map(|v| v.since)).min(),
             None => waits = true,
         }
