@@ -482,6 +482,23 @@ fn without_any_control_plane_one_error_names_the_three_ways_out() {
     }
 }
 
+#[test]
+fn a_cache_folder_that_cannot_be_made_ends_in_the_error_that_names_the_ways_out() {
+    let cli = Cli::new();
+    let output = cli
+        .command(&["up", "--plane-only"])
+        .env_remove("KUBEBUILDER_ASSETS")
+        .env_remove("XDG_CACHE_HOME")
+        .env("HOME", "/proc/nowhere")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    for part in ["/proc/nowhere", "KUBEBUILDER_ASSETS", "KUBECONFIG"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+}
+
 #[tokio::test]
 async fn a_private_plane_takes_its_faults_alone_and_goes_with_the_test() {
     let plane = Plane::private().await;

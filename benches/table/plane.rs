@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
+use llmplane::config::cluster;
 use llmplane::local::postgres::{self, Role};
 use llmplane::local::state::Component;
 use llmplane::local::{Durability, Lifetime, Options, SYSTEM_NAMESPACE, StateDir, down, up};
@@ -44,8 +45,7 @@ impl Plane {
         let report = |line: &str| eprintln!("{line}");
         up(&options, &report, std::future::pending()).await?;
         let kubeconfig = Kubeconfig::read_from(options.state_dir.kubeconfig())?;
-        let config =
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        let config = cluster::direct(kubeconfig).await?;
         let plane = Self {
             client: kube::Client::try_from(config)?,
             options,
