@@ -1,5 +1,7 @@
 //! What can go wrong with the database, by what the caller can do about it.
 
+use sqlx::postgres::PgDatabaseError;
+
 /// An error of the database. Neither `Display` nor `Debug` holds a URL, a password or a value.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DbError {
@@ -62,7 +64,12 @@ impl From<sqlx::Error> for DbError {
         use sqlx::Error as E;
         match error {
             E::Database(refusal) => {
-                refused(refusal.code().as_deref().unwrap_or(""), refusal.message())
+                let code = refusal.code().unwrap_or_default();
+                let hint = refusal.try_downcast_ref().and_then(PgDatabaseError::hint);
+                match hint {
+                    Some(hint) => refused(&code, format!("{} ({hint})", refusal.message())),
+                    None => refused(&code, refusal.message()),
+                }
             }
             E::Io(error) => Self::Unavailable(error.to_string()),
             E::Tls(error) => Self::Unavailable(format!("TLS: {error}")),
@@ -82,10 +89,10 @@ impl From<sqlx::Error> for DbError {
     }
 }
 
-/// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>. The message
-/// alone is kept: the detail beside it quotes whole rows.
-fn refused(code: &str, message: &str) -> DbError {
-    let message = message.to_owned();
+/// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>. Message and hint
+/// alone are kept: the detail beside them quotes whole rows.
+fn refused(code: &str, message: impl Into<String>) -> DbError {
+    let message = message.into();
     match code {
         "40001" | "40P01" | "23505" | "23503" => DbError::Conflict(message),
         "22021" | "22P05" => DbError::Unstorable(message),

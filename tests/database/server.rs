@@ -92,7 +92,7 @@ async fn databases_migrated_at_once_share_the_roles_that_they_make() {
 }
 
 #[tokio::test]
-async fn an_owner_who_may_not_make_roles_is_told_which_one_is_missing() {
+async fn an_owner_who_may_not_make_roles_is_told_which_one_is_missing_and_how_to_make_it() {
     let server = PrivatePostgres::start(&[], &[]).await;
     let mut admin = PgConnection::connect(&server.url("localhost", "postgres", ""))
         .await
@@ -104,10 +104,12 @@ async fn an_owner_who_may_not_make_roles_is_told_which_one_is_missing() {
 
     let refused = db::migrate(&server.url("localhost", "modest", "")).await;
     let message = refused.unwrap_err().to_string();
-    assert!(
-        message.contains("llmplane_controller does not exist"),
-        "{message}"
-    );
+    for part in [
+        "llmplane_controller does not exist",
+        "as an administrator: CREATE ROLE llmplane_controller LOGIN",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
     assert!(!message.contains('\n'), "{message}");
 }
 
