@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod auth;
 pub mod command;
+mod connections;
 mod cursor;
 mod lists;
 pub mod metrics;

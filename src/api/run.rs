@@ -1,10 +1,8 @@
 //! The process: the feed, the API's port and the admin port, started and ended together.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::Handle;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -12,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Auth;
+use super::connections::{self, Counts, Limits, TooFewDescriptors};
 use super::metrics::Metrics;
 use super::pages::Pages;
 use super::tls::{self, TlsError};
@@ -24,10 +23,6 @@ use crate::db::{Db, DbError, DbOptions};
 use crate::snapshot::Store;
 use crate::snapshot::feed::{Feed, FeedError};
 
-/// How long requests that are under way may take after the signal to end.
-const GRACE: Duration = Duration::from_secs(4);
-/// How long a connection may take to send its first request's headers.
-const HEADERS: Duration = Duration::from_secs(10);
 /// How long a request may wait for PostgreSQL in all.
 const CALL: Duration = Duration::from_secs(2);
 /// How long a read waits for a connection to PostgreSQL before that counts as out of reach.
@@ -53,6 +48,9 @@ pub enum ApiError {
     /// Certificate or key are not usable.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The connections that are allowed cannot be had.
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     /// A port is taken, or a socket failed.
     #[error("{0}")]
     Socket(#[from] std::io::Error),
@@ -85,6 +83,8 @@ pub struct Server {
     state: ApiState,
     listener: TcpListener,
     tls: Option<tls::Reloaded>,
+    limits: Limits,
+    counts: Counts,
     feed: Feed,
 }
 
@@ -112,7 +112,10 @@ impl Server {
             ..options
         };
         let feed_db = Db::lazy(settings.database_url.expose_secret(), &feed_options)?;
-        let tls = settings.tls.as_ref().map(tls::load).transpose()?;
+        connections::make_room(settings.max_connections)?;
+        let registry = &mut host.registry;
+        let tls = settings.tls.as_ref();
+        let tls = tls.map(|files| tls::load(files, registry)).transpose()?;
         let listener = admin::bind(settings.listen, "LLMPLANE_LISTEN").await?;
         tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serves the read API");
 
@@ -130,6 +133,8 @@ impl Server {
             state,
             listener,
             tls,
+            limits: Limits::new(settings.max_connections),
+            counts: Counts::register(&mut host.registry),
             feed,
         })
     }
@@ -144,14 +149,23 @@ impl Server {
             state,
             listener,
             tls,
+            limits,
+            counts,
             feed,
         } = self;
         let db = state.db.clone();
         let mut tasks = JoinSet::new();
         let token = shutdown.clone();
         tasks.spawn(async move { ("the feed", feed.run(token).await.map_err(ApiError::from)) });
-        let served = serve(state, listener.into_std()?, tls.clone(), shutdown.clone());
-        tasks.spawn(async move { ("the API's port", served.await) });
+        let served = connections::serve(
+            router::router(state),
+            listener.into_std()?,
+            tls.as_ref().map(tls::Reloaded::config),
+            limits,
+            counts,
+            shutdown.clone(),
+        );
+        tasks.spawn(async move { ("the API's port", served.await.map_err(ApiError::from)) });
         if let Some(tls) = tls {
             let reload = tls::reload_when_changed(tls, shutdown.clone());
             tasks.spawn(async move {
@@ -187,42 +201,4 @@ async fn join(
         shutdown.cancel();
     }
     result
-}
-
-async fn serve(
-    state: ApiState,
-    listener: std::net::TcpListener,
-    tls: Option<tls::Reloaded>,
-    shutdown: CancellationToken,
-) -> Result<(), ApiError> {
-    let handle: Handle<SocketAddr> = Handle::new();
-    let service = router::router(state).into_make_service();
-    let plain = axum_server::from_tcp(listener)?
-        .handle(handle.clone())
-        .first_request_timeout(HEADERS);
-    let serving = async {
-        match tls {
-            None => {
-                plain
-                    .acceptor(axum_server::accept::NoDelayAcceptor::new())
-                    .serve(service)
-                    .await
-            }
-            Some(tls) => plain.acceptor(tls.acceptor()).serve(service).await,
-        }
-    };
-    let stopping = async {
-        shutdown.cancelled().await;
-        handle.graceful_shutdown(Some(GRACE));
-    };
-    let (served, ()) = tokio::join!(
-        async {
-            let served = serving.await;
-            // Where it failed by itself, nobody is left to stop.
-            shutdown.cancel();
-            served
-        },
-        stopping
-    );
-    Ok(served?)
 }

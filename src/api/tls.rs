@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::tls_rustls::RustlsConfig;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -52,34 +53,56 @@ pub struct Reloaded {
     config: RustlsConfig,
     /// The files' bytes when they were last looked at.
     seen: Arc<(Vec<u8>, Vec<u8>)>,
+    /// 1 while the files hold what cannot be used.
+    unusable: Gauge,
 }
 
 impl Reloaded {
-    /// What takes connections with it.
-    pub fn acceptor(&self) -> RustlsAcceptor<NoDelayAcceptor> {
-        RustlsAcceptor::new(self.config.clone()).acceptor(NoDelayAcceptor::new())
+    /// What new connections are taken with, also after a change.
+    pub fn config(&self) -> RustlsConfig {
+        self.config.clone()
+    }
+
+    /// Whether the files hold another certificate than was seen, which is in use from now on.
+    fn take_over(&self, seen: &mut (Vec<u8>, Vec<u8>)) -> Result<bool, TlsError> {
+        let now = read(&self.files)?;
+        if now == *seen {
+            return Ok(false);
+        }
+        let config = parse(&self.files, &now)?;
+        self.config.reload_from_config(Arc::new(config));
+        *seen = now;
+        Ok(true)
     }
 }
 
-/// Reads certificate and key.
+/// Reads certificate and key, and registers whether they stay usable.
 ///
 /// # Errors
 ///
 /// Where they cannot be used.
-pub fn load(files: &TlsFiles) -> Result<Reloaded, TlsError> {
+pub fn load(files: &TlsFiles, registry: &mut Registry) -> Result<Reloaded, TlsError> {
     let seen = read(files)?;
     let config = RustlsConfig::from_config(Arc::new(parse(files, &seen)?));
+    let unusable = Gauge::default();
+    registry.register(
+        "llmplane_api_certificate_unusable",
+        "1 while the certificate's files cannot be used and the one before stays in use, else 0",
+        unusable.clone(),
+    );
     Ok(Reloaded {
         files: files.clone(),
         config,
         seen: Arc::new(seen),
+        unusable,
     })
 }
 
-/// Takes over changed files until the token is cancelled; unusable ones are logged, and the old
-/// certificate stays.
+/// Takes over changed files until the token is cancelled. While they cannot be used the old
+/// certificate stays, and the log says so once for each reason.
 pub async fn reload_when_changed(tls: Reloaded, shutdown: CancellationToken) {
     let mut seen = tls.seen.as_ref().clone();
+    let mut said = None;
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -87,20 +110,22 @@ pub async fn reload_when_changed(tls: Reloaded, shutdown: CancellationToken) {
             _ = look.tick() => {}
             () = shutdown.cancelled() => return,
         }
-        match read(&tls.files) {
-            Ok(now) if now == seen => {}
-            Ok(now) => {
-                match parse(&tls.files, &now) {
-                    Ok(config) => {
-                        tls.config.reload_from_config(Arc::new(config));
-                        tracing::info!("took over the changed certificate");
-                    }
-                    Err(error) => tracing::warn!(%error, "keeping the old certificate"),
+        let why = match tls.take_over(&mut seen) {
+            Ok(changed) => {
+                if changed {
+                    tracing::info!("took over the changed certificate");
                 }
-                seen = now;
+                None
             }
-            Err(error) => tracing::warn!(%error, "keeping the old certificate"),
+            Err(error) => Some(error.to_string()),
+        };
+        tls.unusable.set(i64::from(why.is_some()));
+        if let Some(error) = &why
+            && why != said
+        {
+            tracing::warn!(error, "keeping the old certificate");
         }
+        said = why;
     }
 }
 

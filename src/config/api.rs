@@ -50,6 +50,15 @@ pub struct ServingArgs {
     /// Serve without TLS beyond loopback, for example behind a mesh that encrypts
     #[arg(long, env = "LLMPLANE_ALLOW_PLAIN_HTTP", default_value_t = false)]
     pub allow_plain_http: bool,
+    /// Connections of callers at once; each may take some 300 KiB before its caller is known
+    #[arg(
+        long,
+        env = "LLMPLANE_MAX_CONNECTIONS",
+        value_name = "NUMBER",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub max_connections: u32,
     /// Audience that tokens must be for
     #[arg(
         long,
@@ -81,6 +90,8 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// Certificate and key; none: plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Connections of callers at once.
+    pub max_connections: usize,
     /// Audience that tokens must be for.
     pub audience: String,
 }
@@ -122,6 +133,7 @@ impl ServingArgs {
             cluster,
             listen,
             tls,
+            max_connections: self.max_connections as usize,
             audience: self.audience,
         })
     }
@@ -179,5 +191,6 @@ mod tests {
         assert!(refused(&["--tls-cert", "c"]));
         assert!(refused(&["--listen", "nowhere"]));
         assert!(refused(&["--audience", ""]));
+        assert!(refused(&["--max-connections", "0"]));
     }
 }

@@ -118,6 +118,7 @@ impl TestApi {
             },
             listen,
             tls: None,
+            max_connections: 1024,
             audience: "llmplane".to_owned(),
         };
         change(&mut settings);
