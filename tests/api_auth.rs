@@ -1,8 +1,16 @@
 //! Who gets an answer of the read API, and how little everyone else learns.
 
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
+use rcgen::{KeyPair, SigningKey};
+use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::support::api::{Answer, TestApi, answer, apiserver_proxy, models};
 use crate::support::plane::eventually;
@@ -88,26 +96,64 @@ async fn ten_thousand_bad_tokens_do_not_reach_the_apiserver() {
     );
 }
 
+/// Sends forged tokens with these numbers, so many at once.
+fn flood(url: &str, numbers: std::ops::Range<usize>, at_once: usize) -> JoinHandle<Vec<Answer>> {
+    let (url, client) = (url.to_owned(), reqwest::Client::new());
+    let answers = futures::stream::iter(numbers)
+        .map(move |number| answer(client.get(&url).bearer_auth(forged(number))))
+        .buffer_unordered(at_once);
+    tokio::spawn(answers.collect())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_tokens_are_asked_about_a_bounded_number_at_once_and_never_answered_500() {
+async fn a_flood_of_forged_tokens_is_asked_about_at_a_bounded_rate_and_keeps_nobody_out() {
     let proxy = apiserver_proxy().await;
     let api = TestApi::behind(&proxy).await;
+    let (viewer, newcomer) = (api.viewer().await, api.account("newcomer", &[], &[]).await);
     let url = format!("{}/api/v1/models", api.url);
-    let client = reqwest::Client::new();
-    let statuses: Vec<_> = futures::stream::iter(0..800)
-        .map(|number| answer(client.get(&url).bearer_auth(forged(number % 400))))
-        .buffer_unordered(800)
-        .map(|refused| refused.status)
-        .collect()
-        .await;
-    assert!(
-        statuses.iter().all(|status| [401, 503].contains(status)),
-        "{statuses:?}"
-    );
-    let at_once = proxy.most_under_way();
-    assert!((2..=32).contains(&at_once), "{at_once} questions at once");
-    let asked = api.metric(REVIEWS).await;
-    assert!(asked <= 400.0, "{asked} questions about 400 tokens");
+    let asked = || proxy.writes("/tokenreviews");
+    assert_eq!(viewer.get("/models").await.status, 200);
+    let seen = Instant::now();
+
+    let answers = flood(&url, 0..10_000, 500);
+    eventually("the flood has spent its turns", async || asked() > 16).await;
+    let elsewhere = reqwest::Client::builder()
+        .local_address(IpAddr::from([127, 0, 0, 2]))
+        .build()
+        .unwrap();
+    let came = Instant::now();
+    let new = answer(elsewhere.get(&url).bearer_auth(&newcomer.token)).await;
+    assert_eq!(new.status, 403, "who it is was found out: {}", new.text);
+    assert!(came.elapsed().as_secs() < 2, "{:?}", came.elapsed());
+
+    let answers = answers.await.unwrap();
+    // Two good ones; 16 turns, each free again two seconds after its token was refused.
+    let allowed = 2 + 16 + 8 * (seen.elapsed().as_secs() as usize + 1);
+    assert!(asked() <= allowed, "{} of {allowed}", asked());
+    assert!(proxy.most_under_way() <= 32);
+    let mut unasked = 0;
+    for refused in &answers {
+        match (refused.status, refused.problem().as_str()) {
+            (401, "invalid-token") => {}
+            (503, "overloaded") => {
+                assert_eq!(refused.header("retry-after"), "1");
+                unasked += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(unasked > 5_000, "{unasked} of 10,000");
+
+    // What was known of the viewer has ended, and it comes from where the flood does.
+    tokio::time::sleep(Duration::from_secs(11).saturating_sub(seen.elapsed())).await;
+    let before = asked();
+    let again = flood(&url, 10_000..10_200, 200);
+    eventually("the flood has spent its turns again", async || {
+        asked() >= before + 16
+    })
+    .await;
+    assert_eq!(viewer.get("/models").await.status, 200);
+    again.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,4 +349,102 @@ async fn a_right_that_is_taken_away_ends() {
     })
     .await;
     assert!(taken.elapsed().as_secs() < 15, "{:?}", taken.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_deleted_under_use_is_refused() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    assert_eq!(viewer.get("/models").await.status, 200);
+    let args = [
+        "delete",
+        "serviceaccount",
+        "viewer",
+        "-n",
+        &api.namespace.name,
+    ];
+    assert!(api.plane.kubectl(&args).await.status.success());
+    let deleted = Instant::now();
+    let mut refused = viewer.get("/models").await;
+    while refused.status == 200 {
+        assert!(deleted.elapsed().as_secs() < 25, "{:?}", deleted.elapsed());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        refused = viewer.get("/models").await;
+    }
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (401, "invalid-token")
+    );
+    assert!(refused.detail().contains("does not vouch"));
+    assert!(deleted.elapsed().as_secs() < 25, "{:?}", deleted.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_counts_until_its_end_and_in_its_own_cluster_alone() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let ours =
+        std::fs::read_to_string(api.plane.state_dir().path().join("pki/service-account.key"))
+            .unwrap();
+    let ours = KeyPair::from_pem(&ours).unwrap();
+    let theirs = KeyPair::generate().unwrap();
+
+    let end = jiff::Timestamp::now().as_second() + 4;
+    let short = signed(&api, "viewer", &ours, end).await;
+    let mut answer = with_token(&api, &short).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    while answer.status == 200 {
+        assert!(jiff::Timestamp::now().as_second() <= end + 1);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        answer = with_token(&api, &short).await;
+    }
+    assert!(jiff::Timestamp::now().as_second() >= end);
+    assert_eq!(
+        (answer.status, answer.problem().as_str()),
+        (401, "invalid-token")
+    );
+    assert!(answer.detail().contains("expired"), "{}", answer.text);
+
+    // Another cluster has such an account too, and the same issuer's name.
+    let later = jiff::Timestamp::now().as_second() + 600;
+    let foreign = signed(&api, "viewer", &theirs, later).await;
+    let refused = with_token(&api, &foreign).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.detail().contains("does not vouch"));
+    assert_eq!(viewer.get("/models").await.status, 200);
+}
+
+/// An account's token as a cluster with this key signs it.
+async fn signed(api: &TestApi, account: &str, key: &KeyPair, end: i64) -> String {
+    let namespace = api.namespace.name.as_str();
+    let accounts: Api<ServiceAccount> = Api::namespaced(api.plane.client().await, namespace);
+    let uid = accounts.get(account).await.unwrap().metadata.uid.unwrap();
+    let encode = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+    let payload = json!({
+        "iss": "https://kubernetes.default.svc",
+        "sub": format!("system:serviceaccount:{namespace}:{account}"),
+        "aud": ["llmplane"],
+        "iat": end - 600,
+        "nbf": end - 600,
+        "exp": end,
+        "kubernetes.io": { "namespace": namespace, "serviceaccount": { "name": account, "uid": uid } },
+    });
+    let header = encode(br#"{"alg":"ES256"}"#);
+    let text = format!("{header}.{}", encode(payload.to_string().as_bytes()));
+    let signature = raw(&key.sign(text.as_bytes()).unwrap());
+    format!("{text}.{}", encode(&signature))
+}
+
+/// A signature as JSON Web Tokens have it, two numbers of 32 bytes, from its DER form.
+fn raw(der: &[u8]) -> Vec<u8> {
+    let mut rest = &der[2..];
+    let mut raw = Vec::new();
+    for _ in 0..2 {
+        let (number, after) = rest[2..].split_at(usize::from(rest[1]));
+        let number = &number[number.len().saturating_sub(32)..];
+        raw.resize(raw.len() + 32 - number.len(), 0);
+        raw.extend_from_slice(number);
+        rest = after;
+    }
+    raw
 }

@@ -38,7 +38,7 @@ pub enum ProblemType {
     DatabaseUnavailable,
     /// The kube-apiserver cannot be asked who the caller is or what it may do.
     ApiserverUnavailable,
-    /// Too many callers wait to be looked up.
+    /// Too many callers wait to be looked up, in all or from one address.
     Overloaded,
     /// This replica has not read the configuration yet.
     NotReady,
@@ -158,6 +158,11 @@ impl Problem {
             kind,
             detail: detail.into(),
         }
+    }
+
+    /// Whether it says that the token does not count.
+    pub fn is_of_token(&self) -> bool {
+        self.kind == ProblemType::InvalidToken
     }
 
     /// A parameter whose value is not valid.

@@ -4,18 +4,20 @@
 //! then the kube-apiserver says whose it is (TokenReview) and what its owner may do
 //! (SubjectAccessReview). Both answers are kept for ten seconds by the token's SHA-256, one
 //! question at a time for each, in bounded caches. Of a caller who goes on asking they are renewed
-//! before their time is up, so that he never waits for them again. Tokens themselves are kept
-//! nowhere.
+//! before their time is up, so that he never waits for them again. What strangers' tokens may cost the
+//! kube-apiserver is bounded by address and in all. Tokens themselves are kept nowhere.
 
 mod caller;
 mod reviews;
 mod scope;
+mod strangers;
 pub mod token;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use futures::{StreamExt, TryStreamExt};
@@ -115,12 +117,17 @@ impl Auth {
         }
     }
 
-    /// Who sent these headers.
+    /// Who sent these headers from this address.
     ///
     /// # Errors
     ///
-    /// 401 when that is nobody we know; 503 when the kube-apiserver cannot be asked.
-    pub async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+    /// 401 when that is nobody we know; 503 when the kube-apiserver cannot be asked, or is not to
+    /// be asked more.
+    pub async fn caller(
+        &self,
+        headers: &HeaderMap,
+        address: IpAddr,
+    ) -> Result<Arc<Caller>, Problem> {
         let token = token::bearer(headers)?;
         let hash: TokenHash = Sha256::digest(token).into();
         let hit = self.callers.get(&hash).await;
@@ -134,7 +141,10 @@ impl Auth {
                 (caller, now)
             }
             // Apart, so that the futures of callers who are known stay small.
-            None => (Box::pin(self.review(token, hash)).await?, Instant::now()),
+            None => {
+                let review = Box::pin(self.review(token, hash, address));
+                (review.await?, Instant::now())
+            }
         };
         match caller.is_over(now) {
             true => Err(token::invalid("it has expired")),
@@ -197,24 +207,35 @@ impl Auth {
         Ok((caller, rights))
     }
 
-    async fn review(&self, token: &str, hash: TokenHash) -> Result<Arc<Caller>, Problem> {
+    async fn review(
+        &self,
+        token: &str,
+        hash: TokenHash,
+        address: IpAddr,
+    ) -> Result<Arc<Caller>, Problem> {
         let now = Timestamp::now().as_second();
         let expires_at = token::sanity(token, &self.audience, now)?;
         if let Some(refusal) = self.refused.get(&hash).await {
             return Err(refusal);
         }
         let review = async {
-            let caller = self
+            let turn = self.reviewer.stranger_turn(&hash, address).await?;
+            let answer = self
                 .reviewer
                 .caller(token, hash, expires_at, Lane::Requests)
-                .await?;
-            Ok::<_, Problem>(Arc::new(caller))
+                .await;
+            if let Some(turn) = turn
+                && !answer.as_ref().is_err_and(Problem::is_of_token)
+            {
+                turn.free();
+            }
+            answer.map(Arc::new)
         };
         match self.callers.try_get_with(hash, review).await {
             Ok(caller) => Ok(caller),
             Err(problem) => {
                 let problem = Problem::clone(&problem);
-                if problem.kind == ProblemType::InvalidToken {
+                if problem.is_of_token() {
                     self.refused.insert(hash, problem.clone()).await;
                 }
                 Err(problem)
@@ -309,6 +330,8 @@ impl FromRequestParts<ApiState> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        state.auth.caller(&parts.headers).await.map(Self)
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
+        state.auth.caller(&parts.headers, address).await.map(Self)
     }
 }

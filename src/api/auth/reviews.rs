@@ -1,5 +1,7 @@
-//! The two questions to the kube-apiserver, each asked a bounded number of times at once.
+//! The two questions to the kube-apiserver, each asked a bounded number of times at once; how often
+//! about tokens that it refuses is bounded in [`super::strangers`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use kube::{Api, Client};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::caller::{Caller, Decision, TokenHash};
+use super::strangers::{Strangers, Turn};
 use super::token::invalid;
 use super::{KEPT, Right};
 use crate::api::metrics::Metrics;
@@ -35,6 +38,7 @@ pub(super) struct Reviewer {
     tokens: Api<TokenReview>,
     rights: Api<SubjectAccessReview>,
     audience: String,
+    strangers: Strangers,
     token_turns: Turns,
     right_turns: Turns,
     renewals: Arc<Semaphore>,
@@ -89,6 +93,7 @@ impl Reviewer {
             tokens: Api::all(client.clone()),
             rights: Api::all(client),
             audience,
+            strangers: Strangers::new(),
             token_turns: Turns::new(AT_ONCE, WAITING),
             right_turns: Turns::new(AT_ONCE, WAITING),
             renewals: Arc::new(Semaphore::new(RENEWALS)),
@@ -100,6 +105,19 @@ impl Reviewer {
     /// The turn of a renewal, if there is one now.
     pub(super) fn renewal_turn(&self) -> Option<OwnedSemaphorePermit> {
         self.renewals.clone().try_acquire_owned().ok()
+    }
+
+    /// The turn of a token that nobody has vouched for of late; none is needed for another.
+    ///
+    /// # Errors
+    ///
+    /// 503 where too many wait for theirs.
+    pub(super) async fn stranger_turn(
+        &self,
+        hash: &TokenHash,
+        address: IpAddr,
+    ) -> Result<Option<Turn>, Problem> {
+        self.strangers.turn(hash, address).await
     }
 
     /// Whose token it is.
@@ -133,14 +151,19 @@ impl Reviewer {
         let for_us = status
             .audiences
             .is_some_and(|audiences| audiences.contains(&self.audience));
-        match (status.authenticated, status.user) {
-            (Some(true), Some(user)) if for_us => Ok(Caller::new(hash, user, expires_at)),
-            (Some(true), _) => Err(invalid(format!(
+        let why = match (status.authenticated, status.user) {
+            (Some(true), Some(user)) if for_us => {
+                self.strangers.vouched(hash);
+                return Ok(Caller::new(hash, user, expires_at));
+            }
+            (Some(true), _) => format!(
                 "it is for another audience; ask for one with --audience={}",
                 self.audience
-            ))),
-            _ => Err(invalid("the kube-apiserver does not vouch for it")),
-        }
+            ),
+            _ => "the kube-apiserver does not vouch for it".to_owned(),
+        };
+        self.strangers.refused(&hash);
+        Err(invalid(why))
     }
 
     /// Whether the caller has a right, and for how long that counts.

@@ -108,6 +108,12 @@ impl ApiserverProxy {
         self.shared.most_under_way.load(Ordering::Acquire)
     }
 
+    /// How many writes went to a path that ends so.
+    pub fn writes(&self, path: &str) -> usize {
+        let writes = self.shared.gate.writes();
+        writes.iter().filter(|write| write.ends_with(path)).count()
+    }
+
     /// Cuts so many of the next events of watches in their middle, and their connections with them.
     pub fn cut_events(&self, count: usize) {
         self.shared.to_cut.fetch_add(count, Ordering::AcqRel);
