@@ -42,8 +42,9 @@ pub(super) struct Limits {
     pub no_sign_of_life: Duration,
     /// For requests that are under way when the process is told to end.
     pub grace: Duration,
-    /// Headers of a request, in bytes. A longer one gets a bare 431. Far beyond any token, so
-    /// that whoever sends too long a one is told so.
+    /// Headers of a request, in bytes: far beyond any token, so that whoever sends too long a one
+    /// is told so. Longer ones get a bare 431; over HTTP/1 those of up to twice the size may pass,
+    /// for so far its buffer grows.
     pub headers: u32,
     /// Requests at once over one HTTP/2 connection.
     pub streams: u32,
@@ -59,7 +60,7 @@ impl Limits {
             ping: Duration::from_secs(30),
             no_sign_of_life: Duration::from_secs(20),
             grace: Duration::from_secs(4),
-            headers: 256 << 10,
+            headers: 128 << 10,
             streams: 100,
         }
     }

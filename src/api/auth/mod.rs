@@ -4,8 +4,8 @@
 //! then the kube-apiserver says whose it is (TokenReview) and what its owner may do
 //! (SubjectAccessReview). Both answers are kept for ten seconds by the token's SHA-256, one
 //! question at a time for each, in bounded caches. Of a caller who goes on asking they are renewed
-//! before their time is up, so that he never waits for them again. What strangers' tokens may cost the
-//! kube-apiserver is bounded by address and in all. Tokens themselves are kept nowhere.
+//! before their time is up, so that he never waits for them again. What strangers' tokens may cost
+//! the kube-apiserver is bounded by address and in all. Tokens themselves are kept nowhere.
 
 mod caller;
 mod reviews;
