@@ -5,6 +5,7 @@ mod all_process;
 mod api_auth;
 mod api_feed;
 mod api_process;
+mod api_tls;
 mod canary;
 mod checks_without_keys;
 mod controller_process;

@@ -86,6 +86,11 @@ impl Process {
         Pid::from_raw(self.child.id().expect("it runs").cast_signed())
     }
 
+    /// Where the read API listens.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
