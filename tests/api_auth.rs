@@ -124,7 +124,7 @@ async fn a_flood_of_forged_tokens_is_asked_about_at_a_bounded_rate_and_keeps_nob
     let came = Instant::now();
     let new = answer(elsewhere.get(&url).bearer_auth(&newcomer.token)).await;
     assert_eq!(new.status, 403, "who it is was found out: {}", new.text);
-    assert!(came.elapsed().as_secs() < 2, "{:?}", came.elapsed());
+    assert!(came.elapsed().as_secs() < 5, "{:?}", came.elapsed());
 
     let answers = answers.await.unwrap();
     // Two good ones; 16 turns, each free again two seconds after its token was refused.

@@ -17,6 +17,9 @@ const GET_H2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
 /// The beginning of a frame of 128 bytes with the headers of stream 3.
 const HALF_H2: &[u8] = b"\0\0\x80\x01\x05\0\0\0\x03";
 
+/// How much later than it should a busy machine may end a connection that is else kept for ever.
+const LATE: Duration = Duration::from_secs(4);
+
 struct Running {
     address: SocketAddr,
     counts: Counts,
@@ -27,10 +30,10 @@ struct Running {
 
 fn limits() -> Limits {
     Limits {
-        first_request: Duration::from_millis(600),
-        next_request: Duration::from_millis(2_400),
-        ping: Duration::from_millis(600),
-        no_sign_of_life: Duration::from_millis(600),
+        first_request: Duration::from_secs(1),
+        next_request: Duration::from_secs(6),
+        ping: Duration::from_millis(500),
+        no_sign_of_life: Duration::from_millis(1_500),
         ..Limits::new(100)
     }
 }
@@ -180,12 +183,11 @@ async fn who_sends_a_byte_at_a_time_is_ended() {
         ended(silent, limits.first_request),
         ended(silent_h2, limits.ping + limits.no_sign_of_life),
     );
-    let late = Duration::from_secs(2);
-    assert!(first < limits.first_request + late, "{first:?}");
-    assert!(next < limits.next_request + late, "{next:?}");
+    assert!(first < limits.first_request + LATE, "{first:?}");
+    assert!(next < limits.next_request + LATE, "{next:?}");
     assert!(next > limits.first_request, "{next:?}");
     let pinged = limits.ping + limits.no_sign_of_life;
-    assert!(next_h2 < pinged + late, "{next_h2:?}");
+    assert!(next_h2 < pinged + LATE, "{next_h2:?}");
     running.open(0).await;
 }
 
@@ -194,14 +196,14 @@ async fn ended(mut stream: TcpStream, after: Duration) {
     let mut read = Vec::new();
     let _ = stream.read_to_end(&mut read).await;
     let took = begun.elapsed();
-    assert!(took < after + Duration::from_secs(2), "{took:?}");
+    assert!(took < after + LATE, "{took:?}");
 }
 
 #[tokio::test]
 async fn an_idle_connection_lives_on() {
     let limits = limits();
     let running = start(limits.clone());
-    let idle = limits.next_request - Duration::from_millis(800);
+    let idle = limits.next_request / 2;
     assert!(idle > limits.first_request && idle > limits.ping + limits.no_sign_of_life);
     let mut http1 = running.answered(GET).await;
     let [_, (_, http2)] = clients();
