@@ -145,9 +145,10 @@ async fn the_admin_ports_are_open_to_the_monitoring_alone() {
     assert_eq!(doors, 2);
 }
 
-/// Who holds the audit key can anchor an audit log that hides what the API disclosed.
+/// The API gives out no keys: taken over, it must not be able to open one. Who holds the audit key
+/// can anchor an audit log that hides what was disclosed.
 #[tokio::test]
-async fn the_controller_alone_mounts_the_audit_key() {
+async fn the_controller_alone_mounts_the_keyring_and_the_audit_key() {
     let mounts = |deployment: &Value| {
         let volumes = deployment["spec"]["template"]["spec"]["volumes"].to_string();
         ["llmplane-keyring", "llmplane-audit-key"].map(|secret| volumes.contains(secret))
@@ -163,7 +164,7 @@ async fn the_controller_alone_mounts_the_audit_key() {
     assert_eq!(
         found,
         [
-            ("llmplane-api".to_owned(), [true, false]),
+            ("llmplane-api".to_owned(), [false, false]),
             ("llmplane-controller".to_owned(), [true, true]),
         ]
     );
