@@ -350,6 +350,47 @@ async fn a_database_absent_at_start_is_waited_for() {
     assert!(controller.runs());
 }
 
+/// The last thing before it leads is to hold the keyring to what stored fingerprints were made with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_lost_while_the_lead_is_taken_is_waited_for() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let mut server = PrivatePostgres::start(&[], &[]).await;
+    let world = alone(&server, "claim").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    let mut admin = world.database.connect("postgres").await;
+    admin
+        .execute("BEGIN; LOCK TABLE keyring_check IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let mut controller = Process::controller(&world, &[]);
+    eventually("it waits for the lock", async || {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                 AND usename = 'llmplane_controller' AND query LIKE '%INTO keyring_check%')",
+        )
+        .fetch_one(&mut world.database.connect("postgres").await)
+        .await
+        .unwrap()
+    })
+    .await;
+    server.stop();
+    eventually("the controller says what it waits for", async || {
+        let (status, said) = controller.admin("/readyz").await;
+        status == 503 && said.contains("database: PostgreSQL is not available")
+    })
+    .await;
+    assert_eq!(controller.metric("llmplane_database_up").await, Some(0.0));
+    assert_eq!(controller.metric("llmplane_leading").await, Some(0.0));
+    let log = controller.log();
+    assert!(log.contains("does not answer; waits for it"), "{log}");
+    server.start_again().await;
+    world.ready("LlmCredential", "c").await;
+    controller.ready().await;
+    assert_eq!(controller.metric("llmplane_leading").await, Some(1.0));
+    assert!(controller.runs(), "{}", controller.log());
+}
+
 async fn recreate(world: &World) {
     let mut admin = world.database.connect("postgres").await;
     let name = &world.database.name;

@@ -161,22 +161,17 @@ async fn take_turns(
 
 async fn lead(parts: Parts, stop: &CancellationToken) -> Result<(), StartError> {
     parts.readiness.waiting("watches", "the first lists");
-    let epoch = start::lead(
-        &parts.settings,
-        &parts.client,
-        &parts.db,
-        &parts.identity,
-        &parts.readiness,
-        &parts.metrics,
-        stop,
-    )
-    .await?;
+    let needs = start::Needs {
+        settings: &parts.settings,
+        client: &parts.client,
+        db: &parts.db,
+        keyring: &parts.keyring,
+        identity: &parts.identity,
+        readiness: &parts.readiness,
+        metrics: &parts.metrics,
+    };
+    let epoch = start::lead(&needs, stop).await?;
     let Some(epoch) = epoch else { return Ok(()) };
-    let own = parts.keyring.current().fingerprint_check();
-    let claim = parts.db.write_unversioned(epoch, move |tx| {
-        Box::pin(async move { tx.keyring_check(&own).await })
-    });
-    parts.keyring.expect(claim.await?);
     if let Err(error) = parts.keyring.for_fingerprints() {
         tracing::error!(%error, "no key is taken from any Secret");
     }

@@ -12,7 +12,7 @@ use crate::{
     admin::Readiness,
     config::cluster::ClusterError,
     db::{Db, DbError, DbOptions, Epoch},
-    encryption::KeyringError,
+    encryption::{KeyringError, KeyringHandle},
     vendors::{
         address::AddressGuard,
         catalog::{Catalog, CatalogError},
@@ -119,25 +119,32 @@ pub async fn migrate(
     }
 }
 
-/// Waits for the database, makes sure of its schema and of its cluster, and takes the lead.
-/// `None`: shutdown came first.
+/// What leading takes.
+pub struct Needs<'a> {
+    pub settings: &'a Settings,
+    pub client: &'a Client,
+    pub db: &'a Db,
+    pub keyring: &'a KeyringHandle,
+    pub identity: &'a str,
+    pub readiness: &'a Readiness,
+    pub metrics: &'a Metrics,
+}
+
+/// Waits for the database, makes sure of its schema and of its cluster, takes the lead, and holds
+/// the keyring to what the stored fingerprints were made with. `None`: shutdown came first.
 ///
 /// # Errors
 /// What waiting does not heal: another schema, another cluster, missing rights.
 pub async fn lead(
-    settings: &Settings,
-    client: &Client,
-    db: &Db,
-    identity: &str,
-    readiness: &Readiness,
-    metrics: &Metrics,
+    needs: &Needs<'_>,
     shutdown: &CancellationToken,
 ) -> Result<Option<Epoch>, StartError> {
+    let (readiness, metrics) = (needs.readiness, needs.metrics);
     let mut said = String::new();
     loop {
         let attempt = tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
-            attempt = attempt(settings, client, db, identity) => attempt,
+            attempt = attempt(needs) => attempt,
         };
         let (what, why) = match attempt {
             Ok(epoch) => {
@@ -147,7 +154,10 @@ pub async fn lead(
                 metrics.apiserver_up.set(1);
                 return Ok(Some(epoch));
             }
-            Err(StartError::Db(error)) if error.is_transient() => ("database", error.to_string()),
+            Err(StartError::Db(error)) if error.is_transient() => {
+                metrics.database_up.set(0);
+                ("database", error.to_string())
+            }
             Err(StartError::Ended(error @ Error::Kube(_))) => {
                 // It is asked once the database has answered.
                 readiness.ready("database");
@@ -168,24 +178,26 @@ pub async fn lead(
     }
 }
 
-async fn attempt(
-    settings: &Settings,
-    client: &Client,
-    db: &Db,
-    identity: &str,
-) -> Result<Epoch, StartError> {
+async fn attempt(needs: &Needs<'_>) -> Result<Epoch, StartError> {
+    let (settings, db) = (needs.settings, needs.db);
     if settings.migrate {
         crate::db::migrate(settings.database_url.expose_secret()).await?;
     }
     db.check_schema().await?;
-    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespaces: Api<Namespace> = Api::all(needs.client.clone());
     let cluster = namespaces
         .get_metadata(CLUSTER_NAMESPACE)
         .await
         .map_err(Error::from)?;
     db.cluster_claim(&cluster.uid().unwrap_or_default(), settings.adopt_cluster)
         .await?;
-    Ok(db.lead(identity).await?)
+    let epoch = db.lead(needs.identity).await?;
+    let own = needs.keyring.current().fingerprint_check();
+    let claim = db.write_unversioned(epoch, move |tx| {
+        Box::pin(async move { tx.keyring_check(&own).await })
+    });
+    needs.keyring.expect(claim.await?);
+    Ok(epoch)
 }
 
 /// The guard over what checks may connect to: never the kube-apiserver, never PostgreSQL.
