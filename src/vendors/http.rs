@@ -16,7 +16,12 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::{Host, Url};
 
-use super::{BoundKey, address::AddressGuard, http_error::explain, redact};
+use super::{
+    BoundKey,
+    address::AddressGuard,
+    http_error::{Tried, explain},
+    redact,
+};
 pub use super::{
     http_error::HttpError,
     message::{Request, Response},
@@ -248,7 +253,7 @@ impl HttpClient {
         again: impl Fn(&Response) -> bool,
     ) -> Result<Response, HttpError> {
         let mut attempt = 1;
-        let mut before = Err(HttpError::Timeout);
+        let mut before = Err(HttpError::Timeout(Tried::of(&request.url)));
         loop {
             let result = match timeout_at(deadline, self.follow(request)).await {
                 Ok(result) => result,
@@ -258,7 +263,7 @@ impl HttpClient {
                 Ok(answer) if again(answer) => {
                     answer.retry_after().unwrap_or_else(|| backoff(attempt))
                 }
-                Err(HttpError::Connect(_) | HttpError::Truncated) => backoff(attempt),
+                Err(HttpError::Connect(_) | HttpError::Truncated(_)) => backoff(attempt),
                 _ => return result,
             };
             if attempt == MAX_ATTEMPTS || Instant::now() + wait >= deadline {
@@ -309,10 +314,10 @@ impl HttpClient {
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }
-        let mut answer = builder.send().await.map_err(|e| explain(&e))?;
+        let mut answer = builder.send().await.map_err(|e| explain(&e, url))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|e| explain(&e))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|e| explain(&e, url))? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
                 return Err(HttpError::BodyTooLarge);
             }

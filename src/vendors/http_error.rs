@@ -1,8 +1,31 @@
-//! Why there is no answer, in words that hold neither a URL nor a header.
+//! Why there is no answer, in words that hold no header and nothing of a URL but host and port.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, fmt};
+
+use url::Url;
 
 use super::{address::AddressRefused, http::MAX_BODY_BYTES};
+
+/// The host and port that were tried. User info, path and query may hold what is secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried(String);
+
+impl Tried {
+    /// Those of this URL.
+    pub fn of(url: &Url) -> Self {
+        let host = url.host_str().unwrap_or_default();
+        Self(match url.port_or_known_default() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,23 +34,23 @@ pub enum HttpError {
     #[error("{0}")]
     AddressRefused(AddressRefused),
     /// The name has no address.
-    #[error("the host's name does not resolve")]
-    Dns,
+    #[error("no connection to {0}: the host's name does not resolve")]
+    Dns(Tried),
     /// Nobody listens, or no way there.
-    #[error("no connection to the host: {0}")]
-    Connect(&'static str),
+    #[error("no connection to {0}: refused or unreachable")]
+    Connect(Tried),
     /// The certificate or the handshake is not acceptable.
-    #[error("no TLS connection to the host: {0}")]
-    Tls(&'static str),
+    #[error("no TLS connection to {0}: {1}")]
+    Tls(Tried, &'static str),
     /// The check's time was up.
-    #[error("no answer within the check's time")]
-    Timeout,
+    #[error("no answer within the check's time from {0}")]
+    Timeout(Tried),
     /// The answer is larger than a check reads.
     #[error("the answer is larger than {} MiB", MAX_BODY_BYTES / 1024 / 1024)]
     BodyTooLarge,
     /// The answer broke off.
-    #[error("the answer broke off, or is not HTTP")]
-    Truncated,
+    #[error("the answer of {0} broke off, or is not HTTP")]
+    Truncated(Tried),
     /// A redirect that leaves the host, or one too many.
     #[error("the host redirects elsewhere; write the URL that it redirects to")]
     Redirect,
@@ -40,25 +63,26 @@ pub enum HttpError {
 }
 
 /// Our words for a transport's error. The error itself is dropped: it may hold the URL.
-pub(super) fn explain(error: &reqwest::Error) -> HttpError {
+pub(super) fn explain(error: &reqwest::Error, url: &Url) -> HttpError {
+    let tried = Tried::of(url);
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(this) = cause {
         if let Some(refused) = this.downcast_ref::<AddressRefused>() {
             return HttpError::AddressRefused(refused.clone());
         }
         if let Some(tls) = tls_error(this) {
-            return HttpError::Tls(explain_tls(tls));
+            return HttpError::Tls(tried, explain_tls(tls));
         }
         cause = this.source();
     }
     if error.is_timeout() {
-        HttpError::Timeout
+        HttpError::Timeout(tried)
     } else if error.is_dns() {
-        HttpError::Dns
+        HttpError::Dns(tried)
     } else if error.is_connect() {
-        HttpError::Connect("refused or unreachable")
+        HttpError::Connect(tried)
     } else if error.is_body() || error.is_decode() || error.is_request() {
-        HttpError::Truncated
+        HttpError::Truncated(tried)
     } else {
         HttpError::Invalid("it is not a request that HTTP allows")
     }
@@ -93,5 +117,17 @@ fn explain_tls(error: &rustls::Error) -> &'static str {
         },
         rustls::Error::AlertReceived(_) => "the host refused the handshake",
         _ => "the handshake failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_url_host_and_port_alone_are_told() {
+        let told = |url: &str| Tried::of(&Url::parse(url).unwrap()).to_string();
+        assert_eq!(told("https://u:pw@gw.example/v1?key=k#f"), "gw.example:443");
+        assert_eq!(told("http://[::1]:8080/"), "[::1]:8080");
     }
 }

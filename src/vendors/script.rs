@@ -8,7 +8,10 @@ use std::{
 
 use url::Url;
 
-use super::http::{HttpClient, HttpError, Response};
+use super::{
+    http::{HttpClient, HttpError, Response},
+    http_error::Tried,
+};
 
 /// Answers in their order, and where they were asked for.
 #[derive(Debug, Default)]
@@ -37,7 +40,8 @@ impl Script {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.push(url.clone());
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.pop_front().ok_or(HttpError::Timeout)
+        let late = || HttpError::Timeout(Tried::of(url));
+        answers.pop_front().ok_or_else(late)
     }
 }
 
