@@ -2,9 +2,10 @@
 
 use llmplane::crd::reasons::Reason;
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
 
-use crate::support::{fake_vendor::FakeVendor, plane::eventually, vendors::Fault, world::World};
+use crate::support::{
+    fake_vendor::FakeVendor, plane::eventually, process::Process, vendors::Fault, world::World,
+};
 
 const KEY: &str = "sk-test-0123456789abcdef";
 
@@ -312,12 +313,9 @@ async fn a_check_that_the_api_asked_for_is_made_also_where_nobody_was_told() {
     let before = vendor.calls();
     let uid = world.db().await.endpoint_rows_all(false).await.unwrap()[0].uid;
     // As `request_check` leaves it, but for the notification.
-    let mut owner = PgConnection::connect(&world.database.owner_url)
-        .await
-        .unwrap();
     sqlx::query("INSERT INTO check_requests (uid, requester) VALUES ($1, 'test')")
         .bind(uid)
-        .execute(&mut owner)
+        .execute(&mut world.owner().await)
         .await
         .unwrap();
     eventually("the endpoint is probed again", async || {
@@ -342,14 +340,7 @@ async fn a_check_that_was_asked_for_outlives_the_controller_that_took_it_up() {
     let uid = db.endpoint_rows_all(false).await.unwrap()[0].uid;
     vendor.fail(Fault::Hang);
     let before = vendor.calls();
-    let mut owner = PgConnection::connect(&world.database.owner_url)
-        .await
-        .unwrap();
-    sqlx::query("SELECT llmplane_fn.request_check($1, 'test')")
-        .bind(uid)
-        .execute(&mut owner)
-        .await
-        .unwrap();
+    world.request_check(uid).await;
     eventually("the check is under way", async || vendor.calls() > before).await;
     world.abandon().await;
     vendor.mend();
@@ -359,4 +350,33 @@ async fn a_check_that_was_asked_for_outlives_the_controller_that_took_it_up() {
         vendor.calls() > before && db.check_requests().await.unwrap().is_empty()
     })
     .await;
+}
+
+/// As before, of a process that is killed: nothing of it runs on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_was_asked_for_outlives_a_controller_that_is_killed() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::new("killed").await;
+    let mut controller = Process::controller(&world, &[]);
+    world.provider("p", json!({})).await;
+    let hourly = json!({ "healthCheck": { "periodSeconds": 3600, "timeoutSeconds": 60 } });
+    world.endpoint("e", &vendor.url(), hourly).await;
+    world.ready("LlmEndpoint", "e").await;
+    let db = world.db().await;
+    let uid = db.endpoint_rows_all(false).await.unwrap()[0].uid;
+    vendor.fail(Fault::Hang);
+    let before = vendor.calls();
+    world.request_check(uid).await;
+    eventually("the check is under way", async || vendor.calls() > before).await;
+    controller.kill().await;
+    let asked = db.check_requests().await.unwrap();
+    assert_eq!(asked.len(), 1, "what was begun is not done");
+    vendor.mend();
+    let before = vendor.calls();
+    let mut controller = Process::controller(&world, &[]);
+    eventually("the check is made", async || {
+        vendor.calls() > before && db.check_requests().await.unwrap().is_empty()
+    })
+    .await;
+    assert!(controller.runs(), "{}", controller.log());
 }

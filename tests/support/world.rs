@@ -16,8 +16,10 @@ use llmplane::{
     local::state::Component,
 };
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::plane::{Plane, TestDatabase, TestNamespace, eventually};
 
@@ -141,6 +143,22 @@ impl World {
         Db::connect(&self.database.controller_url, &options)
             .await
             .unwrap()
+    }
+
+    /// A connection as the database's owner, who may change any row.
+    pub async fn owner(&self) -> PgConnection {
+        PgConnection::connect(&self.database.owner_url)
+            .await
+            .unwrap()
+    }
+
+    /// Asks for an object's checks, as the read API does.
+    pub async fn request_check(&self, uid: Uuid) {
+        sqlx::query("SELECT llmplane_fn.request_check($1, 'test')")
+            .bind(uid)
+            .execute(&mut self.owner().await)
+            .await
+            .unwrap();
     }
 
     fn dynamic(&self, kind: &str) -> Api<DynamicObject> {
