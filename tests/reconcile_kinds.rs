@@ -1,10 +1,17 @@
 //! Each kind from `apply` to Ready, on the real plane, against a vendor that answers.
 
-use llmplane::crd::reasons::Reason;
+use llmplane::crd::{ProviderType, reasons::Reason};
 use serde_json::json;
 
 use crate::support::{
-    fake_vendor::FakeVendor, plane::eventually, process::Process, vendors::Fault, world::World,
+    fake_vendor::FakeVendor,
+    plane::eventually,
+    process::Process,
+    vendors::{
+        Fake, Fault,
+        certificates::{Certificate, authority_pem},
+    },
+    world::World,
 };
 
 const KEY: &str = "sk-test-0123456789abcdef";
@@ -379,4 +386,37 @@ async fn a_check_that_was_asked_for_outlives_a_controller_that_is_killed() {
     })
     .await;
     assert!(controller.runs(), "{}", controller.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_bundle_that_holds_no_certificate_is_refused_and_heals_when_it_is_edited() {
+    let tls = Fake::tls(ProviderType::OpenAICompatible, Certificate::Good).await;
+    tls.accept(KEY);
+    let world = World::started("cabundle").await;
+    world.provider("p", json!({})).await;
+    let none = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let second = format!("{}{none}", authority_pem());
+    for (bundle, place) in [(none, "certificate 1"), (&second, "certificate 2")] {
+        let bad = json!({ "caBundle": bundle });
+        world.endpoint("e", &tls.url(), bad).await;
+        world
+            .says("LlmEndpoint", "e", "Ready", "False", "InvalidSpec")
+            .await;
+        let said = world.message("LlmEndpoint", "e", "Ready").await;
+        assert!(
+            said.starts_with("spec.caBundle") && said.contains(place),
+            "{said}"
+        );
+    }
+    assert_eq!(tls.calls(), 0);
+    let good = json!({ "caBundle": authority_pem() });
+    world.endpoint("e", &tls.url(), good).await;
+    world.ready("LlmEndpoint", "e").await;
+    let bad = json!({ "caBundle": none });
+    world.endpoint("e", &tls.url(), bad).await;
+    world
+        .says("LlmEndpoint", "e", "Ready", "False", "InvalidSpec")
+        .await;
+    let rows = world.db().await.endpoint_rows_all(false).await.unwrap();
+    assert!(!rows[0].is_active, "it is not given to clients");
 }

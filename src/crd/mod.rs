@@ -4,6 +4,7 @@
 //! are generated from these types ([`crds`]), so a doc comment here is what `kubectl explain`
 //! shows.
 
+pub mod ca_bundle;
 pub mod common;
 pub mod conditions;
 pub mod credential;

@@ -16,7 +16,9 @@ mod tests;
 
 use std::collections::HashMap;
 
-use crate::crd::{GROUP, model::too_deep};
+use serde_json::Value;
+
+use crate::crd::{GROUP, Kind, ca_bundle, model::too_deep};
 
 use documents::{Document, Source};
 use report::{Problem, Report, Severity};
@@ -104,10 +106,25 @@ fn judge(schemas: &Schemas, object: &Document) -> Vec<Violation> {
             violations.extend(schema.violations(&object.value));
             let too_deep = object.value.get("spec").and_then(too_deep);
             violations.extend(too_deep.map(|why| Violation::new("spec.defaultParameters", why)));
+            if kind == Kind::Endpoint.kubernetes()
+                && violations.iter().all(|v| v.field != CA_BUNDLE)
+            {
+                violations.extend(bad_ca_bundle(object));
+            }
             violations
         }
         Err(unknown) => vec![unknown],
     }
+}
+
+/// The field of an endpoint's own certificates.
+const CA_BUNDLE: &str = "spec.caBundle";
+
+/// Certificates that the schema's rules take and that are none: the controller would refuse them.
+fn bad_ca_bundle(endpoint: &Document) -> Option<Violation> {
+    let bundle = endpoint.value.pointer("/spec/caBundle");
+    let why = ca_bundle::certificates(bundle.and_then(Value::as_str)?).err()?;
+    Some(Violation::new(CA_BUNDLE, why.to_string()))
 }
 
 fn duplicates(objects: &[&Document], report: &mut Report) {

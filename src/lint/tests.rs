@@ -74,6 +74,20 @@ fn rules_see_defaults() {
 }
 
 #[test]
+fn a_ca_bundle_whose_certificate_is_none_is_refused_on_its_field() {
+    let bundle = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let found = problems(&endpoint(&format!(
+        "caBundle: {}",
+        serde_json::json!(bundle)
+    )));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "spec.caBundle");
+    assert!(found[0].1.contains("certificate 1"), "{found:?}");
+    // What the schema refuses already is said once.
+    assert_eq!(fields(&endpoint("caBundle: none")), ["spec.caBundle"]);
+}
+
+#[test]
 fn urls_that_hide_something_are_refused() {
     for url in [
         "api.openai.com/v1",

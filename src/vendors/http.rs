@@ -26,6 +26,7 @@ pub use super::{
     http_error::HttpError,
     message::{Request, Response},
 };
+use crate::crd::ca_bundle;
 
 /// Largest answer that is read, in bytes: a list of 5,000 models is about 2 MiB.
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -155,15 +156,17 @@ impl HttpClients {
             builder = builder.proxy(proxy);
         }
         if let Some(pem) = ca_bundle {
-            let certificates = Certificate::from_pem_bundle(pem.as_bytes())
-                .ok()
-                .filter(|certificates| !certificates.is_empty())
-                .ok_or(HttpError::Invalid("caBundle holds no PEM certificates"))?;
-            builder = builder.tls_certs_merge(certificates);
+            let certificates = ca_bundle::certificates(pem).map_err(HttpError::CaBundle)?;
+            let certificates: Result<Vec<_>, _> = certificates
+                .iter()
+                .map(|certificate| Certificate::from_der(certificate))
+                .collect();
+            let unusable = |_| HttpError::Invalid("a certificate of spec.caBundle");
+            builder = builder.tls_certs_merge(certificates.map_err(unusable)?);
         }
         builder
             .build()
-            .map_err(|_| HttpError::Invalid("caBundle holds a certificate that cannot be used"))
+            .map_err(|_| HttpError::Invalid("no client can be made for it"))
     }
 }
 
@@ -394,7 +397,7 @@ mod tests {
         let url = Url::parse("https://gw.example.com/").expect("a URL");
         for _ in 0..2 {
             let refused = clients.client("team", &url, Some("no certificates"));
-            assert!(matches!(refused, Err(HttpError::Invalid(_))));
+            assert!(matches!(refused, Err(HttpError::CaBundle(_))));
         }
     }
 }

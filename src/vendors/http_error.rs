@@ -5,6 +5,7 @@ use std::{error::Error as StdError, fmt};
 use url::Url;
 
 use super::{address::AddressRefused, http::MAX_BODY_BYTES};
+use crate::crd::ca_bundle::BadCaBundle;
 
 /// The host and port that were tried. User info, path and query may hold what is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,9 @@ pub enum HttpError {
     /// The request carries a key, and its URL is not among those that the key may go to.
     #[error("the key may not be sent to the URL that was to be called; nothing was sent")]
     KeyElsewhere,
+    /// The endpoint's own certificates cannot be used.
+    #[error("spec.caBundle {0}")]
+    CaBundle(BadCaBundle),
     /// The request cannot be made.
     #[error("the request cannot be made: {0}")]
     Invalid(&'static str),

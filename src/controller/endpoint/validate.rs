@@ -22,7 +22,7 @@ use crate::{
         storable,
     },
     crd::{
-        LlmEndpoint, MAX_ENDPOINTS_PER_PROVIDER,
+        LlmEndpoint, MAX_ENDPOINTS_PER_PROVIDER, ca_bundle,
         conditions::{ConditionType, Finding},
         reasons::Reason,
     },
@@ -81,8 +81,17 @@ fn accepted(
             ),
         ));
     }
-    base_url(driver, spec.base_url.as_deref(), spec.region.as_deref())
-        .map_err(|why| Refusal::new(Reason::InvalidSpec, why))
+    let invalid = |why| Refusal::new(Reason::InvalidSpec, why);
+    check_ca_bundle(spec.ca_bundle.as_deref()).map_err(invalid)?;
+    base_url(driver, spec.base_url.as_deref(), spec.region.as_deref()).map_err(invalid)
+}
+
+/// Whether its own certificates can be used, where it has any.
+fn check_ca_bundle(declared: Option<&str>) -> Result<(), String> {
+    let certificates = declared.map(ca_bundle::certificates).transpose();
+    certificates
+        .map(drop)
+        .map_err(|why| format!("spec.caBundle {why}"))
 }
 
 /// The URL in force: the one that is declared, or the vendor's own for the region.
