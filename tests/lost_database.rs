@@ -590,3 +590,64 @@ async fn a_database_restored_from_yesterday_catches_up_and_reuses_no_revision() 
     .await;
     assert!(controller.runs() && api.runs(), "{}", controller.log());
 }
+
+/// The backup is of a time when the key of today was not known and the withdrawn one was in use.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_withdrawn_stays_so_in_a_database_restored_from_before() {
+    let vendor = FakeVendor::start(&[KEY, ROTATED], &[]).await;
+    let world = World::new("withdrawn").await;
+    let controller = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.provider("p", json!({})).await;
+    world.endpoint("e", &vendor.url(), json!({})).await;
+    let without_grace = json!({
+        "providerRef": { "name": "p" }, "secretRef": { "name": "s" },
+        "rotation": { "graceSeconds": 0 },
+    });
+    world.apply("LlmCredential", "c", without_grace).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    let versions = async || {
+        let status = world.get("LlmCredential", "c").await["status"].clone();
+        let told = status["versions"].as_array().cloned().unwrap_or_default();
+        told.iter()
+            .map(|told| format!("{} {}", told["version"], told["state"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let backup = folder.path().join("backup");
+    std::fs::write(&backup, run_tool("pg_dump", &world, &[], Stdio::null())).unwrap();
+    world.secret("s", ROTATED).await;
+    eventually("the first key is withdrawn", async || {
+        versions().await == ["2 Current", "1 Destroyed"]
+    })
+    .await;
+    assert_eq!(
+        controller.metric("llmplane_rolled_back_keys_total").await,
+        Some(0.0)
+    );
+
+    // Nothing judges the new key.
+    vendor.break_with(500);
+    recreate(&world).await;
+    let restore = std::fs::File::open(&backup).unwrap();
+    let args = ["--quiet", "--set=ON_ERROR_STOP=1"];
+    run_tool("psql", &world, &args, restore.into());
+    let db = world.db().await;
+    let brought_back = keys(&world, &db).await;
+    assert_eq!(brought_back, json!({ "c": { "1": KEY } }));
+    let mut controller = restarted(&world, controller).await;
+    eventually(
+        "the Secret's key is in use and the other is not",
+        async || versions().await == ["3 Current", "1 Destroyed"],
+    )
+    .await;
+    let held = keys(&world, &db).await;
+    assert_eq!(held, json!({ "c": { "3": ROTATED } }));
+    assert_eq!(
+        controller.metric("llmplane_rolled_back_keys_total").await,
+        Some(1.0)
+    );
+    assert!(controller.runs(), "{}", controller.log());
+}

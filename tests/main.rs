@@ -27,4 +27,5 @@ mod reconcile_limits;
 mod samples;
 mod settings;
 mod support;
+mod tampered_keys;
 mod vendors;

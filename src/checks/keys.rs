@@ -9,8 +9,8 @@ use crate::{
         conditions::{self, ConditionType},
         credential::VersionState,
     },
-    db::{CredentialRow, CredentialVersionRow, Db, DbError},
-    encryption::{Binding, KeyringHandle, OpenError, Sealed, open},
+    db::{CredentialRow, CredentialVersionRow, Db, DbError, SealedVersion},
+    encryption::{Binding, KeyringHandle, OpenError, Payload, Sealed, open},
     vendors::{BoundKey, HostNotAllowed},
 };
 
@@ -59,28 +59,7 @@ pub(super) async fn open_for(
         .sealed_version(credential.uid, version.version)
         .await?
         .ok_or(KeyError::Gone)?;
-    let kek_id = stored
-        .kek_id
-        .parse()
-        .map_err(|_| KeyError::Keyring("the row names no key of a keyring".to_owned()))?;
-    let ring = keyring
-        .get_or_refresh(&kek_id)
-        .map_err(|error| KeyError::Keyring(error.to_string()))?;
-    let binding = Binding {
-        namespace: &credential.namespace,
-        name: &credential.name,
-        uid: credential.uid,
-        version: version.version,
-    };
-    let sealed = Sealed {
-        kek_id,
-        wrapped_key: stored.wrapped_key,
-        payload: stored.payload,
-    };
-    let payload = open(&ring, &binding, &sealed).map_err(|error| match error {
-        OpenError::UnknownKek { .. } => KeyError::Keyring(error.to_string()),
-        error => KeyError::Unreadable(error),
-    })?;
+    let payload = open_stored(keyring, &credential.namespace, &credential.name, stored)?;
     let bound = BoundKey::bind(
         payload.fields,
         &payload.provider_type,
@@ -92,6 +71,46 @@ pub(super) async fn open_for(
         bound,
         fingerprint: version.fingerprint.clone(),
     })
+}
+
+/// Opens what is stored of a version of this credential's key.
+fn open_stored(
+    keyring: &KeyringHandle,
+    namespace: &str,
+    name: &str,
+    stored: SealedVersion,
+) -> Result<Payload, KeyError> {
+    let kek_id = (stored.kek_id.parse()).map_err(|_| KeyError::Unreadable(OpenError::Tampered))?;
+    let ring = keyring
+        .get_or_refresh(&kek_id)
+        .map_err(|error| KeyError::Keyring(error.to_string()))?;
+    let binding = Binding {
+        namespace,
+        name,
+        uid: stored.credential_uid,
+        version: stored.version,
+    };
+    let sealed = Sealed {
+        kek_id,
+        wrapped_key: stored.wrapped_key,
+        payload: stored.payload,
+    };
+    open(&ring, &binding, &sealed).map_err(|error| match error {
+        OpenError::UnknownKek { .. } => KeyError::Keyring(error.to_string()),
+        error => KeyError::Unreadable(error),
+    })
+}
+
+/// Whether what is stored of a version of this credential's key does not authenticate, though the
+/// keyring has what wraps it.
+pub fn is_unreadable(
+    keyring: &KeyringHandle,
+    namespace: &str,
+    name: &str,
+    stored: SealedVersion,
+) -> bool {
+    let opened = open_stored(keyring, namespace, name, stored);
+    matches!(opened, Err(KeyError::Unreadable(_)))
 }
 
 /// Credentials that a check at this endpoint may use, the best first: those known to be valid,

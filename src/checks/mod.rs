@@ -34,6 +34,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use keys::is_unreadable;
 pub use listings::Listing;
 pub use metrics::CheckMetrics;
 pub use schedule::{JobKey, Owner, Planned, Stored};
@@ -53,8 +54,8 @@ use schedule::{Run, Schedule};
 pub struct Report {
     /// Whose reconcile planned it.
     pub owner: Owner,
-    /// Which job.
-    pub key: JobKey,
+    /// Which job; `None` where a key of its owner does not authenticate, whoever was to use it.
+    pub key: Option<JobKey>,
     /// Whether a model list now holds something else than before, or cannot be read any more.
     pub listing_changed: bool,
 }
@@ -89,7 +90,7 @@ impl Checks {
     pub fn new(means: Means) -> (Self, mpsc::UnboundedReceiver<Report>) {
         let (reports, receiver) = mpsc::unbounded_channel();
         let shared = Shared {
-            runner: run::Runner::new(means),
+            runner: run::Runner::new(means, reports.clone()),
             schedule: Mutex::default(),
             changed: Notify::new(),
             reports,
@@ -215,7 +216,7 @@ impl Checks {
             // Nobody listens after shutdown, which is no error.
             let _ = self.0.reports.send(Report {
                 owner: run.owner,
-                key,
+                key: Some(key),
                 listing_changed: done.listing_changed,
             });
         }

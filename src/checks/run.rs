@@ -7,21 +7,22 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
-    Means,
+    Means, Report,
     budget::Budget,
     fold::{self, Found},
     keys::{self, KeyError},
     listings::{self, Listings},
     metrics::{CheckLabels, word},
-    schedule::{Ended, JobKey, Planned},
+    schedule::{Ended, JobKey, Owner, Planned},
     target::{Called, NoTarget, Question},
     threshold::{self, Streak},
 };
 use crate::{
-    crd::{credential::VersionState, reasons::Reason},
+    crd::{Kind, credential::VersionState, reasons::Reason},
     db::{CheckKind, CredentialRow, Db, DbError, EndpointRow, NewProbe, Verdict},
 };
 
@@ -84,11 +85,13 @@ pub(super) struct Runner {
     pub(super) budget: Budget,
     listings: Listings,
     streaks: Mutex<HashMap<Uuid, Streak>>,
+    reports: mpsc::UnboundedSender<Report>,
 }
 
 impl Runner {
-    pub(super) fn new(means: Means) -> Self {
+    pub(super) fn new(means: Means, reports: mpsc::UnboundedSender<Report>) -> Self {
         Self {
+            reports,
             listings: Listings::new(means.db.clone()),
             means,
             budget: Budget::default(),
@@ -254,10 +257,17 @@ impl Runner {
                         }
                         Err(KeyError::Gone) => continue,
                         Err(KeyError::Db(error)) => return Err(error),
-                        Err(error) => {
+                        Err(KeyError::Unreadable(why)) => {
+                            self.tell_of_unreadable(&credential);
+                            cannot_be_opened(Reason::CheckInconclusive, &why.to_string())
+                        }
+                        Err(KeyError::NotAllowed(why)) => {
+                            Called::not(Found::new(Reason::HostNotAllowed, why))
+                        }
+                        Err(KeyError::Keyring(why)) => {
                             let (namespace, name) = (&credential.namespace, &credential.name);
-                            tracing::warn!(%namespace, %name, version = version.version, %error, "a stored key cannot be used");
-                            unusable_key(&error)
+                            tracing::warn!(%namespace, %name, version = version.version, %why, "a stored key cannot be opened");
+                            cannot_be_opened(Reason::KeyringUnavailable, &why)
                         }
                     }
                 }
@@ -388,6 +398,21 @@ impl Runner {
         Ok(())
     }
 
+    /// Wakes the reconcile of a credential whose stored key does not authenticate: it seals it anew.
+    pub(super) fn tell_of_unreadable(&self, credential: &CredentialRow) {
+        // Nobody listens after shutdown, which is no error.
+        let _ = self.reports.send(Report {
+            owner: Owner {
+                kind: Kind::Credential,
+                uid: credential.uid,
+                namespace: credential.namespace.clone(),
+                name: credential.name.clone(),
+            },
+            key: None,
+            listing_changed: false,
+        });
+    }
+
     /// Tells the operator of a check that came to nothing for the database's sake.
     pub(super) fn note_failed(&self, key: JobKey, error: &DbError) {
         if error.is_outage() {
@@ -411,13 +436,12 @@ impl Runner {
     }
 }
 
-fn unusable_key(error: &KeyError) -> Called {
-    let cannot = |reason| Found::new(reason, format!("the stored key cannot be opened: {error}"));
-    match error {
-        KeyError::NotAllowed(why) => Called::not(Found::new(Reason::HostNotAllowed, why.clone())),
-        KeyError::Keyring(_) => Called::unasked(cannot(Reason::KeyringUnavailable)),
-        _ => Called::not(cannot(Reason::CheckInconclusive)),
-    }
+/// That a stored key does not open says nothing of the key.
+fn cannot_be_opened(reason: Reason, why: &str) -> Called {
+    Called::unasked(Found::new(
+        reason,
+        format!("the stored key cannot be opened: {why}"),
+    ))
 }
 
 pub(super) fn probe_row(

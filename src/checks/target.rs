@@ -111,6 +111,7 @@ impl Runner {
                 Ok(key) => return Ok(Some(key)),
                 Err(KeyError::Db(error)) => return Err(error),
                 Err(KeyError::NotAllowed(_) | KeyError::Gone) => {}
+                Err(KeyError::Unreadable(_)) => self.tell_of_unreadable(credential),
                 Err(error) => {
                     tracing::warn!(credential = %credential.name, %error, "a stored key cannot be used");
                 }

@@ -10,8 +10,15 @@ use kube::Client;
 use uuid::Uuid;
 
 use super::{
-    credential::taken::Taken, events::Events, index::Index, metrics::Metrics,
-    model_sync::ModelSync, patience::Patience, queue::Waker, reach::Reach, sweep::Sweeper,
+    credential::{intact::Unreadable, taken::Taken},
+    events::Events,
+    index::Index,
+    metrics::Metrics,
+    model_sync::ModelSync,
+    patience::Patience,
+    queue::Waker,
+    reach::Reach,
+    sweep::Sweeper,
 };
 use crate::{
     checks::Checks,
@@ -48,6 +55,8 @@ pub struct Context {
     pub catalog: Arc<Catalog>,
     /// What was last read of each credential's Secret.
     pub taken: Mutex<HashMap<Uuid, Taken>>,
+    /// Stored keys that do not authenticate and were told of.
+    pub unreadable: Unreadable,
     /// Statuses that wait for more news.
     pub patience: Mutex<Patience>,
     /// Whether PostgreSQL answers.
@@ -86,6 +95,7 @@ impl Context {
             self.patience().forget(*uid);
             let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
             taken.remove(uid);
+            self.unreadable.forget(*uid);
         }
     }
 }

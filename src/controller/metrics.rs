@@ -66,6 +66,8 @@ pub struct Metrics {
     pub model_sync: Family<SyncLabel, Counter>,
     /// Stored keys that differed from what the resource's status says.
     pub rolled_back: Counter,
+    /// Stored keys that did not authenticate.
+    pub unreadable: Counter,
     /// When each credential that expires does so, in seconds since 1970.
     pub credential_expiry: Family<ObjectLabels, Gauge>,
     /// 1 while PostgreSQL answers.
@@ -109,6 +111,11 @@ impl Metrics {
             "llmplane_rolled_back_keys",
             "Stored keys that were older than the resource's status says",
             metrics.rolled_back.clone(),
+        );
+        registry.register(
+            "llmplane_unreadable_keys",
+            "Stored keys that did not authenticate, for their rows were changed or moved",
+            metrics.unreadable.clone(),
         );
         registry.register(
             "llmplane_credential_expiry_timestamp_seconds",

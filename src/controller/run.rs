@@ -238,6 +238,7 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
         metrics: parts.metrics.clone(),
         catalog: parts.catalog.clone(),
         taken: Mutex::default(),
+        unreadable: Default::default(),
         patience: Mutex::default(),
         database: Reach::new(
             "database",
@@ -368,7 +369,8 @@ async fn follow_reports(
         let Some(report) = report else { return Ok(()) };
         let owner = &report.owner;
         let key = ObjectKey::new(owner.kind, &owner.namespace, &owner.name);
-        if report.key.kind == CheckKind::ModelList && report.listing_changed {
+        let listed = (report.key).is_some_and(|job| job.kind == CheckKind::ModelList);
+        if listed && report.listing_changed {
             let index = context.index();
             let models = index.child_keys(Kind::Model, &key.namespace, &key.name);
             context.waker.wake_all(models.map(Wake::now));

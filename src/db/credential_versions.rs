@@ -155,6 +155,18 @@ impl Db {
         .await?) }).await
     }
 
+    /// The sealed material of all versions of a credential that still have it.
+    pub async fn sealed_versions(&self, credential: Uuid) -> Result<Vec<SealedVersion>, DbError> {
+        self.in_time(async { Ok(sqlx::query_as!(
+            SealedVersion,
+            r#"SELECT credential_uid, version, kek_id, wrapped_key AS "wrapped_key!", payload AS "payload!"
+               FROM credential_versions WHERE credential_uid = $1 AND state <> 'Destroyed'"#,
+            credential,
+        )
+        .fetch_all(&self.pool)
+        .await?) }).await
+    }
+
     /// Versions whose data key another key-encryption key than this one wraps, at most `limit`.
     pub async fn sealed_versions_not_under(
         &self,
@@ -318,6 +330,27 @@ impl WriteTx {
             self.wrote();
         }
         Ok(changed)
+    }
+
+    /// Puts a key that was sealed anew in place of what is stored of a version. Nobody sees a
+    /// difference, so that it takes no revision.
+    pub async fn credential_version_reseal(
+        &mut self,
+        sealed: &SealedVersion,
+    ) -> Result<(), DbError> {
+        sqlx::query!(
+            r#"UPDATE credential_versions SET kek_id = $3, wrapped_key = $4, payload = $5
+               WHERE credential_uid = $1 AND version = $2 AND state <> 'Destroyed'"#,
+            sealed.credential_uid,
+            sealed.version,
+            sealed.kek_id,
+            sealed.wrapped_key,
+            sealed.payload,
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        self.wrote();
+        Ok(())
     }
 
     /// Destroys all key material of these credentials.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::taken::Holding;
+use super::{intact, taken::Holding};
 use crate::{
     checks::Owner,
     controller::{context::Context, error::Error, identity, key::ObjectKey, parent},
@@ -18,6 +18,8 @@ pub struct Input {
     pub row: Option<CredentialRow>,
     /// Stored versions, newest first.
     pub versions: Vec<CredentialVersionRow>,
+    /// Those of them that do not authenticate.
+    pub unreadable: Vec<i32>,
     pub parent: parent::Parent,
     /// The provider's declared endpoints.
     pub endpoints: Vec<Arc<LlmEndpoint>>,
@@ -63,12 +65,15 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
     let uid = identity::uid(&*object);
     let row = context.db.credential_row(uid).await?;
     let versions = context.db.credential_version_rows(&[uid]).await?;
+    let owner = identity::owner(Kind::Credential, &*object);
+    let unreadable = intact::unreadable(context, &owner, &versions).await?;
     Ok(Some(Input {
-        owner: identity::owner(Kind::Credential, &*object),
+        owner,
         endpoint_rows,
         object,
         row,
         versions,
+        unreadable,
         parent,
         endpoints,
         siblings,

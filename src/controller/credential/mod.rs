@@ -3,6 +3,7 @@
 
 mod dereference;
 pub mod expiry;
+pub mod intact;
 mod secret;
 mod status;
 mod store;
@@ -30,9 +31,11 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     if desired.as_ref().is_ok_and(|desired| desired.takes_key) {
         taken::take(context, &mut input).await?;
     }
-    let steps = validate::steps(&input, desired.as_ref().ok(), now);
-    if steps.insert.is_some() && input.needs_fields() {
+    let mut steps = validate::steps(&input, desired.as_ref().ok(), now);
+    if steps.seals() && input.needs_fields() {
         taken::take_again(context, &mut input).await?;
+        // It may hold another key than when it was read last.
+        steps = validate::steps(&input, desired.as_ref().ok(), now);
     }
     let versions = validate::after_steps(&input, &steps, now);
     let jobs = validate::jobs(&input, desired.as_ref().ok(), &versions);

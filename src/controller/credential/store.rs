@@ -2,8 +2,9 @@
 
 use super::{
     dereference::Input,
+    intact,
     validate::{self, Desired},
-    versions::Steps,
+    versions::{Insert, Steps},
 };
 use crate::{
     controller::{context::Context, error::Error, identity, judge::Judged},
@@ -26,12 +27,10 @@ pub async fn write(
         (Some(row), None) => switched_off(row, verdict),
         (_, Some(desired)) => derived(input, desired, steps, verdict),
     };
-    let new = sealed(context, input, steps)?;
-    if validate::newest_told(input) > input.versions.iter().map(|v| v.version).max().unwrap_or(0)
-        && input.row.is_some()
-    {
-        context.metrics.rolled_back.inc();
-    }
+    let new = steps.insert.map(|insert| inserted(context, input, insert));
+    let new = new.transpose()?.flatten();
+    let again = steps.reseal.map(|version| sealed(context, input, version));
+    let again = again.transpose()?.flatten();
     let (uid, moves) = (input.owner.uid, steps.moves.clone());
     let keep = validate::verdicts_to_keep(input);
     let (stored, revision) = context
@@ -48,6 +47,9 @@ pub async fn write(
                     )
                     .await?;
                 }
+                if let Some(again) = &again {
+                    tx.credential_version_reseal(again).await?;
+                }
                 if let Some(new) = &new {
                     tx.credential_version_insert(new).await?;
                 }
@@ -59,16 +61,37 @@ pub async fn write(
         })
         .await?;
     context.forget(&stored.replaced);
+    intact::tell_healed(context, input, steps);
+    if steps.rolled_back {
+        let (namespace, name) = (&input.owner.namespace, &input.owner.name);
+        tracing::warn!(%namespace, %name, "the stored key was older than the status says; it follows the Secret again");
+        context.metrics.rolled_back.inc();
+    }
     if revision.is_none() {
         return Ok(input.versions.clone());
     }
     Ok(context.db.credential_version_rows(&[uid]).await?)
 }
 
-fn sealed(context: &Context, input: &Input, steps: &Steps) -> Result<Option<NewVersion>, Error> {
-    let (Some(insert), Some(holding), Some(fields)) =
-        (steps.insert, input.holding(), &input.fields)
+/// A new version with the Secret's key.
+fn inserted(context: &Context, input: &Input, insert: Insert) -> Result<Option<NewVersion>, Error> {
+    let Some((holding, sealed)) = input.holding().zip(sealed(context, input, insert.version)?)
     else {
+        return Ok(None);
+    };
+    Ok(Some(NewVersion {
+        sealed,
+        state: insert.state,
+        fingerprint: holding.fingerprint.clone(),
+        masked_key: holding.masked_key.clone(),
+        provider_type: holding.consent.provider_type,
+        allowed_hosts: holding.consent.hosts.clone(),
+    }))
+}
+
+/// The Secret's key, sealed as this version.
+fn sealed(context: &Context, input: &Input, version: i32) -> Result<Option<SealedVersion>, Error> {
+    let (Some(holding), Some(fields)) = (input.holding(), &input.fields) else {
         return Ok(None);
     };
     let payload = Payload {
@@ -80,23 +103,16 @@ fn sealed(context: &Context, input: &Input, steps: &Steps) -> Result<Option<NewV
         namespace: &input.owner.namespace,
         name: &input.owner.name,
         uid: input.owner.uid,
-        version: insert.version,
+        version,
     };
     let sealed = seal(&context.keyring.current(), &binding, &payload)
         .map_err(|error| Error::Keyring(error.to_string()))?;
-    Ok(Some(NewVersion {
-        sealed: SealedVersion {
-            credential_uid: input.owner.uid,
-            version: insert.version,
-            kek_id: sealed.kek_id.to_string(),
-            wrapped_key: sealed.wrapped_key,
-            payload: sealed.payload,
-        },
-        state: insert.state,
-        fingerprint: holding.fingerprint.clone(),
-        masked_key: holding.masked_key.clone(),
-        provider_type: holding.consent.provider_type,
-        allowed_hosts: holding.consent.hosts.clone(),
+    Ok(Some(SealedVersion {
+        credential_uid: input.owner.uid,
+        version,
+        kek_id: sealed.kek_id.to_string(),
+        wrapped_key: sealed.wrapped_key,
+        payload: sealed.payload,
     }))
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     dereference::Input,
     expiry,
-    versions::{self, Judgement, Seen, Steps, Terms},
+    versions::{self, Judgement, Known, Seen, Steps, Terms},
 };
 use crate::{
     checks::{JobKey, Planned, Stored},
@@ -81,14 +81,19 @@ pub fn steps(input: &Input, desired: Option<&Desired>, now: Timestamp) -> Steps 
         fingerprint: &holding.fingerprint,
         provider_type: holding.consent.provider_type,
         hosts: &holding.consent.hosts,
-        newest_told: newest_told(input),
     });
+    let status = input.object.status.as_ref();
+    let known = Known {
+        rows: &input.versions,
+        told: status.map_or(&[], |status| &status.versions),
+        unreadable: &input.unreadable,
+    };
     let terms = Terms {
         grace: Duration::from_secs(u64::try_from(spec.rotation.grace_seconds).unwrap_or(0)),
         validated: spec.validation.enabled,
     };
     let judged = |row: &CredentialVersionRow| judged(input, desired, row);
-    versions::steps(&input.versions, seen, &judged, terms, now)
+    versions::steps(known, seen, &judged, terms, now)
 }
 
 /// What the checks say of a stored version: at the endpoints that the key is for now, at the URLs
@@ -111,12 +116,6 @@ pub fn verdicts_to_keep(input: &Input) -> Option<Vec<Uuid>> {
     let keep: Vec<Uuid> = input.endpoint_rows.iter().map(|e| e.uid).collect();
     let mut noted = input.versions.iter().flat_map(|v| v.verdicts.keys());
     noted.any(|uid| !keep.contains(uid)).then_some(keep)
-}
-
-/// The newest version that the status ever told of: a database that was restored knows fewer.
-pub fn newest_told(input: &Input) -> i32 {
-    let told = input.object.status.iter().flat_map(|s| &s.versions);
-    told.map(|v| v.version).max().unwrap_or(0)
 }
 
 /// A version that may be used, after the steps.
@@ -241,13 +240,27 @@ fn validity(input: &Input, desired: &Desired, versions: &[Usable<'_>], now: Time
         );
     }
     let holding = match &input.secret {
-        Some(Err(finding)) => return finding.clone(),
+        Some(Err(finding)) => return with_notes(finding.clone(), &unreadable(input, versions)),
         Some(Ok(holding)) => Some(holding),
         None => None,
     };
     let judged = judged_at_endpoints(input, desired, versions);
     let notes = holding.map_or(&[] as &[String], |h| &h.notes);
     soon_expired(input, with_notes(judged, notes), now)
+}
+
+/// A sentence for each version that stays as it is until the Secret's key can be sealed anew.
+fn unreadable(input: &Input, versions: &[Usable<'_>]) -> Vec<String> {
+    versions
+        .iter()
+        .filter(|usable| input.unreadable.contains(&usable.version))
+        .map(|usable| {
+            format!(
+                "version {} of the key, as it is stored, does not authenticate and cannot be used: its row in the database was changed or moved",
+                usable.version
+            )
+        })
+        .collect()
 }
 
 fn with_notes(mut finding: Finding, notes: &[String]) -> Finding {

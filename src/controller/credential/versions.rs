@@ -6,12 +6,28 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    crd::{ProviderType, credential::VersionState, reasons::Reason},
+    crd::{
+        ProviderType,
+        credential::{KeyVersion, VersionState},
+        reasons::Reason,
+    },
     db::{CredentialVersionRow, Verdict},
 };
 
 /// How long a new key that no check could judge waits before it is taken anyway.
 const INCONCLUSIVE_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// What is known of the versions there were.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Those that are stored, newest first.
+    pub rows: &'a [CredentialVersionRow],
+    /// Those that the status tells of: a database that was restored knows less than it. What it calls
+    /// destroyed stays so, and no number is used twice.
+    pub told: &'a [KeyVersion],
+    /// The stored ones that do not authenticate.
+    pub unreadable: &'a [i32],
+}
 
 /// What the Secret holds now.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +38,6 @@ pub struct Seen<'a> {
     pub provider_type: ProviderType,
     /// The annotation.
     pub hosts: &'a [String],
-    /// The newest version that was ever told of: numbers are not used twice, also where a restored
-    /// database has forgotten some.
-    pub newest_told: i32,
 }
 
 /// A change of a stored version's state.
@@ -54,6 +67,10 @@ pub struct Steps {
     pub moves: Vec<Move>,
     /// The new version, if the Secret holds another key than the newest.
     pub insert: Option<Insert>,
+    /// The stored version that holds the Secret's key and does not authenticate: it is sealed anew.
+    pub reseal: Option<i32>,
+    /// What is stored was older than what the status tells, and is corrected.
+    pub rolled_back: bool,
     /// When time alone will make further steps.
     pub again_at: Option<Timestamp>,
 }
@@ -67,29 +84,28 @@ pub struct Terms {
     pub validated: bool,
 }
 
-/// Decides the steps. `rows` are the stored versions, newest first; `seen` is `None` where the
-/// Secret cannot be read now, and what is stored then goes on as it is. `judged` is what the checks
-/// say of a stored version.
+/// Decides the steps. `seen` is `None` where the Secret cannot be read now, and what is stored then
+/// goes on as it is. `judged` is what the checks say of a stored version.
 pub fn steps(
-    rows: &[CredentialVersionRow],
+    known: Known<'_>,
     seen: Option<Seen<'_>>,
     judged: &dyn Fn(&CredentialVersionRow) -> Judgement,
     terms: Terms,
     now: Timestamp,
 ) -> Steps {
     let mut steps = Steps::default();
-    let live: Vec<&CredentialVersionRow> = rows
+    let live: Vec<&CredentialVersionRow> = known
+        .rows
         .iter()
         .filter(|row| row.state != VersionState::Destroyed)
         .collect();
     end_graces(&live, now, &mut steps);
-    match seen {
-        Some(seen) => {
-            let still = follow_secret(rows, &live, seen, &mut steps);
-            promote(&still, judged, terms, now, &mut steps);
-        }
-        None => promote(&live, judged, terms, now, &mut steps),
-    }
+    withdraw(known, &live, &mut steps);
+    let still = match seen {
+        Some(seen) => follow_secret(known, &live, seen, (terms, now), &mut steps),
+        None => steps.left(&live),
+    };
+    promote(known, &still, judged, (terms, now), &mut steps);
     steps
 }
 
@@ -102,78 +118,82 @@ fn end_graces(live: &[&CredentialVersionRow], now: Timestamp, steps: &mut Steps)
     }
 }
 
+/// Destroys again what a restored database has brought back.
+fn withdraw(known: Known<'_>, live: &[&CredentialVersionRow], steps: &mut Steps) {
+    for row in live.iter().filter(|row| known.was_withdrawn(row)) {
+        steps.destroy(row.version);
+        steps.rolled_back = true;
+    }
+}
+
 /// Follows what the Secret holds; answers the versions of which one may take over now.
 fn follow_secret<'a>(
-    rows: &[CredentialVersionRow],
+    known: Known<'_>,
     live: &[&'a CredentialVersionRow],
     seen: Seen<'_>,
+    (terms, now): (Terms, Timestamp),
     steps: &mut Steps,
 ) -> Vec<&'a CredentialVersionRow> {
-    let next_version = rows
-        .iter()
-        .map(|row| row.version)
-        .max()
-        .unwrap_or(0)
-        .max(seen.newest_told)
-        + 1;
-    let in_use = live
-        .iter()
-        .filter(|r| matches!(r.state, VersionState::Current | VersionState::Pending));
     // Hosts or type changed: what was sealed under the old ones must not be used any more.
-    let disowned: Vec<i32> = live
-        .iter()
-        .filter(|r| {
-            r.provider_type != seen.provider_type || !same_hosts(&r.allowed_hosts, seen.hosts)
-        })
-        .map(|r| r.version)
-        .collect();
-    let matching = in_use
-        .clone()
-        .find(|r| r.fingerprint == seen.fingerprint && !disowned.contains(&r.version));
-    for version in &disowned {
-        steps.destroy(*version);
-    }
-    let Some(matching) = matching else {
-        // A key that was never judged is replaced by the next one.
-        for row in in_use.clone().filter(|r| r.state == VersionState::Pending) {
-            steps.destroy(row.version);
-        }
-        let others = live
-            .iter()
-            .any(|r| r.state == VersionState::Current && !steps.destroys(r.version));
-        steps.insert = Some(Insert {
-            version: next_version,
-            state: if others {
-                VersionState::Pending
-            } else {
-                VersionState::Current
-            },
-        });
-        return Vec::new();
-    };
-    for row in in_use.filter(|r| r.state == VersionState::Pending && r.version != matching.version)
-    {
+    for row in live.iter().filter(|r| !seen.owns(r)) {
         steps.destroy(row.version);
     }
-    live.iter()
-        .copied()
-        .filter(|r| !steps.destroys(r.version))
-        .collect()
+    let matching = steps.left(live).into_iter().find(|r| {
+        matches!(r.state, VersionState::Current | VersionState::Pending)
+            && r.fingerprint == seen.fingerprint
+    });
+    // A key that was never judged is replaced by the next one. One that does not authenticate can
+    // be sealed anew only where the Secret still holds it.
+    for row in live
+        .iter()
+        .filter(|r| matching.is_none_or(|m| m.version != r.version))
+    {
+        if row.state == VersionState::Pending || known.unreadable.contains(&row.version) {
+            steps.destroy(row.version);
+        }
+    }
+    if let Some(matching) = matching {
+        let unreadable = known.unreadable.contains(&matching.version);
+        steps.reseal = unreadable.then_some(matching.version);
+        return steps.left(live);
+    }
+    let left = steps.left(live);
+    let current = left.iter().find(|r| r.state == VersionState::Current);
+    let was_current = known.was_current(seen.fingerprint);
+    if let Some(current) = current
+        && was_current
+    {
+        steps.demote(current, known, terms, now);
+    }
+    steps.insert = Some(Insert {
+        version: known.newest_told().max(known.newest_stored()) + 1,
+        state: match current {
+            Some(_) if !was_current => VersionState::Pending,
+            _ => VersionState::Current,
+        },
+    });
+    steps.rolled_back |= !known.rows.is_empty() && known.newest_told() > known.newest_stored();
+    Vec::new()
 }
 
 /// A pending version takes over when it was accepted, when nothing could judge it for long enough,
-/// or when nothing will.
+/// when nothing will, or where there is no other.
 fn promote(
+    known: Known<'_>,
     live: &[&CredentialVersionRow],
     judged: &dyn Fn(&CredentialVersionRow) -> Judgement,
-    terms: Terms,
-    now: Timestamp,
+    (terms, now): (Terms, Timestamp),
     steps: &mut Steps,
 ) {
-    let Some(pending) = live.iter().find(|r| r.state == VersionState::Pending) else {
+    let in_state = |state| live.iter().find(|r| r.state == state);
+    let Some(pending) = in_state(VersionState::Pending) else {
         return;
     };
+    let current = in_state(VersionState::Current);
+    let was_current = known.was_current(&pending.fingerprint);
+    steps.rolled_back |= was_current;
     let takes_over = match judged(pending) {
+        _ if current.is_none() || was_current => true,
         Judgement::Accepted => true,
         Judgement::Rejected => false,
         _ if !terms.validated => true,
@@ -190,18 +210,8 @@ fn promote(
     if !takes_over {
         return;
     }
-    if let Some(current) = live.iter().find(|r| r.state == VersionState::Current) {
-        let until = now + terms.grace;
-        if terms.grace.is_zero() {
-            steps.destroy(current.version);
-        } else {
-            steps.moves.push(Move {
-                version: current.version,
-                state: VersionState::Previous,
-                grace_until: Some(until),
-            });
-            steps.soonest(until);
-        }
+    if let Some(current) = current {
+        steps.demote(current, known, terms, now);
     }
     steps.moves.push(Move {
         version: pending.version,
@@ -210,7 +220,91 @@ fn promote(
     });
 }
 
+impl Known<'_> {
+    fn newest_stored(&self) -> i32 {
+        self.rows.iter().map(|row| row.version).max().unwrap_or(0)
+    }
+
+    fn newest_told(&self) -> i32 {
+        self.told.iter().map(|told| told.version).max().unwrap_or(0)
+    }
+
+    fn told(&self, version: i32) -> Option<&KeyVersion> {
+        self.told.iter().find(|told| told.version == version)
+    }
+
+    /// Whether the status says that a key of this fingerprint is in use, and the rows do not know yet
+    /// that it was. A status that is merely older than the rows tells of what they know.
+    fn was_current(&self, fingerprint: &str) -> bool {
+        let forgotten = |told: &KeyVersion| {
+            let mut rows = self.rows.iter().filter(|row| row.version == told.version);
+            rows.all(|row| row.state == VersionState::Pending)
+        };
+        self.told.iter().any(|told| {
+            told.state == VersionState::Current
+                && told.fingerprint == fingerprint
+                && forgotten(told)
+        })
+    }
+
+    /// Whether the status says of a stored version that it is destroyed, or tells of a newer one
+    /// that is in use and of this one no more.
+    fn was_withdrawn(&self, row: &CredentialVersionRow) -> bool {
+        match self.told(row.version) {
+            Some(told) => told.state == VersionState::Destroyed,
+            None => {
+                let replaced_by = |told: &KeyVersion| {
+                    told.state == VersionState::Current && told.version > row.version
+                };
+                row.state == VersionState::Current && self.told.iter().any(replaced_by)
+            }
+        }
+    }
+}
+
+impl Seen<'_> {
+    /// Whether a stored version is of this type and for these hosts.
+    fn owns(&self, row: &CredentialVersionRow) -> bool {
+        row.provider_type == self.provider_type && same_hosts(&row.allowed_hosts, self.hosts)
+    }
+}
+
 impl Steps {
+    /// Whether a key is to be sealed, for which it must be at hand.
+    pub fn seals(&self) -> bool {
+        self.insert.is_some() || self.reseal.is_some()
+    }
+
+    /// Those of these versions that are not destroyed.
+    fn left<'a>(&self, live: &[&'a CredentialVersionRow]) -> Vec<&'a CredentialVersionRow> {
+        let left = live.iter().filter(|row| !self.destroys(row.version));
+        left.copied().collect()
+    }
+
+    /// The version in use has been replaced: its grace begins, or began when the status says so.
+    fn demote(
+        &mut self,
+        current: &CredentialVersionRow,
+        known: Known<'_>,
+        terms: Terms,
+        now: Timestamp,
+    ) {
+        let told = known.told(current.version);
+        let previous = told.filter(|told| told.state == VersionState::Previous);
+        self.rolled_back |= previous.is_some();
+        let until = previous.map_or(now, |told| told.since.0) + terms.grace;
+        if until <= now {
+            self.destroy(current.version);
+            return;
+        }
+        self.moves.push(Move {
+            version: current.version,
+            state: VersionState::Previous,
+            grace_until: Some(until),
+        });
+        self.soonest(until);
+    }
+
     fn destroy(&mut self, version: i32) {
         if !self.destroys(version) {
             self.moves.push(Move {
@@ -221,7 +315,8 @@ impl Steps {
         }
     }
 
-    fn destroys(&self, version: i32) -> bool {
+    /// Whether a version's key material goes.
+    pub fn destroys(&self, version: i32) -> bool {
         self.moves
             .iter()
             .any(|m| m.version == version && m.state == VersionState::Destroyed)

@@ -1,3 +1,4 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use uuid::Uuid;
 
 use super::*;
@@ -47,19 +48,45 @@ fn at_one_endpoint(row: &CredentialVersionRow) -> Judgement {
     judgement([row.verdicts.get(&Uuid::nil())].into_iter())
 }
 
+const TERMS: Terms = Terms {
+    grace: GRACE,
+    validated: true,
+};
+
+/// What is known where the status tells of nothing else and every key authenticates.
+fn stored(rows: &[CredentialVersionRow]) -> Known<'_> {
+    Known {
+        rows,
+        told: &[],
+        unreadable: &[],
+    }
+}
+
 fn after(rows: &[CredentialVersionRow], fingerprint: &str, hosts: &[&str], second: i64) -> Steps {
+    knowing(stored(rows), fingerprint, hosts, second)
+}
+
+fn knowing(known: Known<'_>, fingerprint: &str, hosts: &[&str], second: i64) -> Steps {
     let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
     let seen = Seen {
         fingerprint,
         provider_type: ProviderType::OpenAI,
         hosts: &hosts,
-        newest_told: 0,
     };
-    let terms = Terms {
-        grace: GRACE,
-        validated: true,
-    };
-    steps(rows, Some(seen), &at_one_endpoint, terms, at(second))
+    steps(known, Some(seen), &at_one_endpoint, TERMS, at(second))
+}
+
+fn told(version: i32, state: VersionState, fingerprint: &str) -> KeyVersion {
+    KeyVersion {
+        version,
+        fingerprint: fingerprint.into(),
+        state,
+        since: Time(at(0)),
+    }
+}
+
+fn inserted(steps: &Steps) -> Option<(i32, VersionState)> {
+    steps.insert.map(|insert| (insert.version, insert.state))
 }
 
 fn moved(steps: &Steps) -> Vec<(i32, VersionState)> {
@@ -195,16 +222,10 @@ fn grace_ends_also_while_the_secret_is_away() {
     let mut previous = row(1, VersionState::Previous, "f1");
     previous.grace_until = Some(at(100));
     let rows = [row(2, VersionState::Current, "f2"), previous];
-    let terms = Terms {
-        grace: GRACE,
-        validated: true,
-    };
-    let early = steps(&rows, None, &at_one_endpoint, terms, at(99));
+    let without = |second| steps(stored(&rows), None, &at_one_endpoint, TERMS, at(second));
+    let early = without(99);
     assert_eq!((moved(&early), early.again_at), (vec![], Some(at(100))));
-    assert_eq!(
-        moved(&steps(&rows, None, &at_one_endpoint, terms, at(100))),
-        [(1, VersionState::Destroyed)]
-    );
+    assert_eq!(moved(&without(100)), [(1, VersionState::Destroyed)]);
 }
 
 #[test]
@@ -253,4 +274,163 @@ fn verdicts_are_judged_together() {
     assert_eq!(of(&[Some(&open), None]), Judgement::NotYet);
     assert_eq!(of(&[Some(&open)]), Judgement::Open { since: Some(at(0)) });
     assert_eq!(of(&[]), Judgement::Open { since: None });
+}
+
+const HOSTS: &[&str] = &["a.example"];
+
+#[test]
+fn what_a_restored_database_brings_back_is_destroyed_again_and_the_secrets_key_is_in_use() {
+    let rows = [row(1, VersionState::Current, "f1")];
+    let status = [
+        told(2, VersionState::Current, "f2"),
+        told(1, VersionState::Destroyed, "f1"),
+    ];
+    let known = Known {
+        told: &status,
+        ..stored(&rows)
+    };
+    let steps_with = knowing(known, "f2", HOSTS, 5);
+    assert_eq!(moved(&steps_with), [(1, VersionState::Destroyed)]);
+    assert_eq!(inserted(&steps_with), Some((3, VersionState::Current)));
+    assert!(steps_with.rolled_back);
+    // The Secret went back to the key of that version, which is a new one all the same.
+    let back = knowing(known, "f1", HOSTS, 5);
+    assert_eq!(moved(&back), [(1, VersionState::Destroyed)]);
+    assert_eq!(inserted(&back), Some((3, VersionState::Current)));
+    let without = steps(known, None, &at_one_endpoint, TERMS, at(5));
+    assert_eq!(moved(&without), [(1, VersionState::Destroyed)]);
+}
+
+#[test]
+fn a_version_older_than_all_that_the_status_tells_of_is_withdrawn_where_another_is_in_use() {
+    let rows = [row(1, VersionState::Current, "f1")];
+    let of = |state| {
+        [
+            told(12, state, "f12"),
+            told(3, VersionState::Destroyed, "f3"),
+        ]
+    };
+    let with = |status: &[KeyVersion]| {
+        let known = Known {
+            told: status,
+            ..stored(&rows)
+        };
+        knowing(known, "f1", HOSTS, 5)
+    };
+    let replaced = with(&of(VersionState::Current));
+    assert_eq!(moved(&replaced), [(1, VersionState::Destroyed)]);
+    assert_eq!(inserted(&replaced), Some((13, VersionState::Current)));
+    // Those after it were refused one by one, and it has been in use all the time.
+    assert_eq!(with(&of(VersionState::Destroyed)), Steps::default());
+}
+
+#[test]
+fn after_a_restore_a_key_that_was_replaced_has_what_is_left_of_its_grace() {
+    let rows = [row(1, VersionState::Current, "f1")];
+    let status = [
+        told(2, VersionState::Current, "f2"),
+        told(1, VersionState::Previous, "f1"),
+    ];
+    let known = Known {
+        told: &status,
+        ..stored(&rows)
+    };
+    let early = knowing(known, "f2", HOSTS, 600);
+    assert_eq!(moved(&early), [(1, VersionState::Previous)]);
+    assert_eq!(early.moves[0].grace_until, Some(at(0) + GRACE));
+    assert_eq!(inserted(&early), Some((3, VersionState::Current)));
+    let late = knowing(known, "f2", HOSTS, 3600);
+    assert_eq!(moved(&late), [(1, VersionState::Destroyed)]);
+    assert!(early.rolled_back && late.rolled_back);
+    // The new one, which is stored as waiting, was in use already.
+    let rows = [
+        row(2, VersionState::Pending, "f2"),
+        row(1, VersionState::Current, "f1"),
+    ];
+    let known = Known {
+        rows: &rows,
+        ..known
+    };
+    let finished = knowing(known, "f2", HOSTS, 600);
+    assert_eq!(
+        moved(&finished),
+        [(1, VersionState::Previous), (2, VersionState::Current)]
+    );
+}
+
+#[test]
+fn what_the_status_and_the_rows_agree_on_is_no_restore() {
+    let mut previous = row(1, VersionState::Previous, "f1");
+    previous.grace_until = Some(at(1000));
+    let rows = [row(2, VersionState::Current, "f2"), previous];
+    let status = [
+        told(2, VersionState::Current, "f2"),
+        told(1, VersionState::Previous, "f1"),
+    ];
+    let known = Known {
+        told: &status,
+        ..stored(&rows)
+    };
+    let kept = knowing(known, "f2", HOSTS, 5);
+    assert_eq!((moved(&kept), kept.rolled_back), (vec![], false));
+    let rotated = knowing(known, "f3", HOSTS, 5);
+    assert_eq!(inserted(&rotated), Some((3, VersionState::Pending)));
+    assert!(!rotated.rolled_back);
+}
+
+#[test]
+fn a_status_that_is_older_than_the_rows_is_no_restore() {
+    let rows = [
+        row(3, VersionState::Pending, "f1"),
+        row(2, VersionState::Current, "f2"),
+        row(1, VersionState::Destroyed, "f1"),
+    ];
+    let status = [
+        told(2, VersionState::Pending, "f2"),
+        told(1, VersionState::Current, "f1"),
+    ];
+    let known = |rows| Known {
+        told: &status,
+        ..stored(rows)
+    };
+    let waits = knowing(known(&rows), "f1", HOSTS, 5);
+    assert_eq!((moved(&waits), waits.rolled_back), (vec![], false));
+    let new = knowing(known(&rows[1..]), "f1", HOSTS, 5);
+    assert_eq!(inserted(&new), Some((3, VersionState::Pending)));
+}
+
+#[test]
+fn a_key_that_does_not_authenticate_is_sealed_anew_where_the_secret_holds_it() {
+    for state in [VersionState::Current, VersionState::Pending] {
+        let rows = [row(2, state, "f2"), row(1, VersionState::Destroyed, "f1")];
+        let known = Known {
+            unreadable: &[2],
+            ..stored(&rows)
+        };
+        let same = knowing(known, "f2", HOSTS, 5);
+        assert_eq!((same.reseal, inserted(&same)), (Some(2), None));
+        let other = knowing(known, "f3", HOSTS, 5);
+        assert_eq!(moved(&other), [(2, VersionState::Destroyed)]);
+        assert_eq!(inserted(&other), Some((3, VersionState::Current)));
+        assert_eq!(other.reseal, None);
+        // Without the Secret there is nothing to make it good with.
+        let without = steps(known, None, &at_one_endpoint, TERMS, at(5));
+        assert!(!without.destroys(2));
+    }
+}
+
+#[test]
+fn where_the_key_in_use_does_not_authenticate_the_one_that_waits_takes_over() {
+    let rows = [
+        judged(row(2, VersionState::Pending, "f2"), Reason::KeyRejected),
+        row(1, VersionState::Current, "f1"),
+    ];
+    let known = Known {
+        unreadable: &[1],
+        ..stored(&rows)
+    };
+    assert_eq!(
+        moved(&knowing(known, "f2", HOSTS, 5)),
+        [(1, VersionState::Destroyed), (2, VersionState::Current)]
+    );
 }

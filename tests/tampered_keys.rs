@@ -1,0 +1,187 @@
+//! Rows of keys that somebody changes past the controller, in a real PostgreSQL: what does not
+//! authenticate is told of, used for nothing, and sealed anew from the Secret.
+
+use k8s_openapi::api::events::v1::Event;
+use kube::{Api, api::ListParams};
+use llmplane::crd::credential::VersionState::{self, Current, Destroyed};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Executor};
+use uuid::Uuid;
+
+use crate::support::{
+    fake_vendor::FakeVendor, keys::keys, plane::eventually, process::Process, world::World,
+};
+
+const KEY: &str = "sk-test-0123456789abcdef";
+const OTHER: &str = "sk-test-fedcba9876543210";
+const COUNTED: &str = "llmplane_unreadable_keys_total";
+const SAID: &str = "a stored key does not authenticate";
+
+/// Changes what is stored, past everything that guards it.
+async fn edit(world: &World, statement: &str) {
+    let done = world
+        .owner()
+        .await
+        .execute(AssertSqlSafe(statement.to_owned()))
+        .await;
+    assert!(done.unwrap().rows_affected() > 0, "{statement}");
+}
+
+/// Changes a byte in the middle of every payload.
+const FLIPPED: &str = "UPDATE credential_versions
+    SET payload = set_byte(payload, 40, get_byte(payload, 40) # 1) WHERE state <> 'Destroyed'";
+
+async fn uid(world: &World, name: &str) -> Uuid {
+    let object = world.get("LlmCredential", name).await;
+    object["metadata"]["uid"].as_str().unwrap().parse().unwrap()
+}
+
+/// What Events say of the keys that did not authenticate.
+async fn told(world: &World) -> Vec<String> {
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.ns());
+    let listed = events.list(&ListParams::default()).await.unwrap();
+    let notes = listed.items.into_iter().filter_map(|event| event.note);
+    notes
+        .filter(|note| note.contains("did not authenticate"))
+        .collect()
+}
+
+async fn states(world: &World, name: &str) -> Vec<(i32, VersionState)> {
+    let uid = uid(world, name).await;
+    let rows = world.db().await.credential_version_rows(&[uid]).await;
+    let told = rows.unwrap().into_iter();
+    told.map(|row| (row.version, row.state)).collect()
+}
+
+fn lines(log: &str) -> usize {
+    let said = |line: &&str| line.contains(SAID) && line.contains("ERROR");
+    log.lines().filter(said).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_ciphertext_is_told_of_and_sealed_anew_from_the_secret() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::new("tampered").await;
+    let controller = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    assert_eq!(controller.metric(COUNTED).await, Some(0.0));
+
+    edit(&world, FLIPPED).await;
+    let uid = uid(&world, "c").await;
+    world.request_check(uid).await;
+    eventually("an Event tells what was done", async || {
+        told(&world).await.len() == 1
+    })
+    .await;
+    let said = told(&world).await;
+    assert!(said[0].contains("sealed anew from Secret s"), "{said:?}");
+    let db = world.db().await;
+    assert_eq!(keys(&world, &db).await, json!({ "c": { "1": KEY } }));
+    assert_eq!(states(&world, "c").await, [(1, Current)]);
+    assert_eq!(controller.metric(COUNTED).await, Some(1.0));
+    assert_eq!(lines(&controller.log()), 1, "{}", controller.log());
+    eventually("the check that was asked for is made", async || {
+        db.check_requests().await.unwrap().is_empty()
+    })
+    .await;
+    let valid = world.said("LlmCredential", "c", "Valid").await;
+    assert_eq!(valid, Some(("True".into(), "KeyAccepted".into())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ciphertexts_that_change_places_open_for_neither_credential() {
+    let vendor = FakeVendor::start(&[KEY, OTHER], &[]).await;
+    let world = World::new("swapped").await;
+    let controller = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.secret("t", OTHER).await;
+    world.apply_basics(&vendor.url()).await;
+    world.credential("d", "t").await;
+    for name in ["c", "d"] {
+        world
+            .says("LlmCredential", name, "Valid", "True", "KeyAccepted")
+            .await;
+    }
+    edit(
+        &world,
+        "UPDATE credential_versions v
+         SET kek_id = o.kek_id, wrapped_key = o.wrapped_key, payload = o.payload
+         FROM credential_versions o WHERE o.credential_uid <> v.credential_uid",
+    )
+    .await;
+    for name in ["c", "d"] {
+        world.request_check(uid(&world, name).await).await;
+    }
+    eventually("Events tell of both", async || {
+        told(&world).await.len() == 2
+    })
+    .await;
+    let held = keys(&world, &world.db().await).await;
+    assert_eq!(held, json!({ "c": { "1": KEY }, "d": { "1": OTHER } }));
+    assert_eq!(controller.metric(COUNTED).await, Some(2.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_sealed_anew_is_destroyed_and_the_secrets_is_in_use_at_once() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let mut world = World::started("replaced").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    world.stop().await;
+    edit(&world, FLIPPED).await;
+    world.secret("s", OTHER).await;
+    // Nothing judges the new one.
+    vendor.break_with(500);
+    world.start().await;
+    eventually("the new key is in use", async || {
+        states(&world, "c").await == [(2, Current), (1, Destroyed)]
+    })
+    .await;
+    let held = keys(&world, &world.db().await).await;
+    assert_eq!(held, json!({ "c": { "2": OTHER } }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_secret_a_changed_key_waits_and_its_credential_says_so() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::new("secretless").await;
+    let mut before = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    before.kill().await;
+    edit(&world, FLIPPED).await;
+    world.delete("Secret", "s").await;
+
+    let controller = Process::controller(&world, &[]);
+    world
+        .says("LlmCredential", "c", "Valid", "False", "SecretNotFound")
+        .await;
+    let said = world.message("LlmCredential", "c", "Valid").await;
+    assert!(said.contains("version 1 of the key"), "{said}");
+    assert!(said.contains("does not authenticate"), "{said}");
+    let reconciled = controller.metric("llmplane_reconciles_total").await;
+    eventually("the Secret is looked for again", async || {
+        controller.metric("llmplane_reconciles_total").await > reconciled
+    })
+    .await;
+    assert_eq!(states(&world, "c").await, [(1, Current)]);
+
+    world.secret("s", KEY).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    let held = keys(&world, &world.db().await).await;
+    assert_eq!(held, json!({ "c": { "1": KEY } }));
+    assert_eq!(controller.metric(COUNTED).await, Some(1.0), "told of once");
+    assert_eq!(lines(&controller.log()), 1, "{}", controller.log());
+}
