@@ -8,13 +8,15 @@ use base64::{
 };
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
-use serde_json::json;
+use llmplane::crd::ProviderType;
+use serde_json::{Value, json};
 
 use crate::support::{
     fake_vendor::FakeVendor,
     plane::eventually,
     postgres::tool,
     process::{Process, viewer},
+    vendors::Fake,
     world::World,
 };
 
@@ -22,6 +24,7 @@ use crate::support::{
 const ACCEPTED: &str = "sk-canary-Zq7/first+0123456789";
 const REFUSED: &str = "sk-canary-Zq7/second+123456789";
 const ROTATED: &str = "sk-canary-Zq7/third+0123456789";
+const KEYS: [&str; 3] = [ACCEPTED, REFUSED, ROTATED];
 /// Nobody's key: it is put where keys must not be, so that the search is seen to find.
 const PLANTED: &str = "sk-canary-Zq7/planted+23456789";
 
@@ -79,23 +82,38 @@ async fn objects(world: &World) -> String {
     text
 }
 
-/// Every `GET` of the read API.
-async fn answers(api: &Process, token: &str) -> String {
-    let mut text = String::new();
-    for path in [
+/// Every `GET` of the read API, of every object that there is.
+async fn answers(world: &World, api: &Process, token: &str) -> String {
+    let mut paths: Vec<String> = [
         "/providers",
-        "/providers/p",
-        "/providers/p/endpoints",
-        "/endpoints/e",
-        "/endpoints/e/health",
-        "/providers/p/credentials",
-        "/credentials/c",
         "/models",
-        "/models/m",
         "/models/by-capability/Chat",
         "/providers?limit=-1",
         "/models/absent",
+    ]
+    .map(str::to_owned)
+    .into();
+    for (kind, routes) in [
+        (
+            "LlmProvider",
+            [
+                "/providers/*",
+                "/providers/*/endpoints",
+                "/providers/*/credentials",
+            ]
+            .as_slice(),
+        ),
+        ("LlmEndpoint", &["/endpoints/*", "/endpoints/*/health"]),
+        ("LlmCredential", &["/credentials/*"]),
+        ("LlmModel", &["/models/*"]),
     ] {
+        for object in world.all(kind).await {
+            let name = object["metadata"]["name"].as_str().unwrap();
+            paths.extend(routes.iter().map(|route| route.replace('*', name)));
+        }
+    }
+    let mut text = String::new();
+    for path in &paths {
         let answer = api.get(token, path).await;
         assert!(answer.status < 500, "{path}: {}", answer.text);
         text += &format!("{path} {:?} {}\n", answer.headers, answer.text);
@@ -112,7 +130,7 @@ async fn everything(
 ) -> Vec<(&'static str, String)> {
     vec![
         ("database", dump(world)),
-        ("answers", answers(api, token).await),
+        ("answers", answers(world, api, token).await),
         ("objects", objects(world).await),
         ("events", events(world).await),
         ("controller's metrics", controller.admin("/metrics").await.1),
@@ -126,10 +144,10 @@ async fn everything(
     ]
 }
 
-fn assert_no_key(places: &[(&str, String)], when: &str) {
+fn assert_no_key(places: &[(&str, String)], keys: &[&str], when: &str) {
     for (place, text) in places {
         assert!(!text.is_empty(), "{place} is empty");
-        for key in [ACCEPTED, REFUSED, ROTATED] {
+        for key in keys {
             assert_eq!(found(key, text), [""; 0], "{when}: in the {place}");
         }
     }
@@ -159,6 +177,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     .await;
     assert_no_key(
         &everything(&world, &controller, &api, &token).await,
+        &KEYS,
         "accepted",
     );
 
@@ -174,6 +193,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     .await;
     assert_no_key(
         &everything(&world, &controller, &api, &token).await,
+        &KEYS,
         "refused",
     );
 
@@ -185,6 +205,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     .await;
     assert_no_key(
         &everything(&world, &controller, &api, &token).await,
+        &KEYS,
         "rotated",
     );
 
@@ -202,7 +223,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     })
     .await;
     let places = everything(&world, &controller, &api, &token).await;
-    assert_no_key(&places, "deleted");
+    assert_no_key(&places, &KEYS, "deleted");
 
     // The logs were as loud as they get, and the search finds what is there.
     for log in ["controller's log", "API's log"] {
@@ -227,6 +248,162 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
             3,
             "plain, hex and base64 in the {name}: {seen:?}"
         );
+    }
+}
+
+/// The parts of keys that have several, and the entries beside them.
+const PARTS: [&str; 10] = [
+    "AKIACANARY0ZQ7PAIR01",
+    "canary/Zq7/secret+of+the+pair+0123456789",
+    "ASIACANARY0ZQ7TEMP01",
+    "canary/Zq7/secret+of+the+temporary+45678",
+    "canary/Zq7/session+token+0123456789/abcdef==",
+    "canary/Zq7/session+token+that+is+over/abcd==",
+    "canary/Zq7/access+token+of+a+gateway/012345",
+    "canary/Zq7/beside+it+in+the+Secret/0123456",
+    "canary/Zq7/access+token+of+anthropic/012345",
+    "canary/Zq7/access+token+of+azure/0123456789",
+];
+
+/// A provider `name` of this type with an endpoint at the fake.
+async fn offer(world: &World, name: &str, fake: &Fake, type_: ProviderType) {
+    world
+        .apply("LlmProvider", name, json!({ "type": type_ }))
+        .await;
+    let mut endpoint = json!({ "providerRef": { "name": name }, "baseUrl": fake.url() });
+    if type_ == ProviderType::Bedrock {
+        endpoint["region"] = "us-east-1".into();
+    }
+    world.apply("LlmEndpoint", name, endpoint).await;
+}
+
+/// A credential of the provider, and its Secret of the same name, with these entries.
+async fn key(world: &World, provider: (&str, ProviderType), name: &str, entries: Value) {
+    let (provider, type_) = provider;
+    let own: serde_json::Map<String, Value> = entries
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|entry| (entry.clone(), entry.as_str().into()))
+        .collect();
+    let mut data = entries.clone();
+    // What the credential does not name is none of its business.
+    data["other"] = PARTS[7].into();
+    let secret = json!({
+        "metadata": {
+            "name": name,
+            "labels": { "llmplane.dev/credential": type_ },
+            "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
+        },
+        "stringData": data,
+    });
+    world.apply_object("Secret", secret).await;
+    let spec = json!({
+        "providerRef": { "name": provider },
+        "secretRef": { "name": name, "keys": own },
+    });
+    world.apply("LlmCredential", name, spec).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_a_key_of_several_parts_is_found_anywhere() {
+    use ProviderType::{Anthropic, AzureOpenAI, Bedrock, OpenAICompatible};
+    let [
+        id,
+        secret,
+        temporary,
+        its_secret,
+        session,
+        over,
+        token,
+        _,
+        claude,
+        entra,
+    ] = PARTS;
+    let (aws, gateway, anthropic, azure) = (
+        Fake::of(Bedrock).await,
+        Fake::of(OpenAICompatible).await,
+        Fake::of(Anthropic).await,
+        Fake::of(AzureOpenAI).await,
+    );
+    aws.accept_pair(id, secret, None);
+    aws.accept_pair(temporary, its_secret, Some(session));
+    gateway.accept(token);
+    anthropic.shop().tokens.push(claude.to_owned());
+    azure.shop().tokens.push(entra.to_owned());
+    let world = World::new("parts").await;
+    let all = [("RUST_LOG", "trace")];
+    let controller = Process::controller(&world, &all);
+    let api = Process::api(&world, &all);
+    let viewer = viewer(&world).await;
+    offer(&world, "aws", &aws, Bedrock).await;
+    offer(&world, "gw", &gateway, OpenAICompatible).await;
+    offer(&world, "ant", &anthropic, Anthropic).await;
+    offer(&world, "azure", &azure, AzureOpenAI).await;
+
+    let bedrock = ("aws", Bedrock);
+    let pair = json!({ "apiKey": id, "secretKey": secret });
+    key(&world, bedrock, "pair", pair).await;
+    let of_session =
+        |session| json!({ "apiKey": temporary, "secretKey": its_secret, "accessToken": session });
+    key(&world, bedrock, "temporary", of_session(session)).await;
+    key(&world, bedrock, "over", of_session(over)).await;
+    let lone = |token| json!({ "accessToken": token });
+    key(&world, ("gw", OpenAICompatible), "token", lone(token)).await;
+    key(&world, ("ant", Anthropic), "claude", lone(claude)).await;
+    key(&world, ("azure", AzureOpenAI), "entra", lone(entra)).await;
+    // Parts that its type does not take together.
+    let both = json!({ "apiKey": id, "secretKey": secret, "accessToken": token });
+    key(&world, ("gw", OpenAICompatible), "both", both).await;
+
+    for name in ["pair", "temporary", "token", "claude", "entra"] {
+        world
+            .says("LlmCredential", name, "Valid", "True", "KeyAccepted")
+            .await;
+    }
+    world
+        .says("LlmCredential", "over", "Valid", "False", "KeyRejected")
+        .await;
+    world
+        .says("LlmCredential", "both", "Valid", "False", "KeyMalformed")
+        .await;
+    for (name, model) in [
+        ("aws", "amazon.nova-lite-v1:0"),
+        ("gw", "ft:gpt-4o-mini:acme::A1b2"),
+        ("ant", "claude-sonnet-4-5-20250929"),
+        ("azure", "chat"),
+    ] {
+        let tested = json!({
+            "providerRef": { "name": name }, "modelId": model,
+            "availabilityTest": { "enabled": true },
+        });
+        world.apply("LlmModel", name, tested).await;
+        world.ready("LlmModel", name).await;
+    }
+    api.ready().await;
+    eventually("the API shows all that is declared", async || {
+        api.get(&viewer, "/models").await.names().len() == 4
+    })
+    .await;
+    eventually("Events tell of both refusals", async || {
+        let told = events(&world).await;
+        told.contains("KeyRejected") && told.contains("KeyMalformed")
+    })
+    .await;
+    let sent: Vec<_> = aws
+        .requests()
+        .into_iter()
+        .filter(|r| r.holds(session))
+        .collect();
+    assert!(!sent.is_empty(), "the vendor got what nobody else may see");
+    let places = everything(&world, &controller, &api, &viewer).await;
+    assert_no_key(&places, &PARTS, "checked");
+    for name in ["temporary", "over"] {
+        let masked = world.get("LlmCredential", name).await["status"]["maskedKey"].clone();
+        assert!(masked.as_str().unwrap().starts_with("ASI"), "{masked}");
+    }
+    for log in ["controller's log", "API's log"] {
+        assert!(place(&places, log).contains("TRACE"), "{log}");
     }
 }
 
