@@ -13,9 +13,9 @@ use super::auth::{Caller, Scope};
 use super::cursor::{self, Place, Rank};
 use super::problem::{Problem, ProblemType};
 use super::query::{FromQuery, Query, documented_names};
-use super::{ApiState, pages};
+use super::{ApiState, deleted, pages};
 use crate::crd::Capability;
-use crate::db::{Db, DbError};
+use crate::db::ChangedRows;
 use crate::snapshot::{Entry, Snapshot, Table, View, name_key};
 
 /// Rows of a page where the request does not say.
@@ -42,13 +42,8 @@ pub trait Resource: View + Sized {
             Index::All | Index::WithCapability(_) => Box::new(Self::table(snapshot).from_key(key)),
         }
     }
-    /// All of its rows, deleted ones too.
-    fn all_with_deleted(db: &Db) -> impl Future<Output = Result<Vec<Self>, DbError>> + Send;
-    /// One row, deleted or not.
-    fn with_deleted(
-        db: &Db,
-        id: Uuid,
-    ) -> impl Future<Output = Result<Option<Self>, DbError>> + Send;
+    /// Those of this kind among rows of the database, as they are shown.
+    fn of_rows(rows: &ChangedRows) -> Vec<Self>;
 }
 
 /// What every route understands.
@@ -208,7 +203,7 @@ pub async fn list<V: Resource>(
         return Err(cursor::foreign());
     }
     if request.listing.include_deleted == Some(true) {
-        return Box::pin(list_with_deleted(state, request, after)).await;
+        return Box::pin(list_with_deleted(state, request, index, after)).await;
     }
     let snapshot = request.snapshot;
     let asked = pages::key(&request.scope, &index, &request.sent.uri);
@@ -225,25 +220,19 @@ pub async fn list<V: Resource>(
     Ok(page.answer(snapshot.revision, &request.sent.headers))
 }
 
-/// As [`list`], over what PostgreSQL holds.
+/// As [`list`], with what was deleted.
 async fn list_with_deleted<V: Resource>(
     state: &ApiState,
     request: ListRequest<'_, V>,
+    index: Index,
     after: Option<Place>,
 ) -> Result<Response<Body>, Problem> {
     request
         .scope
         .require_audit(&state.auth, request.caller)
         .await?;
-    let snapshot = request.snapshot;
-    let mut found = Vec::new();
-    for view in V::all_with_deleted(&state.db).await? {
-        if request.scope.holds(&view.common().namespace) && request.takes(snapshot, &view) {
-            found.push(entry(view)?);
-        }
-    }
-    let page = request.page(snapshot, found.into_iter(), after.as_ref());
-    Ok(page.answer(snapshot.revision, &request.sent.headers))
+    let page = deleted::page(&state.db, &request, &index, after.as_ref()).await?;
+    Ok(page.answer(request.snapshot.revision, &request.sent.headers))
 }
 
 /// The key to start at, and what every key of the scope begins with.
@@ -259,7 +248,8 @@ fn bounds(scope: &Scope, after: Option<&Place>, sort: &str) -> (String, String) 
 }
 
 impl<V: Resource> ListRequest<'_, V> {
-    fn takes(&self, snapshot: &Snapshot, view: &V) -> bool {
+    /// Whether this row is one of those asked for.
+    pub(super) fn takes(&self, snapshot: &Snapshot, view: &V) -> bool {
         self.listing.takes(view) && (self.filter)(snapshot, view)
     }
 
@@ -272,14 +262,20 @@ impl<V: Resource> ListRequest<'_, V> {
         }
     }
 
-    fn page(
+    /// Rows of a page at most.
+    pub(super) fn limit(&self) -> usize {
+        self.listing.limit.unwrap_or(DEFAULT_LIMIT)
+    }
+
+    /// The page behind this place; by name, `found` begins there and is in order.
+    pub(super) fn page(
         &self,
         snapshot: &Snapshot,
         found: impl Iterator<Item = Arc<Entry<V>>>,
         after: Option<&Place>,
     ) -> Page {
-        let limit = self.listing.limit.unwrap_or(DEFAULT_LIMIT);
-        let mut rows: Vec<_> = if self.in_index_order() {
+        let limit = self.limit();
+        let mut rows: Vec<_> = if self.sort.word == "name" {
             found.take(limit + 1).collect()
         } else {
             self.sorted(found, after)
@@ -292,11 +288,6 @@ impl<V: Resource> ListRequest<'_, V> {
             .map(|last| cursor::write(&self.place(last)));
         let entries = rows.iter().map(AsRef::as_ref);
         Page::new(entries, next.as_deref(), snapshot.revision)
-    }
-
-    /// Whether the rows come in the order of the list, from behind the cursor on.
-    fn in_index_order(&self) -> bool {
-        self.sort.word == "name" && self.listing.include_deleted != Some(true)
     }
 
     fn sorted(
@@ -365,7 +356,8 @@ pub async fn find<V: Resource>(
                 let may_get = Box::pin(auth.may_get(caller, V::KIND, place, id)).await?;
                 if may_get
                     && let Some(scope) = scope.as_ref().filter(|_| include_deleted)
-                    && let Some(entry) = Box::pin(deleted(state, caller, scope, uid)).await?
+                    && let Some(entry) =
+                        Box::pin(deleted::by_uid(state, caller, scope, uid)).await?
                 {
                     return Ok(entry);
                 }
@@ -380,38 +372,24 @@ pub async fn find<V: Resource>(
     // What nothing can be named is asked about by nobody's right, nor is a name that is a UID
     // where no row has it: the UID was asked about.
     let asks = match uid {
-        Some(_) => by_name().is_some(),
+        Some(_) => include_deleted || by_name().is_some(),
         None => is_object_name(id),
     };
     if asks && auth.may_get(caller, V::KIND, namespace, id).await? {
-        return by_name()
-            .cloned()
-            .ok_or_else(|| Problem::not_found(V::NOUN));
+        if let Some(entry) = by_name() {
+            return Ok(entry.clone());
+        }
+        if let Some(namespace) = namespace.filter(|_| include_deleted)
+            && let Some(entry) = Box::pin(deleted::by_name(state, namespace, id)).await?
+        {
+            return Ok(entry);
+        }
     }
     Err(Problem::not_found(V::NOUN))
 }
 
-/// A deleted row of these namespaces, if the caller might get it were it there.
-async fn deleted<V: Resource>(
-    state: &ApiState,
-    caller: &Caller,
-    scope: &Scope,
-    uid: Uuid,
-) -> Result<Option<Arc<Entry<V>>>, Problem> {
-    let found = V::with_deleted(&state.db, uid).await?;
-    let Some(view) = found.filter(|view| scope.holds(&view.common().namespace)) else {
-        return Ok(None);
-    };
-    let (place, name) = (view.common().namespace.as_str(), &view.common().name);
-    let may_get = state.auth.may_get(caller, V::KIND, Some(place), name);
-    match may_get.await? {
-        true => entry(view).map(Some),
-        false => Ok(None),
-    }
-}
-
 /// Whether an object may be named so: an RFC 1123 subdomain.
-fn is_object_name(name: &str) -> bool {
+pub(super) fn is_object_name(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=253).contains(&name.len())
         && name
@@ -419,13 +397,6 @@ fn is_object_name(name: &str) -> bool {
             .all(|byte| inner(byte) || matches!(byte, b'-' | b'.'))
         && name.bytes().next().is_some_and(inner)
         && name.bytes().next_back().is_some_and(inner)
-}
-
-fn entry<V: View>(view: V) -> Result<Arc<Entry<V>>, Problem> {
-    Entry::new(view).map(Arc::new).map_err(|error| {
-        tracing::error!(%error, "a row cannot be written as JSON");
-        Problem::internal()
-    })
 }
 
 /// A UID as Kubernetes writes it; nothing else that a UUID may be written as.

@@ -10,6 +10,7 @@ pub mod auth;
 pub mod command;
 mod connections;
 mod cursor;
+mod deleted;
 mod lists;
 pub mod metrics;
 mod observe;

@@ -168,7 +168,8 @@ async fn all_readable(connection: &mut PgConnection) -> Result<ChangedRows, DbEr
     of(connection, &uids).await
 }
 
-async fn of(
+/// The rows of these objects, deleted or not; of a moment, where the connection reads one.
+pub(super) async fn of(
     connection: &mut PgConnection,
     [providers, endpoints, credentials, models]: &Uids,
 ) -> Result<ChangedRows, DbError> {
@@ -210,7 +211,7 @@ async fn newest(connection: &mut PgConnection) -> Result<Revision, DbError> {
 }
 
 /// UIDs by kind, in the order of [`Kind::ALL`].
-type Uids = [Vec<Uuid>; 4];
+pub(super) type Uids = [Vec<Uuid>; 4];
 
 /// What changed after a revision.
 struct Changed {

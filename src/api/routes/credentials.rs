@@ -3,7 +3,6 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
-use uuid::Uuid;
 
 use super::Named;
 use crate::api::answer::{self, List, Sent};
@@ -13,7 +12,7 @@ use crate::api::openapi::Problems;
 use crate::api::problem::Problem;
 use crate::api::query::Asked;
 use crate::api::{ApiState, revisions};
-use crate::db::{Db, DbError};
+use crate::db::ChangedRows;
 use crate::snapshot::{CredentialView, ProviderView, Snapshot, Table};
 
 impl Resource for CredentialView {
@@ -23,19 +22,8 @@ impl Resource for CredentialView {
         &snapshot.credentials
     }
 
-    async fn all_with_deleted(db: &Db) -> Result<Vec<Self>, DbError> {
-        let rows = db.credential_rows_all(true).await?;
-        let ids: Vec<_> = rows.iter().map(|row| row.uid).collect();
-        let versions = db.credential_version_rows(&ids).await?;
-        Ok(Self::all_of(&rows, &versions))
-    }
-
-    async fn with_deleted(db: &Db, id: Uuid) -> Result<Option<Self>, DbError> {
-        let Some(row) = db.credential_row(id).await? else {
-            return Ok(None);
-        };
-        let versions = db.credential_version_rows(&[id]).await?;
-        Ok(Some(Self::of(&row, &versions)))
+    fn of_rows(rows: &ChangedRows) -> Vec<Self> {
+        Self::all_of(&rows.credentials, &rows.credential_versions)
     }
 }
 

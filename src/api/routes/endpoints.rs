@@ -3,7 +3,6 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
-use uuid::Uuid;
 
 use super::Named;
 use crate::api::answer::{self, List, Sent};
@@ -13,7 +12,7 @@ use crate::api::openapi::Problems;
 use crate::api::problem::Problem;
 use crate::api::query::Asked;
 use crate::api::{ApiState, revisions};
-use crate::db::{Db, DbError};
+use crate::db::ChangedRows;
 use crate::snapshot::{EndpointView, ProviderView, Snapshot, Table};
 
 impl Resource for EndpointView {
@@ -23,14 +22,8 @@ impl Resource for EndpointView {
         &snapshot.endpoints
     }
 
-    async fn all_with_deleted(db: &Db) -> Result<Vec<Self>, DbError> {
-        let rows = db.endpoint_rows_all(true).await?;
-        Ok(rows.iter().map(Self::from).collect())
-    }
-
-    async fn with_deleted(db: &Db, id: Uuid) -> Result<Option<Self>, DbError> {
-        let row = db.endpoint_row(id).await?;
-        Ok(row.as_ref().map(Self::from))
+    fn of_rows(rows: &ChangedRows) -> Vec<Self> {
+        rows.endpoints.iter().map(Self::from).collect()
     }
 }
 

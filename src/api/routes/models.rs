@@ -20,7 +20,7 @@ use crate::api::query::{Asked, AskedBoth, FromQuery, Query, documented_names, on
 use crate::api::{ApiState, revisions};
 use crate::crd::Capability;
 use crate::crd::model::ModelType;
-use crate::db::{Db, DbError};
+use crate::db::ChangedRows;
 use crate::snapshot::{Decimal, Entry, ModelStatus, ModelView, Snapshot, Table};
 
 const STATUSES: [&str; 3] = ["available", "maintenance", "deprecated"];
@@ -68,14 +68,8 @@ impl Resource for ModelView {
         }
     }
 
-    async fn all_with_deleted(db: &Db) -> Result<Vec<Self>, DbError> {
-        let rows = db.model_rows_all(true).await?;
-        Ok(rows.iter().map(Self::from).collect())
-    }
-
-    async fn with_deleted(db: &Db, id: Uuid) -> Result<Option<Self>, DbError> {
-        let row = db.model_row(id).await?;
-        Ok(row.as_ref().map(Self::from))
+    fn of_rows(rows: &ChangedRows) -> Vec<Self> {
+        rows.models.iter().map(Self::from).collect()
     }
 }
 

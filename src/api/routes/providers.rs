@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
 use utoipa::IntoParams;
-use uuid::Uuid;
 
 use super::Named;
 use crate::api::answer::{self, List, Sent};
@@ -15,7 +14,7 @@ use crate::api::problem::Problem;
 use crate::api::query::{Asked, AskedBoth, FromQuery, Query, documented_names};
 use crate::api::{ApiState, revisions};
 use crate::crd::ProviderType;
-use crate::db::{Db, DbError};
+use crate::db::ChangedRows;
 use crate::snapshot::{ProviderView, Snapshot, Table};
 
 impl Resource for ProviderView {
@@ -25,14 +24,8 @@ impl Resource for ProviderView {
         &snapshot.providers
     }
 
-    async fn all_with_deleted(db: &Db) -> Result<Vec<Self>, DbError> {
-        let rows = db.provider_rows_all(true).await?;
-        Ok(rows.iter().map(Self::from).collect())
-    }
-
-    async fn with_deleted(db: &Db, id: Uuid) -> Result<Option<Self>, DbError> {
-        let row = db.provider_row(id).await?;
-        Ok(row.as_ref().map(Self::from))
+    fn of_rows(rows: &ChangedRows) -> Vec<Self> {
+        rows.providers.iter().map(Self::from).collect()
     }
 }
 

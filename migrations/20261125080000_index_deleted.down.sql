@@ -1,0 +1,2 @@
+DROP INDEX providers_deleted, endpoints_deleted, credentials_deleted, models_deleted;
+DROP INDEX endpoints_deleted_of_provider, credentials_deleted_of_provider, models_deleted_of_provider;
