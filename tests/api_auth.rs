@@ -337,6 +337,56 @@ async fn all_namespaces_need_a_right_in_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_is_in_no_namespace_names_one() {
+    let proxy = apiserver_proxy().await;
+    let api = TestApi::behind(&proxy).await;
+    let id = api.provider("openai").await;
+    let person = api.viewer().await;
+    let namespace = &api.namespace.name;
+    let args = [
+        "create",
+        "rolebinding",
+        "alice",
+        "--role=viewer",
+        "--user=alice",
+        "-n",
+        namespace,
+    ];
+    assert!(api.plane.kubectl(&args).await.status.success());
+    proxy.everyone_is("alice");
+    for path in [
+        "/models",
+        "/models/gpt",
+        "/models/by-capability/Chat",
+        "/providers",
+        "/providers/openai/endpoints",
+        "/providers?include_deleted=true",
+        "/providers?limit=1&name=openai",
+    ] {
+        let refused = person.get(path).await;
+        assert_eq!(
+            (refused.status, refused.problem().as_str()),
+            (400, "namespace-required"),
+            "{path}"
+        );
+        assert!(refused.detail().contains("?namespace="), "{}", refused.text);
+    }
+    let named = person
+        .get(&format!("/providers?namespace={namespace}"))
+        .await;
+    assert_eq!(named.names(), ["openai"]);
+    let elsewhere = person.get("/providers?namespace=kube-system").await;
+    assert_eq!(elsewhere.status, 403);
+    assert!(
+        elsewhere.detail().starts_with("alice may not list"),
+        "{}",
+        elsewhere.text
+    );
+    // A UID is one object's wherever that is.
+    assert_eq!(person.get(&format!("/providers/{id}")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_right_that_is_taken_away_ends() {
     let api = TestApi::start().await;
     let viewer = api.viewer().await;

@@ -20,6 +20,8 @@ mod manifests;
 mod model_sync;
 mod printer_columns;
 mod read_api;
+mod read_deleted;
+mod read_pages;
 mod reconcile_credentials;
 mod reconcile_faults;
 mod reconcile_kinds;

@@ -5,28 +5,18 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use jiff::Timestamp;
+use llmplane::crd::ProviderType;
 use llmplane::crd::model::{Capability, Lifecycle, ModelCapability};
 use llmplane::crd::reasons::Reason;
-use llmplane::crd::{Kind, ProviderType};
-use llmplane::db::{CheckKind, ModelUpsert, NewProbe, ProviderUpsert};
+use llmplane::db::{CheckKind, NewProbe, ProviderUpsert};
 use llmplane::local::state::Component;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::support::api::{Caller, TestApi, answer, models};
+use crate::support::api::{TestApi, answer, apiserver_proxy, models};
 use crate::support::plane::{Plane, eventually};
 use crate::support::rows;
 
 const COMMON: &str = "id namespace name is_active created_at updated_at conditions";
-
-impl TestApi {
-    fn model(&self, provider: Uuid, name: &str) -> ModelUpsert {
-        ModelUpsert {
-            namespace: self.namespace.name.clone(),
-            ..rows::model(provider, name)
-        }
-    }
-}
 
 fn fields(row: &Value) -> BTreeSet<&str> {
     row.as_object()
@@ -286,83 +276,6 @@ async fn bad_input_is_refused_by_its_name() {
     assert_eq!(described.json()["openapi"], "3.1.0");
 }
 
-async fn walk(viewer: &Caller<'_>, query: &str) -> Vec<String> {
-    let (mut names, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = viewer
-            .get(&format!("/models?limit=3&{query}{cursor}"))
-            .await;
-        names.extend(page.names());
-        match &page.json()["next_cursor"] {
-            Value::String(next) => cursor = format!("&cursor={next}"),
-            _ => return names,
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cursors_walk_every_row_once_in_every_order() {
-    let api = TestApi::start().await;
-    let viewer = api.viewer().await;
-    let provider = api.provider("openai").await;
-    let rows = (0..10).map(|number| {
-        let mut model = api.model(provider, &format!("m-{number}"));
-        // Equal, different and unknown values.
-        model.context_window = (number % 4 > 0).then_some(1000 * (number % 4));
-        model.input_price = (number % 3 > 0).then(|| format!("0.{}", number % 3));
-        model
-    });
-    api.write(models(rows.collect())).await;
-    let everything: BTreeSet<_> = (0..10).map(|number| format!("m-{number}")).collect();
-    for sort in ["name", "created_at", "context_window", "price", "score"] {
-        for minus in ["", "-"] {
-            let query = format!("sort={minus}{sort}&capability=Chat");
-            let walked = walk(&viewer, &query).await;
-            assert_eq!(walked.len(), 10, "{query}");
-            let seen: BTreeSet<_> = walked.iter().cloned().collect();
-            assert_eq!(seen, everything, "{query}");
-            let at_once = viewer.get(&format!("/models?{query}")).await.names();
-            assert_eq!(walked, at_once, "{query}");
-        }
-    }
-    let page = viewer.get("/models?limit=3&sort=price").await;
-    let cursor = page.json()["next_cursor"].as_str().unwrap().to_owned();
-    let foreign = viewer
-        .get(&format!("/models?sort=name&cursor={cursor}"))
-        .await;
-    assert_eq!(foreign.status, 400);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_neither_repeats_nor_hides_when_rows_come_and_go() {
-    let api = TestApi::start().await;
-    let viewer = api.viewer().await;
-    let provider = api.provider("openai").await;
-    let first = api.model(provider, "b");
-    let gone = first.uid;
-    let rows = ["d", "f", "h"].map(|name| api.model(provider, name));
-    api.write(models([vec![first], rows.to_vec()].concat()))
-        .await;
-    let page = viewer.get("/models?limit=2").await;
-    assert_eq!(page.names(), ["b", "d"]);
-    let cursor = page.json()["next_cursor"].as_str().unwrap().to_owned();
-
-    let (before, after) = (api.model(provider, "a"), api.model(provider, "g"));
-    api.write(move |tx| {
-        async move {
-            tx.soft_delete(Kind::Model, &[gone]).await?;
-            tx.model_upsert(&before).await?;
-            tx.model_upsert(&after).await.map(drop)
-        }
-        .boxed()
-    })
-    .await;
-    let rest = viewer
-        .get(&format!("/models?limit=10&cursor={cursor}"))
-        .await;
-    assert_eq!(rest.names(), ["f", "g", "h"]);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unchanged_answer_is_not_sent_again() {
     let api = TestApi::start().await;
@@ -423,51 +336,6 @@ async fn a_writer_reads_its_own_write_and_nobody_waits_for_ever() {
         (504, "revision-timeout")
     );
     assert!((4..8).contains(&asked.elapsed().as_secs()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn deleted_rows_are_for_who_may_read_the_audit() {
-    let api = TestApi::start().await;
-    let viewer = api.viewer().await;
-    let kinds = ["llmproviders", "auditlogs"];
-    let auditor = api.account("auditor", &["get", "list"], &kinds).await;
-    let gone = api.provider("gone").await;
-    api.write(move |tx| {
-        async move { tx.soft_delete(Kind::Provider, &[gone]).await.map(drop) }.boxed()
-    })
-    .await;
-    api.provider("gone").await;
-
-    assert_eq!(viewer.get("/providers").await.names(), ["gone"]);
-    assert_eq!(viewer.get(&format!("/providers/{gone}")).await.status, 404);
-    let refused = viewer.get("/providers?include_deleted=true").await;
-    assert_eq!(refused.status, 403);
-    let hidden = viewer
-        .get(&format!("/providers/{gone}?include_deleted=true"))
-        .await;
-    assert_eq!(hidden.status, 403);
-    let live = viewer.get("/providers/gone?include_deleted=true").await;
-    assert_eq!(live.status, 403, "as the list does");
-
-    let all = auditor.get("/providers?include_deleted=true").await;
-    assert_eq!(all.names(), ["gone", "gone"]);
-    let items = all.json()["items"].clone();
-    let deleted = |row: &&Value| row["deleted_at"].is_string();
-    let deleted: Vec<_> = items.as_array().unwrap().iter().filter(deleted).collect();
-    assert_eq!(deleted.len(), 1);
-    assert_eq!(deleted[0]["id"], gone.to_string());
-    let one = auditor
-        .get(&format!("/providers/{gone}?include_deleted=true"))
-        .await;
-    assert!(one.json()["deleted_at"].is_string());
-    let page = auditor.get("/providers?include_deleted=true&limit=1").await;
-    let cursor = page.json()["next_cursor"].as_str().unwrap().to_owned();
-    let rest = auditor
-        .get(&format!(
-            "/providers?include_deleted=true&limit=1&cursor={cursor}"
-        ))
-        .await;
-    assert_ne!(rest.json()["items"][0]["id"], page.json()["items"][0]["id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -538,25 +406,104 @@ async fn probes_are_shown_newest_first_page_by_page() {
     assert_eq!(viewer.get_with(path, &headers).await.status, 200);
 }
 
+/// Statements of the feed, which polls; no request makes one of them.
+fn is_the_feeds(statement: &str) -> bool {
+    let statement = statement.trim_start();
+    let begins = ["BEGIN", "ROLLBACK", "LISTEN", "SET "];
+    statement.is_empty()
+        || begins.iter().any(|word| statement.starts_with(word))
+        || statement.contains("FROM feed")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warm_read_asks_neither_the_apiserver_nor_postgresql() {
+    let proxy = apiserver_proxy().await;
+    let (api, postgres) = TestApi::behind_both(&proxy).await;
+    let viewer = api.viewer().await;
+    let narrow = api
+        .account("narrow", &["get", "list"], &["llmmodels"])
+        .await;
+    let provider = api.provider("openai").await;
+    let model = api.model(provider, "gpt");
+    let by_uid = format!("/models/{}", model.uid);
+    api.write(models(vec![model])).await;
+    let reads = [
+        (&viewer, "/providers"),
+        (&viewer, "/providers/openai"),
+        (&viewer, "/providers/openai/endpoints"),
+        (&viewer, "/providers/openai/credentials"),
+        (&viewer, "/models?sort=-price"),
+        (&narrow, "/models"),
+        (&narrow, &by_uid),
+        (&narrow, "/models/gpt"),
+        (&narrow, "/models/by-capability/Chat"),
+    ];
+    let read_all = async || {
+        for (caller, path) in reads {
+            assert_eq!(caller.get(path).await.status, 200, "{path}");
+        }
+    };
+    let asked_first = proxy.requests();
+    read_all().await;
+    assert!(proxy.requests() > asked_first, "the proxy is passed");
+    let (asked, executed) = (proxy.requests(), postgres.executed().len());
+    for _ in 0..10 {
+        read_all().await;
+    }
+    assert_eq!(proxy.requests(), asked);
+    let executed = postgres.executed().split_off(executed);
+    let requests: Vec<_> = executed.iter().filter(|text| !is_the_feeds(text)).collect();
+    assert_eq!(requests, [""; 0]);
+    assert!(executed.len() < 10 * reads.len() / 2, "{executed:#?}");
+
+    // A statement of a request shows.
+    let before = postgres.executed().len();
+    let probes = viewer.get("/endpoints/nobody/health").await;
+    assert_eq!(probes.status, 404);
+    let auditor = api.auditor().await;
+    let deleted = auditor.get("/models?include_deleted=true").await;
+    assert_eq!(deleted.status, 200);
+    let executed = postgres.executed().split_off(before);
+    assert!(
+        executed.iter().any(|text| !is_the_feeds(text)),
+        "{executed:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_that_are_nested_too_deeply_to_be_read_hide_their_model_alone() {
+    let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
     let api = TestApi::start().await;
     let viewer = api.viewer().await;
     let provider = api.provider("openai").await;
-    api.write(models(vec![api.model(provider, "gpt")])).await;
-    let paths = ["/models", "/models/gpt", "/models/by-capability/Chat"];
-    for path in paths {
-        assert_eq!(viewer.get(path).await.status, 200);
+    let mut deep = api.model(provider, "deep");
+    // As deep as a declaration may be.
+    deep.default_parameters = nested(32).as_object().cloned();
+    let bottomless = api.model(provider, "bottomless");
+    let uid = bottomless.uid;
+    api.write(models(vec![deep, bottomless])).await;
+    assert_eq!(viewer.get("/models").await.names(), ["bottomless", "deep"]);
+    let shown = viewer.get("/models/deep").await.json();
+    assert_eq!(shown["default_parameters"], nested(32));
+
+    let mut owner = api.database.connect("llmplane_owner").await;
+    let parameters = format!("{}1{}", "{\"a\":".repeat(300), "}".repeat(300));
+    sqlx::query("UPDATE models SET default_parameters = $1::text::jsonb WHERE uid = $2")
+        .bind(parameters)
+        .bind(uid)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    // The feed has the row read again.
+    for statement in [
+        "UPDATE feed SET revision = revision + 1",
+        "INSERT INTO changes (revision, kind, uid) SELECT feed.revision, 'model', uid FROM feed, models WHERE name = 'bottomless'",
+    ] {
+        sqlx::query(statement).execute(&mut owner).await.unwrap();
     }
-    let asked = async || {
-        let tokens = api.metric("llmplane_api_token_reviews_total").await;
-        tokens + api.metric("llmplane_api_access_reviews_total").await
-    };
-    let before = asked().await;
-    for path in paths.iter().cycle().take(60) {
-        assert_eq!(viewer.get(path).await.status, 200);
-    }
-    assert_eq!(asked().await, before);
+    api.write(models(vec![api.model(provider, "later")])).await;
+    assert_eq!(viewer.get("/models").await.names(), ["deep", "later"]);
+    assert_eq!(viewer.get("/models/bottomless").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -592,7 +539,7 @@ async fn everything_is_read_anew_where_the_feed_forgot() {
 async fn the_snapshot_is_served_and_says_its_age_while_postgresql_is_away() {
     let plane: &'static Plane = Box::leak(Box::new(Plane::private().await));
     let api = TestApi::on(plane).await;
-    let viewer = api.viewer().await;
+    let (viewer, auditor) = (api.viewer().await, api.auditor().await);
     let provider = api.provider("openai").await;
     api.write(models(vec![api.model(provider, "gpt")])).await;
     assert_eq!(
@@ -609,6 +556,24 @@ async fn the_snapshot_is_served_and_says_its_age_while_postgresql_is_away() {
     .await;
     let history = viewer.get("/providers?include_deleted=true").await;
     assert_eq!(history.status, 403, "rights are looked at first");
+    for path in [
+        "/providers?include_deleted=true",
+        "/models?include_deleted=true&sort=-price",
+        "/providers/openai/credentials?include_deleted=true",
+        "/models/nobody?include_deleted=true",
+        "/models/00000000-0000-4000-8000-000000000000?include_deleted=true",
+    ] {
+        let unanswered = auditor.get(path).await;
+        assert_eq!(
+            (unanswered.status, unanswered.problem().as_str()),
+            (503, "database-unavailable"),
+            "{path}"
+        );
+        assert_eq!(unanswered.header("retry-after"), "1", "{path}");
+        assert_eq!(unanswered.header("etag"), "", "{path}");
+    }
+    let live = auditor.get("/models/gpt?include_deleted=true").await;
+    assert_eq!(live.status, 200, "what is live is in memory");
     assert_eq!(api.ready().await.0, 200);
 
     plane.heal().await;
@@ -650,7 +615,7 @@ async fn the_snapshot_is_served_and_says_its_age_while_postgresql_is_away() {
         viewer.get("/models").await.names() == ["gpt", "new"]
     })
     .await;
-    drop(viewer);
+    drop((viewer, auditor));
     drop(api);
     llmplane::local::down(plane.state_dir(), true)
         .await

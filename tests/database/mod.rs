@@ -1,6 +1,7 @@
 //! What the database promises its callers.
 
 mod checks;
+mod deleted;
 mod feed;
 mod fence;
 mod keys;

@@ -13,8 +13,10 @@ use llmplane::api::{ApiError, run};
 use llmplane::config::admin::AdminArgs;
 use llmplane::config::api::ApiSettings;
 use llmplane::config::cluster::ClusterArgs;
-use llmplane::db::{Db, DbError, Epoch, ProviderUpsert, Revision, WriteTx};
+use llmplane::crd::Kind;
+use llmplane::db::{Db, DbError, Epoch, ModelUpsert, ProviderUpsert, Revision, WriteTx};
 use llmplane::local::state::Component;
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -22,9 +24,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::database::TestDatabase;
-use super::gate::{ApiserverProxy, Gate};
+use super::gate::{ApiserverProxy, Gate, PostgresProxy};
 use super::plane::{Plane, TestNamespace, eventually};
 use super::rows;
+
+const KINDS: [&str; 4] = [
+    "llmproviders",
+    "llmendpoints",
+    "llmcredentials",
+    "llmmodels",
+];
 
 /// A running API, the database that it serves, and a namespace to look at.
 pub struct TestApi {
@@ -53,14 +62,23 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text))
     }
 
+    /// A list's rows.
+    pub fn items(&self) -> Vec<Value> {
+        match self.json()["items"].take() {
+            Value::Array(items) => items,
+            _ => panic!("no list: {}", self.text),
+        }
+    }
+
     /// The names of a list's rows.
     pub fn names(&self) -> Vec<String> {
-        let items = self.json()["items"].clone();
-        let items = items
-            .as_array()
-            .unwrap_or_else(|| panic!("no list: {}", self.text));
         let name = |item: &Value| item["name"].as_str().unwrap().to_owned();
-        items.iter().map(name).collect()
+        self.items().iter().map(name).collect()
+    }
+
+    /// Where a list goes on; none on its last page.
+    pub fn next_cursor(&self) -> Option<String> {
+        self.json()["next_cursor"].as_str().map(str::to_owned)
     }
 
     /// Last part of the problem's type, after what every problem must be was seen to hold.
@@ -105,9 +123,30 @@ impl TestApi {
         Self::with(Plane::shared().await, settings).await
     }
 
+    /// On the shared plane, behind a proxy to its kube-apiserver and one to its PostgreSQL.
+    pub async fn behind_both(proxy: &ApiserverProxy) -> (Self, PostgresProxy) {
+        let plane = Plane::shared().await;
+        let database = plane.database().await;
+        let postgres = PostgresProxy::start(Gate::new(None), &database.api_url).await;
+        let (url, kubeconfig) = (postgres.url(), proxy.kubeconfig().to_str().unwrap());
+        let settings = |settings: &mut ApiSettings| {
+            settings.database_url = url.to_owned().into();
+            settings.cluster.kubeconfig = Some(kubeconfig.to_owned());
+        };
+        let api = Self::of(plane, database, settings).await;
+        (api, postgres)
+    }
+
     /// On this plane, with changed settings; ready.
     pub async fn with(plane: &'static Plane, change: impl FnOnce(&mut ApiSettings)) -> Self {
-        let database = plane.database().await;
+        Self::of(plane, plane.database().await, change).await
+    }
+
+    async fn of(
+        plane: &'static Plane,
+        database: TestDatabase,
+        change: impl FnOnce(&mut ApiSettings),
+    ) -> Self {
         let (db, epoch) = database.leader().await;
         let (listen, admin) = (free_address(), free_address());
         let kubeconfig = plane.kubeconfig_of(Component::Api);
@@ -262,13 +301,28 @@ impl TestApi {
 
     /// Someone who may get and list all four kinds.
     pub async fn viewer(&self) -> Caller<'_> {
-        let all = [
-            "llmproviders",
-            "llmendpoints",
-            "llmcredentials",
-            "llmmodels",
-        ];
-        self.account("viewer", &["get", "list"], &all).await
+        self.account("viewer", &["get", "list"], &KINDS).await
+    }
+
+    /// As the viewer, with the right to read the audit, and so what was deleted.
+    pub async fn auditor(&self) -> Caller<'_> {
+        let all = [&KINDS[..], &["auditlogs"]].concat();
+        self.account("auditor", &["get", "list"], &all).await
+    }
+
+    /// Marks objects as deleted, as the controller would.
+    pub async fn delete(&self, kind: Kind, uids: &[Uuid]) {
+        let uids = uids.to_owned();
+        self.write(move |tx| async move { tx.soft_delete(kind, &uids).await.map(drop) }.boxed())
+            .await;
+    }
+
+    /// A model of the test's namespace.
+    pub fn model(&self, provider: Uuid, name: &str) -> ModelUpsert {
+        ModelUpsert {
+            namespace: self.namespace.name.clone(),
+            ..rows::model(provider, name)
+        }
     }
 
     /// A token of a ServiceAccount for an audience.
@@ -297,10 +351,25 @@ impl Caller<'_> {
         self.get_with(path, &[]).await
     }
 
+    /// Every page of a list whose path has a query.
+    pub async fn pages(&self, path: &str) -> Vec<Answer> {
+        let mut pages = vec![self.get(path).await];
+        while let Some(next) = pages.last().and_then(Answer::next_cursor) {
+            assert!(pages.len() < 100, "{path} has no end");
+            pages.push(self.get(&format!("{path}&cursor={next}")).await);
+        }
+        pages
+    }
+
     /// As `get`, with more headers.
     pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask(Method::GET, path, headers).await
+    }
+
+    /// Any method below `/api/v1`.
+    pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         let url = format!("{}/api/v1{path}", self.api.url);
-        let mut request = self.client.get(url).bearer_auth(&self.token);
+        let mut request = self.client.request(method, url).bearer_auth(&self.token);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -352,7 +421,7 @@ pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
 
 /// Stores models.
 pub fn models(
-    rows: Vec<llmplane::db::ModelUpsert>,
+    rows: Vec<ModelUpsert>,
 ) -> impl for<'t> FnOnce(&'t mut WriteTx) -> BoxFuture<'t, Result<(), DbError>> + Send + 'static {
     move |tx| {
         async move {

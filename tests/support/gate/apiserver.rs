@@ -41,8 +41,10 @@ struct Shared {
     to_cut: AtomicUsize,
     cut: AtomicUsize,
     expired: AtomicUsize,
+    requests: AtomicUsize,
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
+    everyone_is: Mutex<Option<String>>,
 }
 
 impl ApiserverProxy {
@@ -68,8 +70,10 @@ impl ApiserverProxy {
             to_cut: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             expired: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             most_under_way: AtomicUsize::new(0),
+            everyone_is: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -101,6 +105,16 @@ impl ApiserverProxy {
     pub fn mend(&self) {
         *self.shared.severed.lock().unwrap() = CancellationToken::new();
         self.shared.away.store(false, Ordering::Release);
+    }
+
+    /// How many requests have come.
+    pub fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::Acquire)
+    }
+
+    /// From now on every token that counts is this user's.
+    pub fn everyone_is(&self, username: &str) {
+        *self.shared.everyone_is.lock().unwrap() = Some(username.to_owned());
     }
 
     /// How many writes were under way at once at most.
@@ -137,6 +151,7 @@ impl Drop for ApiserverProxy {
 }
 
 async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    shared.requests.fetch_add(1, Ordering::AcqRel);
     let severed = shared.severed.lock().unwrap().clone();
     if shared.away.load(Ordering::Acquire) {
         return StatusCode::BAD_GATEWAY.into_response();
@@ -202,7 +217,18 @@ async fn pass(shared: Arc<Shared>, request: Request, severed: CancellationToken)
     {
         return std::future::pending().await;
     }
-    response.body(Body::from(text)).unwrap()
+    let user = shared.everyone_is.lock().unwrap().clone();
+    match user.filter(|_| parts.uri.path().ends_with("/tokenreviews")) {
+        Some(user) => response.body(Body::from(of_user(&text, &user))).unwrap(),
+        None => response.body(Body::from(text)).unwrap(),
+    }
+}
+
+/// A TokenReview's answer with another user in it.
+fn of_user(review: &[u8], user: &str) -> String {
+    let mut review: Value = serde_json::from_slice(review).unwrap();
+    review["status"]["user"] = json!({ "username": user });
+    review.to_string()
 }
 
 /// A watch's events as they come, until somebody cuts.

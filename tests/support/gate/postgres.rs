@@ -23,8 +23,12 @@ use super::Gate;
 /// A running proxy; it ends when dropped.
 pub struct PostgresProxy {
     url: String,
+    executed: Executed,
     task: JoinHandle<()>,
 }
+
+/// The statements that were executed, as text.
+type Executed = Arc<Mutex<Vec<String>>>;
 
 impl PostgresProxy {
     /// In front of the server that this URL names; without TLS, for it reads along.
@@ -35,17 +39,20 @@ impl PostgresProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port()))
             .unwrap();
+        let executed = Executed::default();
+        let record = executed.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 let Ok(server) = TcpStream::connect(&upstream).await else {
                     continue;
                 };
-                tokio::spawn(carry(gate.clone(), client, server));
+                tokio::spawn(carry(gate.clone(), record.clone(), client, server));
             }
         });
         Self {
             url: url.to_string(),
+            executed,
             task,
         }
     }
@@ -53,6 +60,11 @@ impl PostgresProxy {
     /// The URL of whoever is to go through here.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Every statement that was executed, in the order of arrival.
+    pub fn executed(&self) -> Vec<String> {
+        self.executed.lock().unwrap().clone()
     }
 }
 
@@ -74,14 +86,14 @@ struct Session {
 
 /// Both directions, until one of them ends or the process is dead; both connections end with it, so
 /// that the server undoes what was not committed.
-async fn carry(gate: Arc<Gate>, client: TcpStream, server: TcpStream) {
+async fn carry(gate: Arc<Gate>, executed: Executed, client: TcpStream, server: TcpStream) {
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
     let session = Arc::new(Mutex::new(Session::default()));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        _ = forth(&gate, &session, from_client, to_server) => {}
+        _ = forth(&gate, &session, &executed, from_client, to_server) => {}
         _ = back(&gate, &session, from_server, to_client) => {}
         () = gate.killed() => {}
     }
@@ -91,6 +103,7 @@ async fn carry(gate: Arc<Gate>, client: TcpStream, server: TcpStream) {
 async fn forth(
     gate: &Gate,
     session: &Mutex<Session>,
+    executed: &Mutex<Vec<String>>,
     from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
 ) -> Option<()> {
@@ -100,10 +113,14 @@ async fn forth(
     to.write_all(&start).await.ok()?;
     loop {
         let (kind, message) = message(&mut from).await?;
-        let durable = session.lock().unwrap().durable(kind, &message[5..]);
-        if let Some(what) = durable {
-            let number = gate.arrive(what)?;
-            session.lock().unwrap().awaited = Some(number);
+        let text = session.lock().unwrap().executes(kind, &message[5..]);
+        if let Some(text) = text {
+            let durable = session.lock().unwrap().made_durable_by(&text);
+            executed.lock().unwrap().push(text);
+            if let Some(what) = durable {
+                let number = gate.arrive(what)?;
+                session.lock().unwrap().awaited = Some(number);
+            }
         }
         to.write_all(&message).await.ok()?;
     }
@@ -141,8 +158,8 @@ async fn back(
 }
 
 impl Session {
-    /// What this message makes durable, if anything.
-    fn durable(&mut self, kind: u8, body: &[u8]) -> Option<String> {
+    /// The statement that this message executes, if it does.
+    fn executes(&mut self, kind: u8, body: &[u8]) -> Option<String> {
         let mut words = body.split(|byte| *byte == 0);
         let mut word = || String::from_utf8_lossy(words.next().unwrap_or_default()).into_owned();
         match kind {
@@ -157,11 +174,8 @@ impl Session {
                 self.portals.insert(portal, text);
                 None
             }
-            b'Q' => self.made_durable_by(&word()),
-            b'E' => {
-                let text = self.portals.get(&word()).cloned().unwrap_or_default();
-                self.made_durable_by(&text)
-            }
+            b'Q' => Some(word()),
+            b'E' => self.portals.get(&word()).cloned(),
             _ => None,
         }
     }
