@@ -4,6 +4,7 @@ mod admission_policy;
 mod all_process;
 mod api_auth;
 mod api_feed;
+mod api_http;
 mod api_process;
 mod api_tls;
 mod canary;
