@@ -2,15 +2,18 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use llmplane::local::state::Component;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use llmplane::{db::DbError, local::state::Component};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
+use crate::support::{
+    fake_vendor::FakeVendor,
+    gate::{ApiserverProxy, Gate, PostgresProxy, Side},
+    outcome::outcome,
+    plane::eventually,
+    process::Process,
+    world::World,
+};
 
 const KEY: &str = "sk-test-0123456789abcdef";
 const KINDS: [(&str, &str); 4] = [
@@ -45,10 +48,6 @@ fn start(world: &World, log: &Path) -> Child {
         .stderr(std::fs::File::create(log).unwrap())
         .spawn()
         .unwrap()
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(child.id().unwrap().cast_signed()), signal).unwrap();
 }
 
 async fn refused(mut command: Command) -> (Option<i32>, String) {
@@ -199,35 +198,77 @@ async fn killed_at_any_moment_it_ends_where_an_undisturbed_one_does() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_paused_leader_that_wakes_writes_nothing_and_ends() {
+/// A leader sleeps on one side of a commit, while another takes over.
+async fn a_leader_sleeps(side: Side) {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
-    let folder = tempfile::tempdir().unwrap();
     let world = World::new("paused").await;
-    let mut former = start(&world, &folder.path().join("former"));
+    let kubeconfig = world.plane.kubeconfig_of(Component::Controller);
+    let gate = Gate::new(None);
+    let apiserver = ApiserverProxy::start(gate.clone(), &kubeconfig).await;
+    let postgres = PostgresProxy::start(gate.clone(), &world.database.controller_url).await;
+    let mut former = gate.watch(|| {
+        let through = [
+            ("KUBECONFIG", apiserver.kubeconfig().to_str().unwrap()),
+            ("DATABASE_URL", postgres.url()),
+        ];
+        Process::controller(&world, &through)
+    });
     declare(&world, &vendor.url()).await;
     settled(&world).await;
-    signal(&former, Signal::SIGSTOP);
 
-    let _leader = start(&world, &folder.path().join("leader"));
-    world
-        .provider("p", json!({ "displayName": "while it slept" }))
-        .await;
+    gate.pause_at(["COMMIT", "providers"], side);
+    let named = |name: &str| json!({ "displayName": name });
+    world.provider("p", named("in the middle")).await;
+    let paused = tokio::time::timeout(Duration::from_secs(60), gate.paused());
+    paused.await.expect("the change is stored within a minute");
+    let mut leader = Process::controller(&world, &[]);
     world.ready("LlmProvider", "p").await;
+    world.provider("p", named("while it slept")).await;
+    settled(&world).await;
     let db = world.db().await;
-    let feed = db.feed_state().await.unwrap();
-    let version =
-        async || world.get("LlmProvider", "p").await["metadata"]["resourceVersion"].clone();
-    let before = version().await;
+    let stored = async || outcome(&world, &db).await;
+    let (feed, told) = (db.feed_state().await.unwrap(), stored().await);
+    let versions = resource_versions(&world).await;
+    let (tried, taken) = (gate.writes().len(), apiserver.taken());
 
-    signal(&former, Signal::SIGCONT);
-    let ended = tokio::time::timeout(Duration::from_secs(30), former.wait()).await;
-    assert!(!ended.expect("it ends by itself").unwrap().success());
-    assert_eq!(db.feed_state().await.unwrap().epoch, feed.epoch);
-    assert_eq!(version().await, before, "it wrote a status");
-    let log = std::fs::read_to_string(folder.path().join("former")).unwrap();
-    assert!(
-        log.contains(&llmplane::db::DbError::Fenced.to_string()),
-        "{log}"
-    );
+    gate.resume();
+    assert!(!former.ended().await.success());
+    let log = former.log();
+    assert!(log.contains(&DbError::Fenced.to_string()), "{log}");
+    assert_eq!(resource_versions(&world).await, versions);
+    assert_eq!(apiserver.taken(), taken, "a write of its was taken");
+    let now = db.feed_state().await.unwrap();
+    assert_eq!((now.epoch, now.revision), (feed.epoch, feed.revision));
+    assert_eq!(stored().await, told);
+    let tried = &gate.writes()[tried..];
+    let tries = |what: &str| tried.iter().any(|write| write.starts_with(what));
+    assert!(!tries("COMMIT"), "{tried:?}");
+    match side {
+        // Its transaction was ended, and did not hold up who took over.
+        Side::Before => {
+            let log = leader.log();
+            assert!(log.contains("\"ended_sessions\":1"), "{log}");
+        }
+        // It went on to the status, which was refused.
+        Side::After => assert!(tries("PATCH "), "{tried:?}"),
+    }
+    assert!(leader.runs(), "{}", leader.log());
+}
+
+async fn resource_versions(world: &World) -> Vec<Value> {
+    let mut versions = Vec::new();
+    for (kind, name) in KINDS {
+        versions.push(world.get(kind, name).await["metadata"]["resourceVersion"].clone());
+    }
+    versions
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_leader_that_wakes_before_its_commit_writes_nothing_and_ends() {
+    a_leader_sleeps(Side::Before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_leader_that_wakes_between_commit_and_status_writes_nothing_and_ends() {
+    a_leader_sleeps(Side::After).await;
 }

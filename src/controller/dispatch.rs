@@ -82,6 +82,11 @@ async fn tell(context: &Context, key: &ObjectKey, error: &Error) {
     let Some(finding) = error.finding() else {
         return;
     };
+    // A connection that broke may be one that another leader ended, after which this one says
+    // nothing: the next look at the database tells which it is.
+    if matches!(error, Error::Db(lost) if lost.is_outage()) && !context.database.is_lost() {
+        return;
+    }
     let told = match key.kind {
         Kind::Provider => tell_status::<LlmProvider>(context, key, &finding).await,
         Kind::Endpoint => tell_status::<LlmEndpoint>(context, key, &finding).await,

@@ -63,6 +63,10 @@ impl Db {
     ///
     /// [`DbError::OtherCluster`] when it belongs to another.
     pub async fn cluster_claim(&self, uid: &str, adopt: bool) -> Result<(), DbError> {
+        // Where nothing is to be written the row need not be free: a paused leader may hold it.
+        if self.feed_state().await?.cluster_uid.as_deref() == Some(uid) {
+            return Ok(());
+        }
         let claimed = sqlx::query_scalar!(
             r#"UPDATE feed SET cluster_uid = CASE
                    WHEN cluster_uid IS NULL OR $2 THEN $1 ELSE cluster_uid END

@@ -45,6 +45,7 @@ struct Shared {
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
     everyone_is: Mutex<Option<String>>,
+    taken: AtomicUsize,
 }
 
 impl ApiserverProxy {
@@ -74,6 +75,7 @@ impl ApiserverProxy {
             under_way: AtomicUsize::new(0),
             most_under_way: AtomicUsize::new(0),
             everyone_is: Mutex::default(),
+            taken: AtomicUsize::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -128,6 +130,11 @@ impl ApiserverProxy {
         writes.iter().filter(|write| write.ends_with(path)).count()
     }
 
+    /// How many writes the kube-apiserver has not refused.
+    pub fn taken(&self) -> usize {
+        self.shared.taken.load(Ordering::Acquire)
+    }
+
     /// Cuts so many of the next events of watches in their middle, and their connections with them.
     pub fn cut_events(&self, count: usize) {
         self.shared.to_cut.fetch_add(count, Ordering::AcqRel);
@@ -172,6 +179,7 @@ async fn pass(shared: Arc<Shared>, request: Request, severed: CancellationToken)
         false => match shared
             .gate
             .arrive(format!("{} {}", parts.method, parts.uri.path()))
+            .await
         {
             Some(number) => Some(number),
             None => return std::future::pending().await,
@@ -198,6 +206,9 @@ async fn pass(shared: Arc<Shared>, request: Request, severed: CancellationToken)
     let Ok(answer) = sent else {
         return StatusCode::BAD_GATEWAY.into_response();
     };
+    if !reads && answer.status().is_success() {
+        shared.taken.fetch_add(1, Ordering::AcqRel);
+    }
     let watches = target.contains("watch=true");
     if watches && answer.status() == StatusCode::GONE {
         shared.expired.fetch_add(1, Ordering::AcqRel);

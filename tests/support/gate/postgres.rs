@@ -80,6 +80,8 @@ struct Session {
     in_transaction: bool,
     statements: HashMap<String, String>,
     portals: HashMap<String, String>,
+    /// The tables that the open transaction has written to.
+    wrote: Vec<String>,
     /// The write whose answer is awaited.
     awaited: Option<usize>,
 }
@@ -118,7 +120,7 @@ async fn forth(
             let durable = session.lock().unwrap().made_durable_by(&text);
             executed.lock().unwrap().push(text);
             if let Some(what) = durable {
-                let number = gate.arrive(what)?;
+                let number = gate.arrive(what).await?;
                 session.lock().unwrap().awaited = Some(number);
             }
         }
@@ -142,6 +144,9 @@ async fn back(
             let answered = {
                 let mut session = session.lock().unwrap();
                 session.in_transaction = message[5] != b'I';
+                if !session.in_transaction {
+                    session.wrote.clear();
+                }
                 session.awaited.take()
             };
             if let Some(number) = answered
@@ -180,18 +185,31 @@ impl Session {
         }
     }
 
-    fn made_durable_by(&self, text: &str) -> Option<String> {
+    fn made_durable_by(&mut self, text: &str) -> Option<String> {
         if text.trim().eq_ignore_ascii_case("COMMIT") {
-            return Some("COMMIT".to_owned());
+            let words = ["COMMIT"].into_iter();
+            let words: Vec<_> = words.chain(self.wrote.iter().map(String::as_str)).collect();
+            return Some(words.join(" "));
         }
         // The names of the project's functions that write.
         let writes = ["INSERT ", "UPDATE ", "DELETE ", "maintain_partitions("];
-        let writes = writes.iter().any(|word| text.contains(word));
-        (writes && !self.in_transaction).then(|| {
-            let words: Vec<_> = text.split_whitespace().take(4).collect();
-            words.join(" ")
-        })
+        if !writes.iter().any(|word| text.contains(word)) {
+            return None;
+        }
+        if self.in_transaction {
+            self.wrote.extend(table(text));
+            return None;
+        }
+        let words: Vec<_> = text.split_whitespace().take(4).collect();
+        Some(words.join(" "))
     }
+}
+
+/// The first table that a statement writes to.
+fn table(text: &str) -> Option<String> {
+    let mut words = text.split_whitespace();
+    words.find(|word| ["INTO", "UPDATE", "FROM"].contains(word))?;
+    words.next().map(str::to_owned)
 }
 
 /// The next message with its type and length, whole.
