@@ -8,6 +8,7 @@ mod api_http;
 mod api_process;
 mod api_tls;
 mod canary;
+mod checks_forgotten;
 mod checks_without_keys;
 mod controller_process;
 mod database;

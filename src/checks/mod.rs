@@ -211,6 +211,10 @@ impl Checks {
                 run::Done::unmade()
             }
         };
+        // What was forgotten while this ran must not be kept in memory for what it found.
+        if !self.schedule().knows(key.subject) {
+            self.0.runner.forget(key.subject);
+        }
         let first = self.schedule().finish(key, done.ended, Instant::now());
         if done.changed || done.listing_changed || first {
             // Nobody listens after shutdown, which is no error.
