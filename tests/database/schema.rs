@@ -1,10 +1,15 @@
 //! The schema: both ways, and known by whoever uses it.
 
-use jiff::{SignedDuration, Timestamp};
-use llmplane::db::{self, DbError};
-use sqlx::{Connection, Executor, PgConnection, Row};
+use std::collections::BTreeMap;
 
-use crate::support::{database::TestDatabase, plane::eventually};
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use llmplane::crd::credential::VersionState;
+use llmplane::db::{self, DbError};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+
+use crate::support::{database::TestDatabase, plane::eventually, rows};
 
 /// Everything that the migrations make, in words.
 async fn catalog(connection: &mut PgConnection) -> Vec<String> {
@@ -36,11 +41,97 @@ fn refusal(outcome: Result<(), DbError>) -> String {
     }
 }
 
+/// The tables' rows as JSON, in order, by the table's name.
+type Tables = BTreeMap<String, Vec<Value>>;
+
+/// All rows, but for those of the migrations themselves.
+async fn contents(connection: &mut PgConnection) -> Tables {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class
+         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+             AND relname <> '_sqlx_migrations'",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap();
+    let mut contents = Tables::new();
+    for table in tables {
+        let select = format!("SELECT to_jsonb(t)::text FROM {table} t ORDER BY 1");
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(select))
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        let rows = rows.iter().map(|row| serde_json::from_str(row).unwrap());
+        contents.insert(table, rows.collect());
+    }
+    contents
+}
+
+/// A row in every table.
+async fn fill(database: &TestDatabase) {
+    let (db, epoch) = database.leader().await;
+    let provider = rows::provider("p");
+    let endpoint = rows::endpoint(provider.uid, "e");
+    let credential = rows::credential(provider.uid, "c");
+    let version = rows::key_version(credential.uid, 1, VersionState::Current);
+    let model = rows::model(provider.uid, "m");
+    let listed = BTreeMap::from([("m".to_owned(), json!({ "context_window": 8192 }))]);
+    let subject = endpoint.uid;
+    db.write(epoch, |tx| {
+        async move {
+            tx.provider_upsert(&provider).await?;
+            tx.endpoint_upsert(&endpoint).await?;
+            tx.credential_upsert(&credential).await?;
+            tx.credential_version_insert(&version).await?;
+            tx.model_upsert(&model).await?;
+            tx.listed_models_replace(endpoint.uid, &endpoint.base_url, &listed)
+                .await?;
+            tx.keyring_check(b"own").await
+        }
+        .boxed()
+    })
+    .await
+    .unwrap();
+    db.close().await;
+    let rest = format!(
+        "SELECT llmplane_fn.request_check('{subject}', 'test');
+         INSERT INTO health_probes (checked_at, subject, kind, reason, message, latency_ms)
+             VALUES (now(), '{subject}', 'Probe', 'ProbeFailed', '', 1);
+         INSERT INTO audit_log (at, seq, action, actor, result) VALUES (now(), 1, 'test', 'test', 'test');
+         UPDATE retention SET keep = '45 days'",
+    );
+    let mut owner = database.connect("llmplane_owner").await;
+    owner.execute(AssertSqlSafe(rest)).await.unwrap();
+}
+
+/// Of `rows`, what a schema can hold whose rows are `like` these, in order.
+fn as_known(rows: &Tables, like: &Tables) -> Tables {
+    let mut known = Tables::new();
+    for (table, like) in like {
+        let columns = like.first().and_then(Value::as_object);
+        let columns = columns.unwrap_or_else(|| panic!("the rows of {table} are lost"));
+        let mut rows = rows[table].clone();
+        for row in &mut rows {
+            let row = row.as_object_mut().unwrap();
+            row.retain(|column, _| columns.contains_key(column));
+        }
+        // An older schema takes no such row: it keeps what was deleted for good.
+        let of_deleted = |row: &Value| row["table_name"] == "deleted_objects";
+        if !like.iter().any(of_deleted) {
+            rows.retain(|row| !of_deleted(row));
+        }
+        rows.sort_by_cached_key(Value::to_string);
+        known.insert(table.clone(), rows);
+    }
+    known
+}
+
 #[tokio::test]
 async fn migrations_go_both_ways() {
     let database = TestDatabase::empty().await;
     let url = database.owner_url.clone();
     db::migrate(&url).await.unwrap();
+    fill(&database).await;
     let mut owner = database.connect("llmplane_owner").await;
     let first = catalog(&mut owner).await;
     assert!(first.len() > 100, "{first:#?}");
@@ -57,6 +148,42 @@ async fn migrations_go_both_ways() {
     assert_eq!(catalog(&mut owner).await, first);
     db::migrate(&url).await.unwrap();
     assert_eq!(catalog(&mut owner).await, first, "a second time is a no-op");
+}
+
+#[tokio::test]
+async fn what_both_schemas_know_outlives_the_way_down_and_up() {
+    let database = TestDatabase::migrated().await;
+    let url = database.owner_url.clone();
+    fill(&database).await;
+    let mut owner = database.connect("llmplane_owner").await;
+    let (schema, full) = (catalog(&mut owner).await, contents(&mut owner).await);
+    for (table, rows) in &full {
+        assert!(!rows.is_empty(), "no row of {table} to look after");
+    }
+    let newest_first: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version DESC")
+            .fetch_all(&mut owner)
+            .await
+            .unwrap();
+
+    let mut down = full.clone();
+    for older in &newest_first[1..] {
+        db::revert(&url, *older).await.unwrap();
+        down = contents(&mut owner).await;
+        assert_eq!(as_known(&down, &down), as_known(&full, &down), "{older}");
+    }
+    db::migrate(&url).await.unwrap();
+    assert_eq!(catalog(&mut owner).await, schema);
+    let up = contents(&mut owner).await;
+    assert_eq!(as_known(&up, &down), as_known(&full, &down));
+    let read = database.controller().await.read_all().await.unwrap().rows;
+    let read = [
+        read.providers.len(),
+        read.endpoints.len(),
+        read.credentials.len(),
+        read.models.len(),
+    ];
+    assert_eq!(read, [1; 4]);
 }
 
 #[tokio::test]
