@@ -1,6 +1,11 @@
 //! Each kind from `apply` to Ready, on the real plane, against a vendor that answers.
 
-use llmplane::crd::{ProviderType, reasons::Reason};
+use std::time::{Duration, Instant};
+
+use llmplane::{
+    controller::error::WAITING_BACKSTOP,
+    crd::{Kind, ProviderType, reasons::Reason},
+};
 use serde_json::json;
 
 use crate::support::{
@@ -55,10 +60,112 @@ async fn all_four_kinds_become_ready_and_are_stored() {
     assert!(endpoint.is_default && endpoint.is_active);
 }
 
+/// The four kinds, each after each.
+fn orders() -> Vec<[Kind; 4]> {
+    let mut orders = Vec::new();
+    for a in Kind::ALL {
+        for b in Kind::ALL.into_iter().filter(|b| *b != a) {
+            for c in Kind::ALL.into_iter().filter(|c| ![a, b].contains(c)) {
+                let last = Kind::ALL.into_iter().find(|d| ![a, b, c].contains(d));
+                orders.push([a, b, c, last.unwrap()]);
+            }
+        }
+    }
+    orders
+}
+
+/// What the names of a kind's objects begin with.
+fn letter(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Provider => "p",
+        Kind::Endpoint => "e",
+        Kind::Credential => "c",
+        Kind::Model => "m",
+    }
+}
+
+/// One object of a set whose members name each other.
+async fn member(world: &World, set: usize, kind: Kind, url: &str) {
+    let named = |kind: Kind| json!({ "name": format!("{}{set}", letter(kind)) });
+    let (provider, endpoint) = (named(Kind::Provider), named(Kind::Endpoint));
+    let spec = match kind {
+        Kind::Provider => json!({ "type": "OpenAICompatible", "defaultEndpointRef": endpoint }),
+        Kind::Endpoint => json!({ "providerRef": provider, "baseUrl": url }),
+        Kind::Credential => json!({
+            "providerRef": provider, "endpointRefs": [endpoint], "secretRef": { "name": "s" },
+        }),
+        Kind::Model => json!({
+            "providerRef": provider, "endpointRefs": [endpoint], "modelId": "gpt-a",
+        }),
+    };
+    let name = format!("{}{set}", letter(kind));
+    world.apply(kind.kubernetes(), &name, spec).await;
+}
+
+/// Waits until every object was told of, and nothing has changed for longer than counts are gathered
+/// and missing objects waited for: from then on nobody comes back by himself soon.
+async fn at_rest(world: &World) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (mut last, mut since) = (Vec::new(), Instant::now());
+    loop {
+        let mut all = Vec::new();
+        for kind in Kind::ALL {
+            all.extend(world.all(kind.kubernetes()).await);
+        }
+        let told = all.iter().all(|object| {
+            object["status"]["observedGeneration"] == object["metadata"]["generation"]
+        });
+        if !told || all != last {
+            (last, since) = (all, Instant::now());
+        } else if since.elapsed() > Duration::from_secs(6) {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "it never comes to rest: {last:#?}"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Shorter than the waits after which a reconcile that missed its wake-up comes back all the same.
+const HEALS_WITHIN: Duration = Duration::from_secs(8);
+const _: () = assert!(HEALS_WITHIN.as_secs() < WAITING_BACKSTOP.as_secs());
+
+async fn heals(world: &World, set: &str, within: Duration) {
+    let ready = async {
+        for kind in Kind::ALL {
+            let name = format!("{}{set}", letter(kind));
+            world.ready(kind.kubernetes(), &name).await;
+        }
+    };
+    let healed = tokio::time::timeout(within, ready).await;
+    healed.unwrap_or_else(|_| panic!("set {set:?} does not heal within {within:?}"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn any_order_of_creation_heals_by_itself() {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
     let world = World::started("order").await;
+    world.secret("s", KEY).await;
+    let orders = orders();
+    assert_eq!(orders.len(), 24);
+    for step in 0..3 {
+        for (set, order) in orders.iter().enumerate() {
+            member(&world, set, order[step], &vendor.url()).await;
+        }
+        at_rest(&world).await;
+    }
+    for (set, order) in orders.iter().enumerate() {
+        member(&world, set, order[3], &vendor.url()).await;
+        heals(&world, &set.to_string(), HEALS_WITHIN).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_told_until_it_is_there() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let world = World::started("missing").await;
     world.model("m", "gpt-a").await;
     world
         .says("LlmModel", "m", "Ready", "False", "ProviderNotFound")
@@ -86,15 +193,9 @@ async fn any_order_of_creation_heals_by_itself() {
     world
         .says("LlmCredential", "c", "Ready", "False", "SecretNotFound")
         .await;
+    // The credential has looked just now, and does so again after five seconds.
     world.secret("s", KEY).await;
-    for (kind, name) in [
-        ("LlmProvider", "p"),
-        ("LlmEndpoint", "e"),
-        ("LlmCredential", "c"),
-        ("LlmModel", "m"),
-    ] {
-        world.ready(kind, name).await;
-    }
+    heals(&world, "", Duration::from_secs(4)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

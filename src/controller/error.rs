@@ -97,7 +97,7 @@ impl Error {
 }
 
 /// A backstop: the wake-up that is waited for normally comes at once.
-const WAITING_BACKSTOP: std::time::Duration = std::time::Duration::from_secs(10);
+pub const WAITING_BACKSTOP: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// An object that cannot be put in force as it stands: it is not stored, and what was stored of it
 /// is switched off. Its owner, or the appearance of another object, heals it.

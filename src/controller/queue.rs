@@ -252,9 +252,12 @@ fn backoff(failures: u32, jitter: f64) -> Duration {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use serde_json::json;
     use tokio::sync::Notify;
+    use uuid::Uuid;
 
     use super::*;
+    use crate::{controller::index::Index, crd::LlmProvider};
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new(Kind::Provider, "team", name)
@@ -282,6 +285,47 @@ mod tests {
         assert_eq!(queue.start(), Some(key("a")));
         queue.finish(key("a"), Next::Done);
         assert_eq!(queue.start(), None);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_deleted_and_made_anew_while_it_waits_runs_once_for_the_new_object() {
+        let object = |uid: Uuid| -> LlmProvider {
+            serde_json::from_value(json!({
+                "metadata": { "namespace": "team", "name": "a", "uid": uid, "generation": 1 },
+                "spec": { "type": "OpenAI" },
+            }))
+            .unwrap()
+        };
+        let (old, new) = (Uuid::new_v4(), Uuid::new_v4());
+        // The watch may tell of both, or, where it was interrupted, of the new one alone.
+        for told_of_the_deletion in [true, false] {
+            let (mut index, mut queue) = (Index::default(), Queue::default());
+            let mut wakes = index.apply(object(old));
+            if told_of_the_deletion {
+                wakes.extend(index.delete::<LlmProvider>("team", "a"));
+            }
+            let of_the_new = index.apply(object(new));
+            assert_eq!(of_the_new, [Wake::now(key("a"))]);
+            for wake in wakes.into_iter().chain(of_the_new) {
+                queue.wake(wake);
+            }
+            assert_eq!(queue.start(), Some(key("a")));
+            assert_eq!(index.uid(&key("a")), Some(new));
+            assert_eq!(queue.start(), None);
+            queue.finish(key("a"), Next::Done);
+            assert_eq!(queue.start(), None, "once is enough");
+            // One that comes while the old one's reconcile is under way runs after it.
+            for wake in index.apply(object(old)) {
+                queue.wake(wake);
+            }
+            assert_eq!(queue.start(), Some(key("a")));
+            for wake in index.apply(object(new)) {
+                queue.wake(wake);
+            }
+            assert_eq!(queue.start(), None, "one at a time of a name");
+            queue.finish(key("a"), Next::Done);
+            assert_eq!(queue.start(), Some(key("a")));
+        }
     }
 
     #[tokio::test]
