@@ -2,7 +2,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
 
-use super::*;
+use super::{model_test::classify_model, *};
+use crate::vendors::ListedModel;
 
 fn answer(status: u16, body: &str) -> Response {
     Response {
