@@ -2,6 +2,8 @@
 //!
 //! A process is known by its id together with its start time: an id alone may long be another's.
 
+mod leftovers;
+
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -20,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{LocalError, Result};
 use super::state::{Component, StateDir, to_json};
+pub(super) use leftovers::{any_works_in, stop_leftovers};
 
 /// How long a child has to end by itself before it is killed.
 const TERM_GRACE: Duration = Duration::from_secs(20);
@@ -267,90 +270,6 @@ pub(super) async fn kill_at_once(dir: &StateDir, component: Component) -> Result
     remove_record(&dir.process_record(component))
 }
 
-/// Stops what belongs to this plane and is no recorded component, nor a process that one started:
-/// what a command had started when it was killed itself. Only Linux tells of such processes.
-pub(super) async fn stop_leftovers(dir: &StateDir) -> Result<()> {
-    let recorded: Vec<i32> = Component::ALL
-        .into_iter()
-        .filter_map(|component| running(dir, component).ok().flatten())
-        .map(|record| record.pid)
-        .collect();
-    let found = leftovers(&marked(dir), &recorded);
-    // SIGINT is the orderly end of each program that this module starts.
-    for (signal, grace) in [(Signal::SIGINT, TERM_GRACE), (Signal::SIGKILL, KILL_GRACE)] {
-        for process in &found {
-            let _ = process.signal(signal);
-            let _ = process.signal(Signal::SIGCONT);
-        }
-        let deadline = Instant::now() + grace;
-        while found.iter().any(ProcessRecord::is_alive) && Instant::now() < deadline {
-            tokio::time::sleep(POLL).await;
-        }
-    }
-    match found.iter().find(|process| process.is_alive()) {
-        Some(process) => Err(LocalError::LeftOver(process.pid)),
-        None => Ok(()),
-    }
-}
-
-/// A process that carries a plane's mark, and its parent's id.
-struct Marked {
-    process: ProcessRecord,
-    parent: i32,
-}
-
-/// Those that are neither recorded nor descend from one that is.
-fn leftovers(marked: &[Marked], recorded: &[i32]) -> Vec<ProcessRecord> {
-    let parent_of = |pid| {
-        let found = marked.iter().find(|it| it.process.pid == pid);
-        found.map(|it| it.parent)
-    };
-    let is_known = |pid| {
-        std::iter::successors(Some(pid), |&pid| parent_of(pid))
-            .take(marked.len() + 1)
-            .any(|pid| recorded.contains(&pid))
-    };
-    marked
-        .iter()
-        .map(|it| &it.process)
-        .filter(|process| !is_known(process.pid))
-        .cloned()
-        .collect()
-}
-
-/// Every process but this one that carries the plane's mark.
-fn marked(dir: &StateDir) -> Vec<Marked> {
-    let mut mark = std::ffi::OsString::from(format!("{PLANE}="));
-    mark.push(real_path(dir));
-    let mark = mark.as_encoded_bytes();
-    let own = std::process::id().cast_signed();
-    let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
-    ids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|&pid| pid != own)
-        .filter_map(|pid| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-            if !environment.split(|&byte| byte == 0).any(|it| it == mark) {
-                return None;
-            }
-            let process = ProcessRecord {
-                pid,
-                start_time: start_time(pid)?,
-                boot_id: boot_id(),
-                fingerprint: String::new(),
-            };
-            let parent = parent(pid)?;
-            Some(Marked { process, parent })
-        })
-        .collect()
-}
-
-/// A process's parent, by `/proc`.
-fn parent(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, after_name) = stat.rsplit_once(") ")?;
-    after_name.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
 pub(super) fn remove_record(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -370,15 +289,6 @@ pub(super) fn log_tail(dir: &StateDir, component: Component) -> String {
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
-}
-
-/// Whether any process has this folder as its working folder; only Linux can tell.
-pub(super) fn any_works_in(folder: &Path) -> bool {
-    fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
 }
 
 /// A process's start in clock ticks since boot; none where there is no such process, or a zombie.
@@ -444,22 +354,6 @@ mod tests {
     fn a_zombie_does_not_count_as_running() {
         let stat = "77 (etcd) Z 1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2";
         assert_eq!(parse_start_time(stat), None);
-    }
-
-    #[test]
-    fn what_a_recorded_process_started_is_not_left_over() {
-        let marked = |pid, parent| Marked {
-            process: ProcessRecord {
-                pid,
-                start_time: 1,
-                boot_id: String::new(),
-                fingerprint: String::new(),
-            },
-            parent,
-        };
-        let all = [marked(10, 1), marked(11, 10), marked(20, 1), marked(21, 20)];
-        let left: Vec<i32> = leftovers(&all, &[10]).iter().map(|it| it.pid).collect();
-        assert_eq!(left, [20, 21]);
     }
 
     #[test]
