@@ -241,16 +241,13 @@ async fn a_leader_sleeps(side: Side) {
     assert_eq!((now.epoch, now.revision), (feed.epoch, feed.revision));
     assert_eq!(stored().await, told);
     let tried = &gate.writes()[tried..];
-    let tries = |what: &str| tried.iter().any(|write| write.starts_with(what));
-    assert!(!tries("COMMIT"), "{tried:?}");
-    match side {
-        // Its transaction was ended, and did not hold up who took over.
-        Side::Before => {
-            let log = leader.log();
-            assert!(log.contains("\"ended_sessions\":1"), "{log}");
-        }
-        // It went on to the status, which was refused.
-        Side::After => assert!(tries("PATCH "), "{tried:?}"),
+    let commits = tried.iter().any(|write| write.starts_with("COMMIT"));
+    assert!(!commits, "{tried:?}");
+    // Its transaction was ended, and did not hold up who took over. Whoever sleeps behind a commit may
+    // learn that it is over before it tries to tell of it, or by trying.
+    if side == Side::Before {
+        let log = leader.log();
+        assert!(log.contains("\"ended_sessions\":1"), "{log}");
     }
     assert!(leader.runs(), "{}", leader.log());
 }
