@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 /// File descriptors for everything but callers: PostgreSQL, the kube-apiserver, a controller in the
@@ -33,8 +34,8 @@ pub(super) struct Limits {
     pub connections: usize,
     /// Until the TLS handshake is done, and then until the first request's headers are complete.
     pub first_request: Duration,
-    /// From one answer over HTTP/1 to the end of the next request's headers. Longer than the 90 s
-    /// for which clients keep an idle connection: one that ends as it is used costs a request.
+    /// From one answer over HTTP/1 to the next, once to twice this time. Longer than the 90 s for
+    /// which clients keep an idle connection: one that ends as it is used costs a request.
     pub next_request: Duration,
     /// Between pings over HTTP/2.
     pub ping: Duration,
@@ -146,6 +147,7 @@ pub(super) async fn serve(
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let door = Door {
         free: Arc::new(Semaphore::new(limits.connections)),
+        next_request: limits.next_request,
         no_sign_of_life: limits.no_sign_of_life,
         counts,
     };
@@ -153,9 +155,7 @@ pub(super) async fn serve(
         .handle(handle.clone())
         .first_request_timeout(limits.first_request);
     let http = server.http_builder();
-    http.http1()
-        .header_read_timeout(limits.next_request)
-        .max_buf_size(limits.headers as usize);
+    http.http1().max_buf_size(limits.headers as usize);
     http.http2()
         .max_header_list_size(limits.headers)
         .max_concurrent_streams(limits.streams)
@@ -190,6 +190,7 @@ pub(super) async fn serve(
 #[derive(Clone)]
 struct Door {
     free: Arc<Semaphore>,
+    next_request: Duration,
     no_sign_of_life: Duration,
     counts: Counts,
 }
@@ -207,6 +208,7 @@ impl Door {
         self.counts.open.inc();
         Ok(Connection {
             stream,
+            patience: Patience::new(self.next_request),
             open: self.counts.open.clone(),
             _place: place,
         })
@@ -226,6 +228,7 @@ impl<S> Accept<TcpStream, S> for Door {
 /// A connection, and the place that it takes.
 struct Connection {
     stream: TcpStream,
+    patience: Patience,
     open: Gauge,
     _place: OwnedSemaphorePermit,
 }
@@ -236,13 +239,49 @@ impl Drop for Connection {
     }
 }
 
+/// Ends who is answered nothing for a whole turn of this length. Turns follow each other, whatever
+/// is asked in them: a timer for each request, as the HTTP library has one, costs more than all
+/// that is done to find the answer. What answers HTTP/2's pings is answered something.
+struct Patience {
+    turn: Duration,
+    over: Option<Pin<Box<Sleep>>>,
+    answered: bool,
+}
+
+impl Patience {
+    fn new(turn: Duration) -> Self {
+        Self {
+            turn,
+            over: None,
+            answered: false,
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let turn = self.turn;
+        let over = self
+            .over
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(turn)));
+        while over.as_mut().poll(context).is_ready() {
+            if !std::mem::take(&mut self.answered) {
+                return Poll::Ready(io::ErrorKind::TimedOut.into());
+            }
+            over.as_mut().reset(Instant::now() + turn);
+        }
+        Poll::Pending
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Pending => self.patience.poll(context).map(Err),
+            read => read,
+        }
     }
 }
 
@@ -252,6 +291,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.patience.answered = true;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -260,6 +300,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.patience.answered = true;
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
