@@ -9,7 +9,7 @@ use crate::bare::Bare;
 use crate::figures::{Times, median, time};
 use crate::load::{self, Target};
 use crate::plane::Plane;
-use crate::process::Process;
+use crate::process::{Process, processor_time};
 use crate::processors;
 use crate::report::{Figure, Report};
 use crate::routes::{self, Route};
@@ -49,16 +49,19 @@ pub async fn measure(
     if !precedes {
         eprintln!("run as root to let the servers run before all else on their processor");
     }
-    let address = (api.address()?, bare.address);
+    let servers = [(api.address()?, api.pid()?), (bare.address, bare.pid()?)];
     let pairs = Route::all().map(|route| {
-        let target = |address| Target::new(address, &route.path, &agents.tokens);
-        (target(address.0), target(address.1))
+        servers.map(|(address, process)| Server {
+            target: Target::new(address, &route.path, &agents.tokens),
+            process,
+        })
     });
     let generate = move || {
         let stalled = processors::stalled(WATCHED, STALL)?;
         processors::leave_last()?;
+        processors::hurry()?;
         let compared: Result<Vec<Both>> =
-            processors::on_last(|| pairs.iter().map(|(api, bare)| compare(api, bare)).collect());
+            processors::on_last(|| pairs.iter().map(|[api, bare]| compare(api, bare)).collect());
         Ok::<_, anyhow::Error>((stalled, compared?))
     };
     let (stalled, compared) = tokio::task::spawn_blocking(generate).await??;
@@ -73,7 +76,7 @@ pub async fn measure(
 struct Machine {
     /// Whether the servers were allowed to run before all else on their processor.
     precedes: bool,
-    /// The share of its time that a processor without work stood still.
+    /// The share of its time that a processor stood still while all were at work.
     stalled: f64,
 }
 
@@ -86,7 +89,7 @@ impl Machine {
             }
         };
         format!(
-            "{others}a processor without work stood still for {:.1} % of the time",
+            "{others}with all at work, a processor stood still for {:.1} % of the time",
             self.stalled * 100.0
         )
     }
@@ -116,15 +119,22 @@ impl Both {
     }
 }
 
-fn compare(api: &Target, bare: &Target) -> Result<Both> {
+/// One of the two sides.
+struct Server {
+    target: Target,
+    process: i32,
+}
+
+fn compare(api: &Server, bare: &Server) -> Result<Both> {
     eprintln!("latency");
-    load::saturate(api, WARM_UP)?;
-    let per_second = load::saturate(api, SATURATED)? / 2.0;
+    let asked = &api.target;
+    load::saturate(asked, WARM_UP)?;
+    let per_second = load::saturate(asked, SATURATED)? / 2.0;
     // Those who came together are forgotten together; then each comes at a time of its own, as agents
     // do.
     std::thread::sleep(accounts::REMEMBERED + Duration::from_secs(1));
-    let one_by_one = api.requests.len() as f64 / accounts::REMEMBERED.as_secs_f64();
-    load::paced(api, one_by_one, accounts::REMEMBERED, WINDOW)?;
+    let one_by_one = asked.requests.len() as f64 / accounts::REMEMBERED.as_secs_f64();
+    load::paced(asked, one_by_one, accounts::REMEMBERED, WINDOW)?;
     Ok(Both {
         per_second,
         api: Windows::of(api, per_second)?,
@@ -136,15 +146,20 @@ fn compare(api: &Target, bare: &Target) -> Result<Both> {
 struct Windows {
     all: Times,
     each: Vec<Times>,
+    /// The share of its processor that the server took.
+    busy: f64,
 }
 
 impl Windows {
-    fn of(target: &Target, per_second: f64) -> Result<Self> {
-        load::paced(target, per_second, SETTLED, WINDOW)?;
-        let each = load::paced(target, per_second, PACED, WINDOW)?;
+    fn of(server: &Server, per_second: f64) -> Result<Self> {
+        load::paced(&server.target, per_second, SETTLED, WINDOW)?;
+        let before = processor_time(server.process)?;
+        let each = load::paced(&server.target, per_second, PACED, WINDOW)?;
+        let taken = processor_time(server.process)? - before;
         Ok(Self {
             all: Times::of_all(&each),
             each,
+            busy: taken.div_duration_f64(PACED),
         })
     }
 
@@ -153,8 +168,9 @@ impl Windows {
         let windows: Vec<f64> = self.each.iter().map(of).collect();
         let worst = windows.iter().copied().fold(0.0, f64::max);
         format!(
-            "{}; of windows {} in the middle and {} at worst",
+            "{}, busy {:.0} %; of windows {} in the middle and {} at worst",
             self.all.words(),
+            self.busy * 100.0,
             time(Duration::from_secs_f64(median(&windows))),
             time(Duration::from_secs_f64(worst))
         )

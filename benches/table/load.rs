@@ -5,12 +5,15 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroU64;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
 
 use crate::figures::Times;
 
@@ -54,7 +57,7 @@ pub fn saturate(target: &Target, time: Duration) -> Result<f64> {
     }
     let mut ready = Vec::new();
     while start.elapsed() < time {
-        clients.wait(Some(STALLED), &mut ready)?;
+        clients.wait(STALLED, &mut ready)?;
         ensure!(!ready.is_empty(), "the server does not answer");
         for index in ready.drain(..) {
             if clients.receive(index)?.is_some() {
@@ -74,6 +77,8 @@ pub fn paced(
     time: Duration,
     window: Duration,
 ) -> Result<Vec<Times>> {
+    // Otherwise a sleep may take 50 µs more than it should, and what is due then comes in a heap.
+    rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
     let mut clients = Clients::connect(target, PACED_CONNECTIONS)?;
     let mut idle: VecDeque<usize> = (0..PACED_CONNECTIONS).collect();
     let mut late: VecDeque<Instant> = VecDeque::new();
@@ -100,11 +105,8 @@ pub fn paced(
             return Ok(taken.into_iter().map(Times::new).collect());
         }
         ensure!(now < start + time + STALLED, "the server does not answer");
-        clients.wait(Some(Duration::ZERO), &mut ready)?;
-        if ready.is_empty() {
-            // A sleep of microseconds is one of a hundred, and what is due then comes in a heap.
-            std::thread::yield_now();
-        }
+        let rest = due(sent).saturating_duration_since(Instant::now());
+        clients.wait(rest, &mut ready)?;
         for index in ready.drain(..) {
             if let Some(intended) = clients.receive(index)? {
                 let number = (intended - start).div_duration_f64(window) as usize;
@@ -127,8 +129,8 @@ struct Client {
 
 struct Clients<'t> {
     target: &'t Target,
-    poll: Poll,
-    events: Events,
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
     clients: Vec<Client>,
     next: usize,
     buffer: Vec<u8>,
@@ -136,15 +138,17 @@ struct Clients<'t> {
 
 impl<'t> Clients<'t> {
     fn connect(target: &'t Target, count: usize) -> Result<Self> {
-        let poll = Poll::new()?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut clients = Vec::with_capacity(count);
         for index in 0..count {
-            let stream = std::net::TcpStream::connect(target.address)?;
+            let stream = TcpStream::connect(target.address)?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
-            let mut stream = TcpStream::from_std(stream);
-            poll.registry()
-                .register(&mut stream, Token(index), Interest::READABLE)?;
+            let (what, when) = (
+                epoll::EventData::new_u64(index as u64),
+                epoll::EventFlags::IN | epoll::EventFlags::ET,
+            );
+            epoll::add(&epoll, &stream, what, when)?;
             clients.push(Client {
                 stream,
                 asked_at: Instant::now(),
@@ -154,8 +158,8 @@ impl<'t> Clients<'t> {
         }
         Ok(Self {
             target,
-            poll,
-            events: Events::with_capacity(count),
+            epoll,
+            events: Vec::with_capacity(count),
             clients,
             next: 0,
             buffer: vec![0; READ],
@@ -174,13 +178,16 @@ impl<'t> Clients<'t> {
         Ok(())
     }
 
-    /// Adds the connections that have something to read.
-    fn wait(&mut self, at_most: Option<Duration>, ready: &mut Vec<usize>) -> Result<()> {
-        match self.poll.poll(&mut self.events, at_most) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => other?,
+    /// Waits until there is something to read, and adds the connections that have it.
+    fn wait(&mut self, at_most: Duration, ready: &mut Vec<usize>) -> Result<()> {
+        let at_most = Timespec::try_from(at_most)?;
+        self.events.clear();
+        let events = spare_capacity(&mut self.events);
+        match epoll::wait(&self.epoll, events, Some(&at_most)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
-        ready.extend(self.events.iter().map(|event| event.token().0));
+        ready.extend(self.events.iter().map(|event| event.data.u64() as usize));
         Ok(())
     }
 
