@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Spanned, UserMessageFormatter};
 use thiserror::Error;
 
 use crate::crd::GROUP;
@@ -256,7 +256,9 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, ReadError> {
 fn yaml_error(error: &serde_saphyr::Error) -> ReadError {
     ReadError::Yaml {
         line: error.location().map(|l| l.line()),
-        message: error.without_snippet().to_string(),
+        message: error
+            .without_snippet()
+            .render_with_formatter(&UserMessageFormatter),
     }
 }
 

@@ -302,7 +302,11 @@ fn anchors_and_merges_are_understood() {
 fn a_key_twice_is_an_error_of_the_file() {
     let found = problems("a: 1\na: 2\n");
     assert_eq!(found.len(), 1);
-    assert!(found[0].1.contains("not valid YAML"), "{found:?}");
+    let message = &found[0].1;
+    assert!(message.contains("not valid YAML"), "{message}");
+    assert!(message.contains("duplicate mapping key `a`"), "{message}");
+    // What whoever calls the library could do.
+    assert!(!message.contains("Options"), "{message}");
 }
 
 #[test]
