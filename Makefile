@@ -1,6 +1,8 @@
 # The two commands of a new user: `make up` and `make test`. The rest is for people who change the code.
 
 export SQLX_OFFLINE ?= true
+# Where the scripts look for what was built, whatever the environment says.
+export CARGO_TARGET_DIR := $(CURDIR)/target
 BIN := target/debug/llmplane
 TEST_STATE := target/test-plane
 
