@@ -144,11 +144,22 @@ mod tests {
         assert!(refused.is_some_and(|text| text.contains("info,llmplane=debug")));
     }
 
-    /// Runs one of the tests here that only make sense in a process of their own.
-    fn in_a_process(test: &str, log: &str) -> String {
+    /// What is said on standard error by something that only makes sense in a process of its own: the
+    /// test starts itself again, and does it there.
+    fn said_in_a_process(test: &str, log: &str, act: impl FnOnce()) -> String {
+        const ACTS: &str = "LLMPLANE_TEST_ACTS";
+        if std::env::var_os(ACTS).is_some() {
+            act();
+            std::process::exit(0);
+        }
         let own = std::env::current_exe().expect("a path");
         let output = std::process::Command::new(own)
-            .args(["--exact", test, "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                &format!("telemetry::tests::{test}"),
+                "--nocapture",
+            ])
+            .env(ACTS, "1")
             .env("RUST_LOG", log)
             .output()
             .expect("a process");
@@ -170,15 +181,13 @@ mod tests {
             "trace",
             "aws_sigv4::http_request::sign=trace,kube_client::client=trace",
         ] {
-            let logged = in_a_process("telemetry::tests::others_log_keys", log);
+            let logged = said_in_a_process("no_filter_makes_others_log_keys", log, log_keys);
             assert!(!logged.contains("AKIA"), "{logged}");
             assert!(logged.contains("what went wrong"), "{logged}");
         }
     }
 
-    #[test]
-    #[ignore = "it logs to this process's standard error"]
-    fn others_log_keys() {
+    fn log_keys() {
         as_told().start().expect("a log");
         let key = "AKIAQX7ZV3KPLM2NWRTD";
         tracing::trace!(target: "aws_sigv4::http_request::sign", key);
@@ -189,25 +198,28 @@ mod tests {
 
     #[test]
     fn a_panic_says_where_and_not_what() {
-        for test in ["panics", "panics_with_a_log"] {
-            let said = in_a_process(&format!("telemetry::tests::{test}"), "info");
-            assert!(!said.contains("canary"), "{said}");
-            assert!(said.contains("src/telemetry.rs:"), "{said}");
-        }
+        let said = said_in_a_process("a_panic_says_where_and_not_what", "info", panics);
+        assert_where_and_not_what(&said);
     }
 
     #[test]
-    #[ignore = "it takes this process's panic hook"]
+    fn a_panic_is_logged_with_where_and_not_with_what() {
+        let test = "a_panic_is_logged_with_where_and_not_with_what";
+        let said = said_in_a_process(test, "info", || {
+            as_told().start().expect("a log");
+            panics();
+        });
+        assert_where_and_not_what(&said);
+    }
+
     fn panics() {
         hide_panic_texts();
         let ended = std::thread::spawn(|| panic!("sk-canary-0123456789abcdef")).join();
         assert!(ended.is_err());
     }
 
-    #[test]
-    #[ignore = "it takes this process's panic hook and log"]
-    fn panics_with_a_log() {
-        as_told().start().expect("a log");
-        panics();
+    fn assert_where_and_not_what(said: &str) {
+        assert!(!said.contains("canary"), "{said}");
+        assert!(said.contains("src/telemetry.rs:"), "{said}");
     }
 }

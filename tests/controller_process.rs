@@ -228,14 +228,14 @@ async fn a_leader_sleeps(side: Side) {
     let db = world.db().await;
     let stored = async || outcome(&world, &db).await;
     let (feed, told) = (db.feed_state().await.unwrap(), stored().await);
-    let versions = resource_versions(&world).await;
+    let versions = world.resource_versions(&KINDS).await;
     let (tried, taken) = (gate.writes().len(), apiserver.taken());
 
     gate.resume();
     assert!(!former.ended().await.success());
     let log = former.log();
     assert!(log.contains(&DbError::Fenced.to_string()), "{log}");
-    assert_eq!(resource_versions(&world).await, versions);
+    assert_eq!(world.resource_versions(&KINDS).await, versions);
     assert_eq!(apiserver.taken(), taken, "a write of its was taken");
     let now = db.feed_state().await.unwrap();
     assert_eq!((now.epoch, now.revision), (feed.epoch, feed.revision));
@@ -250,14 +250,6 @@ async fn a_leader_sleeps(side: Side) {
         assert!(log.contains("\"ended_sessions\":1"), "{log}");
     }
     assert!(leader.runs(), "{}", leader.log());
-}
-
-async fn resource_versions(world: &World) -> Vec<Value> {
-    let mut versions = Vec::new();
-    for (kind, name) in KINDS {
-        versions.push(world.get(kind, name).await["metadata"]["resourceVersion"].clone());
-    }
-    versions
 }
 
 #[tokio::test(flavor = "multi_thread")]

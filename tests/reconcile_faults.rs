@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use llmplane::db::DbError;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
 
@@ -32,14 +32,6 @@ async fn four_ready(world: &World, vendor: &FakeVendor) {
     .await;
 }
 
-async fn resource_versions(world: &World) -> Vec<Value> {
-    let mut versions = Vec::new();
-    for (kind, name) in KINDS {
-        versions.push(world.get(kind, name).await["metadata"]["resourceVersion"].clone());
-    }
-    versions
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_steady_state_writes_nothing_but_probes() {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
@@ -50,13 +42,13 @@ async fn a_steady_state_writes_nothing_but_probes() {
     let probes = async || db.health_history(endpoint, None, 100).await.unwrap().len();
     let before = (
         db.feed_state().await.unwrap().revision,
-        resource_versions(&world).await,
+        world.resource_versions(&KINDS).await,
     );
     let seen = probes().await;
     eventually("three more probes", async || probes().await >= seen + 3).await;
     let after = (
         db.feed_state().await.unwrap().revision,
-        resource_versions(&world).await,
+        world.resource_versions(&KINDS).await,
     );
     assert_eq!(before, after);
 
@@ -65,7 +57,7 @@ async fn a_steady_state_writes_nothing_but_probes() {
     world.start().await;
     let seen = probes().await;
     eventually("two more probes", async || probes().await >= seen + 2).await;
-    assert_eq!(resource_versions(&world).await, before.1);
+    assert_eq!(world.resource_versions(&KINDS).await, before.1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use llmplane::{
     controller::error::WAITING_BACKSTOP,
     crd::{Kind, ProviderType, reasons::Reason},
+    db::Db,
 };
 use serde_json::json;
 
@@ -436,10 +437,8 @@ async fn a_check_that_the_api_asked_for_is_made_also_where_nobody_was_told() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_check_that_was_asked_for_outlives_the_controller_that_took_it_up() {
-    let vendor = FakeVendor::start(&[KEY], &[]).await;
-    let mut world = World::started("outlives").await;
+/// Asks for a check of an endpoint that is in force, and waits until it is under way.
+async fn ask_for_a_check_that_hangs(world: &World, vendor: &FakeVendor) -> Db {
     world.provider("p", json!({})).await;
     let hourly = json!({ "healthCheck": { "periodSeconds": 3600, "timeoutSeconds": 60 } });
     world.endpoint("e", &vendor.url(), hourly).await;
@@ -450,6 +449,14 @@ async fn a_check_that_was_asked_for_outlives_the_controller_that_took_it_up() {
     let before = vendor.calls();
     world.request_check(uid).await;
     eventually("the check is under way", async || vendor.calls() > before).await;
+    db
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_was_asked_for_outlives_the_controller_that_took_it_up() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let mut world = World::started("outlives").await;
+    let db = ask_for_a_check_that_hangs(&world, &vendor).await;
     world.abandon().await;
     vendor.mend();
     let before = vendor.calls();
@@ -466,16 +473,7 @@ async fn a_check_that_was_asked_for_outlives_a_controller_that_is_killed() {
     let vendor = FakeVendor::start(&[KEY], &[]).await;
     let world = World::new("killed").await;
     let mut controller = Process::controller(&world, &[]);
-    world.provider("p", json!({})).await;
-    let hourly = json!({ "healthCheck": { "periodSeconds": 3600, "timeoutSeconds": 60 } });
-    world.endpoint("e", &vendor.url(), hourly).await;
-    world.ready("LlmEndpoint", "e").await;
-    let db = world.db().await;
-    let uid = db.endpoint_rows_all(false).await.unwrap()[0].uid;
-    vendor.fail(Fault::Hang);
-    let before = vendor.calls();
-    world.request_check(uid).await;
-    eventually("the check is under way", async || vendor.calls() > before).await;
+    let db = ask_for_a_check_that_hangs(&world, &vendor).await;
     controller.kill().await;
     let asked = db.check_requests().await.unwrap();
     assert_eq!(asked.len(), 1, "what was begun is not done");

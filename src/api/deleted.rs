@@ -14,7 +14,7 @@ use super::ApiState;
 use super::answer::Page;
 use super::auth::{Caller, Scope};
 use super::cursor::{self, Place, Rank};
-use super::lists::{Index, ListRequest, Resource, is_object_name};
+use super::lists::{Index, ListRequest, Resource, is_object_name, prefix};
 use super::problem::Problem;
 use crate::db::{ChangedRows, Db, DeletedRange, RowPlace};
 use crate::snapshot::{Entry, View, name_key, split_name_key};
@@ -192,10 +192,7 @@ fn live<'s, V: Resource>(
     index: &Index,
     from: &str,
 ) -> impl Iterator<Item = &'s Row<V>> + Send + use<'s, V> {
-    let prefix = request
-        .scope
-        .namespace()
-        .map_or_else(String::new, |namespace| name_key(namespace, ""));
+    let prefix = prefix(&request.scope);
     let from = from.max(prefix.as_str());
     V::rows(request.snapshot, index, from).take_while(move |row| row.key.starts_with(&prefix))
 }

@@ -235,11 +235,16 @@ async fn list_with_deleted<V: Resource>(
     Ok(page.answer(request.snapshot.revision, &request.sent.headers))
 }
 
+/// What every key of the scope begins with.
+pub(super) fn prefix(scope: &Scope) -> String {
+    scope
+        .namespace()
+        .map_or_else(String::new, |namespace| name_key(namespace, ""))
+}
+
 /// The key to start at, and what every key of the scope begins with.
 fn bounds(scope: &Scope, after: Option<&Place>, sort: &str) -> (String, String) {
-    let prefix = scope
-        .namespace()
-        .map_or_else(String::new, |namespace| name_key(namespace, ""));
+    let prefix = prefix(scope);
     match after {
         // The index has this order already: the page begins behind the row.
         Some(place) if sort == "name" && place.key > prefix => (format!("{}\0", place.key), prefix),

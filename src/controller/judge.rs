@@ -4,9 +4,16 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::error::Refusal;
-use crate::crd::{
-    conditions::{ConditionType, Finding, Observations, conditions},
-    reasons::{ConditionStatus, Reason},
+use crate::{
+    crd::{
+        conditions::{ConditionType, Finding, Observations, conditions},
+        credential::LlmCredentialStatus,
+        endpoint::LlmEndpointStatus,
+        model::LlmModelStatus,
+        provider::LlmProviderStatus,
+        reasons::{ConditionStatus, Reason},
+    },
+    db::{CredentialRow, EndpointRow, ModelRow, ProviderRow},
 };
 
 /// What is stored of an object, as far as conditions need it.
@@ -20,6 +27,48 @@ pub struct Before<'a> {
     /// The last request for checks that was answered: the row's, else the status's.
     pub handled: Option<&'a str>,
 }
+
+impl<'a> Before<'a> {
+    /// Of what row and status hold, as far as they are there.
+    pub fn of(row: Option<&'a impl Told>, status: Option<&'a impl Told>) -> Self {
+        let row = row.map(Told::told);
+        let status = status.map(Told::told).unwrap_or_default();
+        let Some(row) = row else { return status };
+        Self {
+            conditions: row.conditions,
+            verified_generation: row.verified_generation.max(status.verified_generation),
+            handled: row.handled.or(status.handled),
+        }
+    }
+}
+
+/// What was told of an object: a row, or a status.
+pub trait Told {
+    /// As it stands here.
+    fn told(&self) -> Before<'_>;
+}
+
+macro_rules! told {
+    ($($kept:ty),*) => {$(
+        impl Told for $kept {
+            fn told(&self) -> Before<'_> {
+                Before {
+                    conditions: &self.conditions,
+                    verified_generation: self.verified_generation,
+                    handled: self.last_handled_reconcile_at.as_deref(),
+                }
+            }
+        }
+    )*};
+}
+
+told!(ProviderRow, EndpointRow, CredentialRow, ModelRow);
+told!(
+    LlmProviderStatus,
+    LlmEndpointStatus,
+    LlmCredentialStatus,
+    LlmModelStatus
+);
 
 /// What is known of an object.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The samples as users send them: their text to a real apiserver, and through a real kubectl.
 
-use std::fs;
+use std::{fs, path::Path, process::Output};
 
 use http::{Method, Request};
 use serde_json::Value;
@@ -10,20 +10,18 @@ use crate::support::plane::Plane;
 use super::folder;
 use super::invalid::{Expected, Sample, invalid_samples};
 
+/// What kubectl says where a user applies a folder.
+async fn applied(plane: &Plane, namespace: &str, folder: &Path) -> Output {
+    let folder = folder.to_str().unwrap();
+    let args = ["apply", "--validate=strict", "-n", namespace, "-f", folder];
+    plane.kubectl(&args).await
+}
+
 #[tokio::test]
 async fn the_apiserver_takes_every_valid_sample() {
     let plane = Plane::shared().await;
     let namespace = plane.namespace("valid").await;
-    let folder = folder("valid").to_string_lossy().into_owned();
-    let args = [
-        "apply",
-        "--validate=strict",
-        "--namespace",
-        &namespace.name,
-        "-f",
-        &folder,
-    ];
-    let applied = plane.kubectl(&args).await;
+    let applied = applied(plane, &namespace.name, &folder("valid")).await;
     let said = String::from_utf8_lossy(&applied.stderr);
     assert!(applied.status.success(), "{said}");
     assert!(!said.contains("Warning"), "{said}");
@@ -115,16 +113,7 @@ async fn kubectl_shows_what_the_apiserver_refuses_in_every_invalid_sample() {
     for (index, sample) in samples.iter().enumerate() {
         fs::write(files.path().join(named(index)), &sample.text).unwrap();
     }
-    let folder = files.path().to_string_lossy().into_owned();
-    let args = [
-        "apply",
-        "--validate=strict",
-        "--namespace",
-        &namespace.name,
-        "-f",
-        &folder,
-    ];
-    let applied = plane.kubectl(&args).await;
+    let applied = applied(plane, &namespace.name, files.path()).await;
     assert!(!applied.status.success());
     let said = String::from_utf8_lossy(&applied.stderr);
     let errors = errors(&said);

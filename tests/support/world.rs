@@ -305,6 +305,15 @@ impl World {
         .await;
     }
 
+    /// The `resourceVersion` of each of these objects, by kind and name.
+    pub async fn resource_versions(&self, objects: &[(&str, &str)]) -> Vec<Value> {
+        let mut versions = Vec::new();
+        for (kind, name) in objects {
+            versions.push(self.get(kind, name).await["metadata"]["resourceVersion"].clone());
+        }
+        versions
+    }
+
     pub async fn ready(&self, kind: &str, name: &str) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {

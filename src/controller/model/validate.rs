@@ -117,17 +117,7 @@ pub fn validate(
             outside: (ConditionType::Available, available),
             asked: asked_at(&*input.object),
             settled,
-            before: Before {
-                conditions: match row {
-                    Some(row) => &row.conditions,
-                    None => status.map_or(&[], |s| &s.conditions),
-                },
-                verified_generation: (row.and_then(|r| r.verified_generation))
-                    .max(status.and_then(|s| s.verified_generation)),
-                handled: row
-                    .and_then(|r| r.last_handled_reconcile_at.as_deref())
-                    .or(status.and_then(|s| s.last_handled_reconcile_at.as_deref())),
-            },
+            before: Before::of(row, status),
         },
         now,
     )
