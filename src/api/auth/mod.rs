@@ -8,6 +8,7 @@
 //! the kube-apiserver is bounded by address and in all. Tokens themselves are kept nowhere.
 
 mod caller;
+mod kept;
 mod reviews;
 mod scope;
 mod strangers;
@@ -23,11 +24,11 @@ use axum::http::request::Parts;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use kube::Client;
-use moka::future::Cache;
 use sha2::{Digest, Sha256};
 
 use caller::Decision;
 pub use caller::{Caller, TokenHash};
+use kept::{Kept, Until};
 pub use scope::Scope;
 
 use super::ApiState;
@@ -43,11 +44,11 @@ const RENEWED_WITHIN: Duration = Duration::from_secs(1);
 /// Rights of one caller that are asked about at once when it is renewed.
 const RENEWED_AT_ONCE: usize = 4;
 /// Callers that are remembered.
-const CALLERS: u64 = 20_000;
+const CALLERS: usize = 20_000;
 /// Refused tokens that are remembered: apart, so that a flood of them displaces no caller.
-const REFUSED: u64 = 20_000;
+const REFUSED: usize = 20_000;
 /// Rights that are remembered.
-const RIGHTS: u64 = 100_000;
+const RIGHTS: usize = 100_000;
 
 /// A right on a resource of `llmplane.dev`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,10 +99,15 @@ impl AskedRight<'_> {
 pub struct Auth {
     audience: Arc<str>,
     reviewer: Arc<Reviewer>,
-    callers: Cache<TokenHash, Arc<Caller>>,
-    refused: Cache<TokenHash, Problem>,
-    rights: Cache<(TokenHash, Right), Decision>,
+    known: Arc<Known>,
     metrics: Metrics,
+}
+
+/// What the kube-apiserver said.
+struct Known {
+    callers: Kept<TokenHash, Arc<Caller>>,
+    refused: Kept<TokenHash, Problem>,
+    rights: Kept<(TokenHash, Right), Decision>,
 }
 
 impl Auth {
@@ -110,9 +116,11 @@ impl Auth {
         Self {
             audience: audience.into(),
             reviewer: Arc::new(Reviewer::new(client, audience.to_owned(), metrics.clone())),
-            callers: kept(CALLERS),
-            refused: kept(REFUSED),
-            rights: kept(RIGHTS),
+            known: Arc::new(Known {
+                callers: Kept::new(CALLERS),
+                refused: Kept::new(REFUSED),
+                rights: Kept::new(RIGHTS),
+            }),
             metrics,
         }
     }
@@ -130,11 +138,11 @@ impl Auth {
     ) -> Result<Arc<Caller>, Problem> {
         let token = token::bearer(headers)?;
         let hash: TokenHash = Sha256::digest(token).into();
-        let hit = self.callers.get(&hash).await;
+        let now = Instant::now();
+        let hit = self.known.callers.get(&hash, now);
         self.metrics.looked_up(CacheName::Callers, hit.is_some());
         let (caller, now) = match hit {
             Some(caller) => {
-                let now = Instant::now();
                 if caller.is_to_be_renewed(now) {
                     self.begin_renewal(token, &caller);
                 }
@@ -172,13 +180,14 @@ impl Auth {
         match renewed.await {
             Ok(Ok((caller, rights))) => {
                 for (right, decision) in rights {
-                    self.rights.insert((hash, right), decision).await;
+                    let answer = (decision, decision.until);
+                    self.known.rights.insert((hash, right), answer);
                 }
-                self.callers.insert(hash, Arc::new(caller)).await;
+                self.known.callers.insert(hash, from_now(Arc::new(caller)));
             }
             Ok(Err(problem)) if problem.kind == ProblemType::InvalidToken => {
-                self.callers.invalidate(&hash).await;
-                self.refused.insert(hash, problem).await;
+                self.known.callers.remove(&hash);
+                self.known.refused.insert(hash, from_now(problem));
             }
             Ok(Err(_)) | Err(_) => {}
         }
@@ -215,7 +224,7 @@ impl Auth {
     ) -> Result<Arc<Caller>, Problem> {
         let now = Timestamp::now().as_second();
         let expires_at = token::sanity(token, &self.audience, now)?;
-        if let Some(refusal) = self.refused.get(&hash).await {
+        if let Some(refusal) = self.known.refused.get(&hash, Instant::now()) {
             return Err(refusal);
         }
         let review = async {
@@ -229,18 +238,15 @@ impl Auth {
             {
                 turn.free();
             }
-            answer.map(Arc::new)
-        };
-        match self.callers.try_get_with(hash, review).await {
-            Ok(caller) => Ok(caller),
-            Err(problem) => {
-                let problem = Problem::clone(&problem);
-                if problem.is_of_token() {
-                    self.refused.insert(hash, problem.clone()).await;
-                }
-                Err(problem)
+            if let Err(problem) = &answer
+                && problem.is_of_token()
+            {
+                let refusal = from_now(problem.clone());
+                self.known.refused.insert(hash, refusal);
             }
-        }
+            answer.map(|caller| from_now(Arc::new(caller)))
+        };
+        self.known.callers.get_or_ask(hash, review).await
     }
 
     /// Whether the caller has a right.
@@ -292,35 +298,26 @@ impl Auth {
     /// What is remembered of all callers, else what the kube-apiserver says.
     async fn look_up(&self, caller: &Caller, right: Right) -> Result<bool, Problem> {
         let key = (caller.token, right.clone());
-        let mut hit = self.rights.get(&key).await;
-        if hit.is_some_and(|decision| decision.until <= Instant::now()) {
-            // The cache counts from when it came, not from when it was asked for.
-            self.rights.invalidate(&key).await;
-            hit = None;
-        }
+        let hit = self.known.rights.get(&key, Instant::now());
         self.metrics.looked_up(CacheName::Rights, hit.is_some());
         let decision = match hit {
             Some(decision) => decision,
-            None => self
-                .rights
-                .try_get_with(key, self.reviewer.allowed(caller, &right, Lane::Requests))
-                .await
-                .map_err(|problem| Problem::clone(&problem))?,
+            None => {
+                let ask = async {
+                    let asked = self.reviewer.allowed(caller, &right, Lane::Requests);
+                    asked.await.map(|decision| (decision, decision.until))
+                };
+                self.known.rights.get_or_ask(key, ask).await?
+            }
         };
         caller.remember(right, decision, Instant::now());
         Ok(decision.allowed)
     }
 }
 
-fn kept<K, V>(at_most: u64) -> Cache<K, V>
-where
-    K: std::hash::Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    Cache::builder()
-        .max_capacity(at_most)
-        .time_to_live(KEPT)
-        .build()
+/// An answer that has just come, and until when it counts.
+fn from_now<V>(answer: V) -> Until<V> {
+    (answer, Instant::now() + KEPT)
 }
 
 /// The caller of a request, as a handler's argument.
