@@ -25,8 +25,9 @@ impl Times {
     }
 
     /// Of all of these together.
-    pub fn of_all(parts: &[Self]) -> Self {
-        Self::new(parts.iter().flat_map(|part| &part.0).copied().collect())
+    pub fn of_all<'t>(parts: impl IntoIterator<Item = &'t Self>) -> Self {
+        let all = parts.into_iter().flat_map(|part| &part.0);
+        Self::new(all.copied().collect())
     }
 
     /// How many there are.

@@ -6,13 +6,14 @@ use anyhow::Result;
 
 use crate::accounts::{self, Agents};
 use crate::bare::Bare;
-use crate::figures::{Times, median, time};
-use crate::load::{self, Target};
+use crate::figures::{Times, time};
+use crate::load::{self, Target, Window};
 use crate::plane::Plane;
 use crate::process::{Process, processor_time};
 use crate::processors;
 use crate::report::{Figure, Report};
 use crate::routes::{self, Route};
+use crate::stalls::Watch;
 
 /// How long a server is saturated, and how long before, unmeasured.
 const SATURATED: Duration = Duration::from_secs(2);
@@ -20,12 +21,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// How long latency is measured, and how long the same load goes on before, unmeasured.
 const PACED: Duration = Duration::from_secs(20);
 const SETTLED: Duration = Duration::from_secs(3);
-/// What is also told apart. What a server does by itself (renewing callers, polling the feed, being
-/// probed) it does in every window; what its host does to a virtual machine spoils some.
-const WINDOW: Duration = Duration::from_secs(2);
-/// How long the machine's own stalls are counted, and what counts as one.
-const WATCHED: Duration = Duration::from_secs(5);
-const STALL: Duration = Duration::from_micros(500);
+/// What is left out as a whole where a processor stood still.
+const WINDOW: Duration = Duration::from_millis(100);
 
 const BAR: Duration = Duration::from_millis(1);
 
@@ -57,64 +54,46 @@ pub async fn measure(
         })
     });
     let generate = move || {
-        let stalled = processors::stalled(WATCHED, STALL)?;
+        let used = processors::first_and_last()?;
         processors::leave_last()?;
         processors::hurry()?;
-        let compared: Result<Vec<Both>> =
-            processors::on_last(|| pairs.iter().map(|[api, bare]| compare(api, bare)).collect());
-        Ok::<_, anyhow::Error>((stalled, compared?))
+        processors::on_last(|| {
+            let both = |[api, bare]: &[Server; 2]| compare(api, bare, &used);
+            pairs.iter().map(both).collect::<Result<Vec<_>>>()
+        })
     };
-    let (stalled, compared) = tokio::task::spawn_blocking(generate).await??;
-    let machine = Machine { precedes, stalled };
+    let compared = tokio::task::spawn_blocking(generate).await??;
     for (route, both) in Route::all().iter().zip(compared) {
-        report.add(both.figure(route.what, &machine));
+        report.add(both.figure(route.what, precedes));
     }
     Ok(())
-}
-
-/// What it was measured on.
-struct Machine {
-    /// Whether the servers were allowed to run before all else on their processor.
-    precedes: bool,
-    /// The share of its time that a processor stood still while all were at work.
-    stalled: f64,
-}
-
-impl Machine {
-    fn words(&self) -> String {
-        let others = match self.precedes {
-            true => "",
-            false => {
-                "the servers shared their processor with all else, for only root may change that; "
-            }
-        };
-        format!(
-            "{others}with all at work, a processor stood still for {:.1} % of the time",
-            self.stalled * 100.0
-        )
-    }
 }
 
 /// What both sides do at the same pace.
 struct Both {
     per_second: f64,
-    api: Windows,
-    bare: Windows,
+    api: Measured,
+    bare: Measured,
 }
 
 impl Both {
-    fn figure(&self, what: &str, machine: &Machine) -> Figure {
+    fn figure(&self, what: &str, precedes: bool) -> Figure {
+        let others = match precedes {
+            true => "",
+            false => {
+                "; the servers shared their processor with all else, for only root may change that"
+            }
+        };
         Figure {
             what: format!("{what}: latency at half of its saturation"),
-            bar: format!("p99 at most {}", time(BAR)),
+            bar: format!("p99 at most {} while no processor stands still", time(BAR)),
             measured: format!(
-                "{} at {:.0} a second (the bare handler: {}; {})",
+                "{} at {:.0} a second (the bare handler: {}{others})",
                 self.api.words(),
                 self.per_second,
                 self.bare.words(),
-                machine.words()
             ),
-            kept: Some(self.api.all.quantile(0.99) <= BAR),
+            kept: Some(self.api.counted().quantile(0.99) <= BAR),
         }
     }
 }
@@ -125,7 +104,7 @@ struct Server {
     process: i32,
 }
 
-fn compare(api: &Server, bare: &Server) -> Result<Both> {
+fn compare(api: &Server, bare: &Server, processors: &[usize]) -> Result<Both> {
     eprintln!("latency");
     let asked = &api.target;
     load::saturate(asked, WARM_UP)?;
@@ -137,42 +116,72 @@ fn compare(api: &Server, bare: &Server) -> Result<Both> {
     load::paced(asked, one_by_one, accounts::REMEMBERED, WINDOW)?;
     Ok(Both {
         per_second,
-        api: Windows::of(api, per_second)?,
-        bare: Windows::of(bare, per_second)?,
+        api: Measured::of(api, per_second, processors)?,
+        bare: Measured::of(bare, per_second, processors)?,
     })
 }
 
-/// What one side did, as a whole and window by window.
-struct Windows {
+/// What one side did.
+struct Measured {
+    /// All that was asked.
     all: Times,
-    each: Vec<Times>,
+    /// What was asked while every processor ran, and its share of the time; none where that is not
+    /// known, or less than half.
+    undisturbed: Option<(Times, f64)>,
+    /// The share of the time that the worst processor stood still.
+    stood_still: Option<f64>,
     /// The share of its processor that the server took.
     busy: f64,
 }
 
-impl Windows {
-    fn of(server: &Server, per_second: f64) -> Result<Self> {
+impl Measured {
+    fn of(server: &Server, per_second: f64, processors: &[usize]) -> Result<Self> {
         load::paced(&server.target, per_second, SETTLED, WINDOW)?;
+        let watch = Watch::begin(processors);
         let before = processor_time(server.process)?;
-        let each = load::paced(&server.target, per_second, PACED, WINDOW)?;
+        let windows = load::paced(&server.target, per_second, PACED, WINDOW)?;
         let taken = processor_time(server.process)? - before;
+        let stalls = watch.end()?;
+        let undisturbed = stalls.as_ref().and_then(|stalls| {
+            let runs = |window: &&Window| !stalls.are_felt_in(window.begin, window.end);
+            let left: Vec<_> = windows.iter().filter(runs).collect();
+            let share = left.len() as f64 / windows.len() as f64;
+            let times = Times::of_all(left.into_iter().map(|window| &window.times));
+            (share >= 0.5).then_some((times, share))
+        });
         Ok(Self {
-            all: Times::of_all(&each),
-            each,
+            all: Times::of_all(windows.iter().map(|window| &window.times)),
+            undisturbed,
+            stood_still: stalls.map(|stalls| stalls.share),
             busy: taken.div_duration_f64(PACED),
         })
     }
 
+    /// What the bar is held against.
+    fn counted(&self) -> &Times {
+        self.undisturbed
+            .as_ref()
+            .map_or(&self.all, |(times, _)| times)
+    }
+
     fn words(&self) -> String {
-        let of = |window: &Times| window.quantile(0.99).as_secs_f64();
-        let windows: Vec<f64> = self.each.iter().map(of).collect();
-        let worst = windows.iter().copied().fold(0.0, f64::max);
-        format!(
-            "{}, busy {:.0} %; of windows {} in the middle and {} at worst",
-            self.all.words(),
-            self.busy * 100.0,
-            time(Duration::from_secs_f64(median(&windows))),
-            time(Duration::from_secs_f64(worst))
-        )
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        let busy = percent(self.busy);
+        let still = self.stood_still.map_or_else(
+            || "not known how long a processor stood still".to_owned(),
+            |share| format!("a processor stood still for {}", percent(share)),
+        );
+        match &self.undisturbed {
+            Some((times, share)) => format!(
+                "{} in {} of the time; in all of it {}; busy {busy}, {still}",
+                times.words(),
+                percent(*share),
+                self.all.words()
+            ),
+            None => format!(
+                "{} in all of the time; busy {busy}, {still}",
+                self.all.words()
+            ),
+        }
     }
 }

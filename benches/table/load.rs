@@ -69,6 +69,14 @@ pub fn saturate(target: &Target, time: Duration) -> Result<f64> {
     Ok(answered as f64 / start.elapsed().as_secs_f64())
 }
 
+/// What was to be sent in a piece of time.
+#[derive(Debug)]
+pub struct Window {
+    pub begin: Instant,
+    pub end: Instant,
+    pub times: Times,
+}
+
 /// Asks so many times a second, whatever becomes of the answers, and measures each from the moment
 /// at which it was to be sent. What was to be sent in the same one of these windows stands together.
 pub fn paced(
@@ -76,7 +84,7 @@ pub fn paced(
     per_second: f64,
     time: Duration,
     window: Duration,
-) -> Result<Vec<Times>> {
+) -> Result<Vec<Window>> {
     // Otherwise a sleep may take 50 µs more than it should, and what is due then comes in a heap.
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
     let mut clients = Clients::connect(target, PACED_CONNECTIONS)?;
@@ -102,7 +110,14 @@ pub fn paced(
         }
         let over = now >= start + time && late.is_empty();
         if over && idle.len() == PACED_CONNECTIONS {
-            return Ok(taken.into_iter().map(Times::new).collect());
+            let mut end = start;
+            let windows = taken.into_iter().map(|taken| {
+                let begin = end;
+                end += window;
+                let times = Times::new(taken);
+                Window { begin, end, times }
+            });
+            return Ok(windows.collect());
         }
         ensure!(now < start + time + STALLED, "the server does not answer");
         let rest = due(sent).saturating_duration_since(Instant::now());

@@ -22,6 +22,7 @@ mod reads;
 mod report;
 mod routes;
 mod snapshot;
+mod stalls;
 mod vendor;
 mod visible;
 mod writes;

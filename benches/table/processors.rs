@@ -7,10 +7,8 @@
 use std::collections::HashSet;
 use std::fs;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::{Pid, gettid};
@@ -28,6 +26,20 @@ pub fn on_first<T>(start: impl FnOnce() -> Result<T>) -> Result<T> {
 pub fn on_last<T>(generate: impl FnOnce() -> Result<T>) -> Result<T> {
     let _held = Held::on(|usable| usable.last().copied())?;
     generate()
+}
+
+/// Runs this on a processor alone.
+pub fn on<T>(cpu: usize, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let _held = Held::on(|_| Some(cpu))?;
+    run()
+}
+
+/// The processors of [`on_first`] and [`on_last`].
+pub fn first_and_last() -> Result<Vec<usize>> {
+    let usable = usable(&sched_getaffinity(SELF)?);
+    let mut both: Vec<_> = usable.first().into_iter().chain(usable.last()).collect();
+    both.dedup();
+    Ok(both.into_iter().copied().collect())
 }
 
 /// Keeps everything that this program runs off the generator's processor, but for the generator,
@@ -76,6 +88,11 @@ fn ended_or(result: nix::Result<()>) -> Result<()> {
 pub fn precede(process: i32) -> Result<bool> {
     let process = process.to_string();
     permitted("chrt", &["--all-tasks", "--rr", "--pid", "1", &process])
+}
+
+/// As [`precede`], for the calling thread, and before any server.
+pub fn precede_all() -> Result<bool> {
+    permitted("chrt", &["--fifo", "--pid", "2", &gettid().to_string()])
 }
 
 /// Lets the calling thread wait for nothing else on its processor, as far as that is permitted. It
@@ -134,43 +151,6 @@ fn threads(process: i32) -> Vec<Pid> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .map(Pid::from_raw)
         .collect()
-}
-
-/// The share of its time that a processor stands still, in pieces longer than `least`, while every
-/// one is at work; of several the worst. A virtual machine's processors are its host's to take, and a
-/// latency beyond such a piece is the machine's for as many requests.
-pub fn stalled(time: Duration, least: Duration) -> Result<f64> {
-    let before = sched_getaffinity(SELF)?;
-    let watch = |cpu| {
-        move || {
-            let _held = Held::on(|_| Some(cpu))?;
-            hurry()?;
-            Ok::<_, anyhow::Error>(stood_still(time, least))
-        }
-    };
-    let watched: Vec<_> = usable(&before)
-        .into_iter()
-        .map(|cpu| thread::spawn(watch(cpu)))
-        .collect();
-    let mut worst = 0.0_f64;
-    for thread in watched {
-        let share = thread.join().map_err(|_| anyhow!("a watch panicked"))??;
-        worst = worst.max(share);
-    }
-    Ok(worst)
-}
-
-fn stood_still(time: Duration, least: Duration) -> f64 {
-    let start = Instant::now();
-    let (mut last, mut still) = (start, Duration::ZERO);
-    while last - start < time {
-        let now = Instant::now();
-        if now - last > least {
-            still += now - last;
-        }
-        last = now;
-    }
-    still.div_duration_f64(last - start)
 }
 
 /// Keeps the calling thread, and what it starts, to a processor.

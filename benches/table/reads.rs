@@ -169,9 +169,10 @@ async fn warm(plane: &Plane, api: &Process, agents: &Agents, report: &mut Report
     let idle = quiet_after.transactions - quiet.transactions;
     let transactions = after.transactions - before.transactions;
     let answers = after.answers - before.answers;
-    // The feed is polled every two seconds whoever reads, and health checks write.
+    // The feed is polled every two seconds whoever reads, and health checks write: two counts of such
+    // things differ by chance, by three times the root of their sum at most.
     let for_reads = (transactions - idle).max(0);
-    let scatter = 3.0 * (idle.max(1) as f64).sqrt();
+    let scatter = 3.0 * ((idle + transactions).max(1) as f64).sqrt();
     report.add(Figure {
         what: "calls for reads of known callers".to_owned(),
         bar: "0 to the kube-apiserver, no more to PostgreSQL than without reads".to_owned(),
