@@ -93,3 +93,42 @@ async fn a_path_leads_nowhere_but_where_it_says() {
         assert!(!answer.contains("openai"), "{path}: {answer}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_counted_by_the_pattern_of_their_route_and_by_status() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let provider = api.provider("openai").await;
+    api.write(models(vec![api.model(provider, "gpt")])).await;
+    for path in [
+        "/models/gpt",
+        "/models/gpt?limit=1",
+        "/models/nobody",
+        "/models",
+        "/models/by-capability/Chat",
+        "/providers/openai/credentials",
+        "/nothing/here",
+    ] {
+        viewer.get(path).await;
+    }
+    for _ in 0..2 {
+        viewer.get("/models/gpt").await;
+        viewer.ask(Method::POST, "/models", &[]).await;
+    }
+    for (route, status, count) in [
+        ("/api/v1/models/{id}", 200, 3.0),
+        ("/api/v1/models/{id}", 400, 1.0),
+        ("/api/v1/models/{id}", 404, 1.0),
+        ("/api/v1/models", 200, 1.0),
+        ("/api/v1/models", 405, 2.0),
+        ("/api/v1/models/by-capability/{capability}", 200, 1.0),
+        ("/api/v1/providers/{id}/credentials", 200, 1.0),
+        ("", 404, 1.0),
+    ] {
+        let name = "llmplane_api_request_duration_seconds_count";
+        let counted = api
+            .metric(&format!("{name}{{route=\"{route}\",status=\"{status}\"}}"))
+            .await;
+        assert_eq!(counted, count, "{route} {status}");
+    }
+}

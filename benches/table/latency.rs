@@ -142,6 +142,21 @@ impl Measured {
         let windows = load::paced(&server.target, per_second, PACED, WINDOW)?;
         let taken = processor_time(server.process)? - before;
         let stalls = watch.end()?;
+        let begun = windows.first().map(|window| window.begin);
+        for window in windows
+            .iter()
+            .filter(|window| window.times.quantile(0.99) > BAR)
+        {
+            let felt = stalls
+                .as_ref()
+                .map(|stalls| stalls.are_felt_in(window.begin, window.end));
+            eprintln!(
+                "  {:.1} s: {}{}",
+                begun.map_or(0.0, |begun| (window.begin - begun).as_secs_f64()),
+                window.times.words(),
+                if felt == Some(true) { ", left out" } else { "" }
+            );
+        }
         let undisturbed = stalls.as_ref().and_then(|stalls| {
             let runs = |window: &&Window| !stalls.are_felt_in(window.begin, window.end);
             let left: Vec<_> = windows.iter().filter(runs).collect();

@@ -1,6 +1,7 @@
 //! The read API's connections: how many there may be at once, how long each may take, and how much
 //! it may send before anybody knows who is there.
 
+use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -9,10 +10,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
+use axum::ServiceExt;
+use axum::body::Body;
+use axum::http::{Request, Response};
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use hyper::body::Incoming;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -22,6 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 /// File descriptors for everything but callers: PostgreSQL, the kube-apiserver, a controller in the
 /// same process, files.
@@ -135,16 +140,21 @@ pub(super) fn make_room(connections: usize) -> Result<(), TooFewDescriptors> {
 /// # Errors
 ///
 /// When the socket fails.
-pub(super) async fn serve(
-    router: Router,
+pub(super) async fn serve<S>(
+    service: S,
     listener: std::net::TcpListener,
     tls: Option<RustlsConfig>,
     limits: Limits,
     counts: Counts,
     shutdown: CancellationToken,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
     let handle: Handle<SocketAddr> = Handle::new();
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let door = Door {
         free: Arc::new(Semaphore::new(limits.connections)),
         next_request: limits.next_request,

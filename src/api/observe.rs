@@ -1,6 +1,6 @@
 //! What every answer carries, and what is counted of it; a handler that panics is answered for too.
-//! A service of its own rather than a function, and one rather than two: it is passed by every
-//! request, and adds no allocation to it.
+//! Around the router rather than a layer of each of its routes, which would allocate and move every
+//! request once more.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -10,37 +10,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use futures::FutureExt;
 use futures::future::CatchUnwind;
+use matchit::InsertError;
 use pin_project_lite::pin_project;
 use prometheus_client::metrics::histogram::Histogram;
-use tower::{Layer, Service};
+use tower::Service;
 
 use super::ApiState;
 use super::answer::{REVISION, SNAPSHOT_AGE};
 use super::problem::Problem;
 
-/// Makes [`Observe`].
-#[derive(Clone)]
-pub(super) struct ObserveLayer(pub ApiState);
-
-impl<S> Layer<S> for ObserveLayer {
-    type Service = Observe<S>;
-
-    fn layer(&self, inner: S) -> Observe<S> {
-        let state = self.0.clone();
-        let usual = OnceLock::new();
-        Observe {
-            inner,
-            shared: Arc::new(Shared { state, usual }),
-        }
-    }
-}
-
-/// Answers of one route.
+/// The API, observed.
 #[derive(Clone)]
 pub(super) struct Observe<S> {
     inner: S,
@@ -49,18 +32,48 @@ pub(super) struct Observe<S> {
 
 struct Shared {
     state: ApiState,
-    usual: OnceLock<Usual>,
+    numbers: matchit::Router<usize>,
+    routes: Vec<Route>,
 }
 
-/// Where the first route that was seen here counts its 200s: found without a look-up.
-struct Usual {
-    path: MatchedPath,
-    latency: Histogram,
+/// What is counted together.
+struct Route {
+    /// As the router has it, for example `/api/v1/models/{id}`.
+    pattern: String,
+    /// Where its 200s are counted: found once.
+    usual: OnceLock<Histogram>,
 }
 
-impl<S> Service<Request> for Observe<S>
+impl<S> Observe<S> {
+    /// This service, whose routes are of these patterns.
+    pub(super) fn new<'p>(
+        inner: S,
+        patterns: impl IntoIterator<Item = &'p String>,
+        state: ApiState,
+    ) -> Result<Self, InsertError> {
+        let (mut numbers, mut routes) = (matchit::Router::new(), Vec::new());
+        for pattern in patterns {
+            numbers.insert(pattern, routes.len())?;
+            routes.push(Route {
+                pattern: pattern.clone(),
+                usual: OnceLock::new(),
+            });
+        }
+        let shared = Shared {
+            state,
+            numbers,
+            routes,
+        };
+        Ok(Self {
+            inner,
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+impl<S, B> Service<Request<B>> for Observe<S>
 where
-    S: Service<Request, Response = Response<Body>>,
+    S: Service<Request<B>, Response = Response<Body>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -70,9 +83,9 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         Observed {
-            path: request.extensions().get::<MatchedPath>().cloned(),
+            route: self.shared.number(request.uri().path()),
             started: Instant::now(),
             shared: self.shared.clone(),
             // Nothing of a handler that panicked is used again.
@@ -84,7 +97,7 @@ where
 pin_project! {
     /// An answer that is being made.
     pub(super) struct Observed<F> {
-        path: Option<MatchedPath>,
+        route: Option<usize>,
         started: Instant,
         shared: Arc<Shared>,
         #[pin]
@@ -110,27 +123,27 @@ where
             headers.insert(SNAPSHOT_AGE, HeaderValue::from(age.as_secs()));
         }
         let took = this.started.elapsed();
-        this.shared
-            .count(this.path.as_ref(), response.status(), took);
+        this.shared.count(*this.route, response.status(), took);
         Poll::Ready(Ok(response))
     }
 }
 
 impl Shared {
-    fn count(&self, path: Option<&MatchedPath>, status: StatusCode, took: Duration) {
-        let route = path.map_or("", MatchedPath::as_str);
-        let find = || self.state.metrics.latency(route, status.as_u16());
+    fn number(&self, path: &str) -> Option<usize> {
+        self.numbers.at(path).ok().map(|found| *found.value)
+    }
+
+    fn count(&self, route: Option<usize>, status: StatusCode, took: Duration) {
+        let route = route.and_then(|number| self.routes.get(number));
+        let pattern = route.map_or("", |route| &route.pattern);
+        let find = || self.state.metrics.latency(pattern, status.as_u16());
         let took = took.as_secs_f64();
-        if let (StatusCode::OK, Some(path)) = (status, path) {
-            let usual = self.usual.get_or_init(|| Usual {
-                path: path.clone(),
-                latency: find(),
-            });
-            if usual.path.as_str() == route {
-                return usual.latency.observe(took);
+        match route {
+            Some(route) if status == StatusCode::OK => {
+                route.usual.get_or_init(find).observe(took);
             }
+            _ => find().observe(took),
         }
-        find().observe(took);
     }
 }
 

@@ -4,7 +4,7 @@ use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::observe::ObserveLayer;
+use super::observe::Observe;
 use super::problem::{Problem, ProblemType};
 use super::routes::{credentials, endpoints, health, models, providers};
 use super::{ApiState, openapi};
@@ -27,13 +27,18 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 }
 
 /// The whole API.
-pub fn router(state: ApiState) -> Router {
-    let (documented, _) = routes().split_for_parts();
-    documented
+///
+/// # Panics
+///
+/// Where two routes have one pattern, which no request decides.
+pub(super) fn router(state: ApiState) -> Observe<Router> {
+    let (documented, description) = routes().split_for_parts();
+    let router = documented
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(ObserveLayer(state.clone()))
-        .with_state(state)
+        .with_state(state.clone());
+    Observe::new(router, description.paths.paths.keys(), state)
+        .expect("the router took the same patterns")
 }
 
 async fn no_route() -> Problem {
