@@ -26,8 +26,8 @@ const WINDOW: Duration = Duration::from_millis(100);
 
 const BAR: Duration = Duration::from_millis(1);
 
-/// Measures all routes, each beside the bare handler: with a processor for the generator, and another
-/// on which the server runs before all else.
+/// Measures all routes, each beside the bare handler: on one processor the server runs before all
+/// else, on another the generator. All else has what they leave of both.
 pub async fn measure(
     plane: &Plane,
     warm: &Process,
@@ -43,9 +43,6 @@ pub async fn measure(
     for server in [api.pid()?, bare.pid()?] {
         precedes &= processors::precede(server)?;
     }
-    if !precedes {
-        eprintln!("run as root to let the servers run before all else on their processor");
-    }
     let servers = [(api.address()?, api.pid()?), (bare.address, bare.pid()?)];
     let pairs = Route::all().map(|route| {
         servers.map(|(address, process)| Server {
@@ -55,14 +52,17 @@ pub async fn measure(
     });
     let generate = move || {
         let used = processors::first_and_last()?;
-        processors::leave_last()?;
-        processors::hurry()?;
         processors::on_last(|| {
+            let precedes = precedes && processors::precede_others()?;
+            if !precedes {
+                eprintln!("run as root to let servers and generator run before all else");
+            }
             let both = |[api, bare]: &[Server; 2]| compare(api, bare, &used);
-            pairs.iter().map(both).collect::<Result<Vec<_>>>()
+            let compared: Result<Vec<_>> = pairs.iter().map(both).collect();
+            Ok((precedes, compared?))
         })
     };
-    let compared = tokio::task::spawn_blocking(generate).await??;
+    let (precedes, compared) = tokio::task::spawn_blocking(generate).await??;
     for (route, both) in Route::all().iter().zip(compared) {
         report.add(both.figure(route.what, precedes));
     }
@@ -81,7 +81,7 @@ impl Both {
         let others = match precedes {
             true => "",
             false => {
-                "; the servers shared their processor with all else, for only root may change that"
+                "; servers and generator shared their processors with all else, for only root may change that"
             }
         };
         Figure {

@@ -148,7 +148,7 @@ async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Resu
     if args.wants(Part::Failover) {
         started = failover::measure(plane, started, &agents, report).await?;
     }
-    // Last: what gives way to the server and the generator there does so until it ends.
+    // Last: its generator runs before all else until this program ends.
     if args.wants(Part::Latency) {
         latency::measure(plane, &started.api, &agents, report).await?;
     }
