@@ -13,7 +13,7 @@ use crate::process::{Process, processor_time};
 use crate::processors;
 use crate::report::{Figure, Report};
 use crate::routes::{self, Route};
-use crate::stalls::Watch;
+use crate::stalls::{Stalls, Watch};
 
 /// How long a server is saturated, and how long before, unmeasured.
 const SATURATED: Duration = Duration::from_secs(2);
@@ -142,27 +142,16 @@ impl Measured {
         let windows = load::paced(&server.target, per_second, PACED, WINDOW)?;
         let taken = processor_time(server.process)? - before;
         let stalls = watch.end()?;
-        let begun = windows.first().map(|window| window.begin);
-        for window in windows
-            .iter()
-            .filter(|window| window.times.quantile(0.99) > BAR)
-        {
-            let felt = stalls
-                .as_ref()
-                .map(|stalls| stalls.are_felt_in(window.begin, window.end));
-            eprintln!(
-                "  {:.1} s: {}{}",
-                begun.map_or(0.0, |begun| (window.begin - begun).as_secs_f64()),
-                window.times.words(),
-                if felt == Some(true) { ", left out" } else { "" }
-            );
-        }
-        let undisturbed = stalls.as_ref().and_then(|stalls| {
-            let runs = |window: &&Window| !stalls.are_felt_in(window.begin, window.end);
-            let left: Vec<_> = windows.iter().filter(runs).collect();
-            let share = left.len() as f64 / windows.len() as f64;
-            let times = Times::of_all(left.into_iter().map(|window| &window.times));
-            (share >= 0.5).then_some((times, share))
+        let (left_out, left): (Vec<_>, Vec<_>) = windows.iter().partition(|window| {
+            let felt = |stalls: &Stalls| stalls.are_felt_in(window.begin, window.end);
+            stalls.as_ref().is_some_and(felt)
+        });
+        say_slow(&left, "");
+        say_slow(&left_out, ", left out");
+        let share = left.len() as f64 / windows.len() as f64;
+        let undisturbed = (stalls.is_some() && share >= 0.5).then(|| {
+            let times = left.into_iter().map(|window| &window.times);
+            (Times::of_all(times), share)
         });
         Ok(Self {
             all: Times::of_all(windows.iter().map(|window| &window.times)),
@@ -197,6 +186,15 @@ impl Measured {
                 "{} in all of the time; busy {busy}, {still}",
                 self.all.words()
             ),
+        }
+    }
+}
+
+/// Says which windows are beyond the bar, for whoever looks for the cause.
+fn say_slow(windows: &[&Window], what: &str) {
+    for Window { from, times, .. } in windows {
+        if times.quantile(0.99) > BAR {
+            eprintln!("  {:.1} s: {}{what}", from.as_secs_f64(), times.words());
         }
     }
 }

@@ -72,6 +72,8 @@ pub fn saturate(target: &Target, time: Duration) -> Result<f64> {
 /// What was to be sent in a piece of time.
 #[derive(Debug)]
 pub struct Window {
+    /// Since the load began.
+    pub from: Duration,
     pub begin: Instant,
     pub end: Instant,
     pub times: Times,
@@ -114,8 +116,12 @@ pub fn paced(
             let windows = taken.into_iter().map(|taken| {
                 let begin = end;
                 end += window;
-                let times = Times::new(taken);
-                Window { begin, end, times }
+                Window {
+                    from: begin - start,
+                    begin,
+                    end,
+                    times: Times::new(taken),
+                }
             });
             return Ok(windows.collect());
         }

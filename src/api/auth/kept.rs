@@ -23,19 +23,8 @@ pub(super) type Until<V> = (V, Instant);
 #[derive(Clone)]
 struct Answer<V> {
     said: Result<V, Problem>,
-    came: Instant,
+    /// Of a failure: when it came.
     until: Instant,
-}
-
-impl<V> Answer<V> {
-    fn now(asked: Result<Until<V>, Problem>) -> Self {
-        let came = Instant::now();
-        let (said, until) = match asked {
-            Ok((value, until)) => (Ok(value), until),
-            Err(problem) => (Err(problem), came),
-        };
-        Self { said, came, until }
-    }
 }
 
 impl<K, V> Kept<K, V>
@@ -58,11 +47,10 @@ where
     }
 
     /// Keeps an answer.
-    pub(super) fn insert(&self, key: K, said: Until<V>) {
-        let answer = Answer::now(Ok(said));
-        let now = answer.came;
-        self.answers.insert(key, answer);
-        self.sweep(now);
+    pub(super) fn insert(&self, key: K, (value, until): Until<V>) {
+        let said = Ok(value);
+        self.answers.insert(key, Answer { said, until });
+        self.sweep(Instant::now());
     }
 
     /// Forgets an answer; one that is asked for meanwhile is not kept.
@@ -80,26 +68,32 @@ where
         let begun = Instant::now();
         loop {
             match self.answers.get_value_or_guard_async(&key).await {
-                Ok(answer) if answer.until > begun || answer.came >= begun => return answer.said,
-                Ok(over) => self.forget(&key, &over),
+                // Whoever waited began before the answer came.
+                Ok(answer) if answer.until > begun => return answer.said,
+                Ok(_) => self.forget(&key, begun),
                 Err(place) => {
-                    let answer = Answer::now(ask.await);
+                    let asked = ask.await;
+                    let now = Instant::now();
+                    let (said, until) = match asked {
+                        Ok((value, until)) => (Ok(value), until),
+                        Err(problem) => (Err(problem), now),
+                    };
                     // Where the key was forgotten meanwhile, only those who wait are told.
-                    let _ = place.insert(answer.clone());
-                    match answer.said.is_ok() {
-                        true => self.sweep(answer.came),
-                        false => self.forget(&key, &answer),
+                    let told = said.clone();
+                    let _ = place.insert(Answer { said: told, until });
+                    match said.is_ok() {
+                        true => self.sweep(now),
+                        false => self.forget(&key, now),
                     }
-                    return answer.said;
+                    return said;
                 }
             }
         }
     }
 
-    /// Forgets this answer; a newer one stays.
-    fn forget(&self, key: &K, over: &Answer<V>) {
-        self.answers
-            .remove_if(key, |answer| answer.came == over.came);
+    /// Forgets an answer that counts no longer.
+    fn forget(&self, key: &K, now: Instant) {
+        self.answers.remove_if(key, |answer| answer.until <= now);
     }
 
     /// Drops what counts no longer, now and then: nobody may ever ask for it again.
@@ -157,7 +151,8 @@ mod tests {
                     answer.clone().map(|said| (said, Instant::now()))
                 })
             });
-            let release = async { may_answer.add_permits(1) };
+            // For all, so that each who asks is counted.
+            let release = async { may_answer.add_permits(20) };
             let (told, ()) = futures::join!(join_all(all), release);
             assert_eq!(told, vec![answer.clone(); 20]);
             assert_eq!(asked.into_inner(), 1);
