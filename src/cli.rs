@@ -11,7 +11,7 @@ use crate::controller::command::ControllerCommand;
 use crate::crd::generate::CrdsCommand;
 use crate::crd::init::InitCommand;
 use crate::db::command::MigrateCommand;
-use crate::encryption::keyring::command::KeyringCommand;
+use crate::encryption::kek::command::KeyringCommand;
 use crate::lint::command::LintCommand;
 use crate::local::LocalArgs;
 use crate::telemetry::LogArgs;

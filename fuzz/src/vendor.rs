@@ -8,14 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use llmplane::{
-    crd::{ProviderType, reasons::Reason},
-    encryption::SecretFields,
-    vendors::{
-        BoundKey, Call, HttpClient, HttpClients, KeyFields, ModelList, Outcome, Retry,
-        TestedModel, address::AddressGuard, driver, http::Response, script::Script,
-    },
-};
+use llmplane::{crd::{ProviderType, reasons::Reason}, encryption::SecretFields, vendors::{BoundKey, Call, HttpClient, HttpClients, KeyFields, ModelList, Outcome, Retry, TestedModel, http::{address_guard::AddressGuard, client::Response, script::Script}, driver}};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{runtime::Runtime, time::Instant};
 use url::Url;

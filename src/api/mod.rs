@@ -5,24 +5,14 @@
 //! asks PostgreSQL or the kube-apiserver on the way, but for probe history and deleted rows. Keys
 //! are not given out here, and nothing is written.
 
-pub mod answer;
 pub mod auth;
 pub mod command;
-mod connections;
-mod cursor;
-mod deleted;
-mod lists;
-pub mod metrics;
-mod observe;
 pub mod openapi;
-pub mod pages;
 pub mod problem;
-mod query;
-mod revisions;
+pub mod read;
 pub mod router;
 mod routes;
-mod run;
-mod tls;
+mod server;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -31,19 +21,21 @@ use std::sync::Arc;
 #[cfg(fuzzing)]
 pub mod fuzzing {
     pub use super::auth::token::{bearer, sanity};
-    pub use super::cursor::{Place, Price, Rank, read as read_cursor, write as write_cursor};
-    pub use super::lists::{Common, Listing};
-    pub use super::query::{FromQuery, Query};
     pub use super::routes::models::Filters;
+    pub use crate::api::read::cursor::{
+        Place, Price, Rank, read as read_cursor, write as write_cursor,
+    };
+    pub use crate::api::read::list_query::{Common, Listing};
+    pub use crate::api::read::query_params::{FromQuery, Query};
 }
 
-pub use run::{ApiError, Server, run};
+pub use server::run::{ApiError, Server, run};
 
 use crate::db::Db;
 use crate::snapshot::Store;
 use auth::Auth;
-use metrics::Metrics;
-use pages::Pages;
+use read::list_cache::Pages;
+use server::metrics::Metrics;
 
 /// What the handlers answer from; a clone shares it.
 #[derive(Clone)]

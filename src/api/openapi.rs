@@ -18,7 +18,7 @@ use utoipa::openapi::{
 };
 
 use super::problem::{Problem, ProblemBody};
-use super::query::{Asked, FromQuery, Query};
+use super::read::query_params::{Asked, FromQuery, Query};
 use crate::crd::ProviderType;
 use crate::crd::model::{Capability, ModelType};
 

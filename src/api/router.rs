@@ -4,9 +4,9 @@ use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::observe::Observe;
 use super::problem::{Problem, ProblemType};
 use super::routes::{credentials, endpoints, health, models, providers};
+use super::server::observe::Observe;
 use super::{ApiState, openapi};
 
 /// The documented routes.

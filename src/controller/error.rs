@@ -1,7 +1,7 @@
 //! What goes wrong in a reconcile, and what that means: condition, log and requeue are decided
 //! here, once.
 
-use super::queue::Next;
+use super::runtime::queue::Next;
 use crate::{
     crd::{conditions::Finding, reasons::Reason},
     db::DbError,

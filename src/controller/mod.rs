@@ -6,43 +6,20 @@
 //! which this module wires. It must never know the read API.
 
 pub mod command;
-pub mod context;
-mod credential;
-mod dispatch;
-mod endpoint;
 pub mod error;
-mod events;
-mod guard;
-mod identity;
-pub mod index;
-mod judge;
-pub mod key;
-mod leader;
-mod metrics;
-mod model;
+mod kinds;
+mod maintenance;
 mod model_sync;
-mod order;
-mod parent;
-mod patience;
-mod provider;
-pub mod queue;
-mod reach;
-mod run;
+mod runtime;
 pub mod settings;
-mod start;
 mod status;
-pub mod storable;
-mod sweep;
-mod unavailable;
-mod upkeep;
-mod watch;
 
 /// For the fuzz targets: what is read of a Secret.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    pub use super::credential::{Consent, Read, consent, read};
+    pub use crate::controller::kinds::credential::{Consent, Read, consent, read};
 }
 
-pub use run::{Controller, run};
+pub use runtime::run::{Controller, run};
+pub use runtime::start::StartError;
 pub use settings::Settings;
-pub use start::StartError;

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use crate::{
     config::{admin::AdminArgs, cluster::ClusterArgs, secret_url::SecretUrl},
-    vendors::address::AllowRule,
+    vendors::http::address_guard::AllowRule,
 };
 
 /// Most connections to PostgreSQL.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
-use super::deadline::within;
 use super::pool::connect_options;
+use super::transactions::deadline::within;
 use super::{Db, DbError};
 
 /// How long the owner may take to connect. What he then does takes as long as it takes.

@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::Semaphore;
 
-use super::group::Queue;
+use super::transactions::group::Queue;
 use super::{DbError, Revision};
 
 /// How long after its last use a connection is taken to be good without asking.

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, ExposeSecretMut};
 use zeroize::Zeroizing;
 
 use super::frame::{FRAME_VERSION, Frame, FrameError, HEADER_BYTES, NONCE_BYTES, TAG_BYTES};
-use super::keyring::Keyring;
+use super::kek::Keyring;
 use super::lp;
 use super::payload::{self, DecodeError};
 use super::types::{Binding, KEY_BYTES, KekId, KeyBytes, Payload, Sealed};

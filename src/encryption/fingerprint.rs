@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::keyring::Keyring;
+use super::kek::Keyring;
 use super::types::{InvalidId, SecretFields, parse_lower_hex};
 use super::{lp, mac};
 

@@ -11,7 +11,7 @@
 pub mod envelope;
 mod fingerprint;
 mod frame;
-pub mod keyring;
+pub mod kek;
 mod lp;
 mod mac;
 mod masking;
@@ -24,6 +24,6 @@ mod tests;
 pub use envelope::{OpenError, RewrapError, SealError, open, rewrap, seal};
 pub use fingerprint::Fingerprint;
 pub use frame::{Frame, FrameError};
-pub use keyring::{Keyring, KeyringError, KeyringHandle, Refresh};
+pub use kek::{Keyring, KeyringError, KeyringHandle, Refresh};
 pub use masking::MaskedKey;
 pub use types::{Binding, InvalidId, KEY_BYTES, KekId, KeyBytes, Payload, Sealed, SecretFields};

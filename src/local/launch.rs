@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::config::cluster;
-use crate::encryption::keyring;
+use crate::encryption::kek;
 
 use super::binaries::Binaries;
 use super::error::{LocalError, Result};
@@ -275,7 +275,7 @@ fn ensure_keyring(dir: &StateDir) -> Result<()> {
     if path.join("active").is_file() {
         return Ok(());
     }
-    keyring::create(&path)?;
+    kek::create(&path)?;
     Ok(())
 }
 

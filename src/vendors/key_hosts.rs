@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     driver,
-    http::{HttpError, Request},
+    http::client::{HttpError, Request},
 };
 use crate::{
     crd::{ProviderType, hosts::AllowedHost},
@@ -216,5 +216,5 @@ mod tests {
 }
 
 #[cfg(test)]
-#[path = "bound_key_tests.rs"]
+#[path = "key_hosts_tests.rs"]
 mod bound_key_tests;

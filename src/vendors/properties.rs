@@ -9,10 +9,12 @@ use tokio::runtime::Runtime;
 
 use super::{
     ModelList, Outcome, driver,
-    http::Response,
-    script::{
-        Script,
-        testing::{KEY, of, with_call},
+    http::{
+        client::Response,
+        script::{
+            Script,
+            testing::{KEY, of, with_call},
+        },
     },
 };
 use crate::crd::{ProviderType, reasons::Reason};
@@ -214,7 +216,7 @@ proptest! {
     ) {
         let entries: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
         let body = json!({ "data": entries }).to_string();
-        let answer = super::finding::testing::answer(200, &body);
+        let answer = super::answers::refusal::testing::answer(200, &body);
         let gateway = driver(ProviderType::OpenAICompatible);
         let list = RUNTIME.block_on(async {
             with_call(&Script::new([answer]), async |call| gateway.list_models(call).await).await

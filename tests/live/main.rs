@@ -10,8 +10,8 @@ use llmplane::{
     crd::reasons::Reason,
     encryption::SecretFields,
     vendors::{
-        BoundKey, Call, ClientInput, Driver, HttpClients, ModelList, Outcome,
-        address::AddressGuard, driver,
+        BoundKey, Call, ClientInput, Driver, HttpClients, ModelList, Outcome, driver,
+        http::address_guard::AddressGuard,
     },
 };
 use secrecy::ExposeSecret;

@@ -11,8 +11,8 @@ use llmplane::{
         reasons::Reason,
     },
     db::{CheckKind, Db, Epoch, NewVersion, SealedVersion},
-    encryption::{Binding, KeyringHandle, Payload, SecretFields, keyring, seal},
-    vendors::{HttpClients, address::AddressGuard},
+    encryption::{Binding, KeyringHandle, Payload, SecretFields, kek, seal},
+    vendors::{HttpClients, http::address_guard::AddressGuard},
 };
 use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
@@ -40,7 +40,7 @@ impl RunningChecks {
         let database = TestDatabase::migrated().await;
         let (db, epoch) = database.leader().await;
         let folder = tempfile::tempdir().unwrap();
-        keyring::create(&folder.path().join("ring")).unwrap();
+        kek::create(&folder.path().join("ring")).unwrap();
         let keyring = KeyringHandle::open(&folder.path().join("ring")).unwrap();
         let guard = AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()], []);
         let (checks, mut reports) = Checks::new(Means {

@@ -9,7 +9,8 @@ use llmplane::{
     crd::{ProviderType, model::ModelType, reasons::Reason},
     encryption::SecretFields,
     vendors::{
-        BoundKey, Call, HttpClients, ModelList, Outcome, TestedModel, address::AddressGuard, driver,
+        BoundKey, Call, HttpClients, ModelList, Outcome, TestedModel, driver,
+        http::address_guard::AddressGuard,
     },
 };
 use tokio::time::Instant;

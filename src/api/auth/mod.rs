@@ -8,10 +8,10 @@
 //! the kube-apiserver is bounded by address and in all. Tokens themselves are kept nowhere.
 
 mod caller;
-mod kept;
+mod review_cache;
+mod review_rate_limit;
 mod reviews;
 mod scope;
-mod strangers;
 pub mod token;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,12 +28,12 @@ use sha2::{Digest, Sha256};
 
 use caller::Decision;
 pub use caller::{Caller, TokenHash};
-use kept::{Kept, Until};
+use review_cache::{Kept, Until};
 pub use scope::Scope;
 
 use super::ApiState;
-use super::metrics::{CacheName, Metrics};
 use super::problem::{Problem, ProblemType};
+use super::server::metrics::{CacheName, Metrics};
 use crate::crd::Kind;
 use reviews::{Lane, Reviewer};
 

@@ -1,5 +1,5 @@
 //! The two questions to the kube-apiserver, each asked a bounded number of times at once; how often
-//! about tokens that it refuses is bounded in [`super::strangers`].
+//! about tokens that it refuses is bounded in [`super::review_rate_limit`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use kube::{Api, Client};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::caller::{Caller, Decision, TokenHash};
-use super::strangers::{Strangers, Turn};
+use super::review_rate_limit::{Strangers, Turn};
 use super::token::invalid;
 use super::{KEPT, Right};
-use crate::api::metrics::Metrics;
 use crate::api::problem::{Problem, ProblemType};
+use crate::api::server::metrics::Metrics;
 use crate::crd::GROUP;
 
 /// TokenReviews, and SubjectAccessReviews, that are under way at once.

@@ -5,13 +5,13 @@ use axum::extract::State;
 use axum::http::Response;
 
 use super::Named;
-use crate::api::answer::{self, List, Sent};
 use crate::api::auth::{Authenticated, Scope};
-use crate::api::lists::{self, Common, Index, ListRequest, Listing, Resource, Sort};
 use crate::api::openapi::Problems;
 use crate::api::problem::Problem;
-use crate::api::query::Asked;
-use crate::api::{ApiState, revisions};
+use crate::api::read::answer::{self, List, Sent};
+use crate::api::read::list_query::{self, Common, Index, ListRequest, Listing, Resource, Sort};
+use crate::api::read::query_params::Asked;
+use crate::api::{ApiState, read::revisions};
 use crate::db::ChangedRows;
 use crate::snapshot::{CredentialView, ProviderView, Snapshot, Table};
 
@@ -42,7 +42,8 @@ pub async fn list(
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, listing.min_revision).await?;
     let asked = listing.common();
-    let parent = lists::find::<ProviderView>(&state, &caller, &snapshot, &provider, &asked).await?;
+    let parent =
+        list_query::find::<ProviderView>(&state, &caller, &snapshot, &provider, &asked).await?;
     let provider_id = parent.view.common.id;
     let request = ListRequest {
         snapshot: &snapshot,
@@ -53,7 +54,7 @@ pub async fn list(
         filter: &|_, view: &CredentialView| view.provider_id == provider_id,
         sort: Sort::by_name(),
     };
-    lists::list(&state, request, Index::OfProvider(provider_id)).await
+    list_query::list(&state, request, Index::OfProvider(provider_id)).await
 }
 
 /// A credential.
@@ -70,6 +71,6 @@ pub async fn get(
     sent: Sent,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
-    let found = lists::find::<CredentialView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let found = list_query::find::<CredentialView>(&state, &caller, &snapshot, &id, &asked).await?;
     Ok(answer::one(&found, snapshot.revision, &sent.headers))
 }

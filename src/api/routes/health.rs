@@ -9,14 +9,14 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Named;
-use crate::api::answer;
 use crate::api::auth::Authenticated;
-use crate::api::cursor;
-use crate::api::lists::{self, Common};
 use crate::api::openapi::Problems;
 use crate::api::problem::Problem;
-use crate::api::query::{AskedBoth, FromQuery, Query, documented_names};
-use crate::api::{ApiState, revisions};
+use crate::api::read::answer;
+use crate::api::read::cursor;
+use crate::api::read::list_query::{self, Common};
+use crate::api::read::query_params::{AskedBoth, FromQuery, Query, documented_names};
+use crate::api::{ApiState, read::revisions};
 use crate::db::{ProbeCursor, ProbeRow};
 use crate::snapshot::{EndpointView, Health};
 
@@ -131,7 +131,7 @@ pub async fn get(
     AskedBoth(asked, page): AskedBoth<Common, Page>,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
-    let found = lists::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let found = list_query::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
     let limit = page.limit.unwrap_or(100);
     let endpoint_id = found.view.common.id;
     let after = page.cursor.as_deref();

@@ -10,14 +10,16 @@ use utoipa::openapi::schema::Object;
 use uuid::Uuid;
 
 use super::Named;
-use crate::api::answer::{self, List, Sent};
 use crate::api::auth::{Authenticated, Caller, Scope};
-use crate::api::cursor::{Price, Rank};
-use crate::api::lists::{self, Common, Index, ListRequest, Listing, Resource, Sort};
 use crate::api::openapi::{self, Problems};
 use crate::api::problem::Problem;
-use crate::api::query::{Asked, AskedBoth, FromQuery, Query, documented_names, one_of};
-use crate::api::{ApiState, revisions};
+use crate::api::read::answer::{self, List, Sent};
+use crate::api::read::cursor::{Price, Rank};
+use crate::api::read::list_query::{self, Common, Index, ListRequest, Listing, Resource, Sort};
+use crate::api::read::query_params::{
+    Asked, AskedBoth, FromQuery, Query, documented_names, one_of,
+};
+use crate::api::{ApiState, read::revisions};
 use crate::crd::Capability;
 use crate::crd::model::ModelType;
 use crate::db::ChangedRows;
@@ -204,7 +206,7 @@ impl Filters {
         let Some(wanted) = &self.provider else {
             return true;
         };
-        if lists::uid(wanted) == Some(model.provider_id) {
+        if list_query::uid(wanted) == Some(model.provider_id) {
             return true;
         }
         let provider = snapshot.providers.by_uid(model.provider_id);
@@ -222,7 +224,7 @@ impl Filters {
 
     /// The smallest index that holds all that can be found.
     fn index(&self, snapshot: &Snapshot, scope: &Scope) -> Index {
-        let provider = self.provider.as_deref().and_then(lists::uid);
+        let provider = self.provider.as_deref().and_then(list_query::uid);
         // Where no provider has that UID, one may have that name.
         let here = |uid: &Uuid| {
             let found = snapshot.providers.by_uid(*uid);
@@ -289,7 +291,7 @@ async fn answer_list(
         filter: &|snapshot: &Snapshot, model: &ModelView| filters.takes(snapshot, model),
         sort: filters.sort(),
     };
-    lists::list(state, request, index).await
+    list_query::list(state, request, index).await
 }
 
 /// Models.
@@ -349,6 +351,6 @@ pub async fn get(
     sent: Sent,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
-    let found = lists::find::<ModelView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let found = list_query::find::<ModelView>(&state, &caller, &snapshot, &id, &asked).await?;
     Ok(answer::one(&found, snapshot.revision, &sent.headers))
 }

@@ -6,13 +6,13 @@ use axum::http::Response;
 use utoipa::IntoParams;
 
 use super::Named;
-use crate::api::answer::{self, List, Sent};
 use crate::api::auth::{Authenticated, Scope};
-use crate::api::lists::{self, Common, ListRequest, Listing, Resource, Sort};
 use crate::api::openapi::{self, Problems};
 use crate::api::problem::Problem;
-use crate::api::query::{Asked, AskedBoth, FromQuery, Query, documented_names};
-use crate::api::{ApiState, revisions};
+use crate::api::read::answer::{self, List, Sent};
+use crate::api::read::list_query::{self, Common, ListRequest, Listing, Resource, Sort};
+use crate::api::read::query_params::{Asked, AskedBoth, FromQuery, Query, documented_names};
+use crate::api::{ApiState, read::revisions};
 use crate::crd::ProviderType;
 use crate::db::ChangedRows;
 use crate::snapshot::{ProviderView, Snapshot, Table};
@@ -71,7 +71,7 @@ pub async fn list(
         filter: &|_, view: &ProviderView| filters.r#type.is_none_or(|wanted| wanted == view.type_),
         sort: Sort::by_name(),
     };
-    lists::list(&state, request, lists::Index::All).await
+    list_query::list(&state, request, list_query::Index::All).await
 }
 
 /// A provider.
@@ -88,6 +88,6 @@ pub async fn get(
     sent: Sent,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
-    let found = lists::find::<ProviderView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let found = list_query::find::<ProviderView>(&state, &caller, &snapshot, &id, &asked).await?;
     Ok(answer::one(&found, snapshot.revision, &sent.headers))
 }

@@ -28,12 +28,13 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    context::Context,
     error::{Class, Error},
-    identity,
-    key::{ObjectKey, Wake},
-    metrics::SyncLabel,
-    provider,
+    kinds::{identity, provider},
+    runtime::{
+        context::Context,
+        metrics::SyncLabel,
+        object_key::{ObjectKey, Wake},
+    },
 };
 use crate::db::DbError;
 use apply::{Done, Owner};

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::controller::key::ObjectKey;
+use crate::controller::runtime::object_key::ObjectKey;
 
 /// How long requests are gathered: lists of several endpoints become one pass.
 const GATHER: Duration = Duration::from_millis(500);

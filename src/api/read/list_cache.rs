@@ -1,0 +1,135 @@
+//! Lists that were written out already. A list depends on the snapshot, on the namespaces it is
+//! about and on what the request asks for, and on nothing else of its caller, whose right to list
+//! is decided before: whoever asks the same of the same revision gets the same bytes.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use axum::http::Uri;
+use uuid::fmt::Hyphenated;
+
+use super::answer::Page;
+use super::list_query::Index;
+use crate::api::auth::Scope;
+use crate::db::Revision;
+
+/// Bytes that are kept at most, so that no variety of questions fills the memory.
+const AT_MOST: usize = 16 << 20;
+
+/// The lists of the newest revision.
+#[derive(Debug, Default)]
+pub struct Pages(RwLock<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    revision: Revision,
+    bytes: usize,
+    pages: HashMap<String, Page>,
+}
+
+/// What is asked for: by whom does not matter. Which provider a URI names may depend on who asks,
+/// so that it is named by its UID.
+pub(in crate::api) fn key(scope: &Scope, index: &Index, uri: &Uri) -> String {
+    let asked = uri.path_and_query().map_or("", |asked| asked.as_str());
+    let namespace = scope.namespace().unwrap_or("*");
+    let mut buffer = [0; Hyphenated::LENGTH];
+    let provider: &str = match index {
+        Index::OfProvider(provider) => provider.hyphenated().encode_lower(&mut buffer),
+        Index::All | Index::WithCapability(_) => "",
+    };
+    let mut key = String::with_capacity(namespace.len() + provider.len() + asked.len() + 2);
+    // Neither a namespace nor a UID nor a URI holds a space.
+    for part in [namespace, " ", provider, " ", asked] {
+        key.push_str(part);
+    }
+    key
+}
+
+impl Pages {
+    /// The list that was asked for at this revision, if it is there.
+    pub(in crate::api) fn get(&self, revision: Revision, key: &str) -> Option<Page> {
+        let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match kept.revision == revision {
+            true => kept.pages.get(key).cloned(),
+            false => None,
+        }
+    }
+
+    /// Keeps a list of this revision; those of older ones go.
+    pub(in crate::api) fn put(&self, revision: Revision, key: String, page: &Page) {
+        let size = key.len() + page.size();
+        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if revision < kept.revision || size > AT_MOST {
+            return;
+        }
+        if revision > kept.revision || kept.bytes + size > AT_MOST {
+            *kept = Kept {
+                revision,
+                ..Kept::default()
+            };
+        }
+        if kept.pages.insert(key, page.clone()).is_none() {
+            kept.bytes += size;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    use crate::snapshot::{Entry, ProviderView};
+
+    fn page(cursor: &str) -> Page {
+        let none: [&Entry<ProviderView>; 0] = [];
+        Page::new(none.into_iter(), Some(cursor), Revision(1))
+    }
+
+    fn asked(namespace: &str, uri: &'static str) -> String {
+        let scope = Scope::One(namespace.into());
+        key(&scope, &Index::All, &Uri::from_static(uri))
+    }
+
+    #[test]
+    fn a_list_is_found_by_namespace_and_question_at_its_revision_alone() {
+        let pages = Pages::default();
+        let key = asked("a", "/models?limit=1");
+        pages.put(Revision(2), key.clone(), &page("x"));
+        assert!(pages.get(Revision(2), &key).is_some());
+        assert!(pages.get(Revision(1), &key).is_none());
+        assert!(pages.get(Revision(3), &key).is_none());
+        for other in [asked("b", "/models?limit=1"), asked("a", "/models?limit=2")] {
+            assert!(pages.get(Revision(2), &other).is_none());
+        }
+        pages.put(Revision(1), asked("a", "/late"), &page("x"));
+        assert!(
+            pages.get(Revision(2), &key).is_some(),
+            "a late one is not kept"
+        );
+        pages.put(Revision(3), asked("a", "/models"), &page("x"));
+        assert!(pages.get(Revision(2), &key).is_none());
+    }
+
+    #[test]
+    fn the_same_words_about_another_provider_are_another_list() {
+        let scope = Scope::One("a".into());
+        let uri = Uri::from_static("/providers/6a2f41a3-c54c-4b1e-8d3f-0a1b2c3d4e5f/endpoints");
+        let of = |provider| key(&scope, &Index::OfProvider(Uuid::from_u128(provider)), &uri);
+        assert_ne!(of(1), of(2));
+        assert_eq!(of(1), of(1));
+    }
+
+    #[test]
+    fn a_flood_of_questions_keeps_within_the_bound() {
+        let pages = Pages::default();
+        let long = "x".repeat(AT_MOST / 4);
+        for number in 0..20 {
+            pages.put(Revision(1), number.to_string(), &page(&long));
+            assert!(pages.0.read().unwrap().bytes <= AT_MOST);
+        }
+        pages.put(Revision(1), "huge".to_owned(), &page(&"x".repeat(AT_MOST)));
+        assert!(pages.get(Revision(1), "huge").is_none());
+        assert!(pages.get(Revision(1), "19").is_some());
+    }
+}

@@ -1,0 +1,38 @@
+//! The snapshot that a request is answered from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::ApiState;
+use crate::api::problem::{Problem, ProblemType};
+use crate::db::Revision;
+use crate::snapshot::Snapshot;
+
+/// How long `min_revision` waits.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// The newest snapshot, at least of this revision.
+///
+/// # Errors
+///
+/// 503 before the first snapshot; 504 where the revision is not reached within 5 seconds.
+pub async fn snapshot(state: &ApiState, at_least: Option<i64>) -> Result<Arc<Snapshot>, Problem> {
+    if let Some(revision) = at_least
+        && !Box::pin(state.store.reached(Revision(revision), WAIT)).await
+    {
+        return Err(Problem::new(
+            ProblemType::RevisionTimeout,
+            format!(
+                "revision {revision} was not reached within {} s; this replica is at {}",
+                WAIT.as_secs(),
+                state.store.revision()
+            ),
+        ));
+    }
+    state.store.snapshot().ok_or_else(|| {
+        Problem::new(
+            ProblemType::NotReady,
+            "this replica has not read the configuration yet; try again",
+        )
+    })
+}

@@ -1,0 +1,87 @@
+//! Reads what a credential's reconcile needs, but for the Secret.
+
+use std::sync::Arc;
+
+use super::{intact, secret_cache::Holding};
+use crate::{
+    checks::Owner,
+    controller::{
+        error::Error,
+        kinds::{identity, parent},
+        runtime::{context::Context, object_key::ObjectKey},
+    },
+    crd::{Kind, LlmCredential, LlmEndpoint, conditions::Finding},
+    db::{CredentialRow, CredentialVersionRow, EndpointRow},
+    encryption::SecretFields,
+};
+
+/// Everything that a credential's conditions depend on.
+pub struct Input {
+    pub object: Arc<LlmCredential>,
+    pub owner: Owner,
+    pub row: Option<CredentialRow>,
+    /// Stored versions, newest first.
+    pub versions: Vec<CredentialVersionRow>,
+    /// Those of them that do not authenticate.
+    pub unreadable: Vec<i32>,
+    pub parent: parent::Parent,
+    /// The provider's declared endpoints.
+    pub endpoints: Vec<Arc<LlmEndpoint>>,
+    /// Its stored endpoints, by name.
+    pub endpoint_rows: Vec<EndpointRow>,
+    /// The provider's credentials, this one among them.
+    pub siblings: Vec<Arc<LlmCredential>>,
+    /// What the Secret holds; `None` where it was not to be read.
+    pub secret: Option<Result<Holding, Finding>>,
+    /// The key itself, where it was read in this pass.
+    pub fields: Option<SecretFields>,
+}
+
+impl Input {
+    /// What the Secret holds, where it could be read.
+    pub fn holding(&self) -> Option<&Holding> {
+        self.secret.as_ref()?.as_ref().ok()
+    }
+
+    /// Whether the Secret was not read in this pass, for nothing had changed.
+    pub fn needs_fields(&self) -> bool {
+        self.holding().is_some() && self.fields.is_none()
+    }
+}
+
+/// Reads it; `None` where the object is gone.
+pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
+    let (object, parent, endpoints, siblings) = {
+        let index = context.index();
+        let Some(object) = index.get::<LlmCredential>(&key.namespace, &key.name) else {
+            return Ok(None);
+        };
+        let provider = &object.spec.provider_ref.name;
+        parent::refs_understood(&index, &key.namespace, &object.spec.endpoint_refs)?;
+        (
+            object.clone(),
+            parent::declared(&index, &key.namespace, provider)?,
+            index.children::<LlmEndpoint>(&key.namespace, provider),
+            index.children::<LlmCredential>(&key.namespace, provider),
+        )
+    };
+    let endpoint_rows = parent::endpoint_rows(context, &parent).await?;
+    let uid = identity::uid(&*object);
+    let row = context.db.credential_row(uid).await?;
+    let versions = context.db.credential_version_rows(&[uid]).await?;
+    let owner = identity::owner(Kind::Credential, &*object);
+    let unreadable = intact::unreadable(context, &owner, &versions).await?;
+    Ok(Some(Input {
+        owner,
+        endpoint_rows,
+        object,
+        row,
+        versions,
+        unreadable,
+        parent,
+        endpoints,
+        siblings,
+        secret: None,
+        fields: None,
+    }))
+}

@@ -1,0 +1,63 @@
+//! LlmCredential: a key that is taken from a Secret, sealed, checked and followed through its
+//! versions.
+
+mod dereference;
+pub mod expiry;
+pub mod intact;
+mod secret;
+pub mod secret_cache;
+mod status;
+mod store;
+mod validate;
+pub mod versions;
+
+/// For the fuzz targets: what is read of a Secret.
+#[cfg(fuzzing)]
+pub use secret::{Consent, Read, consent, read};
+
+use super::identity;
+use crate::controller::{
+    error::Error,
+    runtime::{context::Context, object_key::ObjectKey, queue::Next},
+};
+
+/// Brings one credential's declaration into force.
+pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error> {
+    let Some(mut input) = dereference::read(context, key).await? else {
+        context.metrics.credential_expires(key, None);
+        return Ok(Next::Done);
+    };
+    context
+        .metrics
+        .credential_expires(key, validate::expires_at(&input));
+    let now = context.now();
+    let desired = validate::desired(&input);
+    if desired.as_ref().is_ok_and(|desired| desired.takes_key) {
+        secret_cache::take(context, &mut input).await?;
+    }
+    let mut steps = validate::steps(&input, desired.as_ref().ok(), now);
+    if steps.seals() && input.needs_fields() {
+        secret_cache::take_again(context, &mut input).await?;
+        // It may hold another key than when it was read last.
+        steps = validate::steps(&input, desired.as_ref().ok(), now);
+    }
+    let versions = validate::after_steps(&input, &steps, now);
+    let jobs = validate::jobs(&input, desired.as_ref().ok(), &versions);
+    let settled = context.checks.settled_for(&jobs);
+    let verdict = validate::validate(&input, &desired, &versions, settled, now);
+    let stored = store::write(context, &input, desired.as_ref().ok(), &steps, &verdict).await?;
+    context.checks.plan(&input.owner, jobs).await?;
+    let status = status::of(&input, &stored, &verdict);
+    let told = crate::controller::status::write::settle(
+        context,
+        &*input.object,
+        &status,
+        &verdict.conditions,
+    )
+    .await?;
+    secret_cache::forget_if_gone(context, identity::uid(&*input.object), &desired);
+    let looks_again = secret_cache::looks_again(&input, &verdict.conditions, now);
+    Ok(told
+        .or_sooner(validate::next(&input, &steps, now))
+        .or_sooner(looks_again))
+}

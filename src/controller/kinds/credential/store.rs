@@ -1,0 +1,195 @@
+//! Stores a credential and its key's versions.
+
+use super::{
+    dereference::Input,
+    intact,
+    validate::{self, Desired},
+    versions::{Insert, Steps},
+};
+use crate::{
+    controller::{
+        error::Error, kinds::identity, runtime::context::Context, status::evaluate::Judged,
+    },
+    crd::credential::VersionState,
+    db::{CredentialRow, CredentialUpsert, CredentialVersionRow, NewVersion, SealedVersion},
+    encryption::{Binding, Payload, seal},
+};
+
+/// Stores what was concluded, in one transaction; answers the versions as they are then, newest
+/// first. One that is refused is not stored, and its older row is switched off.
+pub async fn write(
+    context: &Context,
+    input: &Input,
+    desired: Option<&Desired>,
+    steps: &Steps,
+    verdict: &Judged,
+) -> Result<Vec<CredentialVersionRow>, Error> {
+    let upsert = match (&input.row, desired) {
+        (None, None) => return Ok(Vec::new()),
+        (Some(row), None) => switched_off(row, verdict),
+        (_, Some(desired)) => derived(input, desired, steps, verdict),
+    };
+    let new = steps.insert.map(|insert| inserted(context, input, insert));
+    let new = new.transpose()?.flatten();
+    let again = steps.reseal.map(|version| sealed(context, input, version));
+    let again = again.transpose()?.flatten();
+    let (uid, moves) = (input.owner.uid, steps.moves.clone());
+    let keep = validate::verdicts_to_keep(input);
+    let (stored, revision) = context
+        .db
+        .write(context.epoch, move |tx| {
+            Box::pin(async move {
+                let stored = tx.credential_upsert(&upsert).await?;
+                for step in &moves {
+                    tx.credential_version_state_set(
+                        uid,
+                        step.version,
+                        step.state,
+                        step.grace_until,
+                    )
+                    .await?;
+                }
+                if let Some(again) = &again {
+                    tx.credential_version_reseal(again).await?;
+                }
+                if let Some(new) = &new {
+                    tx.credential_version_insert(new).await?;
+                }
+                if let Some(keep) = &keep {
+                    tx.credential_verdicts_keep(uid, keep).await?;
+                }
+                Ok(stored)
+            })
+        })
+        .await?;
+    context.forget(&stored.replaced);
+    intact::tell_healed(context, input, steps);
+    if steps.rolled_back {
+        let (namespace, name) = (&input.owner.namespace, &input.owner.name);
+        tracing::warn!(%namespace, %name, "the stored key was older than the status says; it follows the Secret again");
+        context.metrics.rolled_back.inc();
+    }
+    if revision.is_none() {
+        return Ok(input.versions.clone());
+    }
+    Ok(context.db.credential_version_rows(&[uid]).await?)
+}
+
+/// A new version with the Secret's key.
+fn inserted(context: &Context, input: &Input, insert: Insert) -> Result<Option<NewVersion>, Error> {
+    let Some((holding, sealed)) = input.holding().zip(sealed(context, input, insert.version)?)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(NewVersion {
+        sealed,
+        state: insert.state,
+        fingerprint: holding.fingerprint.clone(),
+        masked_key: holding.masked_key.clone(),
+        provider_type: holding.consent.provider_type,
+        allowed_hosts: holding.consent.hosts.clone(),
+    }))
+}
+
+/// The Secret's key, sealed as this version.
+fn sealed(context: &Context, input: &Input, version: i32) -> Result<Option<SealedVersion>, Error> {
+    let (Some(holding), Some(fields)) = (input.holding(), &input.fields) else {
+        return Ok(None);
+    };
+    let payload = Payload {
+        fields: fields.clone(),
+        provider_type: holding.consent.provider_type.to_string(),
+        allowed_hosts: holding.consent.hosts.clone(),
+    };
+    let binding = Binding {
+        namespace: &input.owner.namespace,
+        name: &input.owner.name,
+        uid: input.owner.uid,
+        version,
+    };
+    let sealed = seal(&context.keyring.current(), &binding, &payload)
+        .map_err(|error| Error::Keyring(error.to_string()))?;
+    Ok(Some(SealedVersion {
+        credential_uid: input.owner.uid,
+        version,
+        kek_id: sealed.kek_id.to_string(),
+        wrapped_key: sealed.wrapped_key,
+        payload: sealed.payload,
+    }))
+}
+
+fn derived(input: &Input, desired: &Desired, steps: &Steps, verdict: &Judged) -> CredentialUpsert {
+    let spec = &input.object.spec;
+    let versions = validate::after_steps(input, steps, jiff::Timestamp::UNIX_EPOCH);
+    let current = validate::in_state(&versions, VersionState::Current);
+    let row = input.row.as_ref();
+    let held = input.holding();
+    CredentialUpsert {
+        uid: input.owner.uid,
+        namespace: input.owner.namespace.clone(),
+        name: input.owner.name.clone(),
+        generation: identity::generation(&*input.object),
+        enabled: spec.enabled,
+        is_active: verdict.is_active,
+        conditions: verdict.conditions.clone(),
+        verified_generation: verdict.verified_generation,
+        last_handled_reconcile_at: verdict.handled.clone(),
+        created_at: identity::created_at(&*input.object),
+        provider_uid: desired.provider_uid,
+        endpoint_uids: desired.endpoint_uids.clone(),
+        alias: spec.alias.clone(),
+        description: spec.description.clone(),
+        expires_at: spec.expires_at.as_ref().map(|t| t.0),
+        quota_limit: spec.quota.as_ref().map(|q| q.limit),
+        quota_unit: spec.quota.as_ref().map(|q| q.unit),
+        quota_period: spec.quota.as_ref().map(|q| q.period),
+        priority: spec.priority,
+        grace_seconds: spec.rotation.grace_seconds,
+        validation: spec.validation.clone(),
+        secret_name: spec.secret_ref.name.clone(),
+        secret_uid: match held {
+            Some(held) => held.secret_uid.clone(),
+            None => row.and_then(|r| r.secret_uid.clone()),
+        },
+        secret_resource_version: match held {
+            Some(held) => held.resource_version.clone(),
+            None => row.and_then(|r| r.secret_resource_version.clone()),
+        },
+        masked_key: current.map(|v| v.masked_key.clone()),
+        fingerprint: current.map(|v| v.fingerprint.clone()),
+        version: current.map(|v| v.version),
+    }
+}
+
+fn switched_off(row: &CredentialRow, verdict: &Judged) -> CredentialUpsert {
+    let row = row.clone();
+    CredentialUpsert {
+        uid: row.uid,
+        namespace: row.namespace,
+        name: row.name,
+        generation: row.generation,
+        enabled: row.enabled,
+        is_active: false,
+        conditions: verdict.conditions.clone(),
+        verified_generation: verdict.verified_generation,
+        last_handled_reconcile_at: verdict.handled.clone(),
+        created_at: row.created_at,
+        provider_uid: row.provider_uid,
+        endpoint_uids: row.endpoint_uids,
+        alias: row.alias,
+        description: row.description,
+        expires_at: row.expires_at,
+        quota_limit: row.quota_limit,
+        quota_unit: row.quota_unit,
+        quota_period: row.quota_period,
+        priority: row.priority,
+        grace_seconds: row.grace_seconds,
+        validation: row.validation,
+        secret_name: row.secret_name,
+        secret_uid: row.secret_uid,
+        secret_resource_version: row.secret_resource_version,
+        masked_key: row.masked_key,
+        fingerprint: row.fingerprint,
+        version: row.version,
+    }
+}

@@ -1,0 +1,442 @@
+//! What a credential's declaration, its Secret and its checks amount to. Pure.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    dereference::Input,
+    expiry,
+    versions::{self, Judgement, Known, Seen, Steps, Terms},
+};
+use crate::{
+    checks::{JobKey, Planned, Stored},
+    controller::{
+        error::Refusal,
+        kinds::{identity, parent, precedence, provider::validate::seconds, storable},
+        runtime::{index::asked_at, queue::Next},
+        status::evaluate::{Before, Facts, Judged, judge},
+    },
+    crd::{
+        MAX_CREDENTIALS_PER_PROVIDER, ProviderType,
+        conditions::{ConditionType, Finding},
+        credential::VersionState,
+        reasons::{ConditionStatus, Reason},
+    },
+    db::{CheckKind, CredentialVersionRow, EndpointRow, Verdict},
+    vendors::key_allowed,
+};
+
+/// What is to be in force.
+pub struct Desired {
+    pub provider_uid: Uuid,
+    pub provider_type: ProviderType,
+    /// The endpoints that `endpointRefs` names; empty for all.
+    pub endpoint_uids: Vec<Uuid>,
+    /// Whether the key is to be taken from the Secret: it is switched on.
+    pub takes_key: bool,
+}
+
+/// What is to be in force, or why nothing is.
+pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+    if let Some(refusal) = storable::refusal(&*input.object, &input.object.spec) {
+        return Err(refusal);
+    }
+    let provider = input.parent.found()?;
+    let spec = &input.object.spec;
+    let name = &spec.provider_ref.name;
+    if !precedence::within_limit(
+        &*input.object,
+        &input.siblings,
+        MAX_CREDENTIALS_PER_PROVIDER,
+    ) {
+        return Err(Refusal::new(
+            Reason::LimitExceeded,
+            format!(
+                "LlmProvider {name} has {MAX_CREDENTIALS_PER_PROVIDER} older credentials already; delete one of them, or this one"
+            ),
+        ));
+    }
+    Ok(Desired {
+        provider_uid: identity::uid(provider),
+        provider_type: provider.spec.type_,
+        endpoint_uids: parent::endpoint_uids(name, &spec.endpoint_refs, &input.endpoints)?,
+        takes_key: spec.enabled && provider.spec.enabled,
+    })
+}
+
+/// The steps that its versions have to take.
+pub fn steps(input: &Input, desired: Option<&Desired>, now: Timestamp) -> Steps {
+    let spec = &input.object.spec;
+    let seen = desired.and(input.holding()).map(|holding| Seen {
+        fingerprint: &holding.fingerprint,
+        provider_type: holding.consent.provider_type,
+        hosts: &holding.consent.hosts,
+    });
+    let status = input.object.status.as_ref();
+    let known = Known {
+        rows: &input.versions,
+        told: status.map_or(&[], |status| &status.versions),
+        unreadable: &input.unreadable,
+    };
+    let terms = Terms {
+        grace: Duration::from_secs(u64::try_from(spec.rotation.grace_seconds).unwrap_or(0)),
+        validated: spec.validation.enabled,
+    };
+    let judged = |row: &CredentialVersionRow| judged(input, desired, row);
+    versions::steps(known, seen, &judged, terms, now)
+}
+
+/// What the checks say of a stored version: at the endpoints that the key is for now, at the URLs
+/// that they have now. What was said elsewhere counts for nothing.
+fn judged(input: &Input, desired: Option<&Desired>, row: &CredentialVersionRow) -> Judgement {
+    let Some(desired) = desired else {
+        return Judgement::NotYet;
+    };
+    let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
+    let (allowed, _) = allowed(input, desired, &eligible);
+    versions::judgement(allowed.iter().map(|endpoint| {
+        let verdict = row.verdicts.get(&endpoint.uid);
+        verdict.filter(|verdict| verdict.is_of(&endpoint.base_url))
+    }))
+}
+
+/// The endpoints of which verdicts are kept, where a stored version has one of another.
+pub fn verdicts_to_keep(input: &Input) -> Option<Vec<Uuid>> {
+    input.parent.found().ok()?;
+    let keep: Vec<Uuid> = input.endpoint_rows.iter().map(|e| e.uid).collect();
+    let mut noted = input.versions.iter().flat_map(|v| v.verdicts.keys());
+    noted.any(|uid| !keep.contains(uid)).then_some(keep)
+}
+
+/// A version that may be used, after the steps.
+pub struct Usable<'a> {
+    pub version: i32,
+    pub state: VersionState,
+    pub fingerprint: String,
+    pub masked_key: String,
+    /// Stored already, with what was said of it.
+    row: Option<&'a CredentialVersionRow>,
+}
+
+/// The versions as the steps leave them, without the destroyed ones, newest first.
+pub fn after_steps<'a>(input: &'a Input, steps: &Steps, _now: Timestamp) -> Vec<Usable<'a>> {
+    let mut usable: Vec<Usable<'a>> = input
+        .versions
+        .iter()
+        .map(|row| {
+            let moved = steps.moves.iter().find(|m| m.version == row.version);
+            Usable {
+                version: row.version,
+                state: moved.map_or(row.state, |m| m.state),
+                fingerprint: row.fingerprint.clone(),
+                masked_key: row.masked_key.clone(),
+                row: Some(row),
+            }
+        })
+        .filter(|usable| usable.state != VersionState::Destroyed)
+        .collect();
+    if let (Some(insert), Some(holding)) = (steps.insert, input.holding()) {
+        usable.insert(
+            0,
+            Usable {
+                version: insert.version,
+                state: insert.state,
+                fingerprint: holding.fingerprint.clone(),
+                masked_key: holding.masked_key.clone(),
+                row: None,
+            },
+        );
+    }
+    usable
+}
+
+impl<'a> Usable<'a> {
+    /// What was said of it at this endpoint, at the URL that the endpoint has now.
+    fn verdict(&self, endpoint: &EndpointRow, generation: i64) -> Option<&'a Verdict> {
+        let verdict = self.row?.verdicts.get(&endpoint.uid)?;
+        (verdict.generation == generation && verdict.is_of(&endpoint.base_url)).then_some(verdict)
+    }
+}
+
+/// The version of this state.
+pub fn in_state<'a, 'b>(versions: &'b [Usable<'a>], state: VersionState) -> Option<&'b Usable<'a>> {
+    versions.iter().find(|v| v.state == state)
+}
+
+/// The conditions, and whether it is in force.
+pub fn validate(
+    input: &Input,
+    desired: &Result<Desired, Refusal>,
+    versions: &[Usable<'_>],
+    settled: bool,
+    now: Timestamp,
+) -> Judged {
+    let row = input.row.as_ref();
+    let status = input.object.status.as_ref();
+    let valid = match desired {
+        Ok(desired) => validity(input, desired, versions, now),
+        Err(_) => Finding::new(Reason::NotCheckedYet, ""),
+    };
+    judge(
+        &Facts {
+            generation: identity::generation(&*input.object),
+            enabled: input.object.spec.enabled,
+            provider_enabled: input.parent.enabled(),
+            refusal: desired.as_ref().err(),
+            declared: rejected_successor(input, desired.as_ref().ok(), versions),
+            outside: (ConditionType::Valid, valid),
+            asked: asked_at(&*input.object),
+            settled,
+            before: Before::of(row, status),
+        },
+        now,
+    )
+}
+
+/// A new key that the vendor refuses: the old one stays in use, and the owner has to act.
+fn rejected_successor(
+    input: &Input,
+    desired: Option<&Desired>,
+    versions: &[Usable<'_>],
+) -> Option<Finding> {
+    let pending = in_state(versions, VersionState::Pending)?;
+    let current = in_state(versions, VersionState::Current)?;
+    (judged(input, desired, pending.row?) == Judgement::Rejected).then(|| {
+        Finding::new(
+            Reason::KeyRejected,
+            format!(
+                "version {} of the key, now in Secret {}, is refused by the vendor; version {} stays in use",
+                pending.version, input.object.spec.secret_ref.name, current.version
+            ),
+        )
+    })
+}
+
+fn validity(input: &Input, desired: &Desired, versions: &[Usable<'_>], now: Timestamp) -> Finding {
+    if let Some(expires) = expires_at(input).filter(|at| *at <= now) {
+        return Finding::new(
+            Reason::Expired,
+            format!("spec.expiresAt {expires} has passed; store a new key and move it"),
+        );
+    }
+    let holding = match &input.secret {
+        Some(Err(finding)) => return with_notes(finding.clone(), &unreadable(input, versions)),
+        Some(Ok(holding)) => Some(holding),
+        None => None,
+    };
+    let judged = judged_at_endpoints(input, desired, versions);
+    let notes = holding.map_or(&[] as &[String], |h| &h.notes);
+    soon_expired(input, with_notes(judged, notes), now)
+}
+
+/// A sentence for each version that stays as it is until the Secret's key can be sealed anew.
+fn unreadable(input: &Input, versions: &[Usable<'_>]) -> Vec<String> {
+    versions
+        .iter()
+        .filter(|usable| input.unreadable.contains(&usable.version))
+        .map(|usable| {
+            format!(
+                "version {} of the key, as it is stored, does not authenticate and cannot be used: its row in the database was changed or moved",
+                usable.version
+            )
+        })
+        .collect()
+}
+
+fn with_notes(mut finding: Finding, notes: &[String]) -> Finding {
+    for note in notes {
+        finding = Finding::new(finding.reason, format!("{}; {note}", finding.message));
+    }
+    finding
+}
+
+fn soon_expired(input: &Input, finding: Finding, now: Timestamp) -> Finding {
+    let warning = expires_at(input).and_then(|at| expiry::warning(at, now));
+    let Some(warning) = warning.filter(|_| finding.reason.status() != ConditionStatus::False)
+    else {
+        return finding;
+    };
+    let reason = match finding.reason {
+        Reason::KeyAccepted | Reason::KeyRestricted => Reason::ExpiresSoon,
+        unproved => unproved,
+    };
+    Finding::new(reason, format!("{warning}; {}", finding.message))
+}
+
+fn judged_at_endpoints(input: &Input, desired: &Desired, versions: &[Usable<'_>]) -> Finding {
+    let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
+    if eligible.is_empty() {
+        return Finding::new(
+            Reason::NoEndpoint,
+            "none of the endpoints that it is for is active",
+        );
+    }
+    let (allowed, left_out) = allowed(input, desired, &eligible);
+    if allowed.is_empty() {
+        return Finding::new(Reason::HostNotAllowed, left_out[0].1.clone());
+    }
+    if !input.object.spec.validation.enabled {
+        return Finding::new(Reason::CheckDisabled, "spec.validation.enabled is off");
+    }
+    let generation = identity::generation(&*input.object);
+    let current = in_state(versions, VersionState::Current);
+    let verdicts: Vec<(&str, Option<&Verdict>)> = allowed
+        .iter()
+        .map(|e| {
+            let verdict = current.and_then(|v| v.verdict(e, generation));
+            (e.name.as_str(), verdict)
+        })
+        .collect();
+    let not_at: Vec<&str> = left_out.iter().map(|(name, _)| name.as_str()).collect();
+    combine(&verdicts, &not_at)
+}
+
+/// Endpoints whose host the Secret's owner allows, and the names of the others with the reason.
+fn allowed<'a>(
+    input: &Input,
+    desired: &Desired,
+    eligible: &[&'a EndpointRow],
+) -> (Vec<&'a EndpointRow>, Vec<(String, String)>) {
+    let Some(holding) = input.holding() else {
+        return (eligible.to_vec(), Vec::new());
+    };
+    let (mut allowed, mut left_out) = (Vec::new(), Vec::new());
+    for endpoint in eligible {
+        let sealed = holding.consent.provider_type.as_str();
+        let may = Url::parse(&endpoint.base_url)
+            .map_err(|_| "its URL cannot be read".to_owned())
+            .and_then(|url| {
+                key_allowed(sealed, &holding.consent.hosts, desired.provider_type, &url)
+                    .map_err(|why| why.to_string())
+            });
+        match may {
+            Ok(()) => allowed.push(*endpoint),
+            Err(why) => left_out.push((endpoint.name.clone(), why)),
+        }
+    }
+    (allowed, left_out)
+}
+
+/// How good a verdict is: the best one decides, for a key that works somewhere is in force.
+const BEST_FIRST: [Reason; 8] = [
+    Reason::KeyAccepted,
+    Reason::KeyRestricted,
+    Reason::QuotaExhausted,
+    Reason::NotCheckedYet,
+    Reason::CheckInconclusive,
+    Reason::AddressRefused,
+    Reason::HostNotAllowed,
+    Reason::KeyRejected,
+];
+
+/// One finding for all endpoints.
+fn combine(verdicts: &[(&str, Option<&Verdict>)], not_at: &[&str]) -> Finding {
+    let reason_of = |v: &Option<&Verdict>| v.map_or(Reason::NotCheckedYet, |v| v.reason);
+    let rank = |reason: Reason| {
+        let known = BEST_FIRST.iter().position(|r| *r == reason);
+        known.unwrap_or(BEST_FIRST.len())
+    };
+    let Some((name, best)) = verdicts.iter().min_by_key(|(_, v)| rank(reason_of(v))) else {
+        return Finding::new(Reason::NoEndpoint, "there is no endpoint to check it at");
+    };
+    let reason = reason_of(best);
+    let mut message = match best {
+        Some(verdict) if verdicts.len() > 1 => format!("at endpoint {name}: {}", verdict.message),
+        Some(verdict) => verdict.message.clone(),
+        None => "the first check is under way".to_owned(),
+    };
+    let unlike: Vec<String> = verdicts
+        .iter()
+        .filter(|(_, v)| rank(reason_of(v)) > rank(reason) && v.is_some())
+        .map(|(name, v)| format!("{name} ({})", reason_of(v)))
+        .chain(not_at.iter().map(|name| format!("{name} (HostNotAllowed)")))
+        .collect();
+    if !unlike.is_empty() {
+        message = format!("{message}; not at {}", unlike.join(", "));
+    }
+    Finding::new(reason, message)
+}
+
+/// The checks to make: at each endpoint that the key may go to.
+pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -> Vec<Planned> {
+    let check = &input.object.spec.validation;
+    let Some(desired) = desired.filter(|d| d.takes_key && check.enabled) else {
+        return Vec::new();
+    };
+    let checked: Vec<&Usable<'_>> = versions
+        .iter()
+        .filter(|v| matches!(v.state, VersionState::Current | VersionState::Pending))
+        .collect();
+    if checked.is_empty() || input.holding().is_none() {
+        return Vec::new();
+    }
+    let generation = identity::generation(&*input.object);
+    let asked = asked_at(&*input.object);
+    let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let numbers: Vec<i32> = checked.iter().map(|v| v.version).collect();
+    let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
+    let (allowed, _) = allowed(input, desired, &eligible);
+    allowed
+        .iter()
+        .map(|endpoint| {
+            let mut trigger = DefaultHasher::new();
+            (
+                generation,
+                asked,
+                &numbers,
+                &endpoint.base_url,
+                endpoint.generation,
+            )
+                .hash(&mut trigger);
+            let stored = |version: &&Usable<'_>| match version.verdict(endpoint, generation) {
+                Some(verdict) if asked == handled => Stored::of(verdict),
+                _ => Stored::Nothing,
+            };
+            Planned {
+                key: JobKey {
+                    kind: CheckKind::Validation,
+                    subject: input.owner.uid,
+                    endpoint: endpoint.uid,
+                },
+                period: seconds(check.period_seconds),
+                timeout: seconds(check.timeout_seconds),
+                trigger: trigger.finish(),
+                stored: checked
+                    .iter()
+                    .map(stored)
+                    .fold(Stored::Verdict, Stored::and),
+                apart: std::time::Duration::ZERO,
+                held: false,
+            }
+        })
+        .collect()
+}
+
+/// When it expires, if it does.
+pub fn expires_at(input: &Input) -> Option<Timestamp> {
+    input.object.spec.expires_at.as_ref().map(|t| t.0)
+}
+
+/// When time alone changes something: a grace, a wait, an expiry.
+pub fn next(input: &Input, steps: &Steps, now: Timestamp) -> Next {
+    let expiry = expires_at(input).and_then(|at| expiry::next(at, now));
+    [steps.again_at, expiry]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now)
+        .min()
+        .and_then(|at| Duration::try_from(at.duration_since(now)).ok())
+        .map_or(Next::Done, |wait| {
+            Next::After(wait + Duration::from_secs(1))
+        })
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;

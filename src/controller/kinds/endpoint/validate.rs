@@ -1,0 +1,190 @@
+//! What an endpoint's declaration and its probes amount to. Pure.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use url::Url;
+use uuid::Uuid;
+
+use super::dereference::Input;
+use crate::{
+    checks::{JobKey, Planned, Stored},
+    controller::{
+        error::Refusal,
+        kinds::{identity, precedence, provider::validate::seconds, storable},
+        runtime::index::asked_at,
+        status::evaluate::{Before, Facts, Judged, judge},
+    },
+    crd::{
+        LlmEndpoint, MAX_ENDPOINTS_PER_PROVIDER, ca_bundle,
+        conditions::{ConditionType, Finding},
+        reasons::Reason,
+    },
+    db::CheckKind,
+    vendors,
+};
+
+/// What is to be in force.
+pub struct Desired {
+    pub provider_uid: Uuid,
+    pub base_url: String,
+    pub is_default: bool,
+    /// The endpoint and its provider are switched on.
+    pub on: bool,
+}
+
+/// What is to be in force, or why nothing is.
+pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+    if let Some(refusal) = storable::refusal(&*input.object, &input.object.spec) {
+        return Err(refusal);
+    }
+    let provider = input.parent.found()?;
+    let spec = &input.object.spec;
+    let driver = vendors::driver(provider.spec.type_);
+    let base_url = accepted(driver, &input.object, &input.siblings)?;
+    let mut siblings = input.siblings.clone();
+    let default = provider.spec.default_endpoint_ref.as_ref();
+    precedence::failover(default.map(|r| r.name.as_str()), &mut siblings);
+    let first = siblings
+        .iter()
+        .find(|sibling| sibling.spec.enabled && accepted(driver, sibling, &input.siblings).is_ok());
+    Ok(Desired {
+        provider_uid: identity::uid(provider),
+        base_url,
+        is_default: first.is_some_and(|f| f.metadata.uid == input.object.metadata.uid),
+        on: spec.enabled && provider.spec.enabled,
+    })
+}
+
+/// The URL of an endpoint that its provider takes, or why it takes none.
+fn accepted(
+    driver: &dyn vendors::Driver,
+    endpoint: &LlmEndpoint,
+    siblings: &[Arc<LlmEndpoint>],
+) -> Result<String, Refusal> {
+    let spec = &endpoint.spec;
+    if let Some(refusal) = storable::refusal(endpoint, spec) {
+        return Err(refusal);
+    }
+    if !precedence::within_limit(endpoint, siblings, MAX_ENDPOINTS_PER_PROVIDER) {
+        return Err(Refusal::new(
+            Reason::LimitExceeded,
+            format!(
+                "LlmProvider {} has {MAX_ENDPOINTS_PER_PROVIDER} older endpoints already; delete one of them, or this one",
+                spec.provider_ref.name
+            ),
+        ));
+    }
+    let invalid = |why| Refusal::new(Reason::InvalidSpec, why);
+    check_ca_bundle(spec.ca_bundle.as_deref()).map_err(invalid)?;
+    base_url(driver, spec.base_url.as_deref(), spec.region.as_deref()).map_err(invalid)
+}
+
+/// Whether its own certificates can be used, where it has any.
+fn check_ca_bundle(declared: Option<&str>) -> Result<(), String> {
+    let certificates = declared.map(ca_bundle::certificates).transpose();
+    certificates
+        .map(drop)
+        .map_err(|why| format!("spec.caBundle {why}"))
+}
+
+/// The URL in force: the one that is declared, or the vendor's own for the region.
+fn base_url(
+    driver: &dyn vendors::Driver,
+    declared: Option<&str>,
+    region: Option<&str>,
+) -> Result<String, String> {
+    let base_url = match declared {
+        Some(url) => url.to_owned(),
+        None => driver
+            .default_base_url(region)
+            .ok_or_else(|| driver.no_default(region))?,
+    };
+    let url = Url::parse(&base_url).map_err(|_| "spec.baseUrl is not a URL".to_owned())?;
+    driver.check_endpoint(&url, region)?;
+    Ok(base_url)
+}
+
+/// The conditions, and whether it is in force.
+pub fn validate(
+    input: &Input,
+    desired: &Result<Desired, Refusal>,
+    settled: bool,
+    now: Timestamp,
+) -> Judged {
+    let row = input.row.as_ref();
+    let status = input.object.status.as_ref();
+    judge(
+        &Facts {
+            generation: identity::generation(&*input.object),
+            enabled: input.object.spec.enabled,
+            provider_enabled: input.parent.enabled(),
+            refusal: desired.as_ref().err(),
+            declared: missing_credential(input),
+            outside: (ConditionType::Healthy, health(input)),
+            asked: asked_at(&*input.object),
+            settled,
+            before: Before::of(row, status),
+        },
+        now,
+    )
+}
+
+fn missing_credential(input: &Input) -> Option<Finding> {
+    let wanted = input.missing_credential()?;
+    let hint = precedence::suggestion("LlmCredential", wanted, &input.credential_names);
+    Some(Finding::new(
+        Reason::EndpointNotFound,
+        format!(
+            "spec.healthCheck.credentialRef: LlmProvider {} has no LlmCredential {wanted}; {hint}",
+            input.object.spec.provider_ref.name
+        ),
+    ))
+}
+
+fn health(input: &Input) -> Finding {
+    if !input.object.spec.health_check.enabled {
+        return Finding::new(Reason::CheckDisabled, "spec.healthCheck.enabled is off");
+    }
+    let generation = identity::generation(&*input.object);
+    match input.row.as_ref().and_then(|row| row.verdict.as_ref()) {
+        Some(verdict) if verdict.generation == generation => {
+            Finding::new(verdict.reason, verdict.message.clone())
+        }
+        _ => Finding::new(Reason::NotCheckedYet, "the first probe is under way"),
+    }
+}
+
+/// The probe to make, where it is switched on.
+pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
+    let check = &input.object.spec.health_check;
+    let Some(desired) = desired.filter(|d| d.on && check.enabled) else {
+        return Vec::new();
+    };
+    let generation = identity::generation(&*input.object);
+    let asked = asked_at(&*input.object);
+    let row = input.row.as_ref();
+    let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let mut trigger = DefaultHasher::new();
+    (generation, asked, &desired.base_url).hash(&mut trigger);
+    let judged = (row.and_then(|r| r.verdict.as_ref())).filter(|v| v.generation == generation);
+    vec![Planned {
+        key: JobKey {
+            kind: CheckKind::Probe,
+            subject: input.owner.uid,
+            endpoint: input.owner.uid,
+        },
+        period: seconds(check.period_seconds),
+        timeout: seconds(check.timeout_seconds),
+        trigger: trigger.finish(),
+        stored: match judged {
+            Some(verdict) if asked == handled => Stored::of(verdict),
+            _ => Stored::Nothing,
+        },
+        apart: std::time::Duration::ZERO,
+        held: false,
+    }]
+}

@@ -1,0 +1,137 @@
+//! Reads what a model's reconcile needs.
+
+use std::sync::Arc;
+
+use crate::{
+    checks::{Listing, Owner},
+    controller::{
+        error::Error,
+        kinds::{identity, parent, provider::dereference::usable_keys},
+        runtime::{context::Context, object_key::ObjectKey},
+    },
+    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, ProviderType, model::ModelCapability},
+    db::{EndpointRow, ModelRow},
+    vendors::{self, ListedModel, catalog::Entry},
+};
+
+/// Everything that a model's conditions depend on.
+pub struct Input {
+    pub object: Arc<LlmModel>,
+    pub owner: Owner,
+    pub row: Option<ModelRow>,
+    pub parent: parent::Parent,
+    /// The provider's declared endpoints.
+    pub endpoints: Vec<Arc<LlmEndpoint>>,
+    /// Those of its stored endpoints that serve this model, with their lists, in failover order.
+    pub lists: Vec<(EndpointRow, Arc<Listing>)>,
+    /// Name and fingerprint of each credential that a test could be made with.
+    pub usable_keys: Vec<(String, String)>,
+    /// Models of the same provider and `modelId`, however it is written, this one among them.
+    pub twins: Vec<Arc<LlmModel>>,
+    /// What the catalog knows of it.
+    pub catalog: Option<ListedModel>,
+    /// What an overlay of the catalog wanted to change in it and did not get.
+    pub held: Vec<String>,
+}
+
+/// Reads it; `None` where the object is gone.
+pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
+    let (object, parent, endpoints, usable_keys, twins) = {
+        let index = context.index();
+        let Some(object) = index.get::<LlmModel>(&key.namespace, &key.name) else {
+            return Ok(None);
+        };
+        let provider = &object.spec.provider_ref.name;
+        parent::refs_understood(&index, &key.namespace, &object.spec.endpoint_refs)?;
+        (
+            object.clone(),
+            parent::declared(&index, &key.namespace, provider)?,
+            index.children::<LlmEndpoint>(&key.namespace, provider),
+            usable_keys(&index.children::<LlmCredential>(&key.namespace, provider)),
+            index.models_like_id(&key.namespace, provider, &object.spec.model_id),
+        )
+    };
+    let twins = match &parent {
+        parent::Parent::Found(provider) => same(provider.spec.type_, &object, twins),
+        parent::Parent::Refused(_) => twins,
+    };
+    let lists = lists(context, &object, &parent).await?;
+    let row = context.db.model_row(identity::uid(&*object)).await?;
+    let (catalog, held) = match &parent {
+        parent::Parent::Found(provider) => {
+            let (type_, id) = (provider.spec.type_, &object.spec.model_id);
+            let entry = context.catalog.lookup(type_, id).map(catalogued);
+            let held = context.catalog.held_of(type_, id).map(str::to_owned);
+            (entry, held.take(10).collect())
+        }
+        parent::Parent::Refused(_) => (None, Vec::new()),
+    };
+    Ok(Some(Input {
+        owner: identity::owner(Kind::Model, &*object),
+        object,
+        row,
+        parent,
+        endpoints,
+        lists,
+        usable_keys,
+        twins,
+        catalog,
+        held,
+    }))
+}
+
+/// Those that name the same model to the vendor.
+fn same(type_: ProviderType, own: &LlmModel, mut like: Vec<Arc<LlmModel>>) -> Vec<Arc<LlmModel>> {
+    let driver = vendors::driver(type_);
+    let own = driver.same_id(&own.spec.model_id);
+    like.retain(|model| driver.same_id(&model.spec.model_id) == own);
+    like
+}
+
+async fn lists(
+    context: &Context,
+    object: &LlmModel,
+    parent: &parent::Parent,
+) -> Result<Vec<(EndpointRow, Arc<Listing>)>, Error> {
+    let named = &object.spec.endpoint_refs;
+    let mut rows = parent::endpoint_rows(context, parent).await?;
+    rows.retain(|row| {
+        row.is_active && (named.is_empty() || named.iter().any(|r| r.name == row.name))
+    });
+    rows.sort_by_key(|row| {
+        (
+            !row.is_default,
+            row.priority,
+            row.created_at,
+            row.name.clone(),
+        )
+    });
+    let mut lists = Vec::with_capacity(rows.len());
+    for row in rows {
+        let listing = context.checks.listing(row.uid, &row.base_url).await?;
+        lists.push((row, listing));
+    }
+    Ok(lists)
+}
+
+/// A catalog's entry in the words of a vendor's list.
+fn catalogued(entry: &Entry) -> ListedModel {
+    let capabilities: Vec<ModelCapability> = entry
+        .capabilities
+        .iter()
+        .map(|name| ModelCapability {
+            name: *name,
+            score: None,
+        })
+        .collect();
+    ListedModel {
+        id: entry.model_id.clone(),
+        display_name: entry.display_name.clone(),
+        context_window: entry.context_window,
+        max_input_tokens: entry.max_input_tokens,
+        max_output_tokens: entry.max_output_tokens,
+        type_: entry.type_,
+        capabilities: Some(capabilities).filter(|c| !c.is_empty()),
+        pricing: entry.pricing.clone(),
+    }
+}

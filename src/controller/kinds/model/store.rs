@@ -1,0 +1,113 @@
+//! Stores a model.
+
+use super::{dereference::Input, effective::row_origin, validate::Desired};
+use crate::{
+    controller::{
+        error::Error,
+        kinds::identity,
+        runtime::{
+            context::Context,
+            object_key::{ObjectKey, Wake},
+        },
+        status::evaluate::Judged,
+    },
+    crd::Kind,
+    db::{ModelRow, ModelUpsert},
+};
+
+/// Stores what was concluded; wakes whom it took its `modelId` from. One that is refused is not
+/// stored, and its older row is switched off.
+pub async fn write(
+    context: &Context,
+    input: &Input,
+    desired: Option<&Desired>,
+    verdict: &Judged,
+) -> Result<(), Error> {
+    let upsert = match (&input.row, desired) {
+        (None, None) => return Ok(()),
+        (Some(row), None) => switched_off(row, verdict),
+        (_, Some(desired)) => derived(input, desired, verdict),
+    };
+    let (stored, _) = context
+        .db
+        .write(context.epoch, move |tx| {
+            Box::pin(async move { tx.model_upsert(&upsert).await })
+        })
+        .await?;
+    context.forget(&stored.replaced);
+    let displaced = (stored.displaced.iter())
+        .map(|name| ObjectKey::new(Kind::Model, &input.owner.namespace, name));
+    context.waker.wake_all(displaced.map(Wake::now));
+    Ok(())
+}
+
+fn derived(input: &Input, desired: &Desired, verdict: &Judged) -> ModelUpsert {
+    let spec = &input.object.spec;
+    let effective = desired.effective.clone();
+    let origin = row_origin(&effective);
+    let pricing = effective.pricing;
+    ModelUpsert {
+        uid: input.owner.uid,
+        namespace: input.owner.namespace.clone(),
+        name: input.owner.name.clone(),
+        generation: identity::generation(&*input.object),
+        enabled: spec.enabled,
+        is_active: verdict.is_active,
+        conditions: verdict.conditions.clone(),
+        verified_generation: verdict.verified_generation,
+        last_handled_reconcile_at: verdict.handled.clone(),
+        created_at: identity::created_at(&*input.object),
+        provider_uid: desired.provider_uid,
+        endpoint_uids: desired.endpoint_uids.clone(),
+        model_id: spec.model_id.clone(),
+        display_name: spec.display_name.clone(),
+        version: spec.version.clone(),
+        type_: effective.type_,
+        context_window: effective.context_window,
+        max_input_tokens: effective.max_input_tokens,
+        max_output_tokens: effective.max_output_tokens,
+        currency: pricing.as_ref().map(|p| p.currency.clone()),
+        input_price: pricing.as_ref().and_then(|p| p.input_per1k_tokens.clone()),
+        output_price: pricing.and_then(|p| p.output_per1k_tokens),
+        capabilities: effective.capabilities,
+        recommended_for: spec.recommended_for.clone(),
+        default_parameters: spec.default_parameters.clone(),
+        lifecycle: spec.lifecycle,
+        origin,
+        availability_test: spec.availability_test.clone(),
+    }
+}
+
+fn switched_off(row: &ModelRow, verdict: &Judged) -> ModelUpsert {
+    let row = row.clone();
+    ModelUpsert {
+        uid: row.uid,
+        namespace: row.namespace,
+        name: row.name,
+        generation: row.generation,
+        enabled: row.enabled,
+        is_active: false,
+        conditions: verdict.conditions.clone(),
+        verified_generation: verdict.verified_generation,
+        last_handled_reconcile_at: verdict.handled.clone(),
+        created_at: row.created_at,
+        provider_uid: row.provider_uid,
+        endpoint_uids: row.endpoint_uids,
+        model_id: row.model_id,
+        display_name: row.display_name,
+        version: row.version,
+        type_: row.type_,
+        context_window: row.context_window,
+        max_input_tokens: row.max_input_tokens,
+        max_output_tokens: row.max_output_tokens,
+        currency: row.currency,
+        input_price: row.input_price,
+        output_price: row.output_price,
+        capabilities: row.capabilities,
+        recommended_for: row.recommended_for,
+        default_parameters: row.default_parameters,
+        lifecycle: row.lifecycle,
+        origin: row.origin,
+        availability_test: row.availability_test,
+    }
+}

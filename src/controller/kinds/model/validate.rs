@@ -1,0 +1,299 @@
+//! What a model's declaration, the vendor's lists and its tests amount to. Pure.
+
+use std::{
+    borrow::Cow,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use uuid::Uuid;
+
+use super::{dereference::Input, effective::effective};
+use crate::{
+    checks::{JobKey, Planned, Stored},
+    controller::{
+        error::Refusal,
+        kinds::{identity, parent, precedence, provider::validate::seconds, storable},
+        model_sync::ownership::{Others, is_generated},
+        runtime::index::asked_at,
+        status::evaluate::{Before, Facts, Judged, judge},
+    },
+    crd::{
+        LlmModel,
+        conditions::{ConditionType, Finding},
+        model::{EffectiveModel, Lifecycle, Origin},
+        reasons::{ReadyEffect, Reason},
+    },
+    db::{CheckKind, Verdict},
+    vendors::{self, ListedModel},
+};
+
+/// What is to be in force.
+pub struct Desired {
+    pub provider_uid: Uuid,
+    /// The endpoints that `endpointRefs` names; empty for all.
+    pub endpoint_uids: Vec<Uuid>,
+    pub effective: EffectiveModel,
+    /// The model and its provider are switched on.
+    pub on: bool,
+}
+
+/// What is to be in force, or why nothing is.
+pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+    if let Some(refusal) = storable::refusal(&*input.object, &input.object.spec) {
+        return Err(refusal);
+    }
+    let provider = input.parent.found()?;
+    let spec = &input.object.spec;
+    let name = &spec.provider_ref.name;
+    if let Some(twin) = precedence::twin_in_force(&input.object, &input.twins) {
+        return Err(Refusal::new(
+            Reason::DuplicateModel,
+            duplicate(twin, &input.object),
+        ));
+    }
+    let listed_id = vendors::driver(provider.spec.type_).listed_id(&spec.model_id);
+    let sources: Vec<(Origin, &ListedModel)> = input
+        .lists
+        .iter()
+        .filter_map(|(_, list)| Some((Origin::Vendor, list.get(listed_id.as_deref()?)?)))
+        .chain(input.catalog.iter().map(|entry| (Origin::Catalog, entry)))
+        .collect();
+    let mut effective = effective(spec, |field| stated_by(&input.object, field), &sources);
+    effective.held = input.held.clone();
+    Ok(Desired {
+        provider_uid: identity::uid(provider),
+        endpoint_uids: parent::endpoint_uids(name, &spec.endpoint_refs, &input.endpoints)?,
+        effective,
+        on: spec.enabled && provider.spec.enabled,
+    })
+}
+
+/// Who stands behind a field of the spec: of a generated one the vendor, but for what somebody
+/// else owns.
+fn stated_by(model: &LlmModel, field: &str) -> Origin {
+    if is_generated(model) && !Others::of(&model.metadata).own(field) {
+        Origin::Vendor
+    } else {
+        Origin::Declared
+    }
+}
+
+fn duplicate(twin: &LlmModel, own: &LlmModel) -> String {
+    let (name, id) = (twin.name_any(), &own.spec.model_id);
+    if is_generated(own) {
+        format!(
+            "LlmModel {name} has the same provider and modelId {id}, and this one was generated; what others own in it keeps it: move that over and delete this one"
+        )
+    } else {
+        format!(
+            "LlmModel {name} is older and has the same provider and modelId {id}; delete one of the two"
+        )
+    }
+}
+
+/// The conditions, and whether it is in force.
+pub fn validate(
+    input: &Input,
+    desired: &Result<Desired, Refusal>,
+    settled: bool,
+    now: Timestamp,
+) -> Judged {
+    let row = input.row.as_ref();
+    let status = input.object.status.as_ref();
+    let available = known(input);
+    judge(
+        &Facts {
+            generation: identity::generation(&*input.object),
+            enabled: input.object.spec.enabled,
+            provider_enabled: input.parent.enabled(),
+            refusal: desired.as_ref().err(),
+            declared: lifecycle(input, &available),
+            outside: (ConditionType::Available, available),
+            asked: asked_at(&*input.object),
+            settled,
+            before: Before::of(row, status),
+        },
+        now,
+    )
+}
+
+/// Maintenance is a choice, whatever the vendor says meanwhile; a deprecated model that the vendor
+/// has taken away is something to fix.
+fn lifecycle(input: &Input, available: &Finding) -> Option<Finding> {
+    match input.object.spec.lifecycle {
+        Lifecycle::Available => None,
+        Lifecycle::Maintenance => Some(Finding::new(
+            Reason::UnderMaintenance,
+            "spec.lifecycle is Maintenance",
+        )),
+        Lifecycle::Deprecated if available.reason.ready() == ReadyEffect::False => None,
+        Lifecycle::Deprecated => Some(Finding::new(
+            Reason::Deprecated,
+            "spec.lifecycle is Deprecated; move its users to another model",
+        )),
+    }
+}
+
+/// A test says more than a list, where there is one of this generation at an endpoint as it is now.
+fn known(input: &Input) -> Finding {
+    let listed = listed(input);
+    if !input.object.spec.availability_test.enabled {
+        return listed;
+    }
+    match tested(input) {
+        Some(verdict) => Finding::new(verdict.reason, verdict.message.clone()),
+        // The next test of what was changed has its time; until then the list is what is known.
+        None if was_tested(input) => listed,
+        None if listed.reason == Reason::ModelListed => Finding::new(
+            Reason::NotCheckedYet,
+            "the vendor lists it; its first test is under way",
+        ),
+        None => listed,
+    }
+}
+
+fn was_tested(input: &Input) -> bool {
+    (input.row.as_ref()).is_some_and(|row| row.test_verdict.is_some())
+}
+
+fn tested(input: &Input) -> Option<&Verdict> {
+    let verdict = input.row.as_ref()?.test_verdict.as_ref()?;
+    let here = (input.lists.iter()).any(|(endpoint, _)| verdict.is_of(&endpoint.base_url));
+    let same = verdict.generation == identity::generation(&*input.object);
+    (here && same).then_some(verdict)
+}
+
+fn no_key(verdict: &Verdict) -> bool {
+    verdict.reason == Reason::NoValidCredential
+}
+
+fn listed(input: &Input) -> Finding {
+    let id = &input.object.spec.model_id;
+    if input.lists.is_empty() {
+        return Finding::new(
+            Reason::NoEndpoint,
+            "none of the endpoints that serve it is active",
+        );
+    }
+    let provider = input.parent.found();
+    let listed_id = provider.map_or(Some(Cow::Borrowed(id.as_str())), |provider| {
+        vendors::driver(provider.spec.type_).listed_id(id)
+    });
+    let listed_id = listed_id.map(Cow::into_owned);
+    let at: Vec<&str> = input
+        .lists
+        .iter()
+        .filter(|(_, list)| listed_id.as_ref().is_some_and(|id| list.contains_key(id)))
+        .map(|(endpoint, _)| endpoint.name.as_str())
+        .collect();
+    if !at.is_empty() {
+        return Finding::new(
+            Reason::ModelListed,
+            format!("the vendor lists it at {}", at.join(", ")),
+        );
+    }
+    // A list that was read stands until another one is, also while the vendor is down.
+    let unread = input
+        .lists
+        .iter()
+        .find(|(endpoint, list)| list.is_empty() && !was_read(endpoint.list_verdict_here()));
+    match unread {
+        Some((endpoint, _)) => not_read(&endpoint.name, endpoint.list_verdict_here()),
+        None if listed_id.is_none() => Finding::new(
+            Reason::CheckInconclusive,
+            "the vendor's list names no models by ids of this form; spec.availabilityTest asks for this one",
+        ),
+        None => Finding::new(Reason::ModelNotFound, not_listed(input, id)),
+    }
+}
+
+fn was_read(verdict: Option<&Verdict>) -> bool {
+    verdict.is_some_and(|verdict| verdict.reason == Reason::SyncSucceeded)
+}
+
+fn not_read(endpoint: &str, verdict: Option<&Verdict>) -> Finding {
+    match verdict {
+        None => Finding::new(
+            Reason::NotCheckedYet,
+            format!("the model list of endpoint {endpoint} is being read"),
+        ),
+        Some(verdict) if no_key(verdict) => Finding::new(
+            Reason::NoValidCredential,
+            format!("at endpoint {endpoint}: {}", verdict.message),
+        ),
+        Some(verdict) => Finding::new(
+            Reason::CheckInconclusive,
+            format!(
+                "the model list of endpoint {endpoint} could not be read: {}",
+                verdict.message
+            ),
+        ),
+    }
+}
+
+fn not_listed(input: &Input, id: &str) -> String {
+    if is_generated(&input.object) {
+        return format!(
+            "the vendor lists {id} no more; delete this LlmModel, or leave it until the vendor lists it again"
+        );
+    }
+    let mut known: Vec<String> = input
+        .lists
+        .iter()
+        .flat_map(|(_, list)| list.keys().cloned())
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    let nearest = precedence::nearest(id, &known);
+    let hint = if nearest.is_empty() {
+        "correct spec.modelId".to_owned()
+    } else {
+        format!("did you mean {}?", nearest.join(", "))
+    };
+    format!("the vendor does not list {id}; {hint}")
+}
+
+/// The test to make, where it is switched on.
+pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
+    let test = &input.object.spec.availability_test;
+    let on = desired.is_some_and(|desired| desired.on);
+    if !on || !test.enabled || input.lists.is_empty() {
+        return Vec::new();
+    }
+    let generation = identity::generation(&*input.object);
+    let asked = asked_at(&*input.object);
+    let row = input.row.as_ref();
+    let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let period = seconds(test.period_seconds);
+    let mut trigger = DefaultHasher::new();
+    let mut served: Vec<_> = (input.lists.iter())
+        .map(|(endpoint, _)| (endpoint.uid, &endpoint.base_url))
+        .collect();
+    served.sort_unstable();
+    (generation, asked, served, &input.usable_keys).hash(&mut trigger);
+    vec![Planned {
+        key: JobKey {
+            kind: CheckKind::ModelTest,
+            subject: input.owner.uid,
+            endpoint: input.owner.uid,
+        },
+        period,
+        timeout: seconds(test.timeout_seconds),
+        trigger: trigger.finish(),
+        stored: match tested(input) {
+            Some(verdict) if no_key(verdict) && !input.usable_keys.is_empty() => Stored::Nothing,
+            Some(verdict) if asked == handled => Stored::of(verdict),
+            _ => Stored::Nothing,
+        },
+        // A test may spend tokens: only a request brings one forward.
+        apart: if asked == handled {
+            period
+        } else {
+            Duration::ZERO
+        },
+        held: false,
+    }]
+}

@@ -1,0 +1,218 @@
+//! Reads what a provider's reconcile needs.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+
+use crate::{
+    checks::{Listing, Owner},
+    controller::{
+        error::Error,
+        kinds::identity,
+        model_sync::{
+            globs::{BadGlob, Globs},
+            plan::{self, Plan, Sources},
+        },
+        runtime::{
+            context::Context,
+            index::{Declared, Index},
+            object_key::ObjectKey,
+        },
+    },
+    crd::{
+        Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
+        conditions::{self, ConditionType},
+        provider::{CredentialCount, EndpointCount, ModelCount},
+    },
+    db::{EndpointRow, ProviderRow},
+};
+
+/// Everything that a provider's conditions depend on.
+pub struct Input {
+    pub object: Arc<LlmProvider>,
+    pub owner: Owner,
+    pub row: Option<ProviderRow>,
+    /// Names of its declared endpoints, and of those that were not understood.
+    pub endpoint_names: Vec<String>,
+    /// Its stored endpoints.
+    pub endpoints: Vec<EndpointRow>,
+    /// Name and fingerprint of each credential that a list could be read with.
+    pub usable_keys: Vec<(String, String)>,
+    /// There is none yet, and of a credential nothing has been told.
+    pub keys_awaited: bool,
+    pub counts: Counts,
+    /// What model sync has to do, where it is switched on.
+    pub sync: Option<Sync>,
+}
+
+/// What model sync has to do.
+pub struct Sync {
+    /// The plan, or why there can be none.
+    pub plan: Result<Plan, BadGlob>,
+    /// What the last pass failed on.
+    pub failure: Option<String>,
+}
+
+/// How many children there are, and how many of them work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub endpoints: EndpointCount,
+    pub credentials: CredentialCount,
+    pub models: ModelCount,
+}
+
+/// Reads it; `None` where the object is gone.
+pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
+    let Some(declared) = declared(&context.index(), key) else {
+        return Ok(None);
+    };
+    let Declaration {
+        object,
+        endpoint_names,
+        usable_keys,
+        keys_awaited,
+        counts,
+    } = declared;
+    let uid = identity::uid(&*object);
+    let row = context.db.provider_row(uid).await?;
+    let mut endpoints = context.db.endpoint_rows_of_providers(&[uid]).await?;
+    endpoints.sort_by(|a, b| a.name.cmp(&b.name));
+    let sync = sync(context, key, &object, &endpoints).await?;
+    Ok(Some(Input {
+        owner: identity::owner(Kind::Provider, &*object),
+        object,
+        row,
+        endpoint_names,
+        endpoints,
+        usable_keys,
+        keys_awaited,
+        counts,
+        sync,
+    }))
+}
+
+async fn sync(
+    context: &Context,
+    key: &ObjectKey,
+    object: &LlmProvider,
+    endpoints: &[EndpointRow],
+) -> Result<Option<Sync>, Error> {
+    if !object.spec.model_sync.enabled {
+        return Ok(None);
+    }
+    let lists = lists(context, endpoints).await?;
+    let (models, undecodable) = {
+        let index = context.index();
+        let models = index.children::<LlmModel>(&key.namespace, &key.name);
+        let undecodable = index.undecodable_names(Kind::Model, &key.namespace);
+        (models, undecodable)
+    };
+    let plan = Globs::of(&object.spec.model_sync).map(|globs| {
+        plan::plan(&Sources {
+            provider: &key.name,
+            provider_type: object.spec.type_,
+            provider_uid: &object.uid().unwrap_or_default(),
+            globs: &globs,
+            lists: &lists,
+            models: &models,
+            undecodable: &undecodable,
+            limit: context.model_sync.limit,
+        })
+    });
+    Ok(Some(Sync {
+        plan,
+        failure: context.model_sync.failure(key),
+    }))
+}
+
+/// The last complete lists, in failover order. An endpoint that is switched off keeps its list, so
+/// that switching it off and on again changes no model.
+async fn lists(
+    context: &Context,
+    endpoints: &[EndpointRow],
+) -> Result<Vec<(String, Arc<Listing>)>, Error> {
+    let mut rows: Vec<&EndpointRow> = endpoints.iter().collect();
+    rows.sort_by_key(|row| (!row.is_default, row.priority, row.created_at, &row.name));
+    let mut lists = Vec::with_capacity(rows.len());
+    for row in rows {
+        let listing = context.checks.listing(row.uid, &row.base_url).await?;
+        if row.is_active || !listing.is_empty() {
+            lists.push((row.name.clone(), listing));
+        }
+    }
+    Ok(lists)
+}
+
+/// What the index knows of a provider.
+struct Declaration {
+    object: Arc<LlmProvider>,
+    endpoint_names: Vec<String>,
+    usable_keys: Vec<(String, String)>,
+    keys_awaited: bool,
+    counts: Counts,
+}
+
+fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
+    let object = index.get::<LlmProvider>(&key.namespace, &key.name)?;
+    let endpoints = index.children::<LlmEndpoint>(&key.namespace, &key.name);
+    let credentials = index.children::<LlmCredential>(&key.namespace, &key.name);
+    let models = index.children::<LlmModel>(&key.namespace, &key.name);
+    let counts = Counts {
+        endpoints: EndpointCount {
+            total: count(endpoints.len()),
+            healthy: working(&endpoints),
+        },
+        credentials: CredentialCount {
+            total: count(credentials.len()),
+            valid: working(&credentials),
+        },
+        models: ModelCount {
+            total: count(models.len()),
+            available: working(&models),
+        },
+    };
+    let usable_keys = usable_keys(&credentials);
+    let awaited = |c: &Arc<LlmCredential>| c.spec.enabled && c.conditions().is_empty();
+    Some(Declaration {
+        object,
+        endpoint_names: (endpoints.iter().map(|e| e.name_any()))
+            .chain(index.undecodable_names(Kind::Endpoint, &key.namespace))
+            .collect(),
+        keys_awaited: usable_keys.is_empty() && credentials.iter().any(awaited),
+        usable_keys,
+        counts,
+    })
+}
+
+/// Name and fingerprint of each of these credentials that a check may be made with.
+pub fn usable_keys(credentials: &[Arc<LlmCredential>]) -> Vec<(String, String)> {
+    let usable = |c: &&Arc<LlmCredential>| c.spec.enabled && !refused(c.conditions());
+    let named = |c: &Arc<LlmCredential>| {
+        let fingerprint = c.status.as_ref()?.fingerprint.clone()?;
+        Some((c.name_any(), fingerprint))
+    };
+    credentials
+        .iter()
+        .filter(usable)
+        .filter_map(named)
+        .collect()
+}
+
+fn refused(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> bool {
+    conditions::find(conditions, ConditionType::Valid).is_some_and(|c| c.status == "False")
+}
+
+fn working<K: Declared>(children: &[Arc<K>]) -> i32 {
+    count(
+        children
+            .iter()
+            .filter(|child| {
+                conditions::find(child.conditions(), K::OUTSIDE).is_some_and(|c| c.status == "True")
+            })
+            .count(),
+    )
+}
+
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}

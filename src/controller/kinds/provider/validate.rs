@@ -1,0 +1,147 @@
+//! What a provider's declaration and its endpoints' lists amount to. Pure.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{
+    dereference::{Input, Sync},
+    synced,
+};
+use crate::{
+    checks::{JobKey, Planned, Stored},
+    controller::{
+        kinds::{identity, precedence},
+        model_sync::plan::Step,
+        runtime::{context::Context, index::asked_at},
+        status::evaluate::{Before, Facts, Judged, judge},
+    },
+    crd::{
+        conditions::{ConditionType, Finding},
+        reasons::{ConditionStatus, Reason},
+    },
+    db::{CheckKind, EndpointRow},
+};
+
+/// The conditions, and whether it is in force.
+pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
+    let spec = &input.object.spec;
+    let row = input.row.as_ref();
+    let status = input.object.status.as_ref();
+    judge(
+        &Facts {
+            generation: identity::generation(&*input.object),
+            enabled: spec.enabled,
+            provider_enabled: true,
+            refusal: None,
+            declared: bad_glob(input).or_else(|| missing_default(input)),
+            outside: (ConditionType::ModelsSynced, synced::synced(input)),
+            asked: asked_at(&*input.object),
+            settled,
+            before: Before::of(row, status),
+        },
+        now,
+    )
+}
+
+/// A glob that nobody understands is the owner's to fix, and no reason to switch the rest off: no
+/// model is made meanwhile.
+fn bad_glob(input: &Input) -> Option<Finding> {
+    let error = input.sync.as_ref()?.plan.as_ref().err()?;
+    Some(Finding::new(Reason::InvalidSpec, error.to_string()))
+}
+
+/// A default that does not exist is the owner's to fix, and no reason to switch the rest off: the
+/// order of the endpoints falls back to their priorities.
+fn missing_default(input: &Input) -> Option<Finding> {
+    let wanted = &input.object.spec.default_endpoint_ref.as_ref()?.name;
+    if input.endpoint_names.contains(wanted) {
+        return None;
+    }
+    let hint = precedence::suggestion("LlmEndpoint", wanted, &input.endpoint_names);
+    Some(Finding::new(
+        Reason::EndpointNotFound,
+        format!("spec.defaultEndpointRef: this provider has no LlmEndpoint {wanted}; {hint}"),
+    ))
+}
+
+/// What model sync has to do now: nothing before every list that is asked for has been read, or has
+/// failed, so that no object is made for half of the lists and written again for the whole.
+pub fn steps<'a>(context: &Context, input: &'a Input) -> &'a [Step] {
+    let settled = context.checks.settled_for(&jobs(input));
+    let read = |e: &EndpointRow| {
+        !e.is_active
+            || e.list_verdict_here()
+                .is_some_and(|v| v.generation == e.generation)
+    };
+    let may = input.object.spec.enabled
+        && input.object.metadata.deletion_timestamp.is_none()
+        && settled
+        && input.endpoints.iter().any(|e| e.is_active)
+        && input.endpoints.iter().all(read);
+    match &input.sync {
+        Some(Sync { plan: Ok(plan), .. }) if may => &plan.steps,
+        _ => &[],
+    }
+}
+
+/// The lists to read: one for each active endpoint, where sync is on or a model is declared.
+pub fn jobs(input: &Input) -> Vec<Planned> {
+    let spec = &input.object.spec;
+    let wanted = spec.model_sync.enabled || input.counts.models.total > 0;
+    if !spec.enabled || !wanted {
+        return Vec::new();
+    }
+    input
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.is_active)
+        .map(|endpoint| job(input, endpoint))
+        .collect()
+}
+
+fn job(input: &Input, endpoint: &EndpointRow) -> Planned {
+    let asked = asked_at(&*input.object);
+    let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let mut trigger = DefaultHasher::new();
+    (
+        endpoint.generation,
+        &endpoint.base_url,
+        asked,
+        &input.usable_keys,
+    )
+        .hash(&mut trigger);
+    let answer = (endpoint.list_verdict_here()).filter(|v| v.generation == endpoint.generation);
+    let stored = match answer.map(|verdict| verdict.reason) {
+        Some(Reason::NoValidCredential) if !input.usable_keys.is_empty() => Stored::Nothing,
+        // Whatever else kept the list from being read may be gone, as after any run.
+        Some(reason) if asked == handled => match reason.status() {
+            ConditionStatus::True => Stored::Verdict,
+            _ => Stored::Open,
+        },
+        _ => Stored::Nothing,
+    };
+    let sync = &input.object.spec.model_sync;
+    Planned {
+        key: JobKey {
+            kind: CheckKind::ModelList,
+            subject: endpoint.uid,
+            endpoint: endpoint.uid,
+        },
+        period: seconds(sync.period_seconds),
+        timeout: seconds(sync.timeout_seconds),
+        trigger: trigger.finish(),
+        stored,
+        apart: Duration::ZERO,
+        // A list without a key would be refused, or read again with one a moment later.
+        held: input.keys_awaited,
+    }
+}
+
+/// A number of seconds of a spec, which its schema keeps above zero.
+pub fn seconds(n: i32) -> Duration {
+    Duration::from_secs(u64::try_from(n).unwrap_or(1).max(1))
+}

@@ -1,0 +1,6 @@
+//! Work that no single object asks for: rows whose objects are gone, what changes by itself with
+//! time, and whether PostgreSQL and the kube-apiserver answer.
+
+pub(super) mod dependency_health;
+pub(super) mod sweep;
+pub(super) mod upkeep;

@@ -1,0 +1,118 @@
+//! Looks after what changes by itself: whether database and kube-apiserver answer, the keyring,
+//! partitions, the length of the feed, what was deleted long ago.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::controller::{error::Error, runtime::context::Context};
+use crate::db::{DbError, WriteTx};
+
+/// Time between two looks at the database, the keyring, and a kube-apiserver that was lost.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long a kube-apiserver may take to say its version.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+/// Time between two looks after partitions, the length of the feed and what was deleted.
+const UPKEEP: Duration = Duration::from_secs(3600);
+/// How long changes are kept for readers to resume from, and how many.
+const FEED_KEPT: Duration = Duration::from_secs(24 * 3600);
+const FEED_MOST: i64 = 1_000_000;
+/// Rows of a table that one transaction of the upkeep removes.
+const BATCH: i32 = 1000;
+
+/// Looks after all of it until `stop`.
+///
+/// # Errors
+/// What must end the process.
+pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), Error> {
+    // Apart, for the upkeep may take long, and a look tells whether this controller still leads.
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        ended = look(&context) => ended,
+        ended = keep_up(&context) => ended,
+    }
+}
+
+async fn look(context: &Context) -> Result<(), Error> {
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        look_at_database(context).await?;
+        look_at_apiserver(context).await;
+        if let Err(error) = context.keyring.refresh_if_changed() {
+            tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
+        }
+    }
+}
+
+/// Says whether the database answers, and ends a leader that has been replaced while it had
+/// nothing to write. So does one whose database was restored to an earlier moment: it believes to
+/// be stored what is not.
+async fn look_at_database(context: &Context) -> Result<(), Error> {
+    let committed = context.db.committed();
+    match context.db.feed_state().await {
+        Ok(state) if state.epoch != context.epoch || state.revision < committed => {
+            Err(DbError::Fenced.into())
+        }
+        Ok(_) => {
+            context.database.found();
+            Ok(())
+        }
+        Err(error) => {
+            context.database.lost(&error);
+            Ok(())
+        }
+    }
+}
+
+/// The watches say when the kube-apiserver is lost; that it is back they say only when something
+/// happens, so that it is asked.
+async fn look_at_apiserver(context: &Context) {
+    if !context.apiserver.is_lost() {
+        return;
+    }
+    let version = tokio::time::timeout(ANSWERS_WITHIN, context.client.apiserver_version());
+    if let Ok(Ok(_)) = version.await {
+        context.apiserver.found();
+    }
+}
+
+async fn keep_up(context: &Context) -> Result<(), Error> {
+    let mut upkeep = tokio::time::interval(UPKEEP);
+    upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        upkeep.tick().await;
+        let partitions = context.db.maintain_partitions().await;
+        got_through("partitions and retention", partitions.map(drop))?;
+        let compacted = in_batches(context, |tx| {
+            Box::pin(tx.changes_compact(FEED_KEPT, FEED_MOST, BATCH.into()))
+        });
+        got_through("the length of the feed", compacted.await)?;
+        let purged = in_batches(context, |tx| Box::pin(tx.deleted_purge(BATCH)));
+        got_through("what was deleted long ago", purged.await)?;
+    }
+}
+
+/// One thing that does not get through keeps nothing else from it; it is tried again next time.
+fn got_through(what: &str, done: Result<(), DbError>) -> Result<(), Error> {
+    match done {
+        Ok(()) => Ok(()),
+        Err(error @ DbError::Fenced) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(what, %error, "upkeep of the database did not get through");
+            Ok(())
+        }
+    }
+}
+
+/// Removes rows a batch at a time, each in a transaction of its own, until none is left.
+async fn in_batches(
+    context: &Context,
+    batch: for<'t> fn(&'t mut WriteTx) -> BoxFuture<'t, Result<u64, DbError>>,
+) -> Result<(), DbError> {
+    while context.db.write_unversioned(context.epoch, batch).await? > 0 {}
+    Ok(())
+}

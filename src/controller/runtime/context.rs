@@ -1,0 +1,97 @@
+//! What every reconcile works with.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use jiff::Timestamp;
+use kube::Client;
+use uuid::Uuid;
+
+use super::{index::Index, metrics::Metrics, queue::Waker};
+use crate::controller::{
+    kinds::credential::{intact::Unreadable, secret_cache::Taken},
+    maintenance::{dependency_health::Reach, sweep::Sweeper},
+    model_sync::ModelSync,
+    status::{debounce::Patience, events::Events},
+};
+use crate::{
+    checks::Checks,
+    db::{Db, Epoch},
+    encryption::KeyringHandle,
+    vendors::catalog::Catalog,
+};
+
+/// What every reconcile works with. One for each term of leadership.
+pub struct Context {
+    /// The kube-apiserver.
+    pub client: Client,
+    /// PostgreSQL.
+    pub db: Db,
+    /// This term: writes of an older one are refused.
+    pub epoch: Epoch,
+    /// The declared objects.
+    pub index: Arc<RwLock<Index>>,
+    /// Whom to reconcile next.
+    pub waker: Waker,
+    /// The other half: what observes.
+    pub checks: Checks,
+    /// Keys that seal keys.
+    pub keyring: KeyringHandle,
+    /// Events.
+    pub events: Events,
+    /// What removes rows.
+    pub sweeper: Sweeper,
+    /// What makes models of the vendors' lists.
+    pub model_sync: ModelSync,
+    /// Counters.
+    pub metrics: Metrics,
+    /// What is known of models that nobody declared in full.
+    pub catalog: Arc<Catalog>,
+    /// What was last read of each credential's Secret.
+    pub taken: Mutex<HashMap<Uuid, Taken>>,
+    /// Stored keys that do not authenticate and were told of.
+    pub unreadable: Unreadable,
+    /// Statuses that wait for more news.
+    pub patience: Mutex<Patience>,
+    /// Whether PostgreSQL answers.
+    pub database: Reach,
+    /// Whether the kube-apiserver answers.
+    pub apiserver: Reach,
+}
+
+impl Context {
+    /// The declared objects. Held for a look-up, never across an await.
+    pub fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The declared objects, to be changed.
+    pub fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time, to the second: what is computed twice within one is then equal.
+    pub fn now(&self) -> Timestamp {
+        crate::crd::conditions::seconds(Timestamp::now())
+    }
+}
+
+impl Context {
+    /// Statuses that wait for more news.
+    pub fn patience(&self) -> MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets objects that are gone: their checks, and what is kept of them in memory.
+    pub fn forget(&self, uids: &[Uuid]) {
+        for uid in uids {
+            self.checks.forget(*uid);
+            self.patience().forget(*uid);
+            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            taken.remove(uid);
+            self.unreadable.forget(*uid);
+        }
+    }
+}

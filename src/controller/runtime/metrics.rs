@@ -1,0 +1,159 @@
+//! What the controller counts.
+
+use jiff::Timestamp;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::object_key::ObjectKey;
+use crate::crd::Kind;
+
+/// Labels of [`Metrics::reconciles`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReconcileLabels {
+    /// Which of the four.
+    pub kind: &'static str,
+    /// `done`, `retry`, `waiting` or `refused`.
+    pub result: &'static str,
+}
+
+/// A label that holds the kind alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    /// Which of the four.
+    pub kind: &'static str,
+}
+
+impl KindLabel {
+    /// The label of this kind.
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            kind: kind.as_str(),
+        }
+    }
+}
+
+/// Labels of [`Metrics::model_sync`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SyncLabel {
+    /// `applied`, `withdrawn`, `nothing` or `failed`.
+    pub result: &'static str,
+}
+
+/// Labels of [`Metrics::credential_expiry`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ObjectLabels {
+    /// The object's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The controller's metrics; a clone counts into the same.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Reconciles, by kind and result.
+    pub reconciles: Family<ReconcileLabels, Counter>,
+    /// Statuses that were written.
+    pub status_writes: Counter,
+    /// Objects that exist and do not decode, by kind.
+    pub undecodable: Family<KindLabel, Counter>,
+    /// Rows that the sweep removed, by kind.
+    pub swept: Family<KindLabel, Counter>,
+    /// What model sync did with generated objects, by result.
+    pub model_sync: Family<SyncLabel, Counter>,
+    /// Stored keys that differed from what the resource's status says.
+    pub rolled_back: Counter,
+    /// Stored keys that did not authenticate.
+    pub unreadable: Counter,
+    /// When each credential that expires does so, in seconds since 1970.
+    pub credential_expiry: Family<ObjectLabels, Gauge>,
+    /// 1 while PostgreSQL answers.
+    pub database_up: Gauge,
+    /// 1 while the kube-apiserver answers.
+    pub apiserver_up: Gauge,
+    /// 1 while this process leads.
+    pub leading: Gauge,
+}
+
+impl Metrics {
+    /// Metrics that this registry encodes.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "llmplane_reconciles",
+            "Reconciles by kind and result",
+            metrics.reconciles.clone(),
+        );
+        registry.register(
+            "llmplane_status_writes",
+            "Statuses written to the kube-apiserver",
+            metrics.status_writes.clone(),
+        );
+        registry.register(
+            "llmplane_undecodable_objects",
+            "Objects seen that exist and do not decode",
+            metrics.undecodable.clone(),
+        );
+        registry.register(
+            "llmplane_swept_rows",
+            "Rows removed because their object is gone",
+            metrics.swept.clone(),
+        );
+        registry.register(
+            "llmplane_model_sync_writes",
+            "Generated models that model sync wrote, or failed to, by result",
+            metrics.model_sync.clone(),
+        );
+        registry.register(
+            "llmplane_rolled_back_keys",
+            "Stored keys that were older than the resource's status says",
+            metrics.rolled_back.clone(),
+        );
+        registry.register(
+            "llmplane_unreadable_keys",
+            "Stored keys that did not authenticate, for their rows were changed or moved",
+            metrics.unreadable.clone(),
+        );
+        registry.register(
+            "llmplane_credential_expiry_timestamp_seconds",
+            "When a credential expires, in seconds since 1970; absent where it does not",
+            metrics.credential_expiry.clone(),
+        );
+        registry.register(
+            "llmplane_database_up",
+            "Whether PostgreSQL answers",
+            metrics.database_up.clone(),
+        );
+        registry.register(
+            "llmplane_apiserver_up",
+            "Whether the kube-apiserver answers",
+            metrics.apiserver_up.clone(),
+        );
+        registry.register(
+            "llmplane_leading",
+            "Whether this process leads",
+            metrics.leading.clone(),
+        );
+        metrics
+    }
+
+    /// Notes when a credential expires, if it does.
+    pub fn credential_expires(&self, key: &ObjectKey, at: Option<Timestamp>) {
+        let labels = ObjectLabels {
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        };
+        match at {
+            Some(at) => {
+                let gauge = self.credential_expiry.get_or_create(&labels);
+                gauge.set(at.as_second());
+            }
+            None => {
+                self.credential_expiry.remove(&labels);
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What makes reconciling happen: starting, leading, watching, the index of what is declared, the
+//! queue and its workers. It decides when an object is reconciled, never what becomes of it.
+
+pub(super) mod context;
+pub(super) mod decode;
+pub(super) mod dispatch;
+pub mod index;
+pub(super) mod leader;
+pub(super) mod metrics;
+pub mod object_key;
+pub mod queue;
+pub(super) mod run;
+pub(super) mod start;
+pub(super) mod watch;

@@ -1,0 +1,455 @@
+//! The wiring: what runs in a controller, in which order it starts, and how it ends.
+
+use std::{
+    sync::{Arc, Mutex, RwLock, atomic::AtomicUsize, atomic::Ordering},
+    time::Duration,
+};
+
+use kube::Client;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::Context,
+    dispatch,
+    index::{Declared, Index},
+    leader::Lease,
+    metrics::Metrics,
+    object_key::{ObjectKey, Wake},
+    queue::{self, Waker},
+    start::{self, StartError},
+    watch,
+};
+use crate::controller::{
+    error::Error,
+    maintenance::{
+        dependency_health::Reach,
+        sweep::{self, Sweeper},
+        upkeep,
+    },
+    model_sync::{self, ModelSync},
+    settings::Settings,
+    status::events::Events,
+};
+use crate::{
+    admin::{Host, Readiness},
+    checks::{CheckMetrics, Checks, Means, Report},
+    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider},
+    db::{CheckKind, CheckListener, Db, DbError, Epoch},
+    encryption::KeyringHandle,
+    vendors::{HttpClients, catalog::Catalog},
+};
+
+/// Reconciles that run at once.
+const AT_ONCE: usize = 16;
+/// Time between two looks after requests for checks that no notification told of.
+const REQUESTS_BACKSTOP: Duration = Duration::from_secs(5);
+/// How long what is under way may take after the signal to end. With the Lease's time it leaves
+/// room within the five seconds that a stop may take.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Runs a controller and its admin port until `shutdown`.
+///
+/// # Errors
+/// Why it does not start, or why it ended by itself.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), StartError> {
+    let mut host = Host::bind(settings.admin).await?;
+    let controller = Controller::prepare(settings, &mut host).await?;
+    let stop = shutdown.child_token();
+    host.run(controller.run(stop.clone()), stop).await
+}
+
+/// A controller that has what it cannot start without, and waits for nothing yet.
+pub struct Controller {
+    parts: Parts,
+    lease_namespace: String,
+}
+
+impl Controller {
+    /// Opens keyring and catalog, and registers what is counted.
+    ///
+    /// # Errors
+    /// What no waiting heals: an unusable keyring, catalog, kubeconfig or database URL.
+    pub async fn prepare(settings: Settings, host: &mut Host) -> Result<Self, StartError> {
+        let config = settings.cluster.config().await?;
+        let keyring = KeyringHandle::open(&settings.keyring_dir)?;
+        let catalog = start::catalog(&settings)?;
+        let db = start::database(&settings)?;
+        let guard = start::guard(&settings, &config, &db);
+        let lease_namespace = settings
+            .lease_namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|e| StartError::Client(e.to_string()))?;
+        let metrics = Metrics::register(&mut host.registry);
+        let check_metrics = Checks::metrics(&mut host.registry);
+
+        let proxy = settings.https_proxy.as_ref();
+        let proxy = proxy.map(|url| url.expose().clone());
+        let clients = HttpClients::new(guard, proxy);
+        let parts = Parts {
+            settings,
+            client,
+            db,
+            keyring,
+            clients: Arc::new(clients),
+            catalog: Arc::new(catalog),
+            metrics,
+            check_metrics,
+            readiness: host.readiness.clone(),
+            identity: identity(),
+        };
+        Ok(Self {
+            parts,
+            lease_namespace,
+        })
+    }
+
+    /// Brings the schema up to date if it is to, before it is its turn: for a process in which others
+    /// need the schema too. `false`: `stop` came first.
+    ///
+    /// # Errors
+    /// What no waiting heals.
+    pub async fn migrate(&self, stop: &CancellationToken) -> Result<bool, StartError> {
+        start::migrate(&self.parts.settings, &self.parts.readiness, stop).await
+    }
+
+    /// Waits for its turn and leads, until `stop`.
+    ///
+    /// # Errors
+    /// Why it ended by itself; `stop` is cancelled by then.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
+        take_turns(self.parts, &self.lease_namespace, &stop).await
+    }
+}
+
+/// What a controller is made of before it leads.
+struct Parts {
+    settings: Settings,
+    client: Client,
+    db: Db,
+    keyring: KeyringHandle,
+    clients: Arc<HttpClients>,
+    catalog: Arc<Catalog>,
+    metrics: Metrics,
+    check_metrics: CheckMetrics,
+    readiness: Readiness,
+    identity: String,
+}
+
+/// Waits for its turn, leads, and gives the turn back.
+async fn take_turns(
+    parts: Parts,
+    lease_namespace: &str,
+    stop: &CancellationToken,
+) -> Result<(), StartError> {
+    let mut lease = if parts.settings.leader_election {
+        Lease::join(parts.client.clone(), lease_namespace, &parts.identity).await?
+    } else {
+        Lease::none()
+    };
+    let ended = match lease.wait(stop).await {
+        Ok(false) => Ok(()),
+        Ok(true) => tokio::select! {
+            ended = lead(parts, stop) => ended,
+            why = lease.lost() => Err(why),
+        },
+        Err(error) => Err(error),
+    };
+    stop.cancel();
+    lease.release().await;
+    ended
+}
+
+async fn lead(parts: Parts, stop: &CancellationToken) -> Result<(), StartError> {
+    parts.readiness.waiting("watches", "the first lists");
+    let needs = start::Needs {
+        settings: &parts.settings,
+        client: &parts.client,
+        db: &parts.db,
+        keyring: &parts.keyring,
+        identity: &parts.identity,
+        readiness: &parts.readiness,
+        metrics: &parts.metrics,
+    };
+    let epoch = start::lead(&needs, stop).await?;
+    let Some(epoch) = epoch else { return Ok(()) };
+    if let Err(error) = parts.keyring.for_fingerprints() {
+        tracing::error!(%error, "no key is taken from any Secret");
+    }
+    parts.metrics.leading.set(1);
+    Ok(join(spawn(parts, epoch, stop), stop).await?)
+}
+
+/// Waits for all tasks. Each runs until shutdown: the first that ends ends them all, and what then
+/// still waits for somebody is dropped, for it can be repeated.
+async fn join(mut tasks: Tasks, stop: &CancellationToken) -> Result<(), Error> {
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    let mut late = std::pin::pin!(late);
+    let mut ended = Ok(());
+    loop {
+        let task = tokio::select! {
+            task = tasks.join_next() => task,
+            () = &mut late => {
+                tracing::warn!("what was under way took too long and is dropped");
+                return ended;
+            }
+        };
+        let Some(task) = task else { return ended };
+        let result = task.map_err(Error::from).and_then(|result| result);
+        if let Err(error) = result
+            && ended.is_ok()
+        {
+            tracing::error!(%error, "the controller stops");
+            ended = Err(error);
+        }
+        stop.cancel();
+    }
+}
+
+type Tasks = JoinSet<Result<(), Error>>;
+
+fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
+    let mut tasks: Tasks = JoinSet::new();
+    let (waker, wakes) = Waker::channel();
+    let (sweeper, sweeps) = Sweeper::channel();
+    let (model_sync, syncs) = ModelSync::new(parts.settings.model_sync_limit as usize);
+    let writes = parts.settings.model_sync_writes_per_second;
+    let (events, publishing) = Events::new(parts.client.clone(), parts.identity.clone());
+    let (checks, reports) = Checks::new(Means {
+        db: parts.db.clone(),
+        epoch,
+        keyring: parts.keyring.clone(),
+        clients: parts.clients.clone(),
+        metrics: parts.check_metrics.clone(),
+    });
+    let context = Arc::new(Context {
+        client: parts.client.clone(),
+        db: parts.db.clone(),
+        epoch,
+        index: Arc::new(RwLock::new(Index::default())),
+        waker,
+        checks: checks.clone(),
+        keyring: parts.keyring.clone(),
+        events,
+        sweeper,
+        model_sync,
+        metrics: parts.metrics.clone(),
+        catalog: parts.catalog.clone(),
+        taken: Mutex::default(),
+        unreadable: Default::default(),
+        patience: Mutex::default(),
+        database: Reach::new(
+            "database",
+            parts.metrics.database_up.clone(),
+            parts.readiness.clone(),
+        ),
+        apiserver: Reach::new(
+            "kube-apiserver",
+            parts.metrics.apiserver_up.clone(),
+            parts.readiness.clone(),
+        ),
+    });
+    let scope = parts.settings.scope();
+
+    let synced = spawn_watches(&mut tasks, &context, scope.as_deref(), stop);
+    let (work, token, readiness) = (context.clone(), stop.clone(), parts.readiness.clone());
+    tasks.spawn(async move {
+        // Before every list is complete, a parent that is not listed yet would look absent.
+        tokio::select! {
+            () = token.cancelled() => return Ok(()),
+            () = synced.wait() => readiness.ready("watches"),
+        }
+        queue::run(wakes, AT_ONCE, token, move |key| {
+            dispatch::reconcile(work.clone(), key)
+        })
+        .await
+    });
+    tasks.spawn(sweep::run(context.clone(), scope, sweeps, stop.clone()));
+    tasks.spawn(model_sync::run(
+        context.clone(),
+        syncs,
+        writes,
+        stop.clone(),
+    ));
+    let token = stop.clone();
+    tasks.spawn(async move { Ok(checks.run(token).await?) });
+    tasks.spawn(follow_reports(context.clone(), reports, stop.clone()));
+    tasks.spawn(follow_requests(context.clone(), stop.clone()));
+    tasks.spawn(upkeep::run(context, stop.clone()));
+    let token = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = publishing => {}
+        }
+        Ok(())
+    });
+    tasks
+}
+
+/// Counts the watches whose first list is not complete yet.
+struct Synced {
+    missing: AtomicUsize,
+    complete: Notify,
+}
+
+impl Synced {
+    fn one(&self) {
+        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.complete.notify_one();
+        }
+    }
+
+    async fn wait(&self) {
+        self.complete.notified().await;
+    }
+}
+
+fn spawn_watches(
+    tasks: &mut Tasks,
+    context: &Arc<Context>,
+    namespaces: Option<&[String]>,
+    stop: &CancellationToken,
+) -> Arc<Synced> {
+    let scopes: Vec<Option<String>> = match namespaces {
+        None => vec![None],
+        Some(names) => names.iter().cloned().map(Some).collect(),
+    };
+    let synced = Arc::new(Synced {
+        missing: AtomicUsize::new(scopes.len() * 5),
+        complete: Notify::new(),
+    });
+    for scope in scopes {
+        spawn_watch::<LlmProvider>(tasks, context, &scope, &synced, stop);
+        spawn_watch::<LlmEndpoint>(tasks, context, &scope, &synced, stop);
+        spawn_watch::<LlmCredential>(tasks, context, &scope, &synced, stop);
+        spawn_watch::<LlmModel>(tasks, context, &scope, &synced, stop);
+        let (context, counted, stop) = (context.clone(), synced.clone(), stop.clone());
+        tasks.spawn(async move {
+            watch::secrets(context, scope, move || counted.one(), stop).await;
+            Ok(())
+        });
+    }
+    synced
+}
+
+fn spawn_watch<K>(
+    tasks: &mut Tasks,
+    context: &Arc<Context>,
+    scope: &Option<String>,
+    synced: &Arc<Synced>,
+    stop: &CancellationToken,
+) where
+    K: Declared
+        + kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    let (context, scope) = (context.clone(), scope.clone());
+    let (counted, stop) = (synced.clone(), stop.clone());
+    tasks.spawn(async move {
+        watch::objects::<K>(context, scope, move || counted.one(), stop).await;
+        Ok(())
+    });
+}
+
+/// Wakes whom a check's result concerns.
+async fn follow_reports(
+    context: Arc<Context>,
+    mut reports: mpsc::UnboundedReceiver<Report>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    loop {
+        let report = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            report = reports.recv() => report,
+        };
+        let Some(report) = report else { return Ok(()) };
+        let owner = &report.owner;
+        let key = ObjectKey::new(owner.kind, &owner.namespace, &owner.name);
+        let listed = (report.key).is_some_and(|job| job.kind == CheckKind::ModelList);
+        if listed && report.listing_changed {
+            let index = context.index();
+            let models = index.child_keys(Kind::Model, &key.namespace, &key.name);
+            context.waker.wake_all(models.map(Wake::now));
+        }
+        context.waker.wake(Wake::now(key));
+    }
+}
+
+/// Takes up the checks that the read API asked for: when told, on every (re)connect, and every few
+/// seconds in case nobody was told. A request stays in the database until its checks were made, so
+/// that one that outlives this process is met by the next.
+async fn follow_requests(context: Arc<Context>, stop: CancellationToken) -> Result<(), Error> {
+    let mut listener = CheckListener::new(&context.db);
+    let mut backstop = tokio::time::interval(REQUESTS_BACKSTOP);
+    backstop.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = listener.next() => {}
+            _ = backstop.tick() => {}
+        }
+        match take_up_requests(&context).await {
+            Ok(()) => {}
+            Err(error @ DbError::Fenced) => return Err(error.into()),
+            Err(error) if error.is_outage() => {
+                tracing::debug!(%error, "requests for checks could not be read");
+            }
+            Err(error) => tracing::warn!(%error, "requests for checks could not be read"),
+        }
+    }
+}
+
+async fn take_up_requests(context: &Context) -> Result<(), DbError> {
+    let met = context.checks.requests_met();
+    if !met.is_empty() {
+        let removed = met.clone();
+        context
+            .db
+            .write_unversioned(context.epoch, move |tx| {
+                Box::pin(async move {
+                    for met in removed {
+                        tx.check_request_remove(met.uid, met.requested_at).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        context.checks.forget_requests(&met);
+    }
+    for request in context.db.check_requests().await? {
+        context.checks.request(&request);
+    }
+    Ok(())
+}
+
+/// Who this process is: the pod's name, or the host's, with a part of its own.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "controller".to_owned());
+    format!("{host}-{}", uuid::Uuid::new_v4().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_what_hangs_and_keeps_the_first_error() {
+        let stop = CancellationToken::new();
+        let mut tasks = Tasks::new();
+        tasks.spawn(std::future::pending());
+        tasks.spawn(async { Err(DbError::Fenced.into()) });
+        let ended = tokio::time::timeout(2 * DRAIN, join(tasks, &stop)).await;
+        let ended = ended.expect("it ends in time");
+        assert!(matches!(ended, Err(Error::Db(DbError::Fenced))));
+        assert!(stop.is_cancelled());
+    }
+}

@@ -1,0 +1,259 @@
+//! What all four kinds have in common when their conditions are computed. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::controller::error::Refusal;
+use crate::{
+    crd::{
+        conditions::{ConditionType, Finding, Observations, conditions},
+        credential::LlmCredentialStatus,
+        endpoint::LlmEndpointStatus,
+        model::LlmModelStatus,
+        provider::LlmProviderStatus,
+        reasons::{ConditionStatus, Reason},
+    },
+    db::{CredentialRow, EndpointRow, ModelRow, ProviderRow},
+};
+
+/// What is stored of an object, as far as conditions need it.
+#[derive(Clone, Debug, Default)]
+pub struct Before<'a> {
+    /// The row's conditions, else the status's.
+    pub conditions: &'a [Condition],
+    /// The last generation whose check passed: the row's or the status's, for a database may be
+    /// dropped or restored.
+    pub verified_generation: Option<i64>,
+    /// The last request for checks that was answered: the row's, else the status's.
+    pub handled: Option<&'a str>,
+}
+
+impl<'a> Before<'a> {
+    /// Of what row and status hold, as far as they are there.
+    pub fn of(row: Option<&'a impl Told>, status: Option<&'a impl Told>) -> Self {
+        let row = row.map(Told::told);
+        let status = status.map(Told::told).unwrap_or_default();
+        let Some(row) = row else { return status };
+        Self {
+            conditions: row.conditions,
+            verified_generation: row.verified_generation.max(status.verified_generation),
+            handled: row.handled.or(status.handled),
+        }
+    }
+}
+
+/// What was told of an object: a row, or a status.
+pub trait Told {
+    /// As it stands here.
+    fn told(&self) -> Before<'_>;
+}
+
+macro_rules! told {
+    ($($kept:ty),*) => {$(
+        impl Told for $kept {
+            fn told(&self) -> Before<'_> {
+                Before {
+                    conditions: &self.conditions,
+                    verified_generation: self.verified_generation,
+                    handled: self.last_handled_reconcile_at.as_deref(),
+                }
+            }
+        }
+    )*};
+}
+
+told!(ProviderRow, EndpointRow, CredentialRow, ModelRow);
+told!(
+    LlmProviderStatus,
+    LlmEndpointStatus,
+    LlmCredentialStatus,
+    LlmModelStatus
+);
+
+/// What is known of an object.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// Its generation.
+    pub generation: i64,
+    /// Its own switch.
+    pub enabled: bool,
+    /// Its provider's switch; true for a provider.
+    pub provider_enabled: bool,
+    /// Why it is not put in force, if it is not.
+    pub refusal: Option<&'a Refusal>,
+    /// What else decides `Ready` before the outside world does.
+    pub declared: Option<Finding>,
+    /// What the outside world says of this generation.
+    pub outside: (ConditionType, Finding),
+    /// The value of `llmplane.dev/reconcile-requested-at`.
+    pub asked: Option<&'a str>,
+    /// Whether every check that this object needs has been made since it was asked for.
+    pub settled: bool,
+    /// What was before.
+    pub before: Before<'a>,
+}
+
+/// What was concluded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// The conditions, for row and status.
+    pub conditions: Vec<Condition>,
+    /// Whether it is in force.
+    pub is_active: bool,
+    /// The last generation whose check passed.
+    pub verified_generation: Option<i64>,
+    /// The last request for checks that was answered.
+    pub handled: Option<String>,
+}
+
+/// Concludes.
+pub fn judge(facts: &Facts<'_>, now: Timestamp) -> Judged {
+    let off = switched_off(facts);
+    let (outside_type, seen) = &facts.outside;
+    let outside = match (&facts.refusal, &off) {
+        (Some(_), _) => Finding::new(
+            Reason::NotCheckedYet,
+            "not checked, for it is not in force; see Ready",
+        ),
+        (None, Some(_)) => Finding::new(Reason::CheckDisabled, "not checked while switched off"),
+        (None, None) => seen.clone(),
+    };
+    let verified_generation = if outside.reason.status() == ConditionStatus::True {
+        Some(facts.generation)
+    } else {
+        facts.before.verified_generation
+    };
+    let synced = match facts.refusal {
+        Some(refusal) => refusal.0.clone(),
+        None => Finding::new(Reason::Reconciled, "this generation is stored"),
+    };
+    let declared = match facts.refusal {
+        Some(_) => None,
+        None => off.clone().or_else(|| facts.declared.clone()),
+    };
+    let handled = match facts.asked {
+        Some(asked) if facts.settled => Some(asked.to_owned()),
+        _ => facts.before.handled.map(str::to_owned),
+    };
+    Judged {
+        conditions: conditions(
+            &Observations {
+                generation: facts.generation,
+                verified_generation,
+                synced,
+                outside: (*outside_type, outside),
+                declared,
+                previous: facts.before.conditions,
+            },
+            now,
+        ),
+        is_active: facts.refusal.is_none() && off.is_none(),
+        verified_generation,
+        handled,
+    }
+}
+
+fn switched_off(facts: &Facts<'_>) -> Option<Finding> {
+    if !facts.enabled {
+        Some(Finding::new(
+            Reason::Disabled,
+            "switched off by spec.enabled",
+        ))
+    } else if !facts.provider_enabled {
+        Some(Finding::new(
+            Reason::ProviderDisabled,
+            "switched off by its provider's spec.enabled",
+        ))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crd::conditions::find;
+
+    fn facts(reason: Reason) -> Facts<'static> {
+        Facts {
+            generation: 2,
+            enabled: true,
+            provider_enabled: true,
+            refusal: None,
+            declared: None,
+            outside: (ConditionType::Healthy, Finding::new(reason, "")),
+            asked: None,
+            settled: true,
+            before: Before::default(),
+        }
+    }
+
+    fn ready(judged: &Judged) -> (String, String) {
+        let ready = find(&judged.conditions, ConditionType::Ready).unwrap();
+        (ready.status.clone(), ready.reason.clone())
+    }
+
+    fn says(status: &str, reason: &str) -> (String, String) {
+        (status.to_owned(), reason.to_owned())
+    }
+
+    #[test]
+    fn an_outage_after_the_first_proof_leaves_it_ready() {
+        let first = judge(&facts(Reason::ProbeFailed), Timestamp::UNIX_EPOCH);
+        assert_eq!(ready(&first), says("False", "ProbeFailed"));
+        let proved = judge(&facts(Reason::ProbeSucceeded), Timestamp::UNIX_EPOCH);
+        assert_eq!(proved.verified_generation, Some(2));
+        let mut later = facts(Reason::ProbeFailed);
+        later.before.verified_generation = Some(2);
+        let later = judge(&later, Timestamp::UNIX_EPOCH);
+        assert_eq!(ready(&later), says("True", "ProbeFailed"));
+    }
+
+    #[test]
+    fn what_is_switched_off_on_purpose_is_ready_and_not_active() {
+        let mut own = facts(Reason::NotCheckedYet);
+        own.enabled = false;
+        let own = judge(&own, Timestamp::UNIX_EPOCH);
+        assert_eq!(ready(&own), says("True", "Disabled"));
+        assert!(!own.is_active);
+        let mut provider = facts(Reason::NotCheckedYet);
+        provider.provider_enabled = false;
+        let provider = judge(&provider, Timestamp::UNIX_EPOCH);
+        assert_eq!(ready(&provider), says("True", "ProviderDisabled"));
+    }
+
+    #[test]
+    fn a_refused_object_is_stalled_and_says_why_everywhere() {
+        let refusal = Refusal::new(Reason::ProviderNotFound, "no such provider");
+        let mut refused = facts(Reason::ProbeSucceeded);
+        refused.refusal = Some(&refusal);
+        let refused = judge(&refused, Timestamp::UNIX_EPOCH);
+        assert_eq!(ready(&refused), says("False", "ProviderNotFound"));
+        let synced = find(&refused.conditions, ConditionType::Synced).unwrap();
+        assert_eq!(synced.reason, "ProviderNotFound");
+        assert!(find(&refused.conditions, ConditionType::Stalled).is_some());
+        assert!(!refused.is_active);
+    }
+
+    #[test]
+    fn a_request_is_answered_when_its_checks_are_made() {
+        let mut asked = facts(Reason::ProbeSucceeded);
+        asked.asked = Some("now");
+        asked.before.handled = Some("before");
+        asked.settled = false;
+        let early = judge(&asked, Timestamp::UNIX_EPOCH);
+        assert_eq!(early.handled.as_deref(), Some("before"));
+        asked.settled = true;
+        let answered = judge(&asked, Timestamp::UNIX_EPOCH);
+        assert_eq!(answered.handled.as_deref(), Some("now"));
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_conditions() {
+        let first = judge(&facts(Reason::ProbeSucceeded), Timestamp::UNIX_EPOCH);
+        let mut again = facts(Reason::ProbeSucceeded);
+        again.before.conditions = &first.conditions;
+        let later = Timestamp::from_second(100).unwrap();
+        assert_eq!(judge(&again, later).conditions, first.conditions);
+    }
+}

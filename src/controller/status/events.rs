@@ -1,0 +1,218 @@
+//! Events: one on each transition of `Ready` and of the kind's own condition, none for the first
+//! True; and one each time a warning begins that something will expire.
+
+use k8s_openapi::{
+    NamespaceResourceScope, api::core::v1::ObjectReference,
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tokio::sync::mpsc;
+
+use crate::controller::{kinds::credential::expiry, runtime::index::Declared};
+use crate::crd::{
+    conditions::{self, ConditionType},
+    reasons::Reason,
+};
+
+/// Events that may wait; beyond that they are dropped, for an Event is never worth a delay.
+const WAITING: usize = 1024;
+
+/// What an Event tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whether it is bad news.
+    pub warning: bool,
+    /// The condition's reason.
+    pub reason: String,
+    /// The condition's message.
+    pub note: String,
+    /// Whether it stands apart from earlier ones of the same reason: the recorder counts those as
+    /// one series under the first one's note.
+    pub apart: bool,
+}
+
+/// The transitions between two sets of conditions. Pure.
+pub fn transitions(outside: ConditionType, before: &[Condition], now: &[Condition]) -> Vec<Told> {
+    let mut told: Vec<Told> = Vec::new();
+    for kind in [outside, ConditionType::Ready] {
+        let Some(current) = conditions::find(now, kind) else {
+            continue;
+        };
+        let previous = conditions::find(before, kind);
+        if is_told(previous, current) && !told.iter().any(|t| t.reason == current.reason) {
+            told.push(Told {
+                warning: current.status == "False",
+                reason: current.reason.clone(),
+                note: current.message.clone(),
+                apart: false,
+            });
+        }
+    }
+    let warning = |conditions| {
+        let condition: &Condition = conditions::find(conditions, outside)?;
+        Some((condition, expiry::warning_in(&condition.message)?))
+    };
+    if let Some((condition, new)) = warning(now)
+        && warning(before).is_none_or(|(_, old)| old != new)
+    {
+        told.push(Told {
+            warning: true,
+            reason: Reason::ExpiresSoon.as_str().to_owned(),
+            note: condition.message.clone(),
+            apart: true,
+        });
+    }
+    told
+}
+
+fn is_told(previous: Option<&Condition>, now: &Condition) -> bool {
+    let before = previous.map(|c| c.status.as_str());
+    match now.status.as_str() {
+        "False" => before != Some("False") || previous.is_some_and(|c| c.reason != now.reason),
+        "True" => before == Some("False"),
+        _ => before == Some("True") || before == Some("False"),
+    }
+}
+
+/// Publishes Events in the background, through one recorder but for those that stand apart.
+#[derive(Clone, Debug)]
+pub struct Events(mpsc::Sender<(ObjectReference, Told)>);
+
+impl Events {
+    /// A publisher and the work that it needs done, which ends when the publisher is dropped.
+    pub fn new(client: Client, instance: String) -> (Self, impl Future<Output = ()> + Send) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let reporter = Reporter {
+            controller: "llmplane.dev/controller".to_owned(),
+            instance: Some(instance),
+        };
+        let recorder = move || Recorder::new(client.clone(), reporter.clone());
+        (Self(sender), publish(recorder, receiver))
+    }
+
+    /// Queues what is told of an object.
+    pub fn publish<K>(&self, object: &K, told: Vec<Told>)
+    where
+        K: Declared + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        for one in told {
+            if self.0.try_send((object.object_ref(&()), one)).is_err() {
+                tracing::warn!(object = %object.key(), "too many Events wait; one is dropped");
+            }
+        }
+    }
+}
+
+async fn publish(
+    new: impl Fn() -> Recorder,
+    mut receiver: mpsc::Receiver<(ObjectReference, Told)>,
+) {
+    let shared = new();
+    while let Some((object, told)) = receiver.recv().await {
+        let event = Event {
+            type_: if told.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
+            reason: told.reason,
+            note: Some(told.note),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        let published = match told.apart {
+            true => new().publish(&event, &object).await,
+            false => shared.publish(&event, &object).await,
+        };
+        if let Err(error) = published {
+            tracing::warn!(%error, "an Event was not published");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn condition(type_: &str, status: &str, reason: &str) -> Condition {
+        Condition {
+            type_: type_.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: format!("{reason}."),
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+            observed_generation: Some(1),
+        }
+    }
+
+    fn told(before: &[Condition], now: &[Condition]) -> Vec<(bool, String)> {
+        transitions(ConditionType::Healthy, before, now)
+            .into_iter()
+            .map(|t| (t.warning, t.reason))
+            .collect()
+    }
+
+    #[test]
+    fn the_first_true_is_no_event_and_the_first_false_is_one() {
+        let fine = [
+            condition("Healthy", "True", "ProbeSucceeded"),
+            condition("Ready", "True", "ProbeSucceeded"),
+        ];
+        let failed = [
+            condition("Healthy", "False", "ProbeFailed"),
+            condition("Ready", "False", "ProbeFailed"),
+        ];
+        let unknown = [condition("Healthy", "Unknown", "NotCheckedYet")];
+        assert_eq!(told(&[], &fine), []);
+        assert_eq!(told(&unknown, &fine), []);
+        assert_eq!(told(&[], &unknown), []);
+        assert_eq!(told(&[], &failed), [(true, "ProbeFailed".into())]);
+        assert_eq!(told(&failed, &failed), []);
+        assert_eq!(told(&failed, &fine), [(false, "ProbeSucceeded".into())]);
+    }
+
+    #[test]
+    fn another_reason_of_the_same_false_is_told() {
+        let one = [condition("Healthy", "False", "ProbeFailed")];
+        let other = [condition("Healthy", "False", "AddressRefused")];
+        assert_eq!(told(&one, &other), [(true, "AddressRefused".into())]);
+    }
+
+    #[test]
+    fn an_expiry_is_told_when_each_of_its_warnings_begins() {
+        let valid = |reason: &str, message: &str| {
+            let mut valid = condition("Valid", "True", reason);
+            valid.message = message.to_owned();
+            [valid]
+        };
+        let told = |before: &[Condition], now: &[Condition]| {
+            transitions(ConditionType::Valid, before, now)
+                .into_iter()
+                .map(|t| (t.warning, t.reason))
+                .collect::<Vec<_>>()
+        };
+        let expected = [(true, "ExpiresSoon".to_owned())];
+        let fine = valid("KeyAccepted", "accepted");
+        let week = valid(
+            "ExpiresSoon",
+            "it expires at T, in less than 7 days; accepted",
+        );
+        let day = valid(
+            "ExpiresSoon",
+            "it expires at T, in less than 1 day; accepted",
+        );
+        let elsewhere = valid("ExpiresSoon", "it expires at T, in less than 1 day; at f");
+        assert_eq!(told(&fine, &week), expected);
+        assert_eq!(told(&week, &week), []);
+        assert_eq!(told(&week, &day), expected);
+        assert_eq!(told(&day, &elsewhere), []);
+        assert_eq!(told(&[], &day), expected);
+        assert_eq!(told(&day, &fine), []);
+    }
+}

@@ -1,0 +1,220 @@
+//! Writing a status: by server-side apply that carries the resourceVersion which was read, and
+//! only when it differs in something other than time.
+
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use tokio::time::Instant;
+
+use super::{debounce::News, events};
+use crate::controller::{
+    error::Error,
+    kinds::identity,
+    runtime::{context::Context, decode::Guarded, index::Declared, queue::Next},
+};
+use crate::crd::{
+    conditions::{ConditionType, find},
+    reasons::Reason,
+};
+
+/// Field manager of every status.
+pub const FIELD_MANAGER: &str = "llmplane";
+
+/// Fields that hold a time, and never decide whether a status is written.
+const TIMES: [&str; 3] = ["lastTransitionTime", "lastSyncedAt", "since"];
+/// Fields of a provider's status that hold counts of its children.
+const COUNTS: [&str; 3] = ["endpoints", "credentials", "models"];
+
+/// Writes `status` as [`write`] does, but holds it back for a while where better news is about to
+/// come. Answers when to look again.
+///
+/// # Errors
+/// Those of [`write`].
+pub async fn settle<K, S>(
+    context: &Context,
+    object: &K,
+    status: &S,
+    conditions: &[Condition],
+) -> Result<Next, Error>
+where
+    K: Declared
+        + Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Serialize
+        + DeserializeOwned
+        + std::fmt::Debug,
+    S: Serialize,
+{
+    let is = serde_json::to_value(object).unwrap_or_default();
+    let shall = serde_json::to_value(status).unwrap_or_default();
+    if without_times(is["status"].clone()) == without_times(shall.clone()) {
+        return Ok(Next::Done);
+    }
+    let news = news(&is["status"], &shall, conditions);
+    let waits = context
+        .patience()
+        .wait(identity::uid(object), news, Instant::now());
+    if let Some(wait) = waits {
+        return Ok(Next::After(wait));
+    }
+    write(context, object, status, conditions).await?;
+    Ok(Next::Done)
+}
+
+/// What a status tells that the object's own does not say yet.
+fn news(is: &Value, shall: &Value, conditions: &[Condition]) -> News {
+    let observed = |status: &Value| status["observedGeneration"].as_i64();
+    let ready = find(conditions, ConditionType::Ready).and_then(|c| Reason::parse(&c.reason));
+    match (observed(shall), ready) {
+        (Some(generation), Some(ready)) if observed(is) != Some(generation) => {
+            News::First { generation, ready }
+        }
+        _ if without_counts(is) == without_counts(shall) => News::Counts,
+        _ => News::Other,
+    }
+}
+
+fn without_counts(status: &Value) -> Value {
+    let mut status = without_times(status.clone());
+    if let Value::Object(fields) = &mut status {
+        for counts in COUNTS {
+            fields.remove(counts);
+        }
+    }
+    status
+}
+
+/// Writes `status` unless the object says so already, and tells of transitions by Events. Answers
+/// whether it wrote.
+///
+/// # Errors
+/// [`Error::Stale`] where the object has changed since it was read.
+pub async fn write<K, S>(
+    context: &Context,
+    object: &K,
+    status: &S,
+    conditions: &[Condition],
+) -> Result<bool, Error>
+where
+    K: Declared
+        + Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Serialize
+        + DeserializeOwned
+        + std::fmt::Debug,
+    S: Serialize,
+{
+    let is = serde_json::to_value(object).unwrap_or_default();
+    let shall = serde_json::to_value(status).unwrap_or_default();
+    if without_times(is["status"].clone()) == without_times(shall.clone()) {
+        return Ok(false);
+    }
+    let meta = object.meta();
+    let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else {
+        return Ok(false);
+    };
+    let patch = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": meta.uid,
+            "resourceVersion": meta.resource_version,
+        },
+        "status": shall.clone(),
+    });
+    let api: Api<Guarded<K>> = Api::namespaced(context.client.clone(), namespace);
+    // Without warnings of unknown fields, for which the apiserver would read the patch twice: there
+    // are none, for schema and status are made of the same types.
+    let params = PatchParams::apply(FIELD_MANAGER)
+        .force()
+        .validation_ignore();
+    let written = match api.patch_status(name, &params, &Patch::Apply(patch)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
+        other => other?,
+    };
+    context.metrics.status_writes.inc();
+    let counts = COUNTS.iter().any(|counts| shall.get(counts).is_some());
+    let uid = identity::uid(object);
+    context.patience().written(uid, counts, Instant::now());
+    // One that does not decode now has changed meanwhile: the watch tells.
+    if let Ok(written) = written.0 {
+        let wakes = context.index_mut().refresh(object, written);
+        context.waker.wake_all(wakes);
+    }
+    let told = events::transitions(K::OUTSIDE, object.conditions(), conditions);
+    context.events.publish(object, told);
+    Ok(true)
+}
+
+fn without_times(mut value: Value) -> Value {
+    strip_times(&mut value);
+    value
+}
+
+fn strip_times(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for time in TIMES {
+                fields.remove(time);
+            }
+            fields.values_mut().for_each(strip_times);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip_times),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    #[test]
+    fn times_alone_make_no_difference() {
+        let condition = |time: &str, reason: &str| json!({ "conditions": [{ "type": "Ready", "reason": reason, "lastTransitionTime": time }] });
+        let early = without_times(condition("2026-01-01T00:00:00Z", "ProbeSucceeded"));
+        let late = without_times(condition("2026-02-01T00:00:00Z", "ProbeSucceeded"));
+        let other = without_times(condition("2026-01-01T00:00:00Z", "ProbeFailed"));
+        assert_eq!(early, late);
+        assert_ne!(early, other);
+    }
+
+    #[test]
+    fn counts_alone_are_told_apart_from_a_verdict_and_from_a_new_generation() {
+        let status = |generation: i64, healthy: i32, reason: &str| {
+            json!({
+                "observedGeneration": generation,
+                "endpoints": { "total": 2, "healthy": healthy },
+                "conditions": [{ "type": "Ready", "reason": reason, "lastTransitionTime": "t" }],
+            })
+        };
+        let ready = |reason: Reason| Condition {
+            type_: "Ready".to_owned(),
+            reason: reason.as_str().to_owned(),
+            status: String::new(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+        };
+        let is = status(1, 0, "SyncDisabled");
+        let told = |shall: Value, reason: Reason| news(&is, &shall, &[ready(reason)]);
+        let counts = told(status(1, 2, "SyncDisabled"), Reason::SyncDisabled);
+        assert_eq!(counts, News::Counts);
+        let verdict = told(status(1, 2, "Disabled"), Reason::Disabled);
+        assert_eq!(verdict, News::Other);
+        let first = News::First {
+            generation: 2,
+            ready: Reason::SyncDisabled,
+        };
+        assert_eq!(
+            told(status(2, 2, "SyncDisabled"), Reason::SyncDisabled),
+            first
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! What is live, and how it is removed: softly, and with its key material.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::crd::Kind;
+use crate::db::{Db, DbError, WriteTx};
+
+/// A live object's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LiveObject {
+    /// Its UID.
+    pub uid: Uuid,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What storing an object did. Each kind's `..._upsert` does it in one statement: a name used again
+/// is another object, so that another live one of this name is marked as deleted, and only then the
+/// row is inserted or, where it says something else, updated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upserted {
+    /// Whether anything visible changed.
+    pub changed: bool,
+    /// Objects that had its name until now: they were deleted unseen, and are marked so.
+    pub replaced: Vec<Uuid>,
+    /// Names, in its namespace, of models that were in force for its `modelId` and were switched
+    /// off: they are to be reconciled.
+    pub displaced: Vec<String>,
+}
+
+impl Db {
+    /// The live objects of a kind, in these namespaces or (`None`) in all.
+    pub async fn live_objects(
+        &self,
+        kind: Kind,
+        namespaces: Option<&[String]>,
+    ) -> Result<Vec<LiveObject>, DbError> {
+        self.in_time(async { live(&mut *self.pool.acquire().await?, kind, namespaces).await })
+            .await
+    }
+}
+
+pub(in crate::db) async fn live(
+    connection: &mut PgConnection,
+    kind: Kind,
+    namespaces: Option<&[String]>,
+) -> Result<Vec<LiveObject>, DbError> {
+    macro_rules! live {
+        ($table:literal) => {
+            sqlx::query_as!(
+                LiveObject,
+                "SELECT uid, namespace, name FROM "
+                    + $table
+                    + " WHERE deleted_at IS NULL AND ($1::text[] IS NULL OR namespace = ANY ($1))
+                            ORDER BY namespace, name",
+                namespaces as Option<&[String]>,
+            )
+            .fetch_all(connection)
+            .await?
+        };
+    }
+    Ok(match kind {
+        Kind::Provider => live!("providers"),
+        Kind::Endpoint => live!("endpoints"),
+        Kind::Credential => live!("credentials"),
+        Kind::Model => live!("models"),
+    })
+}
+
+impl WriteTx {
+    /// Marks live objects as deleted, and destroys the key material of credentials among them.
+    /// Answers how many there were.
+    pub async fn soft_delete(&mut self, kind: Kind, uids: &[Uuid]) -> Result<usize, DbError> {
+        let gone = delete(&mut self.tx, kind, uids).await?;
+        self.removed(kind, &gone).await
+    }
+
+    /// Sees to what else the deletion of these takes. Answers how many they are.
+    pub(in crate::db) async fn removed(
+        &mut self,
+        kind: Kind,
+        gone: &[Uuid],
+    ) -> Result<usize, DbError> {
+        if kind == Kind::Credential && !gone.is_empty() {
+            self.key_material_destroy(gone).await?;
+        }
+        for uid in gone {
+            self.changed(kind, *uid);
+        }
+        Ok(gone.len())
+    }
+}
+
+async fn delete(
+    connection: &mut PgConnection,
+    kind: Kind,
+    uids: &[Uuid],
+) -> Result<Vec<Uuid>, DbError> {
+    macro_rules! delete {
+        ($table:literal) => {
+            sqlx::query_scalar!(
+                "UPDATE "
+                    + $table
+                    + " SET deleted_at = now(), updated_at = now(), is_active = false
+                       WHERE uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'
+                       RETURNING uid",
+                uids,
+            )
+            .fetch_all(connection)
+            .await?
+        };
+    }
+    Ok(match kind {
+        Kind::Provider => delete!("providers"),
+        Kind::Endpoint => delete!("endpoints"),
+        Kind::Credential => delete!("credentials"),
+        Kind::Model => delete!("models"),
+    })
+}

@@ -1,0 +1,15 @@
+//! One file a table, and what all of them share.
+
+pub mod audit_log;
+pub mod check_requests;
+pub mod credential_versions;
+pub mod credentials;
+pub(super) mod deleted;
+pub mod endpoints;
+pub mod health_probes;
+pub(super) mod keyring_check;
+pub mod listed_models;
+pub mod models;
+pub mod providers;
+pub(super) mod readable;
+pub(super) mod verdict;

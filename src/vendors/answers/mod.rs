@@ -1,0 +1,6 @@
+//! Reading what vendors answer: an answer's body, an error's, and what a refusal means.
+
+pub(super) mod document;
+pub(super) mod error_body;
+pub(super) mod refusal;
+pub mod result;

@@ -1,0 +1,297 @@
+//! A driver: one vendor's protocol, and what is asked of it and answered by it.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::{
+    crd::{model::ModelCapability, model::ModelType, model::Pricing},
+    encryption::SecretFields,
+};
+
+use super::{BoundKey, HttpClient, Outcome, answers::result};
+
+/// What one call to a vendor is made with.
+pub struct Call<'a> {
+    /// The endpoint's URL, without a trailing slash.
+    pub base_url: &'a Url,
+    /// The vendor's name of the region.
+    pub region: Option<&'a str>,
+    /// The vendor's API version.
+    pub api_version: Option<&'a str>,
+    /// The endpoint's own headers, none of them secret.
+    pub headers: &'a [(String, String)],
+    /// The key, where the call is to carry one, bound to where it may go.
+    pub key: Option<&'a BoundKey>,
+    /// The client for this endpoint's namespace and certificates.
+    pub client: &'a HttpClient,
+    /// When the check's time is up; retries included.
+    pub deadline: Instant,
+}
+
+/// A model in a vendor's list. What the vendor does not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct ListedModel {
+    /// The vendor's id, as its API takes it.
+    pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Tokens of prompt and answer together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<i64>,
+    /// Tokens of prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_input_tokens: Option<i64>,
+    /// Tokens of answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<i64>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<ModelType>,
+    /// `None`: the vendor says nothing of capabilities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<ModelCapability>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<Pricing>,
+}
+
+/// A model that is to be tested.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TestedModel<'a> {
+    /// The vendor's id of it.
+    pub id: &'a str,
+    /// What kind of model it is, where that is known: it decides which call it answers.
+    pub type_: Option<ModelType>,
+    /// How long ago a test of this very declaration first said what the last one did; zero where
+    /// there was none.
+    pub tested_for: Duration,
+}
+
+/// A vendor's whole list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelList {
+    /// The models, by id, each once.
+    pub models: Vec<ListedModel>,
+    /// Entries that were passed over: no id, one over 256 characters, or control characters in it.
+    pub skipped: usize,
+}
+
+impl ModelList {
+    /// Whether there is a list, and this id is not in it.
+    pub(crate) fn lacks(&self, id: &str) -> bool {
+        !self.models.is_empty() && self.models.iter().all(|model| model.id != id)
+    }
+}
+
+/// Which fields of a key a vendor takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFields {
+    /// `apiKey` and nothing else.
+    ApiKey,
+    /// `apiKey`, or `accessToken`.
+    ApiKeyOrAccessToken,
+    /// `apiKey` with `secretKey` (and `accessToken` for a session), or `apiKey` alone.
+    AccessKeyPairOrApiKey,
+}
+
+/// Which entry of `secretRef.keys` a vendor's key has to have, or may not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WrongFields {
+    /// It is missing.
+    #[error("secretRef.keys names no entry for {0}, and a key of this type has one")]
+    Missing(&'static str),
+    /// Nothing is done with it.
+    #[error("secretRef.keys names an entry for {0}, and a key of this type has {1}; take it out")]
+    Superfluous(&'static str, &'static str),
+}
+
+impl KeyFields {
+    /// Whether a key has what a vendor takes, and nothing that would be left out.
+    ///
+    /// # Errors
+    /// What is missing, or one too many.
+    pub fn check(self, key: &SecretFields) -> Result<(), WrongFields> {
+        let (api, secret) = (key.api_key.is_some(), key.secret_key.is_some());
+        let token = key.access_token.is_some();
+        match self {
+            Self::ApiKey if !api => Err(WrongFields::Missing("apiKey")),
+            Self::ApiKey if secret => Err(WrongFields::Superfluous("secretKey", "apiKey alone")),
+            Self::ApiKey if token => Err(WrongFields::Superfluous("accessToken", "apiKey alone")),
+            Self::ApiKeyOrAccessToken if !api && !token => {
+                Err(WrongFields::Missing("apiKey or accessToken"))
+            }
+            Self::ApiKeyOrAccessToken if secret => Err(WrongFields::Superfluous(
+                "secretKey",
+                "apiKey or accessToken",
+            )),
+            Self::ApiKeyOrAccessToken if api && token => Err(WrongFields::Superfluous(
+                "accessToken",
+                "either that or apiKey",
+            )),
+            Self::AccessKeyPairOrApiKey if !api => Err(WrongFields::Missing("apiKey")),
+            Self::AccessKeyPairOrApiKey if token && !secret => {
+                Err(WrongFields::Missing("secretKey"))
+            }
+            Self::ApiKey | Self::ApiKeyOrAccessToken | Self::AccessKeyPairOrApiKey => Ok(()),
+        }
+    }
+}
+
+/// What a LangChain client is made with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientConfig {
+    /// For `init_chat_model(model_provider=...)`.
+    pub model_provider: &'static str,
+    /// For `init_chat_model(model=...)`.
+    pub model: String,
+    /// Keyword arguments that are not secret.
+    pub kwargs: BTreeMap<String, Value>,
+    /// Keyword argument by the field of the key that goes into it. A name with dots is a path into
+    /// nested arguments; one that ends in `Authorization` takes the key as a bearer token.
+    pub secret_kwargs: BTreeMap<&'static str, KeyField>,
+}
+
+/// One field of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyField {
+    ApiKey,
+    SecretKey,
+    AccessToken,
+}
+
+/// What a client's configuration is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientInput<'a> {
+    pub model_id: &'a str,
+    pub base_url: &'a Url,
+    pub region: Option<&'a str>,
+    pub api_version: Option<&'a str>,
+    pub headers: &'a [(String, String)],
+    /// How long the client should wait for an answer.
+    pub timeout: Duration,
+    /// Further attempts after the first.
+    pub retries: u32,
+    /// Which fields the key has; `None` where there is no credential.
+    pub key: Option<&'a SecretFields>,
+}
+
+/// One vendor's protocol.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// The URL in force where an endpoint names none; `None` where there is no default.
+    fn default_base_url(&self, region: Option<&str>) -> Option<String>;
+
+    /// What to write where there is no default for this region.
+    fn no_default(&self, region: Option<&str>) -> String {
+        match region {
+            Some(region) => {
+                format!("spec.baseUrl is required: there is no default for the region {region}")
+            }
+            None => "spec.baseUrl is required: there is no default without a region".to_owned(),
+        }
+    }
+
+    /// Whether calls can be made at this URL for this region at all.
+    ///
+    /// # Errors
+    /// What to change in the endpoint's spec.
+    fn check_endpoint(&self, base_url: &Url, region: Option<&str>) -> Result<(), String> {
+        let _ = (base_url, region);
+        Ok(())
+    }
+
+    /// The vendor's own fixed hosts, exact: a Secret of this type may be sent there by https
+    /// without being asked. Hosts that belong to a tenant are not among them.
+    fn trusted_hosts(&self) -> &'static [&'static str];
+
+    /// Which fields a key of this vendor has.
+    fn key_fields(&self) -> KeyFields;
+
+    /// Whether this could be a key of this vendor at all, by its shape.
+    ///
+    /// # Errors
+    /// What is wrong with it, without any part of it.
+    fn check_key(&self, key: &SecretFields) -> Result<(), String> {
+        result::not_a_placeholder(key)
+    }
+
+    /// Whether the endpoint answers. It sends a key only where the call has one, and costs no
+    /// tokens.
+    async fn probe(&self, call: &Call<'_>) -> Outcome;
+
+    /// Whether the vendor takes the key, by the cheapest call that proves it.
+    async fn validate(&self, call: &Call<'_>) -> Outcome;
+
+    /// The vendor's whole list of models, or why there is none.
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome>;
+
+    /// The id by which the vendor's list would name this model; `None` where lists name no ids of
+    /// this form, and so say nothing of it.
+    fn listed_id<'a>(&self, model_id: &'a str) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(model_id))
+    }
+
+    /// What ids of one model have in common, however they are written: two models of one provider
+    /// are the same where this is.
+    fn same_id<'a>(&self, model_id: &'a str) -> Cow<'a, str> {
+        self.listed_id(model_id).unwrap_or(Cow::Borrowed(model_id))
+    }
+
+    /// Whether one model answers, by the cheapest honest proof.
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome;
+
+    /// What a LangChain client needs.
+    fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig;
+}
+
+/// What ids that any driver takes for one have in common; others may have it in common too. For
+/// where the provider's type is not known.
+pub fn like_id(model_id: &str) -> &str {
+    model_id.strip_suffix(":latest").unwrap_or(model_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_what_its_vendor_takes_and_nothing_else() {
+        use KeyFields::*;
+        use WrongFields::{Missing, Superfluous};
+        let key = |api, secret, token| {
+            let some = |has: bool| has.then(|| "k".to_owned().into());
+            SecretFields {
+                api_key: some(api),
+                secret_key: some(secret),
+                access_token: some(token),
+            }
+        };
+        let one_too_many = |name| move |said| matches!(said, Err(Superfluous(n, _)) if n == name);
+        let said = |takes: KeyFields, has: [bool; 3]| takes.check(&key(has[0], has[1], has[2]));
+        for takes in [ApiKey, ApiKeyOrAccessToken, AccessKeyPairOrApiKey] {
+            assert_eq!(said(takes, [true, false, false]), Ok(()));
+        }
+        assert_eq!(said(ApiKey, [false, true, false]), Err(Missing("apiKey")));
+        assert_eq!(said(ApiKey, [false, false, true]), Err(Missing("apiKey")));
+        assert!(one_too_many("secretKey")(said(ApiKey, [true, true, false])));
+        assert!(one_too_many("accessToken")(said(
+            ApiKey,
+            [true, false, true]
+        )));
+        assert_eq!(said(ApiKeyOrAccessToken, [false, false, true]), Ok(()));
+        let none = said(ApiKeyOrAccessToken, [false, true, false]);
+        assert_eq!(none, Err(Missing("apiKey or accessToken")));
+        let both = said(ApiKeyOrAccessToken, [true, false, true]);
+        assert!(one_too_many("accessToken")(both));
+        for has in [[true, true, false], [true, true, true]] {
+            assert_eq!(said(AccessKeyPairOrApiKey, has), Ok(()));
+        }
+        let token = said(AccessKeyPairOrApiKey, [true, false, true]);
+        assert_eq!(token, Err(Missing("secretKey")));
+        let secret = said(AccessKeyPairOrApiKey, [false, true, false]);
+        assert_eq!(secret, Err(Missing("apiKey")));
+    }
+}

@@ -1,0 +1,337 @@
+//! Azure OpenAI and Foundry (facts, 6). A deployment is not a model: calls name deployments, and a
+//! `modelId` here is a deployment's name.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use http::HeaderName;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::openai_protocol as protocol;
+use crate::crd::reasons::Reason;
+use crate::vendors::{
+    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList, Outcome,
+    TestedModel,
+    answers::{
+        document,
+        refusal::{self, Check, Finding},
+        result::Retry,
+    },
+    http::client::{HttpError, Request, Response},
+};
+
+pub(in crate::vendors) struct AzureOpenAi;
+
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
+/// The last version that was seen to list deployments by API key (facts, 6).
+const DEPLOYMENTS_VERSION: &str = "2023-03-15-preview";
+/// For how long a new deployment may not be found yet (facts, 6).
+const SETTLING: Duration = Duration::from_secs(300);
+
+#[async_trait]
+impl Driver for AzureOpenAi {
+    /// Every resource has a host of its own.
+    fn default_base_url(&self, _region: Option<&str>) -> Option<String> {
+        None
+    }
+
+    fn trusted_hosts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn key_fields(&self) -> KeyFields {
+        KeyFields::ApiKeyOrAccessToken
+    }
+
+    async fn probe(&self, call: &Call<'_>) -> Outcome {
+        refusal::probe(call, catalog_request(call), read).await
+    }
+
+    /// By the catalog of base models, which proves the key and no deployment.
+    async fn validate(&self, call: &Call<'_>) -> Outcome {
+        match refusal::ask(call, Check::Validate, catalog_request(call), read).await {
+            Ok(answer) => match protocol::read_page(&answer, protocol::read_id) {
+                Ok(_) => protocol::outcome(
+                    &answer,
+                    Reason::KeyAccepted,
+                    "the resource accepts the key; its catalog answers, which proves no deployment",
+                ),
+                Err(_) => refusal::unreadable(Check::Validate, &answer, "it is no model list"),
+            },
+            Err(outcome) if outcome.reason == Reason::KeyRejected => Outcome {
+                message: "the resource rejects the key: it is wrong, or another resource's"
+                    .to_owned(),
+                ..outcome
+            },
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Deployments, where the resource still lists them by key. The catalog is never taken for
+    /// them: nobody can call a model that is not deployed.
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+        let mut url = protocol::url(&root(call.base_url), &["openai", "deployments"]);
+        url.query_pairs_mut()
+            .append_pair("api-version", DEPLOYMENTS_VERSION);
+        let request = dress(call, Request::get(url));
+        let answer = match refusal::exchange(call, request, read).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(Outcome::from_http_error(&error, Reason::SyncFailed)),
+        };
+        if answer.status.is_success() {
+            return protocol::read_list(&answer, deployment);
+        }
+        Err(match read(&answer).0 {
+            Finding::RateLimited | Finding::Down | Finding::BadKey => {
+                refusal::refused(Check::List, &answer, read)
+            }
+            _ => protocol::outcome(
+                &answer,
+                Reason::SyncFailed,
+                "this resource does not list its deployments by key, only the catalog of base models; \
+                 declare an LlmModel for each deployment",
+            ),
+        })
+    }
+
+    /// By the smallest call: a key alone has no free way to ask for a deployment. Types without one
+    /// are asked for a chat, whose refusal says at no cost whether the deployment is there.
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        let mut smallest =
+            protocol::smallest_call(model.type_).unwrap_or_else(protocol::smallest_chat);
+        let root = root(call.base_url);
+        let url = match dated(call.api_version) {
+            Some(version) => {
+                let deployment = protocol::url(&root, &["openai", "deployments", model.id]);
+                let mut url = protocol::url(&deployment, smallest.path);
+                url.query_pairs_mut().append_pair("api-version", version);
+                url
+            }
+            None => {
+                smallest.body["model"] = json!(model.id);
+                protocol::url(&protocol::url(&root, &["openai", "v1"]), smallest.path)
+            }
+        };
+        let request = dress(call, Request::post_json(url, &smallest.body));
+        match refusal::ask(call, Check::Test, request, read).await {
+            Ok(answer) => match document::unreadable(&answer, &smallest.fields) {
+                Some(what) => refusal::unreadable(Check::Test, &answer, &what),
+                None => protocol::outcome(&answer, Reason::ModelAnswered, "the deployment answers"),
+            },
+            Err(outcome) if outcome.reason == Reason::ModelNotFound => {
+                missing(outcome, model.tested_for)
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
+        let root = root(input.base_url);
+        let Some(version) = dated(input.api_version) else {
+            let base_url = protocol::url(&root, &["openai", "v1", ""]);
+            return protocol::client_config(&ClientInput {
+                base_url: &base_url,
+                ..*input
+            });
+        };
+        let mut kwargs = BTreeMap::from([
+            ("azure_endpoint".to_owned(), json!(root.as_str())),
+            ("azure_deployment".to_owned(), json!(input.model_id)),
+            ("api_version".to_owned(), json!(version)),
+            (
+                "timeout".to_owned(),
+                json!(protocol::seconds(input.timeout)),
+            ),
+            ("max_retries".to_owned(), json!(input.retries)),
+        ]);
+        if !input.headers.is_empty() {
+            kwargs.insert(
+                "default_headers".to_owned(),
+                protocol::headers(input.headers),
+            );
+        }
+        let secret_kwargs = match input.key {
+            Some(key) if key.api_key.is_some() => BTreeMap::from([("api_key", KeyField::ApiKey)]),
+            Some(_) => BTreeMap::from([("azure_ad_token", KeyField::AccessToken)]),
+            None => {
+                // Without one the client takes OPENAI_API_KEY from its surroundings (facts, 11).
+                kwargs.insert("api_key".to_owned(), json!("none"));
+                BTreeMap::new()
+            }
+        };
+        ClientConfig {
+            model_provider: "azure_openai",
+            model: input.model_id.to_owned(),
+            kwargs,
+            secret_kwargs,
+        }
+    }
+}
+
+/// A deployment that is not there: a new one may only not be there yet.
+fn missing(outcome: Outcome, tested_for: Duration) -> Outcome {
+    if tested_for < SETTLING {
+        return Outcome {
+            reason: Reason::CheckInconclusive,
+            message: "the resource has no such deployment yet; a new one may take 5 minutes, and \
+                      modelId has to be a deployment's name"
+                .to_owned(),
+            retry: Retry::After(SETTLING),
+            ..outcome
+        };
+    }
+    Outcome {
+        message: "the resource has no such deployment; check modelId, which is a deployment's \
+                  name here"
+            .to_owned(),
+        ..outcome
+    }
+}
+
+/// The dated API's version, or nothing for v1, which needs none.
+fn dated(api_version: Option<&str>) -> Option<&str> {
+    api_version.filter(|v| v.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// The resource's URL, without the path of either API.
+fn root(base: &Url) -> Url {
+    let mut url = base.clone();
+    let path = base.path().trim_end_matches('/');
+    let path = path.strip_suffix("/v1").unwrap_or(path);
+    url.set_path(path.strip_suffix("/openai").unwrap_or(path));
+    url
+}
+
+fn catalog_request(call: &Call<'_>) -> Result<Request, HttpError> {
+    let root = root(call.base_url);
+    let url = match dated(call.api_version) {
+        Some(version) => {
+            let mut url = protocol::url(&root, &["openai", "models"]);
+            url.query_pairs_mut().append_pair("api-version", version);
+            url
+        }
+        None => protocol::url(&root, &["openai", "v1", "models"]),
+    };
+    dress(call, Request::get(url))
+}
+
+fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, HttpError> {
+    for (name, value) in call.headers {
+        request = request.header(name, value);
+    }
+    let Some(key) = call.key else {
+        return Ok(request);
+    };
+    key.put_into(request, |request, fields| {
+        match (&fields.api_key, &fields.access_token) {
+            (Some(key), _) => request.secret_header(API_KEY, key.expose_secret()),
+            (None, Some(token)) => request.bearer(token),
+            (None, None) => Ok(request),
+        }
+    })
+}
+
+/// The code is often the status as a string (facts, 6).
+fn read(answer: &Response) -> (Finding, Option<String>) {
+    let body = protocol::ErrorBody::read(answer);
+    let finding = match body.code.as_deref() {
+        _ if body.limit_reached => Finding::CutShort,
+        _ if body.other_operation => Finding::OtherOperation,
+        Some("OperationNotSupported") => Finding::OtherOperation,
+        Some("401" | "invalid_api_key") => Finding::BadKey,
+        Some("PermissionDenied") => Finding::Restricted,
+        Some("DeploymentNotFound" | "model_not_found") => Finding::NoModel,
+        Some("insufficient_quota") => Finding::Quota,
+        _ => refusal::by_status(answer.status.as_u16()),
+    };
+    (finding, body.code)
+}
+
+fn deployment(entry: &Value) -> ListedModel {
+    let model = entry.get("model").and_then(Value::as_str);
+    ListedModel {
+        display_name: model.map(str::to_owned),
+        ..protocol::read_id(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vendors::answers::refusal::testing::{holds, is_careful};
+
+    #[test]
+    fn every_documented_error_has_its_reason() {
+        use Reason::{CheckInconclusive as Unsure, *};
+        holds(
+            read,
+            &[
+                (
+                    401,
+                    r#"{"error":{"code":"401","message":"Access denied due to invalid subscription key or wrong API endpoint."}}"#,
+                    KeyRejected,
+                    Unsure,
+                ),
+                (
+                    404,
+                    r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}"#,
+                    Unsure,
+                    ModelNotFound,
+                ),
+                (
+                    404,
+                    r#"{"error":{"code":"404","message":"Resource not found"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    429,
+                    r#"{"error":{"code":"429","message":"Requests to the ChatCompletions_Create Operation have exceeded token rate limit"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (500, "", Unsure, Unsure),
+            ],
+        );
+        is_careful(read);
+    }
+
+    #[test]
+    fn a_client_without_a_credential_takes_no_other_vendors_key() {
+        let base_url = Url::parse("https://r.openai.azure.com").expect("a URL");
+        for (api_version, provider) in [(Some("2024-10-21"), "azure_openai"), (None, "openai")] {
+            let config = AzureOpenAi.client_config(&ClientInput {
+                model_id: "chat",
+                base_url: &base_url,
+                region: None,
+                api_version,
+                headers: &[],
+                timeout: std::time::Duration::from_secs(60),
+                retries: 2,
+                key: None,
+            });
+            assert_eq!(config.model_provider, provider);
+            assert_eq!(config.kwargs.get("api_key"), Some(&json!("none")));
+            assert!(config.secret_kwargs.is_empty());
+        }
+    }
+
+    #[test]
+    fn both_forms_of_the_base_url_name_one_resource() {
+        for base in [
+            "https://r.openai.azure.com",
+            "https://r.openai.azure.com/openai/v1/",
+            "https://r.openai.azure.com/openai",
+        ] {
+            assert_eq!(
+                root(&Url::parse(base).expect("a URL")).as_str(),
+                "https://r.openai.azure.com/"
+            );
+        }
+        assert_eq!(dated(Some("v1")), None);
+        assert_eq!(dated(Some("preview")), None);
+        assert_eq!(dated(Some("2024-10-21")), Some("2024-10-21"));
+    }
+}

@@ -1,0 +1,358 @@
+//! What Bedrock's answers say (facts, 5.1 and 5.3).
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    crd::model::ModelType,
+    vendors::{
+        ListedModel,
+        answers::{
+            refusal::{self, Check, Finding},
+            result::{Outcome, Retry},
+        },
+        drivers::openai_protocol as protocol,
+        http::client::Response,
+    },
+};
+
+/// Seconds by which clocks may differ before a refused signature is blamed on them. AWS's services
+/// take 5 or 15 minutes.
+const CLOCK_TOLERANCE: i64 = 5 * 60;
+
+/// An error as AWS writes it: the code in a header or in the body, the text in either spelling.
+struct AwsError {
+    code: Option<String>,
+    text: String,
+}
+
+impl AwsError {
+    fn read(answer: &Response) -> Self {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let member = |name: &str| body.get(name).and_then(Value::as_str);
+        let code = answer
+            .header("x-amzn-errortype")
+            .or_else(|| member("code"))
+            .or_else(|| member("__type"))
+            .map(bare)
+            .filter(|code| !code.is_empty());
+        let text = member("message").or_else(|| member("Message"));
+        Self {
+            code: code.map(str::to_owned),
+            text: text.unwrap_or_default().to_ascii_lowercase(),
+        }
+    }
+
+    fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
+    fn says(&self, text: &str) -> bool {
+        self.text.contains(text)
+    }
+
+    /// A bearer key that is no key comes without a code, or with that of a denial.
+    fn refuses_the_key(&self) -> bool {
+        self.says("authentication failed")
+            || self.says("bearer token has expired")
+            || self.says("security token included in the request is")
+    }
+
+    fn blames_the_clock(&self) -> bool {
+        self.says("signature expired") || self.says("signature not yet current")
+    }
+}
+
+/// The code without its namespace (`com.amazon...#`) and what follows a colon.
+fn bare(code: &str) -> &str {
+    let code = code.split(':').next().unwrap_or_default();
+    code.rsplit('#').next().unwrap_or_default().trim()
+}
+
+/// The code first, the status second.
+pub(super) fn read(answer: &Response) -> (Finding, Option<String>) {
+    let error = AwsError::read(answer);
+    let status = answer.status.as_u16();
+    let finding = match error.code.as_deref() {
+        // A gateway's page may well speak of a clock or of authentication, and is no JSON.
+        _ if error.blames_the_clock() => Finding::Unclear,
+        Some("AccessDeniedException" | "AccessDenied") | None
+            if status == 403 && error.refuses_the_key() =>
+        {
+            Finding::BadKey
+        }
+        Some(
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "ExpiredTokenException"
+            | "ExpiredToken"
+            | "IncompleteSignature"
+            | "IncompleteSignatureException",
+        ) => Finding::BadKey,
+        Some("AccessDeniedException" | "AccessDenied" | "FTUFormNotFilled") => Finding::Restricted,
+        Some("ResourceNotFoundException") => Finding::NoModel,
+        Some("ValidationException") if names_no_model(&error) => Finding::NoModel,
+        Some("ServiceQuotaExceededException") => Finding::Quota,
+        Some(
+            "ThrottlingException"
+            | "Throttling"
+            | "TooManyRequestsException"
+            | "ModelNotReadyException",
+        ) => Finding::RateLimited,
+        Some(
+            "InternalServerException"
+            | "InternalFailure"
+            | "ServiceUnavailableException"
+            | "ServiceUnavailable"
+            | "ModelTimeoutException"
+            | "ModelErrorException",
+        ) => Finding::Down,
+        Some("UnknownOperationException") => Finding::NoSuchPath,
+        Some("RequestExpired" | "RequestTimeTooSkewed" | "ValidationException") => Finding::Unclear,
+        None if status == 403 && error.says("is not authorized to perform") => Finding::Restricted,
+        _ => refusal::by_status(status),
+    };
+    (finding, error.code)
+}
+
+fn names_no_model(error: &AwsError) -> bool {
+    error.says("on-demand throughput") || error.says("model identifier is invalid")
+}
+
+/// What a refusal means, in words that name what to fix; `region` is the endpoint's, `now` this
+/// machine's time.
+pub(super) fn refused(check: Check, answer: &Response, region: &str, now: Timestamp) -> Outcome {
+    let error = AwsError::read(answer);
+    let outcome = refusal::refused(check, answer, read);
+    if let Some(message) = clock(&error, answer, now) {
+        return Outcome {
+            reason: check.inconclusive(),
+            message,
+            ..outcome.with_retry(Retry::Backoff)
+        };
+    }
+    let message = match (read(answer).0, error.code.as_deref()) {
+        (Finding::BadKey, Some("UnrecognizedClientException" | "InvalidClientTokenId")) => {
+            "AWS does not know the access key id, or does not take its session token; put a valid \
+             key in the Secret"
+                .to_owned()
+        }
+        (Finding::BadKey, Some("InvalidSignatureException" | "SignatureDoesNotMatch")) => {
+            "the secret key does not belong to the access key id; put a valid pair in the Secret"
+                .to_owned()
+        }
+        (Finding::BadKey, Some("ExpiredTokenException" | "ExpiredToken")) => {
+            "the session token has expired; put fresh keys in the Secret".to_owned()
+        }
+        (Finding::BadKey, _) if error.refuses_the_key() => format!(
+            "AWS rejects the API key: it is wrong, expired, or for another region than {region}"
+        ),
+        (Finding::Restricted, Some("FTUFormNotFilled")) => {
+            "the model's vendor wants its use-case form filled in first, in the Bedrock console"
+                .to_owned()
+        }
+        (Finding::Restricted, _) if check == Check::Validate => {
+            "the key is genuine, and may not list models: its IAM policy lacks \
+             bedrock:ListFoundationModels"
+                .to_owned()
+        }
+        (Finding::NoModel, _) if error.says("on-demand throughput") => {
+            "the model answers only by an inference profile; write the profile's id, for example \
+             with us. or global. before the model's, in modelId"
+                .to_owned()
+        }
+        (Finding::NoModel, _) if check == Check::Test => {
+            format!("Bedrock has no such model in {region}, or none any more; check modelId")
+        }
+        _ => outcome.message.clone(),
+    };
+    Outcome { message, ..outcome }
+}
+
+/// Where a signature is refused for its time: whose clock is off, and by how much.
+fn clock(error: &AwsError, answer: &Response, now: Timestamp) -> Option<String> {
+    let of_signatures = error.is("InvalidSignatureException") || error.is("SignatureDoesNotMatch");
+    let of_time = error.is("RequestExpired") || error.is("RequestTimeTooSkewed");
+    let theirs = answer.header("date").and_then(|date| {
+        jiff::fmt::rfc2822::DateTimeParser::new()
+            .parse_timestamp(date)
+            .ok()
+    });
+    let ahead = theirs.map(|theirs| now.as_second() - theirs.as_second());
+    let off = ahead.is_some_and(|seconds| seconds.abs() > CLOCK_TOLERANCE);
+    if !(error.blames_the_clock() || of_time || of_signatures && off) {
+        return None;
+    }
+    let by = match ahead.filter(|_| off) {
+        Some(seconds) => format!(
+            "about {} minutes {} AWS's",
+            (seconds.abs() + 30) / 60,
+            if seconds > 0 { "ahead of" } else { "behind" }
+        ),
+        None if error.says("not yet current") => "ahead of AWS's".to_owned(),
+        None if error.says("signature expired") => "behind AWS's".to_owned(),
+        None => "too far from AWS's".to_owned(),
+    };
+    Some(format!(
+        "AWS refuses the signature's time, which says nothing of the key: this machine's clock is \
+         {by}; set it (NTP)"
+    ))
+}
+
+/// An answer's JSON object.
+pub(super) fn object(answer: &Response) -> Result<Value, &'static str> {
+    match serde_json::from_slice(&answer.body) {
+        Ok(body @ Value::Object(_)) => Ok(body),
+        Ok(_) => Err("it is no JSON object"),
+        Err(_) => Err("it is not JSON"),
+    }
+}
+
+/// A list under its name; `null` is how an empty one may be written.
+fn entries<'a>(body: &'a Value, name: &str) -> Result<&'a [Value], &'static str> {
+    match body.get(name) {
+        Some(Value::Array(entries)) => Ok(entries),
+        Some(Value::Null) => Ok(&[]),
+        Some(_) => Err("what should be its list is none"),
+        None => Err("it has no list"),
+    }
+}
+
+/// The base models that can be called by their own ids. One that only a profile or bought
+/// throughput reaches is not among them. One that is `LEGACY` is: it answers until its end.
+pub(super) fn base_models(body: &Value) -> Result<Vec<ListedModel>, &'static str> {
+    let on_demand = |entry: &&Value| match entry.get("inferenceTypesSupported") {
+        Some(Value::Array(types)) => types.iter().any(|t| t.as_str() == Some("ON_DEMAND")),
+        _ => true,
+    };
+    let models = entries(body, "modelSummaries")?;
+    Ok(models.iter().filter(on_demand).map(base_model).collect())
+}
+
+/// Kinds are open words here; of text alone nobody knows whether it chats or ranks.
+fn base_model(entry: &Value) -> ListedModel {
+    let outputs = entry.get("outputModalities").and_then(Value::as_array);
+    let only = match outputs.map(Vec::as_slice) {
+        Some([one]) => one.as_str(),
+        _ => None,
+    };
+    ListedModel {
+        id: text(entry, "modelId").unwrap_or_default(),
+        display_name: text(entry, "modelName"),
+        type_: match only {
+            Some("EMBEDDING") => Some(ModelType::Embedding),
+            Some("IMAGE") => Some(ModelType::Image),
+            _ => None,
+        },
+        ..ListedModel::default()
+    }
+}
+
+/// One page of inference profiles.
+pub(super) struct Profiles {
+    pub models: Vec<ListedModel>,
+    pub next: Option<String>,
+}
+
+/// The profiles of a page that are active, and the token of the next page.
+pub(super) fn profiles(body: &Value) -> Result<Profiles, &'static str> {
+    let active = |entry: &&Value| !matches!(entry.get("status").and_then(Value::as_str), Some(status) if status != "ACTIVE");
+    let models = entries(body, "inferenceProfileSummaries")?
+        .iter()
+        .filter(active)
+        .map(|entry| ListedModel {
+            id: text(entry, "inferenceProfileId").unwrap_or_default(),
+            display_name: text(entry, "inferenceProfileName"),
+            ..ListedModel::default()
+        })
+        .collect();
+    let next = text(body, "nextToken").filter(|token| !token.is_empty());
+    Ok(Profiles { models, next })
+}
+
+/// The base models behind an active profile, each once.
+pub(super) fn behind_profile(body: &Value) -> Result<Vec<String>, &'static str> {
+    if text(body, "status").is_some_and(|status| status != "ACTIVE") {
+        return Err("the profile is not active");
+    }
+    let mut ids: Vec<String> = entries(body, "models")?
+        .iter()
+        .filter_map(|model| base_id(model.get("modelArn")?.as_str()?).map(str::to_owned))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Err("the profile names no model");
+    }
+    Ok(ids)
+}
+
+/// The id in a base model's ARN.
+pub(super) fn base_id(arn: &str) -> Option<&str> {
+    let (_, id) = arn.split_once(":foundation-model/")?;
+    (arn.starts_with("arn:") && !id.is_empty()).then_some(id)
+}
+
+/// What an availability answer says of a base model.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Availability {
+    /// All four words are good.
+    Granted,
+    /// The account may not call it, and why.
+    Denied(&'static str),
+    /// Not in this region.
+    Elsewhere,
+    /// Nothing certain yet, and why.
+    Open(&'static str),
+}
+
+pub(super) fn availability(body: &Value) -> Availability {
+    use Availability::{Denied, Elsewhere, Granted, Open};
+    let word = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
+    match word("/regionAvailability") {
+        Some("AVAILABLE") => {}
+        Some("NOT_AVAILABLE") => return Elsewhere,
+        _ => return Open("its answer has no regionAvailability that is known"),
+    }
+    match word("/agreementAvailability/status") {
+        Some("AVAILABLE") => {}
+        Some("NOT_AVAILABLE") => return Denied("its agreement is not accepted"),
+        Some("PENDING") => return Open("its agreement is being made"),
+        Some("ERROR") => return Open("its agreement failed; see the Bedrock console"),
+        _ => return Open("its answer has no agreementAvailability that is known"),
+    }
+    match word("/authorizationStatus") {
+        Some("AUTHORIZED") => {}
+        Some("NOT_AUTHORIZED") => return Denied("the account is not authorised for it"),
+        _ => return Open("its answer has no authorizationStatus that is known"),
+    }
+    match word("/entitlementAvailability") {
+        Some("AVAILABLE") => Granted,
+        Some("NOT_AVAILABLE") => Denied("the account is not entitled to it"),
+        _ => Open("its answer has no entitlementAvailability that is known"),
+    }
+}
+
+fn text(entry: &Value, name: &str) -> Option<String> {
+    entry.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// A successful answer that cannot be read.
+pub(super) fn unreadable(check: Check, answer: &Response, what: &str) -> Outcome {
+    refusal::unreadable(check, answer, what)
+}
+
+/// A conclusion that stands on an answer.
+pub(super) fn concluded(
+    answer: &Response,
+    reason: crate::crd::reasons::Reason,
+    message: impl Into<String>,
+) -> Outcome {
+    protocol::outcome(answer, reason, message)
+}
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;

@@ -1,0 +1,291 @@
+//! Ollama, on a machine of one's own or at ollama.com (facts, 9).
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::openai_protocol as protocol;
+use crate::vendors::{
+    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList, Outcome,
+    TestedModel,
+    http::client::{HttpError, Response},
+};
+use crate::{
+    crd::{
+        model::{Capability, ModelCapability, ModelType},
+        reasons::Reason,
+    },
+    encryption::SecretFields,
+};
+
+pub(in crate::vendors) struct Ollama;
+
+/// What `/api/show` tells (facts, 9).
+const DESCRIPTION: [&str; 3] = ["details", "model_info", "capabilities"];
+
+#[async_trait]
+impl Driver for Ollama {
+    fn default_base_url(&self, region: Option<&str>) -> Option<String> {
+        region
+            .is_none()
+            .then(|| "http://localhost:11434".to_owned())
+    }
+
+    fn trusted_hosts(&self) -> &'static [&'static str] {
+        &["ollama.com"]
+    }
+
+    fn key_fields(&self) -> KeyFields {
+        KeyFields::ApiKey
+    }
+
+    /// A proxy in front of a server of one's own may have any word for a key.
+    fn check_key(&self, _key: &SecretFields) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn probe(&self, call: &Call<'_>) -> Outcome {
+        match native(call, &["api", "version"]).await {
+            Ok(answer) => protocol::classify_probe(&answer),
+            Err(error) => Outcome::from_http_error(&error, Reason::ProbeFailed),
+        }
+    }
+
+    /// Only ollama.com, or a proxy, looks at a key; a local server answers everyone, and says so.
+    async fn validate(&self, call: &Call<'_>) -> Outcome {
+        let with_key = match native(call, &["api", "tags"]).await {
+            Ok(answer) => protocol::classify_key(&answer, "models"),
+            Err(error) => return Outcome::from_http_error(&error, Reason::CheckInconclusive),
+        };
+        if with_key.reason != Reason::KeyAccepted {
+            return with_key;
+        }
+        let without = Call { key: None, ..*call };
+        match native(&without, &["api", "tags"]).await {
+            Ok(answer) if is_list(&answer) => Outcome {
+                message: "the server enforces no key: it answers without one too".to_owned(),
+                ..with_key
+            },
+            _ => with_key,
+        }
+    }
+
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+        let answer = native(call, &["api", "tags"])
+            .await
+            .map_err(|error| Outcome::from_http_error(&error, Reason::SyncFailed))?;
+        if !answer.status.is_success() {
+            return Err(protocol::refused_list(&answer));
+        }
+        match serde_json::from_slice::<Value>(&answer.body)
+            .ok()
+            .as_ref()
+            .and_then(|b| b.get("models"))
+        {
+            Some(Value::Array(entries)) => Ok(protocol::collect(entries.iter().map(read_model))),
+            Some(Value::Null) => Ok(ModelList::default()),
+            _ => Err(protocol::unreadable_list(
+                &answer,
+                "the answer has no list `models`",
+            )),
+        }
+    }
+
+    /// A name without a tag means `:latest` (facts, 9).
+    fn listed_id<'a>(&self, model_id: &'a str) -> Option<Cow<'a, str>> {
+        let name = model_id.rsplit('/').next().unwrap_or(model_id);
+        Some(match name.contains(':') {
+            true => Cow::Borrowed(model_id),
+            false => Cow::Owned(format!("{model_id}:latest")),
+        })
+    }
+
+    /// By `POST /api/show`, which reads the model's file and does not load it.
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        let root = native_root(call.base_url);
+        let at_root = Call {
+            base_url: &root,
+            ..*call
+        };
+        let request = protocol::post(&at_root, &["api", "show"], &json!({ "model": model.id }));
+        match protocol::send(&at_root, request).await {
+            Ok(answer) => protocol::classify_description(&answer, &DESCRIPTION),
+            Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
+        }
+    }
+
+    /// `ChatOllama` takes no key, timeout or retries of its own: they go through `client_kwargs`
+    /// (facts, 11).
+    fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
+        let mut client_kwargs = json!({ "timeout": protocol::seconds(input.timeout) });
+        if !input.headers.is_empty() {
+            client_kwargs["headers"] = protocol::headers(input.headers);
+        }
+        let kwargs = BTreeMap::from([
+            (
+                "base_url".to_owned(),
+                json!(native_root(input.base_url).as_str()),
+            ),
+            ("client_kwargs".to_owned(), client_kwargs),
+        ]);
+        let secret_kwargs = match input.key {
+            Some(_) => BTreeMap::from([("client_kwargs.headers.Authorization", KeyField::ApiKey)]),
+            None => BTreeMap::new(),
+        };
+        ClientConfig {
+            model_provider: "ollama",
+            model: input.model_id.to_owned(),
+            kwargs,
+            secret_kwargs,
+        }
+    }
+}
+
+async fn native(call: &Call<'_>, segments: &[&str]) -> Result<Response, HttpError> {
+    let root = native_root(call.base_url);
+    let at_root = Call {
+        base_url: &root,
+        ..*call
+    };
+    protocol::send(&at_root, protocol::get(&at_root, segments)).await
+}
+
+/// A page of something in between is none.
+fn is_list(answer: &Response) -> bool {
+    protocol::classify_key(answer, "models").reason == Reason::KeyAccepted
+}
+
+/// People write the root, `/api` or `/v1`; the native calls stand at the root.
+fn native_root(base: &Url) -> Url {
+    let mut url = base.clone();
+    let path = url.path().trim_end_matches('/');
+    let kept = path
+        .strip_suffix("/v1")
+        .or_else(|| path.strip_suffix("/api"))
+        .unwrap_or(path)
+        .to_owned();
+    url.set_path(&kept);
+    url
+}
+
+fn read_model(entry: &Value) -> ListedModel {
+    let id = entry
+        .get("model")
+        .or_else(|| entry.get("name"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let capabilities = entry
+        .get("capabilities")
+        .and_then(Value::as_array)
+        .map(|words| {
+            let mut names: Vec<Capability> = words
+                .iter()
+                .filter_map(Value::as_str)
+                .flat_map(capability)
+                .copied()
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+                .into_iter()
+                .map(|name| ModelCapability { name, score: None })
+                .collect::<Vec<_>>()
+        });
+    let embeds = capabilities
+        .as_ref()
+        .is_some_and(|c| c.iter().any(|c| c.name == Capability::Embedding));
+    ListedModel {
+        id: id.to_owned(),
+        context_window: entry
+            .get("details")
+            .and_then(|d| protocol::read_count(d, "context_length")),
+        type_: capabilities.as_ref().map(|_| {
+            if embeds {
+                ModelType::Embedding
+            } else {
+                ModelType::Chat
+            }
+        }),
+        capabilities,
+        ..ListedModel::default()
+    }
+}
+
+fn capability(word: &str) -> &'static [Capability] {
+    match word {
+        "completion" => &[
+            Capability::TextGeneration,
+            Capability::Chat,
+            Capability::Streaming,
+        ],
+        "tools" => &[Capability::FunctionCalling],
+        "vision" => &[Capability::Vision],
+        "embedding" => &[Capability::Embedding],
+        "thinking" => &[Capability::Reasoning],
+        "audio" => &[Capability::AudioInput],
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_tag_is_the_latest() {
+        for (written, listed) in [
+            ("llama3", "llama3:latest"),
+            ("llama3:8b", "llama3:8b"),
+            ("me/llama3", "me/llama3:latest"),
+            ("host:5000/me/llama3", "host:5000/me/llama3:latest"),
+        ] {
+            assert_eq!(Ollama.listed_id(written).as_deref(), Some(listed));
+        }
+    }
+
+    #[test]
+    fn the_native_root_is_found_however_it_was_written() {
+        for base in [
+            "http://h:1",
+            "http://h:1/",
+            "http://h:1/v1",
+            "http://h:1/api",
+            "http://h:1/v1/",
+        ] {
+            let base = Url::parse(base).expect("a URL");
+            assert_eq!(
+                protocol::url(&native_root(&base), &["api", "tags"]).as_str(),
+                "http://h:1/api/tags"
+            );
+        }
+        let proxied = Url::parse("http://h:1/ollama/v1").expect("a URL");
+        assert_eq!(
+            protocol::url(&native_root(&proxied), &["api", "tags"]).as_str(),
+            "http://h:1/ollama/api/tags"
+        );
+    }
+
+    #[test]
+    fn a_models_window_and_capabilities_are_read() {
+        let entry = json!({
+            "model": "llama3.2:3b",
+            "details": { "context_length": 131_072 },
+            "capabilities": ["completion", "tools", "insert"],
+        });
+        let model = read_model(&entry);
+        assert_eq!(
+            (model.id.as_str(), model.context_window),
+            ("llama3.2:3b", Some(131_072))
+        );
+        let names: Vec<_> = model
+            .capabilities
+            .expect("told")
+            .iter()
+            .map(|c| c.name)
+            .collect();
+        assert!(names.contains(&Capability::FunctionCalling) && names.contains(&Capability::Chat));
+        assert_eq!(read_model(&json!({ "name": "old" })).capabilities, None);
+    }
+}

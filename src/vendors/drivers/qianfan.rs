@@ -1,0 +1,337 @@
+//! Baidu Qianfan, v2 alone (facts, 8).
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::openai_protocol as protocol;
+use crate::vendors::{
+    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome, TestedModel,
+    answers::{
+        document,
+        refusal::{self, Check, Finding},
+        result::{self, Retry},
+    },
+    http::client::Response,
+};
+use crate::{crd::reasons::Reason, encryption::SecretFields};
+
+pub(in crate::vendors) struct Qianfan;
+
+#[async_trait]
+impl Driver for Qianfan {
+    fn default_base_url(&self, region: Option<&str>) -> Option<String> {
+        region
+            .is_none()
+            .then(|| "https://qianfan.baidubce.com/v2".to_owned())
+    }
+
+    fn trusted_hosts(&self) -> &'static [&'static str] {
+        &["qianfan.baidubce.com"]
+    }
+
+    fn key_fields(&self) -> KeyFields {
+        KeyFields::ApiKey
+    }
+
+    /// A pair of v1 can still mint tokens, and no model answers to them any more (facts, 8.2).
+    fn check_key(&self, key: &SecretFields) -> Result<(), String> {
+        if key.secret_key.is_some() || key.access_token.is_some() {
+            return Err(
+                "Qianfan's v1 (a key pair or an access token) is switched off; \
+                        put a v2 API key, which begins with bce-v3/, in apiKey"
+                    .to_owned(),
+            );
+        }
+        result::not_a_placeholder(key)
+    }
+
+    async fn probe(&self, call: &Call<'_>) -> Outcome {
+        refusal::probe(call, protocol::get(call, &["models"]), read).await
+    }
+
+    async fn validate(&self, call: &Call<'_>) -> Outcome {
+        let request = protocol::get(call, &["models"]);
+        match refusal::ask(call, Check::Validate, request, read).await {
+            Ok(answer) if v1_error(&answer).is_some() => {
+                refusal::refused(Check::Validate, &answer, read)
+            }
+            Ok(answer) => match protocol::read_page(&answer, protocol::read_id) {
+                Ok(_) => {
+                    protocol::outcome(&answer, Reason::KeyAccepted, "the vendor accepts the key")
+                }
+                Err(_) => refusal::unreadable(Check::Validate, &answer, "it is no model list"),
+            },
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Windows and prices that some answers hold disagree with the vendor's pages (facts, 8.1) and
+    /// are not taken.
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+        let request = protocol::get(call, &["models"]);
+        let answer = refusal::ask(call, Check::List, request, read).await?;
+        if v1_error(&answer).is_some() {
+            return Err(refusal::refused(Check::List, &answer, read));
+        }
+        protocol::read_list(&answer, protocol::read_id)
+    }
+
+    /// By the list; a model that it lacks, by the smallest call that its type answers.
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        let request = protocol::get(call, &["models"]);
+        if let Ok(answer) = refusal::ask(call, Check::Test, request, read).await {
+            let listed = protocol::read_page(&answer, protocol::read_id)
+                .is_ok_and(|page| page.models.iter().any(|m| m.id == model.id));
+            if listed {
+                return protocol::outcome(
+                    &answer,
+                    Reason::ModelListed,
+                    "the vendor lists the model",
+                );
+            }
+        }
+        let Some(mut smallest) = protocol::smallest_call(model.type_) else {
+            return Outcome::new(
+                Reason::CheckInconclusive,
+                "the vendor does not list the model, and a model of this type has no call that \
+                 costs next to nothing",
+            )
+            .with_retry(Retry::Backoff);
+        };
+        smallest.body["model"] = json!(model.id);
+        let request = protocol::post(call, smallest.path, &smallest.body);
+        match refusal::ask(call, Check::Test, request, read).await {
+            Ok(answer) if v1_error(&answer).is_some() => {
+                refusal::refused(Check::Test, &answer, read)
+            }
+            Ok(answer) => match document::unreadable(&answer, &smallest.fields) {
+                Some(what) => refusal::unreadable(Check::Test, &answer, &what),
+                None => protocol::outcome(&answer, Reason::ModelAnswered, "the model answers"),
+            },
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
+        protocol::client_config(input)
+    }
+}
+
+/// v1's number, which comes with HTTP 200 too (facts, 8.4).
+fn v1_error(answer: &Response) -> Option<i64> {
+    let body: Value = serde_json::from_slice(&answer.body).ok()?;
+    body.get("error_code")?.as_i64()
+}
+
+/// A wrong model name is a 401 here and arrears are a 403: the code decides (facts, 8.4).
+fn read(answer: &Response) -> (Finding, Option<String>) {
+    if let Some(number) = v1_error(answer) {
+        let finding = match number {
+            14 | 110 | 111 => Finding::BadKey,
+            6 => Finding::Restricted,
+            17 | 19 => Finding::Quota,
+            4 | 18 | 336_501 | 336_502 => Finding::RateLimited,
+            2 | 336_000 | 336_100 => Finding::Down,
+            336_005 => Finding::NoModel,
+            _ => Finding::Unclear,
+        };
+        return (finding, Some(number.to_string()));
+    }
+    let code = protocol::ErrorBody::read(answer).code;
+    let finding = match code.as_deref() {
+        Some("invalid_iam_token") => Finding::BadKey,
+        Some("invalid_model") => Finding::NoModel,
+        Some("account_overdue") => Finding::Quota,
+        Some("coding_plan_api_key_not_allowed") => Finding::OtherPlan,
+        Some("no_parameter_permission") => Finding::Restricted,
+        Some("internal_error" | "dispatch_internal_error") => Finding::Down,
+        Some(code) if code.ends_with("rate_limit_exceeded") || code.starts_with("cluster_") => {
+            Finding::RateLimited
+        }
+        _ => refusal::by_status(answer.status.as_u16()),
+    };
+    (finding, code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vendors::answers::refusal::testing::{holds, is_careful};
+
+    #[test]
+    fn every_documented_error_has_its_reason() {
+        use Reason::{CheckInconclusive as Unsure, *};
+        holds(
+            read,
+            &[
+                (
+                    401,
+                    r#"{"error":{"code":"invalid_iam_token","message":"invalid_iam_token","type":"invalid_request_error"},"id":"as-1"}"#,
+                    KeyRejected,
+                    Unsure,
+                ),
+                (
+                    401,
+                    r#"{"error":{"code":"invalid_model","message":"m","type":"invalid_request_error"},"id":"as-1"}"#,
+                    Unsure,
+                    ModelNotFound,
+                ),
+                (
+                    400,
+                    r#"{"error":{"code":"invalid_argument","message":"messages cannot be empty","type":"invalid_request_error"},"id":"as-1"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    403,
+                    r#"{"error":{"code":"account_overdue","message":"m","type":"access_denied"},"id":"as-1"}"#,
+                    QuotaExhausted,
+                    QuotaExhausted,
+                ),
+                (
+                    429,
+                    r#"{"error":{"code":"rpm_rate_limit_exceeded","message":"m","type":"rate_limit_exceeded"},"id":"as-1"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    429,
+                    r#"{"error":{"code":"tpm_rate_limit_exceeded"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    401,
+                    r#"{"error":{"code":"no_parameter_permission"}}"#,
+                    KeyRestricted,
+                    ModelAccessDenied,
+                ),
+                (401, r#"{"error":{"code":"invalid_appid"}}"#, Unsure, Unsure),
+                (
+                    403,
+                    r#"{"error":{"code":"coding_plan_api_key_not_allowed"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    500,
+                    r#"{"error":{"code":"dispatch_internal_error"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    200,
+                    r#"{"error_code":110,"error_msg":"Access token invalid or no longer valid"}"#,
+                    KeyRejected,
+                    Unsure,
+                ),
+                (
+                    200,
+                    r#"{"error_code":14,"error_msg":"m"}"#,
+                    KeyRejected,
+                    Unsure,
+                ),
+                (
+                    200,
+                    r#"{"error_code":111,"error_msg":"m"}"#,
+                    KeyRejected,
+                    Unsure,
+                ),
+                (
+                    200,
+                    r#"{"error_code":6,"error_msg":"m"}"#,
+                    KeyRestricted,
+                    ModelAccessDenied,
+                ),
+                (200, r#"{"error_code":13,"error_msg":"m"}"#, Unsure, Unsure),
+                (
+                    200,
+                    r#"{"error_code":19,"error_msg":"m"}"#,
+                    QuotaExhausted,
+                    QuotaExhausted,
+                ),
+                (200, r#"{"error_code":4,"error_msg":"m"}"#, Unsure, Unsure),
+                (200, r#"{"error_code":18,"error_msg":"m"}"#, Unsure, Unsure),
+                (
+                    200,
+                    r#"{"error_code":336502,"error_msg":"m"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (200, r#"{"error_code":2,"error_msg":"m"}"#, Unsure, Unsure),
+                (
+                    200,
+                    r#"{"error_code":336000,"error_msg":"m"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    200,
+                    r#"{"error_code":336100,"error_msg":"m"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    200,
+                    r#"{"error_code":336005,"error_msg":"m"}"#,
+                    Unsure,
+                    ModelNotFound,
+                ),
+                (
+                    200,
+                    r#"{"error_code":999999,"error_msg":"m"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    429,
+                    r#"{"error":{"code":"user_rate_limit_exceeded"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    429,
+                    r#"{"error":{"code":"cluster_rpm_rate_limit_exceeded"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    429,
+                    r#"{"error":{"code":"cluster_tpm_rate_limit_exceeded"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    500,
+                    r#"{"error":{"code":"internal_error"}}"#,
+                    Unsure,
+                    Unsure,
+                ),
+                (
+                    200,
+                    r#"{"error_code":17,"error_msg":"m"}"#,
+                    QuotaExhausted,
+                    QuotaExhausted,
+                ),
+                (
+                    200,
+                    r#"{"error_code":336501,"error_msg":"m"}"#,
+                    Unsure,
+                    Unsure,
+                ),
+            ],
+        );
+        is_careful(read);
+    }
+
+    #[test]
+    fn a_key_pair_of_the_first_version_is_refused_with_the_reason() {
+        let pair = SecretFields {
+            api_key: Some("ak".to_owned().into()),
+            secret_key: Some("sk".to_owned().into()),
+            access_token: None,
+        };
+        let refused = Qianfan.check_key(&pair).expect_err("refused");
+        assert!(refused.contains("bce-v3/"));
+    }
+}

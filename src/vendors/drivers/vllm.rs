@@ -1,0 +1,143 @@
+//! vLLM's OpenAI-compatible server (facts, 10).
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::openai_protocol as protocol;
+use crate::vendors::{
+    Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome,
+    TestedModel,
+    answers::{document, result::Retry},
+    http::client::{Request, Response},
+};
+use crate::{crd::reasons::Reason, encryption::SecretFields};
+
+pub(in crate::vendors) struct Vllm;
+
+#[async_trait]
+impl Driver for Vllm {
+    fn default_base_url(&self, _region: Option<&str>) -> Option<String> {
+        None
+    }
+
+    fn trusted_hosts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn key_fields(&self) -> KeyFields {
+        KeyFields::ApiKey
+    }
+
+    /// A server of one's own may have any word for a key.
+    fn check_key(&self, _key: &SecretFields) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// By `GET /health` at the server's root: 200, or 503 when the engine is dead. It needs no key.
+    async fn probe(&self, call: &Call<'_>) -> Outcome {
+        let mut request = Request::get(at_root(call, "health"));
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        match protocol::send(call, Ok(request)).await {
+            Ok(answer) if answer.status.is_success() && is_its_own(&answer) => protocol::outcome(
+                &answer,
+                Reason::ProbeSucceeded,
+                "the server says that it is healthy",
+            ),
+            // A gateway in front may hide /health; then the list call tells.
+            Ok(answer) if !answer.status.is_server_error() => protocol::probe_list(call).await,
+            Ok(answer) if answer.status.as_u16() == 503 => protocol::outcome(
+                &answer,
+                Reason::ProbeFailed,
+                "the server says that its engine is dead",
+            )
+            .with_retry(Retry::Backoff),
+            Ok(answer) => protocol::classify_probe(&answer),
+            Err(error) => Outcome::from_http_error(&error, Reason::ProbeFailed),
+        }
+    }
+
+    /// A server without `--api-key` accepts every key, which proves nothing of this one.
+    async fn validate(&self, call: &Call<'_>) -> Outcome {
+        let with_key = protocol::validate_by_list(call).await;
+        if with_key.reason != Reason::KeyAccepted {
+            return with_key;
+        }
+        let without = Call { key: None, ..*call };
+        match protocol::send(&without, protocol::get(&without, &["models"])).await {
+            Ok(answer) if is_list(&answer) => Outcome {
+                message: "the server enforces no key: it answers without one too".to_owned(),
+                ..with_key
+            },
+            _ => with_key,
+        }
+    }
+
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+        protocol::list(call, read_model).await
+    }
+
+    /// The server has no `GET /v1/models/{id}`; it lists just what it has loaded.
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+        protocol::test_by_list(call, model.id).await
+    }
+
+    fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
+        protocol::client_config(input)
+    }
+}
+
+/// `root` may be a path on the server and stays out.
+fn read_model(entry: &Value) -> ListedModel {
+    ListedModel {
+        context_window: protocol::read_count(entry, "max_model_len"),
+        ..protocol::read_id(entry)
+    }
+}
+
+/// Wrappers give an error with HTTP 200 too (facts, 10).
+fn is_list(answer: &Response) -> bool {
+    protocol::classify_key(answer, "data").reason == Reason::KeyAccepted
+}
+
+/// The server's sign of life has no body (facts, 10); a gateway may put JSON in it.
+fn is_its_own(answer: &Response) -> bool {
+    answer.body.is_empty() || document::unreadable(answer, &[]).is_none()
+}
+
+fn at_root(call: &Call<'_>, path: &str) -> url::Url {
+    let mut url = call.base_url.clone();
+    let kept = url
+        .path()
+        .trim_end_matches('/')
+        .trim_end_matches("/v1")
+        .to_owned();
+    url.set_path(&format!("{kept}/{path}"));
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn an_error_with_200_is_no_list() {
+        let answer = |body: &str| Response {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: body.to_owned().into(),
+        };
+        for error in [
+            r#"{"object":"error","message":"The model `x` does not exist.","type":"NotFoundError","param":null,"code":404}"#,
+            r#"{"error":{"message":"no","type":"NotFoundError","param":null,"code":404}}"#,
+            r#"{"error":"Unauthorized"}"#,
+            "",
+        ] {
+            assert!(!is_list(&answer(error)), "{error}");
+        }
+        assert!(is_list(&answer(r#"{"object":"list","data":[]}"#)));
+    }
+}
