@@ -32,7 +32,7 @@ pub struct AllCommand {
 
 /// Why the process ended.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+enum FirstEnded {
     #[error(transparent)]
     Controller(#[from] StartError),
     #[error(transparent)]
@@ -63,7 +63,7 @@ async fn run(
     controller: Settings,
     api: ApiSettings,
     shutdown: CancellationToken,
-) -> Result<(), Ended> {
+) -> Result<(), FirstEnded> {
     let mut host = Host::bind(controller.admin).await?;
     let server = api::Server::prepare(api, &mut host).await?;
     let controller = Controller::prepare(controller, &mut host).await?;
@@ -84,8 +84,8 @@ async fn run(
         };
         let (controller, server) = tokio::join!(controller, server);
         controller
-            .map_err(Ended::from)
-            .and(server.map_err(Ended::from))
+            .map_err(FirstEnded::from)
+            .and(server.map_err(FirstEnded::from))
     };
     host.run(both, shutdown.clone()).await
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use llmplane::{
-    checks::{JobKey, Listing, Owner, Planned, Stored},
+    checks::{JobKey, ModelsById, Owner, PlannedJob, Stored},
     crd::{Kind, ProviderType},
     db::CheckKind,
 };
@@ -23,8 +23,8 @@ fn owner(kind: Kind, uid: Uuid) -> Owner {
     }
 }
 
-fn list_of(endpoint: Uuid) -> Planned {
-    Planned {
+fn list_of(endpoint: Uuid) -> PlannedJob {
+    PlannedJob {
         key: JobKey {
             kind: CheckKind::ModelList,
             subject: endpoint,
@@ -41,7 +41,7 @@ fn list_of(endpoint: Uuid) -> Planned {
 
 /// What is known of the list once its rows are gone; the endpoint is forgotten while it is read, or
 /// not at all.
-async fn remembered(forgotten: bool) -> Arc<Listing> {
+async fn remembered(forgotten: bool) -> Arc<ModelsById> {
     let vendor = FakeVendor::start(&[""], &["gpt-a"]).await;
     vendor.fail(Fault::Slow(Duration::from_secs(2)));
     let running = RunningChecks::start().await;

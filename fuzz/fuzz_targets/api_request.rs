@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use libfuzzer_sys::fuzz_target;
 use llmplane::api::{
     fuzzing::{
-        Common, Filters, FromQuery, Listing, Place, Query, bearer, read_cursor, sanity,
+        ListParams, Filters, FromQuery, ListFilters, Place, Query, bearer, read_cursor, sanity,
         write_cursor,
     },
     problem::Problem,
@@ -77,12 +77,12 @@ fn query(raw: &[u8]) {
     let Ok(raw) = std::str::from_utf8(raw) else {
         return;
     };
-    let names = [Listing::names(), Filters::names()];
+    let names = [ListFilters::names(), Filters::names()];
     let query = match Query::parse(Some(raw), &names) {
         Ok(query) => query,
         Err(problem) => return assert!(problem.detail.len() <= 2048),
     };
-    match Listing::read(&query) {
+    match ListFilters::read(&query) {
         Ok(listing) => {
             assert!(
                 listing
@@ -96,7 +96,7 @@ fn query(raw: &[u8]) {
     if let Err(problem) = Filters::read(&query) {
         assert!(problem.detail.len() <= 2048);
     }
-    if let Err(problem) = Common::read(&query) {
+    if let Err(problem) = ListParams::read(&query) {
         assert!(problem.detail.len() <= 2048);
     }
 }

@@ -32,7 +32,7 @@ enum Id {
     Number(i64),
     Text(String),
     Long(u16),
-    Common(u8),
+    ListParams(u8),
 }
 
 impl Id {
@@ -42,7 +42,7 @@ impl Id {
             Self::Number(n) => json!(n),
             Self::Text(text) => json!(text),
             Self::Long(length) => json!("é".repeat(usize::from(*length) % 600)),
-            Self::Common(n) => json!(format!("model-{}", n % 8)),
+            Self::ListParams(n) => json!(format!("model-{}", n % 8)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use llmplane::{crd::{ProviderType, reasons::Reason}, encryption::SecretFields, vendors::{BoundKey, Call, HttpClient, HttpClients, KeyFields, ModelList, Outcome, Retry, TestedModel, http::{address_guard::AddressGuard, client::Response, script::Script}, driver}};
+use llmplane::{crd::{ProviderType, reasons::Reason}, encryption::SecretFields, vendors::{BoundKey, Call, HttpClient, HttpClients, KeyFields, ModelList, CheckResult, Retry, TestedModel, http::{address_guard::AddressGuard, client::Response, script::Script}, driver}};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{runtime::Runtime, time::Instant};
 use url::Url;
@@ -39,8 +39,8 @@ pub enum Ask {
 /// What it said.
 #[derive(Debug)]
 pub enum Said {
-    Outcome(Outcome),
-    List(Result<ModelList, Outcome>),
+    CheckResult(CheckResult),
+    List(Result<ModelList, CheckResult>),
 }
 
 /// One run of a driver.
@@ -139,9 +139,9 @@ impl Case {
                     deadline: Instant::now() + Duration::from_secs(10),
                 };
                 match self.ask {
-                    Ask::Probe => Said::Outcome(driver.probe(&call).await),
-                    Ask::Validate => Said::Outcome(driver.validate(&call).await),
-                    Ask::Test => Said::Outcome(driver.test_model(&call, &model).await),
+                    Ask::Probe => Said::CheckResult(driver.probe(&call).await),
+                    Ask::Validate => Said::CheckResult(driver.validate(&call).await),
+                    Ask::Test => Said::CheckResult(driver.test_model(&call, &model).await),
                     Ask::List => Said::List(driver.list_models(&call).await),
                 }
             })
@@ -171,7 +171,7 @@ impl Case {
             assert!(!text.contains(secret), "the key is repeated");
         }
         match said {
-            Said::Outcome(outcome) | Said::List(Err(outcome)) => self.outcome_holds(outcome),
+            Said::CheckResult(outcome) | Said::List(Err(outcome)) => self.outcome_holds(outcome),
             Said::List(Ok(list)) => list_holds(list),
         }
     }
@@ -187,7 +187,7 @@ impl Case {
         })
     }
 
-    fn outcome_holds(&self, outcome: &Outcome) {
+    fn outcome_holds(&self, outcome: &CheckResult) {
         use Reason as R;
         let may_say: &[R] = match self.ask {
             Ask::Probe => &[R::ProbeSucceeded, R::ProbeFailed],

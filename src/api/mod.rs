@@ -23,9 +23,9 @@ pub mod fuzzing {
     pub use super::auth::token::{bearer, sanity};
     pub use super::routes::models::Filters;
     pub use crate::api::read::cursor::{
-        Place, Price, Rank, read as read_cursor, write as write_cursor,
+        CursorPlace, Price, Rank, read as read_cursor, write as write_cursor,
     };
-    pub use crate::api::read::list_query::{Common, Listing};
+    pub use crate::api::read::list_query::{ListFilters, ListParams};
     pub use crate::api::read::query_params::{FromQuery, Query};
 }
 
@@ -34,15 +34,15 @@ pub use server::run::{ApiError, Server, run};
 use crate::db::Db;
 use crate::snapshot::Store;
 use auth::Auth;
-use read::list_cache::Pages;
+use read::list_cache::ListCache;
 use server::metrics::Metrics;
 
 /// What the handlers answer from; a clone shares it.
 #[derive(Clone)]
-pub struct ApiState(Arc<ApiParts>);
+pub struct ApiState(Arc<ApiDeps>);
 
 /// The parts of [`ApiState`].
-pub struct ApiParts {
+pub struct ApiDeps {
     /// The snapshot.
     pub store: Arc<Store>,
     /// PostgreSQL, for what the snapshot does not hold.
@@ -52,20 +52,20 @@ pub struct ApiParts {
     /// What is counted.
     pub metrics: Metrics,
     /// Lists that were written out already.
-    pub pages: Pages,
+    pub pages: ListCache,
 }
 
 impl ApiState {
     /// Of these parts.
-    pub fn new(parts: ApiParts) -> Self {
+    pub fn new(parts: ApiDeps) -> Self {
         Self(Arc::new(parts))
     }
 }
 
 impl Deref for ApiState {
-    type Target = ApiParts;
+    type Target = ApiDeps;
 
-    fn deref(&self) -> &ApiParts {
+    fn deref(&self) -> &ApiDeps {
         &self.0
     }
 }

@@ -18,7 +18,7 @@ use utoipa::openapi::{
 };
 
 use super::problem::{Problem, ProblemBody};
-use super::read::query_params::{Asked, FromQuery, Query};
+use super::read::query_params::{FromQuery, Query, QueryParams};
 use crate::crd::ProviderType;
 use crate::crd::model::{Capability, ModelType};
 
@@ -251,7 +251,7 @@ impl FromQuery for NoParameters {
             body = ProblemBody<'static>, content_type = "application/problem+json"),
     )
 )]
-pub async fn get(Asked(NoParameters): Asked<NoParameters>) -> impl IntoResponse {
+pub async fn get(QueryParams(NoParameters): QueryParams<NoParameters>) -> impl IntoResponse {
     static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(json()));
     let json = HeaderValue::from_static("application/json");
     ([(CONTENT_TYPE, json)], DESCRIPTION.clone())

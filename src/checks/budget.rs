@@ -13,12 +13,12 @@ use tokio::{
 };
 
 /// Checks that run at once in all.
-pub const IN_ALL: usize = 32;
+pub const MAX_CALLS: usize = 32;
 /// Checks that run at once against one host.
-pub const BY_HOST: usize = 4;
+pub const MAX_CALLS_PER_HOST: usize = 4;
 /// Time between the beginnings of two checks against one host: at most a hundred in a second,
 /// however fast it answers and however many endpoints are new.
-pub const APART: Duration = Duration::from_millis(10);
+pub const MIN_INTERVAL_PER_HOST: Duration = Duration::from_millis(10);
 
 /// The budget of one process.
 #[derive(Debug)]
@@ -26,11 +26,11 @@ pub struct Budget {
     in_all: Arc<Semaphore>,
     by_host: usize,
     apart: Duration,
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    hosts: Mutex<HashMap<String, Arc<HostBudget>>>,
 }
 
 #[derive(Debug)]
-struct Host {
+struct HostBudget {
     places: Arc<Semaphore>,
     /// When the next check may begin.
     next: Mutex<Instant>,
@@ -38,16 +38,16 @@ struct Host {
 
 /// Leave for one check; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Leave {
+pub struct BudgetPermit {
     _place: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
     /// Keeps the host known while somebody calls it.
-    _host: Arc<Host>,
+    _host: Arc<HostBudget>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self::new(IN_ALL, BY_HOST, APART)
+        Self::new(MAX_CALLS, MAX_CALLS_PER_HOST, MIN_INTERVAL_PER_HOST)
     }
 }
 
@@ -64,7 +64,7 @@ impl Budget {
 
     /// Waits for a place at this host and for its turn there, then for a place of all: a slow
     /// host's queue thus takes no place from other hosts. `None` only when the budget is closed.
-    pub async fn leave(&self, host: &str) -> Option<Leave> {
+    pub async fn leave(&self, host: &str) -> Option<BudgetPermit> {
         let host = self.host(host);
         let place = host.places.clone().acquire_owned().await.ok()?;
         let turn = host.turn(self.apart);
@@ -72,20 +72,20 @@ impl Budget {
             sleep_until(turn).await;
         }
         let all = self.in_all.clone().acquire_owned().await.ok()?;
-        Some(Leave {
+        Some(BudgetPermit {
             _place: place,
             _all: all,
             _host: host,
         })
     }
 
-    fn host(&self, host: &str) -> Arc<Host> {
+    fn host(&self, host: &str) -> Arc<HostBudget> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = hosts.get(host) {
             return known.clone();
         }
         hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.is_ahead());
-        let known = Arc::new(Host {
+        let known = Arc::new(HostBudget {
             places: Arc::new(Semaphore::new(self.by_host)),
             next: Mutex::new(Instant::now()),
         });
@@ -94,7 +94,7 @@ impl Budget {
     }
 }
 
-impl Host {
+impl HostBudget {
     /// Whether its next check has to wait.
     fn is_ahead(&self) -> bool {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) > Instant::now()

@@ -4,36 +4,11 @@ use jiff::Timestamp;
 
 use crate::{
     crd::reasons::{ConditionStatus, Reason},
-    db::Verdict,
+    db::StoredCheck,
+    vendors::CheckResult,
 };
 
-/// What one check found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// What.
-    pub reason: Reason,
-    /// In our words.
-    pub message: String,
-    /// HTTP status of the answer, if there was one.
-    pub http_status: Option<u16>,
-    /// The vendor's error code.
-    pub code: Option<String>,
-    /// The vendor's id of the request.
-    pub request_id: Option<String>,
-}
-
-impl Found {
-    /// A finding without an answer behind it.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-            http_status: None,
-            code: None,
-            request_id: None,
-        }
-    }
-
+impl CheckResult {
     /// What this finding about an endpoint comes to for what was to be asked there: nothing.
     pub fn of_endpoint(&self) -> Self {
         Self::new(
@@ -51,9 +26,19 @@ impl Found {
         }
     }
 
+    /// The same without NUL characters, which a vendor may send and PostgreSQL cannot hold.
+    pub fn storable(self) -> Self {
+        Self {
+            message: without_nul(self.message),
+            code: self.code.map(without_nul),
+            request_id: self.request_id.map(without_nul),
+            ..self
+        }
+    }
+
     /// As a verdict on this generation.
-    pub fn verdict(&self, generation: i64, now: Timestamp) -> Verdict {
-        Verdict {
+    pub fn verdict(&self, generation: i64, now: Timestamp) -> StoredCheck {
+        StoredCheck {
             reason: self.reason,
             message: self.message.clone(),
             since: now,
@@ -66,9 +51,16 @@ impl Found {
     }
 }
 
+fn without_nul(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    }
+}
+
 /// The verdict that is to stand after this one: a check that proved nothing leaves a verdict on
 /// the same generation and URL as it is, and a reason that stays keeps its time.
-pub fn after(stored: Option<&Verdict>, new: Verdict) -> Verdict {
+pub fn after(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck {
     match stored {
         Some(stored)
             if stored.generation == new.generation
@@ -78,7 +70,7 @@ pub fn after(stored: Option<&Verdict>, new: Verdict) -> Verdict {
         {
             stored.clone()
         }
-        Some(stored) if stored.reason == new.reason => Verdict {
+        Some(stored) if stored.reason == new.reason => StoredCheck {
             since: stored.since,
             ..new
         },
@@ -89,7 +81,7 @@ pub fn after(stored: Option<&Verdict>, new: Verdict) -> Verdict {
 /// The same of a key's version at an endpoint. What is proved of a key at a URL is so whatever else
 /// its credential declares, and only what the vendor says of the key itself undoes that it is
 /// refused. While nothing is said of the key, the time of the first such answer stays.
-pub fn after_key(stored: Option<&Verdict>, new: Verdict) -> Verdict {
+pub fn after_key(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck {
     let Some(stored) = stored.filter(|stored| stored.url == new.url) else {
         return new;
     };
@@ -100,14 +92,14 @@ pub fn after_key(stored: Option<&Verdict>, new: Verdict) -> Verdict {
         reason => !proves_nothing(reason) && proves_nothing(new.reason),
     };
     if stands {
-        return Verdict {
+        return StoredCheck {
             generation: new.generation,
             ..stored.clone()
         };
     }
     let as_open = !says_of_key(stored.reason) && !says_of_key(new.reason);
     match as_open || stored.reason == new.reason {
-        true => Verdict {
+        true => StoredCheck {
             since: stored.since,
             ..new
         },
@@ -132,13 +124,13 @@ pub fn proves_nothing(reason: Reason) -> bool {
 mod tests {
     use super::*;
 
-    fn verdict(reason: Reason, generation: i64, second: i64) -> Verdict {
-        Found::new(reason, "").verdict(generation, Timestamp::from_second(second).unwrap())
+    fn verdict(reason: Reason, generation: i64, second: i64) -> StoredCheck {
+        CheckResult::new(reason, "").verdict(generation, Timestamp::from_second(second).unwrap())
     }
 
     #[test]
     fn a_verdict_of_another_url_does_not_stand() {
-        let at = |reason, url: &str| Verdict {
+        let at = |reason, url: &str| StoredCheck {
             url: Some(url.to_owned()),
             ..verdict(reason, 1, 10)
         };
@@ -177,7 +169,7 @@ mod tests {
         assert_eq!(kept.reason, Reason::KeyRejected);
         let accepted = verdict(Reason::KeyAccepted, 1, 20);
         assert_eq!(after_key(Some(&rejected), accepted.clone()), accepted);
-        let elsewhere = Verdict {
+        let elsewhere = StoredCheck {
             url: Some("https://b.example".to_owned()),
             ..open
         };
@@ -193,7 +185,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_cannot_be_called_says_nothing_of_keys_and_lists() {
-        let endpoint = Found::new(Reason::ProbeFailed, "spec.caBundle is no certificate");
+        let endpoint = CheckResult::new(Reason::ProbeFailed, "spec.caBundle is no certificate");
         assert_eq!(endpoint.of_endpoint().success(), None);
         assert!(endpoint.of_endpoint().message.contains("spec.caBundle"));
     }

@@ -14,22 +14,22 @@ use crate::{
 };
 
 /// One endpoint's list: models by the vendor's id.
-pub type Listing = BTreeMap<String, ListedModel>;
+pub type ModelsById = BTreeMap<String, ListedModel>;
 
 /// A list, and the URL that it was read at.
 #[derive(Clone)]
-struct Read {
+struct StoredList {
     url: String,
-    listing: Arc<Listing>,
+    listing: Arc<ModelsById>,
 }
 
 /// Lists by endpoint, read from the database when first asked for.
-pub(super) struct Listings {
+pub(super) struct ModelLists {
     db: Db,
-    known: Mutex<HashMap<Uuid, Read>>,
+    known: Mutex<HashMap<Uuid, StoredList>>,
 }
 
-impl Listings {
+impl ModelLists {
     pub(super) fn new(db: Db) -> Self {
         Self {
             db,
@@ -38,13 +38,13 @@ impl Listings {
     }
 
     /// What was listed at this URL; a list of another one says nothing.
-    pub(super) async fn get(&self, endpoint: Uuid, url: &str) -> Result<Arc<Listing>, DbError> {
-        let of_this_url = |known: &Read| (known.url == url).then(|| known.listing.clone());
+    pub(super) async fn get(&self, endpoint: Uuid, url: &str) -> Result<Arc<ModelsById>, DbError> {
+        let of_this_url = |known: &StoredList| (known.url == url).then(|| known.listing.clone());
         if let Some(known) = self.known().get(&endpoint).and_then(of_this_url) {
             return Ok(known);
         }
         let stored = self.db.listed_models(endpoint, url).await?;
-        let listing: Arc<Listing> = Arc::new(
+        let listing: Arc<ModelsById> = Arc::new(
             stored
                 .into_iter()
                 .map(|(id, facts)| (id, read(facts)))
@@ -55,7 +55,7 @@ impl Listings {
         if let Some(newer) = known.get(&endpoint).and_then(of_this_url) {
             return Ok(newer);
         }
-        let read = Read {
+        let read = StoredList {
             url: url.to_owned(),
             listing: listing.clone(),
         };
@@ -63,16 +63,16 @@ impl Listings {
         Ok(listing)
     }
 
-    pub(super) fn put(&self, endpoint: Uuid, url: String, listing: Listing) {
+    pub(super) fn put(&self, endpoint: Uuid, url: String, listing: ModelsById) {
         let listing = Arc::new(listing);
-        self.known().insert(endpoint, Read { url, listing });
+        self.known().insert(endpoint, StoredList { url, listing });
     }
 
     pub(super) fn forget(&self, endpoint: Uuid) {
         self.known().remove(&endpoint);
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Read>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, StoredList>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,7 +83,7 @@ fn read(facts: Value) -> ListedModel {
 }
 
 /// A list as it is stored.
-pub(super) fn stored(listing: &Listing) -> BTreeMap<String, Value> {
+pub(super) fn stored(listing: &ModelsById) -> BTreeMap<String, Value> {
     listing
         .iter()
         .map(|(id, model)| (id.clone(), serde_json::to_value(model).unwrap_or_default()))

@@ -35,9 +35,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use keys::is_unreadable;
-pub use listings::Listing;
+pub use listings::ModelsById;
 pub use metrics::CheckMetrics;
-pub use schedule::{JobKey, Owner, Planned, Stored};
+pub use schedule::{JobKey, Owner, PlannedJob, Stored};
 pub use target::LIST_READ;
 
 use crate::{
@@ -46,8 +46,8 @@ use crate::{
     encryption::KeyringHandle,
     vendors::HttpClients,
 };
-use requests::Met;
-use schedule::{Run, Schedule};
+use requests::CompletedRequest;
+use schedule::{DueJob, Schedule};
 
 /// A check's result, as far as reconciles must know of it.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub struct Report {
 }
 
 /// What checks work with.
-pub struct Means {
+pub struct CheckDeps {
     /// PostgreSQL.
     pub db: Db,
     /// This term of leadership.
@@ -87,7 +87,7 @@ struct Shared {
 
 impl Checks {
     /// Checks with nothing planned yet, and where their results are reported.
-    pub fn new(means: Means) -> (Self, mpsc::UnboundedReceiver<Report>) {
+    pub fn new(means: CheckDeps) -> (Self, mpsc::UnboundedReceiver<Report>) {
         let (reports, receiver) = mpsc::unbounded_channel();
         let shared = Shared {
             runner: run::Runner::new(means, reports.clone()),
@@ -108,7 +108,7 @@ impl Checks {
     ///
     /// # Errors
     /// When the last checks cannot be read; nothing is planned then.
-    pub async fn plan(&self, owner: &Owner, jobs: Vec<Planned>) -> Result<(), DbError> {
+    pub async fn plan(&self, owner: &Owner, jobs: Vec<PlannedJob>) -> Result<(), DbError> {
         let mut since_last = HashMap::new();
         let subjects: Vec<Uuid> = {
             let schedule = self.schedule();
@@ -130,7 +130,7 @@ impl Checks {
     }
 
     /// Whether each of these jobs has answered its trigger already.
-    pub fn settled_for(&self, jobs: &[Planned]) -> bool {
+    pub fn settled_for(&self, jobs: &[PlannedJob]) -> bool {
         self.schedule().settled_for(jobs)
     }
 
@@ -147,12 +147,12 @@ impl Checks {
     }
 
     /// The requests whose checks have been made since, and those there is nothing to do for.
-    pub fn requests_met(&self) -> Vec<Met> {
+    pub fn requests_met(&self) -> Vec<CompletedRequest> {
         self.schedule().requests_met()
     }
 
     /// Forgets requests that were met and that nobody will tell of again.
-    pub fn forget_requests(&self, met: &[Met]) {
+    pub fn forget_requests(&self, met: &[CompletedRequest]) {
         self.schedule().forget_requests(met);
     }
 
@@ -167,7 +167,7 @@ impl Checks {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn listing(&self, endpoint: Uuid, url: &str) -> Result<Arc<Listing>, DbError> {
+    pub async fn listing(&self, endpoint: Uuid, url: &str) -> Result<Arc<ModelsById>, DbError> {
         self.0.runner.listings().get(endpoint, url).await
     }
 
@@ -201,14 +201,14 @@ impl Checks {
         }
     }
 
-    async fn run_one(&self, run: Run) -> Result<(), DbError> {
+    async fn run_one(&self, run: DueJob) -> Result<(), DbError> {
         let key = run.planned.key;
         let done = match self.0.runner.run(&run.planned).await {
             Ok(done) => done,
             Err(error @ DbError::Fenced) => return Err(error),
             Err(error) => {
                 self.0.runner.note_failed(key, &error);
-                run::Done::unmade()
+                run::JobResult::unmade()
             }
         };
         // What was forgotten while this ran must not be kept in memory for what it found.

@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use super::{
-    fold::{self, Found},
-    run::{Done, Runner, probe_row},
+    fold,
+    run::{JobResult, Runner, probe_row},
     schedule::JobKey,
-    target::{Called, Question, Target},
+    target::{CheckCall, Target, TargetResult},
 };
 use crate::{
     crd::reasons::Reason,
-    db::{CheckKind, DbError, EndpointRow, ModelRow, Verdict},
-    vendors::TestedModel,
+    db::{CheckKind, DbError, EndpointRow, ModelRow, StoredCheck},
+    vendors::{CheckResult, TestedModel},
 };
 use jiff::Timestamp;
 
 /// For how long the last test's word on this generation has stood.
-fn tested_for(last: Option<&Verdict>, generation: i64, now: Timestamp) -> Duration {
+fn tested_for(last: Option<&StoredCheck>, generation: i64, now: Timestamp) -> Duration {
     let last = last.filter(|last| last.generation == generation);
     let since = last.map(|last| now.duration_since(last.since));
     let since = since.map(Duration::try_from).and_then(Result::ok);
@@ -25,23 +25,27 @@ fn tested_for(last: Option<&Verdict>, generation: i64, now: Timestamp) -> Durati
 
 impl Runner {
     /// Tests a model at the best endpoint that serves it.
-    pub(super) async fn model_test(&self, job: JobKey, timeout: Duration) -> Result<Done, DbError> {
+    pub(super) async fn model_test(
+        &self,
+        job: JobKey,
+        timeout: Duration,
+    ) -> Result<JobResult, DbError> {
         let db = &self.means.db;
         let Some(model) = db.model_row(job.subject).await?.filter(|m| m.is_active) else {
-            return Ok(Done::unmade());
+            return Ok(JobResult::unmade());
         };
         let endpoints = self.serving(&model).await?;
         let mut at = None;
         let mut key = None;
         let called = match self.first_target(&endpoints).await? {
-            None => Called::unasked(Found::new(
+            None => TargetResult::unasked(CheckResult::new(
                 Reason::NoEndpoint,
                 "no active endpoint serves this model",
             )),
             Some(target) => {
                 key = self.list_key(&target).await?;
                 let last = model.test_verdict.as_ref();
-                let question = Question::Test(TestedModel {
+                let question = CheckCall::Test(TestedModel {
                     id: &model.model_id,
                     type_: model.type_,
                     tested_for: tested_for(last, model.generation, Timestamp::now()),
@@ -60,7 +64,7 @@ impl Runner {
             Some(stored) if called.found.success().is_none() => stored.url.clone(),
             _ => at.as_ref().map(|endpoint| endpoint.base_url.clone()),
         };
-        let new = Verdict {
+        let new = StoredCheck {
             url,
             ..called.found.verdict(model.generation, Timestamp::now())
         };
@@ -83,13 +87,13 @@ impl Runner {
             })
             .await;
         match stored {
-            Ok(changed) => Ok(Done::made(&called, changed)),
+            Ok(changed) => Ok(JobResult::made(&called, changed)),
             Err(error @ DbError::Fenced) => Err(error),
             Err(error) if called.unasked => Err(error),
             // It may have cost something: the next one keeps its distance all the same.
             Err(error) => {
                 self.note_failed(job, &error);
-                Ok(Done::unstored())
+                Ok(JobResult::unstored())
             }
         }
     }
@@ -132,7 +136,7 @@ mod tests {
     #[test]
     fn a_declaration_is_tested_since_its_verdict_was_first_given() {
         let at = |second| Timestamp::from_second(second).expect("a time");
-        let last = Found::new(Reason::CheckInconclusive, "").verdict(2, at(100));
+        let last = CheckResult::new(Reason::CheckInconclusive, "").verdict(2, at(100));
         let tested = |last, generation, second| tested_for(last, generation, at(second)).as_secs();
         assert_eq!(tested(None, 2, 400), 0);
         assert_eq!(tested(Some(&last), 2, 400), 300);

@@ -9,7 +9,7 @@ use super::schedule::JobKey;
 
 /// A request that was met: its row has done what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Met {
+pub struct CompletedRequest {
     /// The object.
     pub uid: Uuid,
     /// When it was asked for: a later request of the same object is another one.
@@ -88,12 +88,12 @@ impl Requests {
     }
 
     /// Those that were met and not forgotten yet.
-    pub(super) fn met(&self) -> Vec<Met> {
+    pub(super) fn met(&self) -> Vec<CompletedRequest> {
         let met = |request: &Request| request.left.as_ref().is_some_and(HashMap::is_empty);
         self.0
             .iter()
             .filter(|(_, request)| met(request))
-            .map(|(uid, request)| Met {
+            .map(|(uid, request)| CompletedRequest {
                 uid: *uid,
                 requested_at: request.requested_at,
             })
@@ -101,7 +101,7 @@ impl Requests {
     }
 
     /// Forgets those that were met, once nobody will tell of them again.
-    pub(super) fn forget(&mut self, met: &[Met]) {
+    pub(super) fn forget(&mut self, met: &[CompletedRequest]) {
         for met in met {
             let same = |request: &Request| request.requested_at == met.requested_at;
             if self.0.get(&met.uid).is_some_and(same) {

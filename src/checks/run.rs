@@ -11,37 +11,38 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
-    Means, Report,
+    CheckDeps, Report,
     budget::Budget,
-    fold::{self, Found},
+    fold,
     keys::{self, KeyError},
-    listings::{self, Listings},
+    listings::{self, ModelLists},
     metrics::{CheckLabels, word},
-    schedule::{Ended, JobKey, Owner, Planned},
-    target::{Called, NoTarget, Question},
-    threshold::{self, Streak},
+    schedule::{JobEnd, JobKey, Owner, PlannedJob},
+    target::{CheckCall, NoTarget, TargetResult},
+    threshold::{self, ProbeStreak},
 };
 use crate::{
     crd::{Kind, credential::VersionState, reasons::Reason},
-    db::{CheckKind, CredentialRow, Db, DbError, EndpointRow, NewProbe, Verdict},
+    db::{CheckKind, CredentialRow, Db, DbError, EndpointRow, NewProbe, StoredCheck},
+    vendors::CheckResult,
 };
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Done {
+pub(super) struct JobResult {
     /// Whether it answered its trigger.
-    pub ended: Ended,
+    pub ended: JobEnd,
     /// A stored verdict changed.
     pub changed: bool,
     /// A model list changed, or can be read no more.
     pub listing_changed: bool,
 }
 
-impl Done {
+impl JobResult {
     /// There was nothing or nobody to ask.
     pub(super) fn unmade() -> Self {
         Self {
-            ended: Ended::Unmade,
+            ended: JobEnd::Unmade,
             changed: false,
             listing_changed: false,
         }
@@ -50,7 +51,7 @@ impl Done {
     /// Somebody was asked, and the answer could not be stored.
     pub(super) fn unstored() -> Self {
         Self {
-            ended: Ended::Unstored,
+            ended: JobEnd::Unstored,
             ..Self::unmade()
         }
     }
@@ -65,11 +66,11 @@ impl Done {
     }
 
     /// A check that was made and stored.
-    pub(super) fn made(called: &Called, changed: bool) -> Self {
+    pub(super) fn made(called: &TargetResult, changed: bool) -> Self {
         let ended = match called.found.success() {
-            _ if called.unasked => Ended::Unasked,
-            Some(_) => Ended::Judged,
-            None => Ended::Open(called.wait),
+            _ if called.unasked => JobEnd::Unasked,
+            Some(_) => JobEnd::Judged,
+            None => JobEnd::Open(called.wait),
         };
         Self {
             ended,
@@ -81,18 +82,18 @@ impl Done {
 
 /// Makes checks.
 pub(super) struct Runner {
-    pub(super) means: Means,
+    pub(super) means: CheckDeps,
     pub(super) budget: Budget,
-    listings: Listings,
-    streaks: Mutex<HashMap<Uuid, Streak>>,
+    listings: ModelLists,
+    streaks: Mutex<HashMap<Uuid, ProbeStreak>>,
     reports: mpsc::UnboundedSender<Report>,
 }
 
 impl Runner {
-    pub(super) fn new(means: Means, reports: mpsc::UnboundedSender<Report>) -> Self {
+    pub(super) fn new(means: CheckDeps, reports: mpsc::UnboundedSender<Report>) -> Self {
         Self {
             reports,
-            listings: Listings::new(means.db.clone()),
+            listings: ModelLists::new(means.db.clone()),
             means,
             budget: Budget::default(),
             streaks: Mutex::default(),
@@ -103,7 +104,7 @@ impl Runner {
         &self.means.db
     }
 
-    pub(super) fn listings(&self) -> &Listings {
+    pub(super) fn listings(&self) -> &ModelLists {
         &self.listings
     }
 
@@ -112,11 +113,11 @@ impl Runner {
         self.streaks().remove(&owner);
     }
 
-    fn streaks(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Streak>> {
+    fn streaks(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, ProbeStreak>> {
         self.streaks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn run(&self, planned: &Planned) -> Result<Done, DbError> {
+    pub(super) async fn run(&self, planned: &PlannedJob) -> Result<JobResult, DbError> {
         let key = planned.key;
         match key.kind {
             CheckKind::Probe => self.probe(key.subject, planned.timeout).await,
@@ -129,14 +130,16 @@ impl Runner {
         }
     }
 
-    async fn probe(&self, endpoint: Uuid, timeout: Duration) -> Result<Done, DbError> {
+    async fn probe(&self, endpoint: Uuid, timeout: Duration) -> Result<JobResult, DbError> {
         let (endpoint, called, key) = match self.target(endpoint).await? {
-            Err(NoTarget::Off) => return Ok(Done::unmade()),
-            Err(NoTarget::Unusable(endpoint, found)) => (*endpoint, Called::not(*found), None),
+            Err(NoTarget::Off) => return Ok(JobResult::unmade()),
+            Err(NoTarget::Unusable(endpoint, found)) => {
+                (*endpoint, TargetResult::not(*found), None)
+            }
             Ok(target) => {
                 let key = self.probe_key(&target).await?;
                 let bound = key.as_ref().map(|key| &key.bound);
-                let (called, _) = self.ask(&target, bound, timeout, Question::Probe).await;
+                let (called, _) = self.ask(&target, bound, timeout, CheckCall::Probe).await;
                 (target.endpoint, called, key)
             }
         };
@@ -163,15 +166,15 @@ impl Runner {
                 })
             })
             .await?;
-        Ok(Done::made(&called, changed))
+        Ok(JobResult::made(&called, changed))
     }
 
     /// The verdict that a probe makes, by the thresholds; `None` while it stays as it is.
     async fn judge_probe(
         &self,
         endpoint: &EndpointRow,
-        found: &Found,
-    ) -> Result<Option<Verdict>, DbError> {
+        found: &CheckResult,
+    ) -> Result<Option<StoredCheck>, DbError> {
         let now = Timestamp::now();
         let stored = endpoint.verdict.as_ref();
         let new = found.verdict(endpoint.generation, now);
@@ -202,13 +205,15 @@ impl Runner {
         Ok((is == passed).then(|| fold::after(stored, new)))
     }
 
-    async fn earlier_streak(&self, endpoint: Uuid, longest: u32) -> Result<Streak, DbError> {
+    async fn earlier_streak(&self, endpoint: Uuid, longest: u32) -> Result<ProbeStreak, DbError> {
         let history = self
             .means
             .db
             .health_history(endpoint, None, i64::from(longest))
             .await?;
-        Ok(Streak::from_history(history.iter().map(|row| row.success)))
+        Ok(ProbeStreak::from_history(
+            history.iter().map(|row| row.success),
+        ))
     }
 
     async fn validation(
@@ -216,28 +221,28 @@ impl Runner {
         credential: Uuid,
         endpoint: Uuid,
         timeout: Duration,
-    ) -> Result<Done, DbError> {
+    ) -> Result<JobResult, DbError> {
         let db = &self.means.db;
         let Some(credential) = db.credential_row(credential).await?.filter(|c| c.is_active) else {
-            return Ok(Done::unmade());
+            return Ok(JobResult::unmade());
         };
         let target = match self.target(endpoint).await? {
-            Err(NoTarget::Off) => return Ok(Done::unmade()),
+            Err(NoTarget::Off) => return Ok(JobResult::unmade()),
             other => other,
         };
         let asked_at = match &target {
             Ok(target) => &target.endpoint,
             Err(NoTarget::Unusable(endpoint, _)) => &**endpoint,
-            Err(NoTarget::Off) => return Ok(Done::unmade()),
+            Err(NoTarget::Off) => return Ok(JobResult::unmade()),
         };
         let versions = db.credential_version_rows(&[credential.uid]).await?;
-        let mut all: Option<Done> = None;
+        let mut all: Option<JobResult> = None;
         for version in &versions {
             if !matches!(version.state, VersionState::Pending | VersionState::Current) {
                 continue;
             }
             let called = match &target {
-                Err(NoTarget::Unusable(_, found)) => Called::not(found.of_endpoint()),
+                Err(NoTarget::Unusable(_, found)) => TargetResult::not(found.of_endpoint()),
                 Err(NoTarget::Off) => continue,
                 Ok(target) => {
                     let opened = keys::open_for(
@@ -252,7 +257,7 @@ impl Runner {
                     match opened {
                         Ok(key) => {
                             let bound = Some(&key.bound);
-                            let asked = self.ask(target, bound, timeout, Question::Validate);
+                            let asked = self.ask(target, bound, timeout, CheckCall::Validate);
                             asked.await.0
                         }
                         Err(KeyError::Gone) => continue,
@@ -262,7 +267,7 @@ impl Runner {
                             cannot_be_opened(Reason::CheckInconclusive, &why.to_string())
                         }
                         Err(KeyError::NotAllowed(why)) => {
-                            Called::not(Found::new(Reason::HostNotAllowed, why))
+                            TargetResult::not(CheckResult::new(Reason::HostNotAllowed, why))
                         }
                         Err(KeyError::Keyring(why)) => {
                             let (namespace, name) = (&credential.namespace, &credential.name);
@@ -277,7 +282,7 @@ impl Runner {
                 .await?;
             all = Some(all.map_or(done, |all| all.and(done)));
         }
-        Ok(all.unwrap_or(Done::unmade()))
+        Ok(all.unwrap_or(JobResult::unmade()))
     }
 
     async fn store_validation(
@@ -285,12 +290,12 @@ impl Runner {
         credential: &CredentialRow,
         version: &crate::db::CredentialVersionRow,
         endpoint: &EndpointRow,
-        called: Called,
-    ) -> Result<Done, DbError> {
+        called: TargetResult,
+    ) -> Result<JobResult, DbError> {
         let url = Some(endpoint.base_url.clone());
         let endpoint = endpoint.uid;
         let stored = version.verdicts.get(&endpoint);
-        let new = Verdict {
+        let new = StoredCheck {
             url,
             ..called
                 .found
@@ -317,22 +322,22 @@ impl Runner {
                 })
             })
             .await?;
-        Ok(Done::made(&called, changed))
+        Ok(JobResult::made(&called, changed))
     }
 
-    async fn model_list(&self, endpoint: Uuid, timeout: Duration) -> Result<Done, DbError> {
+    async fn model_list(&self, endpoint: Uuid, timeout: Duration) -> Result<JobResult, DbError> {
         let (endpoint, provider, called, key, listing) = match self.target(endpoint).await? {
-            Err(NoTarget::Off) => return Ok(Done::unmade()),
+            Err(NoTarget::Off) => return Ok(JobResult::unmade()),
             Err(NoTarget::Unusable(endpoint, found)) => (
                 *endpoint,
                 None,
-                Called::not(found.of_endpoint()),
+                TargetResult::not(found.of_endpoint()),
                 None,
                 None,
             ),
             Ok(target) => {
                 let key = self.list_key(&target).await?;
-                let asked = self.ask_with_key(&target, key.as_ref(), timeout, Question::List);
+                let asked = self.ask_with_key(&target, key.as_ref(), timeout, CheckCall::List);
                 let (called, listing) = asked.await;
                 (target.endpoint, Some(target.provider), called, key, listing)
             }
@@ -340,7 +345,7 @@ impl Runner {
         self.count(CheckKind::ModelList, &called);
         let now = Timestamp::now();
         let stored = endpoint.list_verdict.as_ref();
-        let new = Verdict {
+        let new = StoredCheck {
             url: Some(endpoint.base_url.clone()),
             ..called.found.verdict(endpoint.generation, now)
         };
@@ -371,8 +376,8 @@ impl Runner {
             })
             .await?;
         // Unlike a probe, whose period is short, a list that was not read is tried again soon.
-        let ended = match Done::made(&called, changed).ended {
-            Ended::Judged if listing.is_none() => Ended::Open(called.wait),
+        let ended = match JobResult::made(&called, changed).ended {
+            JobEnd::Judged if listing.is_none() => JobEnd::Open(called.wait),
             ended => ended,
         };
         if let Some(listing) = listing {
@@ -381,7 +386,7 @@ impl Runner {
         if differs && let Some(provider) = provider.filter(|p| p.model_sync.enabled) {
             self.note_synced(provider.uid, now).await?;
         }
-        Ok(Done {
+        Ok(JobResult {
             ended,
             changed,
             listing_changed: changed || differs,
@@ -423,7 +428,7 @@ impl Runner {
         self.means.metrics.unmade.inc();
     }
 
-    pub(super) fn count(&self, kind: CheckKind, called: &Called) {
+    pub(super) fn count(&self, kind: CheckKind, called: &TargetResult) {
         let labels = CheckLabels {
             kind: word(kind),
             reason: called.found.reason.as_str(),
@@ -437,8 +442,8 @@ impl Runner {
 }
 
 /// That a stored key does not open says nothing of the key.
-fn cannot_be_opened(reason: Reason, why: &str) -> Called {
-    Called::unasked(Found::new(
+fn cannot_be_opened(reason: Reason, why: &str) -> TargetResult {
+    TargetResult::unasked(CheckResult::new(
         reason,
         format!("the stored key cannot be opened: {why}"),
     ))
@@ -449,7 +454,7 @@ pub(super) fn probe_row(
     subject: Uuid,
     endpoint_uid: Option<Uuid>,
     fingerprint: Option<String>,
-    called: &Called,
+    called: &TargetResult,
 ) -> NewProbe {
     NewProbe {
         checked_at: Timestamp::now(),

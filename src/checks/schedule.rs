@@ -13,15 +13,15 @@ use uuid::Uuid;
 use super::{
     fold::proves_nothing,
     jitter,
-    requests::{Met, Requests},
+    requests::{CompletedRequest, Requests},
 };
 use crate::{
     crd::Kind,
-    db::{CheckKind, Verdict},
+    db::{CheckKind, StoredCheck},
 };
 
 /// Within how long a new process tries again what an earlier one left open.
-const SOON: Duration = Duration::from_secs(30);
+const INCONCLUSIVE_RETRY_AFTER_RESTART: Duration = Duration::from_secs(30);
 
 /// The object whose reconcile planned a job, and which a new verdict wakes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ pub struct JobKey {
 
 /// What a reconcile asks of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Planned {
+pub struct PlannedJob {
     /// Which job.
     pub key: JobKey,
     /// Time between two runs.
@@ -76,15 +76,15 @@ pub enum Stored {
     /// An answer that proved nothing: it is tried again soon.
     Open,
     /// A verdict: the job takes up its period where that run left it.
-    Verdict,
+    StoredCheck,
 }
 
 impl Stored {
     /// What this verdict, which was made for the trigger, comes to.
-    pub fn of(verdict: &Verdict) -> Self {
+    pub fn of(verdict: &StoredCheck) -> Self {
         match proves_nothing(verdict.reason) {
             true => Self::Open,
-            false => Self::Verdict,
+            false => Self::StoredCheck,
         }
     }
 
@@ -94,23 +94,23 @@ impl Stored {
         match (self, other) {
             (Self::Nothing, _) | (_, Self::Nothing) => Self::Nothing,
             (Self::Open, _) | (_, Self::Open) => Self::Open,
-            (Self::Verdict, Self::Verdict) => Self::Verdict,
+            (Self::StoredCheck, Self::StoredCheck) => Self::StoredCheck,
         }
     }
 }
 
 /// A run that has begun.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct DueJob {
     /// Whose.
     pub owner: Owner,
     /// What.
-    pub planned: Planned,
+    pub planned: PlannedJob,
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ended {
+pub enum JobEnd {
     /// It answered its trigger: its period begins anew.
     Judged,
     /// It answered its trigger and proved nothing: it is tried again soon, but not before this has
@@ -128,7 +128,7 @@ pub enum Ended {
 #[derive(Debug)]
 struct Job {
     owner: Owner,
-    planned: Planned,
+    planned: PlannedJob,
     due: Option<Instant>,
     /// The trigger that the last run answered.
     answered: Option<u64>,
@@ -170,9 +170,9 @@ impl Schedule {
 
     /// Subjects of those of these jobs that are not planned yet, and for which it matters when they
     /// ran last.
-    pub fn with_a_past(&self, jobs: &[Planned]) -> Vec<Uuid> {
+    pub fn with_a_past(&self, jobs: &[PlannedJob]) -> Vec<Uuid> {
         let new = jobs.iter().filter(|job| !self.jobs.contains_key(&job.key));
-        let past = |job: &&Planned| job.stored != Stored::Nothing || !job.apart.is_zero();
+        let past = |job: &&PlannedJob| job.stored != Stored::Nothing || !job.apart.is_zero();
         new.filter(past).map(|job| job.key.subject).collect()
     }
 
@@ -181,7 +181,7 @@ impl Schedule {
     pub fn plan(
         &mut self,
         owner: &Owner,
-        planned: Vec<Planned>,
+        planned: Vec<PlannedJob>,
         since_last: &HashMap<JobKey, Duration>,
         now: Instant,
     ) {
@@ -213,7 +213,7 @@ impl Schedule {
     fn plan_job(
         &mut self,
         owner: &Owner,
-        planned: Planned,
+        planned: PlannedJob,
         since_last: &HashMap<JobKey, Duration>,
         now: Instant,
     ) {
@@ -262,7 +262,7 @@ impl Schedule {
     }
 
     /// Takes the jobs that are due and not running.
-    pub fn take_due(&mut self, now: Instant) -> Vec<Run> {
+    pub fn take_due(&mut self, now: Instant) -> Vec<DueJob> {
         let mut runs = Vec::new();
         while let Some((at, key)) = self.timeline.first().copied() {
             if at > now {
@@ -280,7 +280,7 @@ impl Schedule {
             job.again = false;
             self.requests.begun(job.owner.uid, &key);
             self.running.insert(key, (job.planned.trigger, now));
-            runs.push(Run {
+            runs.push(DueJob {
                 owner: job.owner.clone(),
                 planned: job.planned.clone(),
             });
@@ -294,7 +294,7 @@ impl Schedule {
     }
 
     /// Notes how a run ended. Answers whether this run was the first to answer its trigger.
-    pub fn finish(&mut self, key: JobKey, ended: Ended, now: Instant) -> bool {
+    pub fn finish(&mut self, key: JobKey, ended: JobEnd, now: Instant) -> bool {
         let Some((trigger, begun)) = self.running.remove(&key) else {
             return false;
         };
@@ -302,18 +302,18 @@ impl Schedule {
             return false;
         };
         self.requests.ended(job.owner.uid, &key);
-        let unanswered = matches!(ended, Ended::Unmade | Ended::Unstored);
+        let unanswered = matches!(ended, JobEnd::Unmade | JobEnd::Unstored);
         let first = !unanswered && job.answered != Some(trigger);
         if first {
             job.answered = Some(trigger);
         }
-        if !matches!(ended, Ended::Unasked | Ended::Unmade) {
+        if !matches!(ended, JobEnd::Unasked | JobEnd::Unmade) {
             job.asked_at = Some(begun);
         }
         let failed_before = job.open_runs;
         job.open_runs = match ended {
-            Ended::Judged => 0,
-            Ended::Open(_) | Ended::Unasked | Ended::Unmade | Ended::Unstored => {
+            JobEnd::Judged => 0,
+            JobEnd::Open(_) | JobEnd::Unasked | JobEnd::Unmade | JobEnd::Unstored => {
                 failed_before.saturating_add(1)
             }
         };
@@ -321,11 +321,11 @@ impl Schedule {
         let again = std::mem::take(&mut job.again);
         let wait = if again || job.planned.trigger != trigger {
             Duration::ZERO
-        } else if ended == Ended::Judged {
+        } else if ended == JobEnd::Judged {
             jitter::around(period, rand::random())
         } else {
             let least = match ended {
-                Ended::Open(least) => least.min(period),
+                JobEnd::Open(least) => least.min(period),
                 _ => Duration::ZERO,
             };
             jitter::retry(failed_before, period, rand::random()).max(least)
@@ -346,7 +346,7 @@ impl Schedule {
     }
 
     /// Whether each of these jobs is planned as it stands here and has answered.
-    pub fn settled_for(&self, jobs: &[Planned]) -> bool {
+    pub fn settled_for(&self, jobs: &[PlannedJob]) -> bool {
         jobs.iter().all(|planned| {
             self.jobs
                 .get(&planned.key)
@@ -370,12 +370,12 @@ impl Schedule {
     }
 
     /// The requests whose checks have been made since, and those there is nothing to do for.
-    pub fn requests_met(&self) -> Vec<Met> {
+    pub fn requests_met(&self) -> Vec<CompletedRequest> {
         self.requests.met()
     }
 
     /// Forgets requests that were met and that nobody will tell of again.
-    pub fn forget_requests(&mut self, met: &[Met]) {
+    pub fn forget_requests(&mut self, met: &[CompletedRequest]) {
         self.requests.forget(met);
     }
 
@@ -426,12 +426,17 @@ impl Schedule {
 /// A job without an answer runs at once, and one whose answer proved nothing soon. One that has a
 /// verdict takes up its period where it was. Moments that nothing else decides its key does, so that
 /// a process that finds much to do does it bit by bit.
-fn first_wait(planned: &Planned, since_last: Option<Duration>) -> Duration {
+fn first_wait(planned: &PlannedJob, since_last: Option<Duration>) -> Duration {
     let spread = jitter::share_of(planned.key);
     match planned.stored {
         Stored::Nothing => return Duration::ZERO,
-        Stored::Open => return planned.period.min(SOON).mul_f64(spread),
-        Stored::Verdict => {}
+        Stored::Open => {
+            return planned
+                .period
+                .min(INCONCLUSIVE_RETRY_AFTER_RESTART)
+                .mul_f64(spread);
+        }
+        Stored::StoredCheck => {}
     }
     match since_last {
         Some(since) if since < planned.period => planned.period - since,

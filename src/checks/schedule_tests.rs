@@ -19,8 +19,8 @@ fn key(n: u128) -> JobKey {
     }
 }
 
-fn planned(n: u128, trigger: u64, stored: Stored) -> Planned {
-    Planned {
+fn planned(n: u128, trigger: u64, stored: Stored) -> PlannedJob {
+    PlannedJob {
         key: key(n),
         period: PERIOD,
         timeout: Duration::from_secs(5),
@@ -47,18 +47,23 @@ fn an_unjudged_job_runs_at_once_and_then_on_its_period() {
     assert!(!schedule.settled(owner().uid));
     assert_eq!(schedule.take_due(now).len(), 1);
     assert!(schedule.take_due(now).is_empty());
-    assert!(schedule.finish(key(1), Ended::Judged, now));
+    assert!(schedule.finish(key(1), JobEnd::Judged, now));
     assert!(schedule.settled(owner().uid));
     assert!(schedule.take_due(now + PERIOD / 2).is_empty());
     assert_eq!(schedule.take_due(now + PERIOD * 2).len(), 1);
-    assert!(!schedule.finish(key(1), Ended::Judged, now + PERIOD));
+    assert!(!schedule.finish(key(1), JobEnd::Judged, now + PERIOD));
 }
 
 #[test]
 fn a_restart_takes_up_the_period_where_it_was() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let since = HashMap::from([(key(1), Duration::from_secs(50))]);
-    schedule.plan(&owner(), vec![planned(1, 7, Stored::Verdict)], &since, now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::StoredCheck)],
+        &since,
+        now,
+    );
     assert!(schedule.settled(owner().uid));
     assert_eq!(schedule.next_at(), Some(now + Duration::from_secs(10)));
 }
@@ -66,7 +71,7 @@ fn a_restart_takes_up_the_period_where_it_was() {
 #[test]
 fn what_is_planned_anew_takes_up_its_period_whoever_knew_its_owner() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    let job = || vec![planned(1, 7, Stored::Verdict)];
+    let job = || vec![planned(1, 7, Stored::StoredCheck)];
     schedule.plan(&owner(), job(), &nothing(), now);
     assert!(schedule.with_a_past(&job()).is_empty(), "it is planned");
     // Switched off for long, and on again.
@@ -83,8 +88,8 @@ fn what_is_planned_anew_takes_up_its_period_whoever_knew_its_owner() {
 fn a_restart_tries_soon_what_was_left_open() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let hours = Duration::from_secs(7200);
-    let jobs: Vec<Planned> = (0..1000)
-        .map(|n| Planned {
+    let jobs: Vec<PlannedJob> = (0..1000)
+        .map(|n| PlannedJob {
             period: hours,
             ..planned(n, 7, Stored::Open)
         })
@@ -103,14 +108,14 @@ fn a_new_trigger_runs_at_once_and_planning_the_same_again_changes_nothing() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.plan(
         &owner(),
-        vec![planned(1, 7, Stored::Verdict)],
+        vec![planned(1, 7, Stored::StoredCheck)],
         &nothing(),
         now,
     );
     let due = schedule.next_at();
     schedule.plan(
         &owner(),
-        vec![planned(1, 7, Stored::Verdict)],
+        vec![planned(1, 7, Stored::StoredCheck)],
         &nothing(),
         now,
     );
@@ -142,11 +147,11 @@ fn a_trigger_that_changes_during_a_run_runs_once_more() {
         now,
     );
     assert!(schedule.take_due(now).is_empty());
-    schedule.finish(key(1), Ended::Judged, now);
+    schedule.finish(key(1), JobEnd::Judged, now);
     assert!(!schedule.settled(owner().uid));
     let again = schedule.take_due(now);
     assert_eq!(again[0].planned.trigger, 8);
-    schedule.finish(key(1), Ended::Judged, now);
+    schedule.finish(key(1), JobEnd::Judged, now);
     assert!(schedule.settled(owner().uid));
 }
 
@@ -160,7 +165,7 @@ fn a_run_that_proved_nothing_is_tried_again_soon() {
         now,
     );
     schedule.take_due(now);
-    schedule.finish(key(1), Ended::Open(Duration::ZERO), now);
+    schedule.finish(key(1), JobEnd::Open(Duration::ZERO), now);
     let next = schedule.next_at().unwrap() - now;
     assert!(next < Duration::from_secs(6), "{next:?}");
 }
@@ -176,7 +181,7 @@ fn a_vendor_that_asks_for_time_gets_it_up_to_the_period() {
             now,
         );
         schedule.take_due(now);
-        schedule.finish(key(1), Ended::Open(Duration::from_secs(asked)), now);
+        schedule.finish(key(1), JobEnd::Open(Duration::from_secs(asked)), now);
         assert_eq!(schedule.next_at(), Some(now + Duration::from_secs(wait)));
     }
 }
@@ -198,14 +203,14 @@ fn jobs_that_are_planned_no_more_are_gone() {
     assert_eq!(schedule.len(), 1);
     schedule.forget(owner().uid);
     assert!(schedule.is_empty() && schedule.next_at().is_none());
-    assert!(!schedule.finish(key(2), Ended::Judged, now));
+    assert!(!schedule.finish(key(2), JobEnd::Judged, now));
 }
 
 #[test]
 fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let second = Duration::from_secs(1);
-    let costly = |trigger: u64, stored: Stored| Planned {
+    let costly = |trigger: u64, stored: Stored| PlannedJob {
         apart: PERIOD,
         ..planned(1, trigger, stored)
     };
@@ -216,7 +221,7 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     let first = now + 40 * second;
     assert_eq!(schedule.take_due(first).len(), 1);
     // It proved nothing, and what it judges changes: neither brings the next one forward.
-    schedule.finish(key(1), Ended::Open(Duration::ZERO), first + second);
+    schedule.finish(key(1), JobEnd::Open(Duration::ZERO), first + second);
     assert_eq!(schedule.next_at(), Some(first + PERIOD));
     schedule.plan(
         &owner(),
@@ -228,9 +233,9 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     // Who asks for it gets it.
     schedule.request(owner().uid, Timestamp::UNIX_EPOCH, first + 3 * second);
     assert_eq!(schedule.take_due(first + 3 * second).len(), 1);
-    schedule.finish(key(1), Ended::Judged, first + 4 * second);
+    schedule.finish(key(1), JobEnd::Judged, first + 4 * second);
     assert!(schedule.next_at().unwrap() >= first + 3 * second + PERIOD);
-    let asked = Planned {
+    let asked = PlannedJob {
         apart: Duration::ZERO,
         ..costly(9, Stored::Nothing)
     };
@@ -241,22 +246,22 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
 #[test]
 fn a_run_that_asked_nobody_keeps_nothing_apart() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    let costly = |trigger: u64| Planned {
+    let costly = |trigger: u64| PlannedJob {
         apart: PERIOD,
         ..planned(1, trigger, Stored::Nothing)
     };
     schedule.plan(&owner(), vec![costly(7)], &nothing(), now);
     schedule.take_due(now);
-    assert!(schedule.finish(key(1), Ended::Unasked, now), "an answer");
+    assert!(schedule.finish(key(1), JobEnd::Unasked, now), "an answer");
     let retried = schedule.next_at().unwrap();
     assert!(retried - now < Duration::from_secs(6));
     // What was missing is there: the next run is at once, and from then on there is a distance.
     schedule.plan(&owner(), vec![costly(8)], &nothing(), now);
     assert_eq!(schedule.take_due(now).len(), 1);
-    schedule.finish(key(1), Ended::Open(Duration::ZERO), now);
+    schedule.finish(key(1), JobEnd::Open(Duration::ZERO), now);
     assert_eq!(schedule.next_at(), Some(now + PERIOD));
     // Nor does one that failed before it asked; one whose answer was lost may have cost something.
-    for (ended, apart) in [(Ended::Unmade, false), (Ended::Unstored, true)] {
+    for (ended, apart) in [(JobEnd::Unmade, false), (JobEnd::Unstored, true)] {
         let mut schedule = Schedule::default();
         schedule.plan(&owner(), vec![costly(7)], &nothing(), now);
         schedule.take_due(now);
@@ -275,14 +280,14 @@ fn a_run_that_could_not_be_made_answers_nothing_and_is_tried_again_soon() {
         now,
     );
     schedule.take_due(now);
-    assert!(!schedule.finish(key(1), Ended::Unmade, now));
+    assert!(!schedule.finish(key(1), JobEnd::Unmade, now));
     assert!(!schedule.settled(owner().uid));
     assert!(!schedule.settled_for(&[planned(1, 7, Stored::Nothing)]));
     let next = schedule.next_at().unwrap();
     assert!(next - now < Duration::from_secs(6));
     assert_eq!(schedule.take_due(next).len(), 1);
     assert!(
-        schedule.finish(key(1), Ended::Judged, next),
+        schedule.finish(key(1), JobEnd::Judged, next),
         "the first answer"
     );
     assert!(schedule.settled(owner().uid));
@@ -306,7 +311,7 @@ fn a_job_that_is_forgotten_and_planned_again_waits_for_the_run_under_way() {
         now,
     );
     assert!(schedule.take_due(now).is_empty(), "one at a time");
-    schedule.finish(key(1), Ended::Judged, now);
+    schedule.finish(key(1), JobEnd::Judged, now);
     assert!(
         !schedule.settled(owner().uid),
         "the old run answers nothing new"
@@ -328,9 +333,9 @@ fn a_request_during_a_run_is_answered_by_another_one() {
     assert_eq!(schedule.take_due(now).len(), 1);
     schedule.request(owner().uid, Timestamp::UNIX_EPOCH, now);
     assert!(schedule.take_due(now).is_empty());
-    schedule.finish(key(1), Ended::Judged, now);
+    schedule.finish(key(1), JobEnd::Judged, now);
     assert_eq!(schedule.take_due(now).len(), 1);
-    schedule.finish(key(1), Ended::Judged, now);
+    schedule.finish(key(1), JobEnd::Judged, now);
     assert!(schedule.take_due(now).is_empty());
 }
 
@@ -341,17 +346,17 @@ fn a_request_is_met_once_every_job_has_run_since() {
     let both = |stored| vec![planned(1, 7, stored), planned(2, 7, stored)];
     schedule.plan(&owner(), both(Stored::Nothing), &nothing(), now);
     assert_eq!(schedule.take_due(now).len(), 2);
-    schedule.finish(key(2), Ended::Judged, now);
+    schedule.finish(key(2), JobEnd::Judged, now);
     // One runs meanwhile: it has to run once more.
     schedule.request(owner().uid, at, now);
     assert_eq!(schedule.take_due(now).len(), 1);
-    schedule.finish(key(1), Ended::Judged, now);
-    schedule.finish(key(2), Ended::Unmade, now);
+    schedule.finish(key(1), JobEnd::Judged, now);
+    schedule.finish(key(2), JobEnd::Unmade, now);
     assert_eq!(schedule.requests_met(), []);
     assert_eq!(schedule.take_due(now).len(), 1);
     // It is told of until its row is gone, and counts once.
     schedule.request(owner().uid, at, now);
-    schedule.finish(key(1), Ended::Judged, now);
+    schedule.finish(key(1), JobEnd::Judged, now);
     let met = schedule.requests_met();
     assert_eq!((met.len(), met[0].requested_at), (1, at));
     schedule.request(owner().uid, at, now);
@@ -391,7 +396,12 @@ fn a_request_for_what_is_not_planned_yet_is_kept() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.request(owner().uid, Timestamp::UNIX_EPOCH, now);
     let since = HashMap::from([(key(1), Duration::from_secs(1))]);
-    schedule.plan(&owner(), vec![planned(1, 7, Stored::Verdict)], &since, now);
+    schedule.plan(
+        &owner(),
+        vec![planned(1, 7, Stored::StoredCheck)],
+        &since,
+        now,
+    );
     assert_eq!(schedule.take_due(now).len(), 1);
 }
 
@@ -399,7 +409,7 @@ fn a_request_for_what_is_not_planned_yet_is_kept() {
 fn a_job_that_is_held_runs_once_it_is_planned_without() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let plan = |schedule: &mut Schedule, trigger, held| {
-        let job = Planned {
+        let job = PlannedJob {
             held,
             ..planned(1, trigger, Stored::Nothing)
         };
@@ -412,7 +422,7 @@ fn a_job_that_is_held_runs_once_it_is_planned_without() {
     assert_eq!(schedule.next_at(), None);
     plan(&mut schedule, 8, false);
     assert_eq!(schedule.take_due(now).len(), 1);
-    assert!(schedule.finish(key(1), Ended::Judged, now));
+    assert!(schedule.finish(key(1), JobEnd::Judged, now));
     plan(&mut schedule, 8, true);
     assert!(schedule.next_at().is_some(), "its period goes on");
 }
@@ -420,7 +430,7 @@ fn a_job_that_is_held_runs_once_it_is_planned_without() {
 #[test]
 fn a_held_job_runs_when_it_is_asked_for() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    let job = Planned {
+    let job = PlannedJob {
         held: true,
         ..planned(1, 7, Stored::Nothing)
     };

@@ -7,16 +7,15 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    fold::Found,
     keys::{self, KeyError, UsableKey},
-    listings::Listing,
+    listings::ModelsById,
     run::Runner,
 };
 use crate::{
     crd::{ProviderType, reasons::Reason},
     db::{CredentialRow, DbError, EndpointRow, ProviderRow},
     vendors::{
-        BoundKey, Call, Driver, HttpClient, ListedModel, Outcome, Retry, TestedModel, driver,
+        BoundKey, Call, CheckResult, Driver, HttpClient, ListedModel, Retry, TestedModel, driver,
         key_hosts::is_the_vendors_own,
     },
 };
@@ -36,12 +35,12 @@ pub(super) enum NoTarget {
     /// It is gone or switched off; nothing is to be said of it.
     Off,
     /// What is wrong with it.
-    Unusable(Box<EndpointRow>, Box<Found>),
+    Unusable(Box<EndpointRow>, Box<CheckResult>),
 }
 
 /// How long a call took, and what it came to.
-pub(super) struct Called {
-    pub(super) found: Found,
+pub(super) struct TargetResult {
+    pub(super) found: CheckResult,
     pub(super) took: Duration,
     /// How long the vendor asks to be left alone.
     pub(super) wait: Duration,
@@ -51,7 +50,7 @@ pub(super) struct Called {
 
 /// What a vendor is asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Question<'a> {
+pub(super) enum CheckCall<'a> {
     /// Does the endpoint answer?
     Probe,
     /// Is the key taken?
@@ -140,14 +139,14 @@ impl Runner {
         driver: &'static dyn Driver,
     ) -> Result<Target, NoTarget> {
         let Ok(url) = Url::parse(endpoint.base_url.trim_end_matches('/')) else {
-            let found = Found::new(Reason::InvalidSpec, "spec.baseUrl is not a URL");
+            let found = CheckResult::new(Reason::InvalidSpec, "spec.baseUrl is not a URL");
             return Err(NoTarget::Unusable(Box::new(endpoint), Box::new(found)));
         };
         let bundle = own_certificates(endpoint.ca_bundle.as_deref(), &url);
         let client = match self.means.clients.client(&endpoint.namespace, &url, bundle) {
             Ok(client) => client,
             Err(error) => {
-                let found = Found::new(Reason::ProbeFailed, error.to_string());
+                let found = CheckResult::new(Reason::ProbeFailed, error.to_string());
                 return Err(NoTarget::Unusable(Box::new(endpoint), Box::new(found)));
             }
         };
@@ -173,16 +172,16 @@ impl Runner {
         target: &Target,
         key: Option<&UsableKey>,
         timeout: Duration,
-        question: Question<'_>,
-    ) -> (Called, Option<Listing>) {
+        question: CheckCall<'_>,
+    ) -> (TargetResult, Option<ModelsById>) {
         if key.is_none() && is_the_vendors_own(target.provider.type_, &target.url) {
-            return (Called::unasked(no_key()), None);
+            return (TargetResult::unasked(no_key()), None);
         }
         let bound = key.map(|key| &key.bound);
         let (mut called, listing) = self.ask(target, bound, timeout, question).await;
         if key.is_none() && matches!(called.found.http_status, Some(401 | 403)) {
             called.unasked = true;
-            called.found = Found {
+            called.found = CheckResult {
                 http_status: called.found.http_status,
                 ..no_key()
             };
@@ -197,8 +196,8 @@ impl Runner {
         target: &Target,
         key: Option<&BoundKey>,
         timeout: Duration,
-        question: Question<'_>,
-    ) -> (Called, Option<Listing>) {
+        question: CheckCall<'_>,
+    ) -> (TargetResult, Option<ModelsById>) {
         let host = target.url.host_str().unwrap_or_default();
         let _leave = self.budget.leave(host).await;
         let begun = Instant::now();
@@ -212,13 +211,13 @@ impl Runner {
             deadline: begun + timeout,
         };
         let (outcome, listing) = match question {
-            Question::Probe => (target.driver.probe(&call).await, None),
-            Question::Validate => (target.driver.validate(&call).await, None),
-            Question::Test(model) => (target.driver.test_model(&call, &model).await, None),
-            Question::List => match target.driver.list_models(&call).await {
+            CheckCall::Probe => (target.driver.probe(&call).await, None),
+            CheckCall::Validate => (target.driver.validate(&call).await, None),
+            CheckCall::Test(model) => (target.driver.test_model(&call, &model).await, None),
+            CheckCall::List => match target.driver.list_models(&call).await {
                 Err(outcome) => (outcome, None),
                 Ok(list) => {
-                    let read = Outcome::new(Reason::SyncSucceeded, read_whole(list.skipped));
+                    let read = CheckResult::new(Reason::SyncSucceeded, read_whole(list.skipped));
                     let models = list.models.into_iter().filter(storable);
                     let models = models.map(|m| (m.id.clone(), m));
                     (read, Some(models.collect()))
@@ -229,8 +228,8 @@ impl Runner {
             Retry::After(wait) => wait,
             Retry::No | Retry::Backoff => Duration::ZERO,
         };
-        let called = Called {
-            found: outcome.into(),
+        let called = TargetResult {
+            found: outcome.storable(),
             took: begun.elapsed(),
             wait,
             unasked: false,
@@ -239,8 +238,8 @@ impl Runner {
     }
 }
 
-fn no_key() -> Found {
-    Found::new(
+fn no_key() -> CheckResult {
+    CheckResult::new(
         Reason::NoValidCredential,
         "no credential may be used here; add an LlmCredential, or see why those that exist are not valid",
     )
@@ -258,9 +257,9 @@ fn read_whole(skipped: usize) -> String {
     )
 }
 
-impl Called {
+impl TargetResult {
     /// No call was made.
-    pub(super) fn not(found: Found) -> Self {
+    pub(super) fn not(found: CheckResult) -> Self {
         Self {
             found,
             took: Duration::ZERO,
@@ -270,31 +269,11 @@ impl Called {
     }
 
     /// What it takes to ask is missing, for now.
-    pub(super) fn unasked(found: Found) -> Self {
+    pub(super) fn unasked(found: CheckResult) -> Self {
         Self {
             unasked: true,
             ..Self::not(found)
         }
-    }
-}
-
-impl From<Outcome> for Found {
-    fn from(outcome: Outcome) -> Self {
-        Self {
-            reason: outcome.reason,
-            message: without_nul(outcome.message),
-            http_status: outcome.http_status,
-            code: outcome.code.map(without_nul),
-            request_id: outcome.request_id.map(without_nul),
-        }
-    }
-}
-
-/// PostgreSQL holds no NUL character; a vendor may send one.
-fn without_nul(text: String) -> String {
-    match text.contains('\0') {
-        true => text.replace('\0', "\u{fffd}"),
-        false => text,
     }
 }
 
@@ -333,9 +312,9 @@ mod tests {
         assert!(storable(&model("m", "M")));
         assert!(!storable(&model("m\0", "M")));
         assert!(!storable(&model("m", "M\0")));
-        let mut outcome = Outcome::new(Reason::ProbeFailed, "no\0");
+        let mut outcome = CheckResult::new(Reason::ProbeFailed, "no\0");
         outcome.code = Some("\0".into());
-        let found = Found::from(outcome);
+        let found = outcome.storable();
         assert_eq!(
             (found.message.as_str(), found.code.as_deref()),
             ("no\u{fffd}", Some("\u{fffd}"))

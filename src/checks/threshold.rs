@@ -2,12 +2,12 @@
 
 /// Results in a row, newest last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Streak {
+pub struct ProbeStreak {
     passed: u32,
     failed: u32,
 }
 
-impl Streak {
+impl ProbeStreak {
     /// The streak that a history ends with; results newest first, `None` proved nothing.
     pub fn from_history(newest_first: impl IntoIterator<Item = Option<bool>>) -> Self {
         let mut streak = Self::default();
@@ -46,7 +46,7 @@ impl Streak {
 
 /// The state after the streak's last result. `was` is the state before, `None` where this
 /// generation has none yet: then the first result decides, so that a typo shows within seconds.
-pub fn state(was: Option<bool>, streak: Streak, to_fail: u32, to_pass: u32) -> bool {
+pub fn state(was: Option<bool>, streak: ProbeStreak, to_fail: u32, to_pass: u32) -> bool {
     match was {
         None => streak.passed > 0,
         Some(true) => streak.failed < to_fail.max(1),
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn run(was: Option<bool>, results: &[bool], to_fail: u32, to_pass: u32) -> Vec<bool> {
-        let (mut was, mut streak) = (was, Streak::default());
+        let (mut was, mut streak) = (was, ProbeStreak::default());
         results
             .iter()
             .map(|passed| {
@@ -97,12 +97,12 @@ mod tests {
     fn a_streak_is_taken_up_from_the_history() {
         let history = [Some(false), None, Some(false), Some(true), Some(false)];
         assert_eq!(
-            Streak::from_history(history),
-            Streak {
+            ProbeStreak::from_history(history),
+            ProbeStreak {
                 passed: 0,
                 failed: 2
             }
         );
-        assert_eq!(Streak::from_history([]), Streak::default());
+        assert_eq!(ProbeStreak::from_history([]), ProbeStreak::default());
     }
 }

@@ -3,7 +3,7 @@
 
 use super::runtime::queue::Next;
 use crate::{
-    crd::{conditions::Finding, reasons::Reason},
+    crd::{conditions::ConditionInput, reasons::Reason},
     db::DbError,
 };
 
@@ -76,18 +76,18 @@ impl Error {
     }
 
     /// What its `Synced` condition says, where the user can see the trouble at all.
-    pub fn finding(&self) -> Option<Finding> {
+    pub fn finding(&self) -> Option<ConditionInput> {
         match self {
             Self::Db(DbError::Fenced | DbError::Conflict(_)) => None,
-            Self::Db(DbError::Unstorable(why)) => Some(Finding::new(
+            Self::Db(DbError::Unstorable(why)) => Some(ConditionInput::new(
                 Reason::InvalidSpec,
                 format!("the database cannot hold a value of this object: {why}"),
             )),
-            Self::Db(_) => Some(Finding::new(
+            Self::Db(_) => Some(ConditionInput::new(
                 Reason::DatabaseUnavailable,
                 "PostgreSQL cannot be reached or refuses; the controller keeps trying, see its log",
             )),
-            Self::Keyring(why) => Some(Finding::new(
+            Self::Keyring(why) => Some(ConditionInput::new(
                 Reason::KeyringUnavailable,
                 format!("the controller keeps trying: {why}"),
             )),
@@ -102,12 +102,12 @@ pub const WAITING_BACKSTOP: std::time::Duration = std::time::Duration::from_secs
 /// An object that cannot be put in force as it stands: it is not stored, and what was stored of it
 /// is switched off. Its owner, or the appearance of another object, heals it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(pub Finding);
+pub struct Refusal(pub ConditionInput);
 
 impl Refusal {
     /// A refusal with this reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self(Finding::new(reason, message))
+        Self(ConditionInput::new(reason, message))
     }
 }
 

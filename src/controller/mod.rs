@@ -17,7 +17,7 @@ mod status;
 /// For the fuzz targets: what is read of a Secret.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    pub use crate::controller::kinds::credential::{Consent, Read, consent, read};
+    pub use crate::controller::kinds::credential::{Consent, SecretContents, consent, read};
 }
 
 pub use runtime::run::{Controller, run};

@@ -44,14 +44,14 @@ impl ConditionType {
 
 /// What one phase found: a reason and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ConditionInput {
     /// Why.
     pub reason: Reason,
     /// What was found and what the user can do, one or two sentences. Never a vendor's own text.
     pub message: String,
 }
 
-impl Finding {
+impl ConditionInput {
     /// A finding; the message is cut at 1,024 characters.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         let message: String = message.into();
@@ -65,17 +65,17 @@ impl Finding {
 
 /// What the conditions of one object are computed from.
 #[derive(Clone, Debug)]
-pub struct Observations<'a> {
+pub struct ConditionInputs<'a> {
     /// The generation that was reconciled.
     pub generation: i64,
     /// `status.verifiedGeneration`: the last generation whose check passed.
     pub verified_generation: Option<i64>,
     /// Whether this generation is stored: `Reconciled`, or why not.
-    pub synced: Finding,
+    pub synced: ConditionInput,
     /// What the outside world says, under the kind's own condition.
-    pub outside: (ConditionType, Finding),
+    pub outside: (ConditionType, ConditionInput),
     /// What decides `Ready` before the outside world does (disabled, a missing reference, ...).
-    pub declared: Option<Finding>,
+    pub declared: Option<ConditionInput>,
     /// The conditions as they were, for transition times and `AsItWas`.
     pub previous: &'a [Condition],
 }
@@ -84,7 +84,7 @@ pub struct Observations<'a> {
 ///
 /// Pure: the same input gives the same output, and a condition whose status did not change keeps
 /// its transition time.
-pub fn conditions(seen: &Observations<'_>, now: Timestamp) -> Vec<Condition> {
+pub fn conditions(seen: &ConditionInputs<'_>, now: Timestamp) -> Vec<Condition> {
     let (outside_type, outside) = &seen.outside;
     let (ready, decided_by) = ready(seen);
     let as_it_was = decided_by.reason.ready() == ReadyEffect::AsItWas;
@@ -130,7 +130,7 @@ pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition>
     conditions.iter().find(|c| c.type_ == kind.as_str())
 }
 
-fn ready(seen: &Observations<'_>) -> (ConditionStatus, Finding) {
+fn ready(seen: &ConditionInputs<'_>) -> (ConditionStatus, ConditionInput) {
     let decided_by = match &seen.declared {
         Some(declared) => declared,
         None if seen.synced.reason != Reason::Reconciled => &seen.synced,
@@ -155,10 +155,10 @@ fn previous_ready(previous: &[Condition]) -> ConditionStatus {
 }
 
 fn build(
-    seen: &Observations<'_>,
+    seen: &ConditionInputs<'_>,
     kind: ConditionType,
     status: ConditionStatus,
-    finding: &Finding,
+    finding: &ConditionInput,
     now: Timestamp,
 ) -> Condition {
     let since = find(seen.previous, kind)

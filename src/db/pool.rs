@@ -9,18 +9,18 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::Semaphore;
 
-use super::transactions::group::Queue;
+use super::transactions::group::WriteQueue;
 use super::{DbError, Revision};
 
 /// How long after its last use a connection is taken to be good without asking.
-const TRUSTED: Duration = Duration::from_secs(1);
+const UNCHECKED_IDLE: Duration = Duration::from_secs(1);
 
 /// How long a connection that comes back may take to answer. A query that was given up, or a server
 /// that has stalled, keeps it from that.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the end of the process waits for connections to close.
-const CLOSES_WITHIN: Duration = Duration::from_millis(500);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What holds for every session. Plans of prepared statements outlive the moment in which a table
 /// was small enough to be read whole: every query here that has an index to go by goes by it, so
@@ -70,7 +70,7 @@ pub struct Db {
     pub(super) connect: Arc<PgConnectOptions>,
     /// The newest revision that this process has committed; see `write.rs`.
     pub(super) committed: Arc<AtomicI64>,
-    pub(super) queue: Arc<Queue>,
+    pub(super) queue: Arc<WriteQueue>,
     pub(super) call_timeout: Duration,
     pub(super) calls: Arc<Semaphore>,
 }
@@ -105,7 +105,7 @@ impl Db {
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
-                    if meta.idle_for >= TRUSTED {
+                    if meta.idle_for >= UNCHECKED_IDLE {
                         connection.ping().await?;
                     }
                     Ok(true)
@@ -153,7 +153,7 @@ impl Db {
     /// Closes every connection and waits until they are closed, but not for one that does not let
     /// go: the end of the process closes that.
     pub async fn close(&self) {
-        if tokio::time::timeout(CLOSES_WITHIN, self.pool.close())
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.pool.close())
             .await
             .is_err()
         {
@@ -165,7 +165,7 @@ impl Db {
 /// Whether a connection that comes back is good for another call. One whose call was given up may
 /// never be: it is closed.
 async fn still_answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    match tokio::time::timeout(ANSWERS_WITHIN, connection.ping()).await {
+    match tokio::time::timeout(PING_TIMEOUT, connection.ping()).await {
         Ok(answered) => answered.map(|()| true),
         Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }

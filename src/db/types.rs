@@ -13,7 +13,7 @@ use sqlx::types::Json;
 use sqlx::{Decode, Postgres, Type, ValueRef};
 use uuid::Uuid;
 
-use super::Verdict;
+use super::StoredCheck;
 use crate::crd::credential::{QuotaPeriod, QuotaUnit, Validation, VersionState};
 use crate::crd::endpoint::{Header, HealthCheck};
 use crate::crd::model::{AvailabilityTest, Lifecycle, ModelCapability, ModelType, Origin};
@@ -138,7 +138,7 @@ macro_rules! documents {
 
 documents!(
     Vec<Condition>,
-    Option<Verdict>,
+    Option<StoredCheck>,
     ModelSync,
     Vec<Header>,
     HealthCheck,
@@ -147,7 +147,7 @@ documents!(
     Option<serde_json::Map<String, serde_json::Value>>,
     BTreeMap<String, Origin>,
     AvailabilityTest,
-    BTreeMap<Uuid, Verdict>,
+    BTreeMap<Uuid, StoredCheck>,
 );
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use crate::admin::Readiness;
 use crate::db::{self, Changes, Db, DbError, FeedListener, Revision, Woken};
 
 /// How often the feed is read when nobody notifies.
-const POLL: Duration = Duration::from_secs(2);
+const POLL_PERIOD: Duration = Duration::from_secs(2);
 
 /// Least time between the beginnings of two readings: while much changes, each takes in what the
 /// others would have.
-const PACE: Duration = Duration::from_millis(25);
+const MIN_READ_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Polls in a row that find changes before the listener is no longer believed to hear anything. One
 /// may have been faster than the word of it.
@@ -63,7 +63,7 @@ impl Feed {
     /// What waiting cannot mend.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), FeedError> {
         let mut listener = FeedListener::new(&self.db);
-        let mut poll = interval_at(Instant::now() + POLL, POLL);
+        let mut poll = interval_at(Instant::now() + POLL_PERIOD, POLL_PERIOD);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut polled, mut unannounced) = (false, 0);
         loop {
@@ -95,7 +95,7 @@ impl Feed {
                     _ = poll.tick() => break true,
                 }
             };
-            sleep_until(begun + PACE).await;
+            sleep_until(begun + MIN_READ_INTERVAL).await;
         }
     }
 
@@ -136,7 +136,7 @@ impl Feed {
     }
 
     /// Everything, from a schema that is known.
-    async fn first(&self) -> Result<Read, DbError> {
+    async fn first(&self) -> Result<ParsedChange, DbError> {
         self.db.check_schema().await?;
         let all = self.everything().await?;
         tracing::info!(revision = %all.revision, models = all.rows.models.len(), "read everything");
@@ -145,7 +145,7 @@ impl Feed {
     }
 
     /// What changed, or everything where the feed no longer holds our revision.
-    async fn next(&self, current: &Snapshot) -> Result<Read, DbError> {
+    async fn next(&self, current: &Snapshot) -> Result<ParsedChange, DbError> {
         match self.db.read_changes(current.revision).await? {
             Changes::Rows { to, .. } if to == current.revision => Ok(Ok(None)),
             Changes::Rows { rows, to } => Ok(current
@@ -182,4 +182,4 @@ impl Feed {
 }
 
 /// The next snapshot and what to say about it; none where nothing changed.
-type Read = Result<Option<(Snapshot, Event)>, serde_json::Error>;
+type ParsedChange = Result<Option<(Snapshot, Event)>, serde_json::Error>;

@@ -9,7 +9,7 @@ use crate::crd::conditions::{ConditionType, find};
 use crate::crd::reasons::Reason;
 
 /// What a condition says, before it has the kind's own word.
-enum Said {
+enum StateInput {
     Yes,
     No,
     Unknown,
@@ -42,9 +42,9 @@ macro_rules! states {
             pub fn of(conditions: &[Condition]) -> Self {
                 let (said, since, reason) = said(conditions, $condition);
                 let state = match said {
-                    Said::Yes => $state::$yes,
-                    Said::No => $state::$no,
-                    Said::Unknown => $state::Unknown,
+                    StateInput::Yes => $state::$yes,
+                    StateInput::No => $state::$no,
+                    StateInput::Unknown => $state::Unknown,
                 };
                 Self { state, since, reason }
             }
@@ -65,20 +65,20 @@ states!(
     Availability, AvailabilityState { Available, Unavailable }, ConditionType::Available
 );
 
-fn said(conditions: &[Condition], kind: ConditionType) -> (Said, Option<Timestamp>, String) {
+fn said(conditions: &[Condition], kind: ConditionType) -> (StateInput, Option<Timestamp>, String) {
     let Some(condition) = find(conditions, kind) else {
         return (
-            Said::Unknown,
+            StateInput::Unknown,
             None,
             Reason::NotCheckedYet.as_str().to_owned(),
         );
     };
     let said = match condition.status.as_str() {
         // What was switched off is as it was declared, and nobody knows whether it would answer.
-        "True" if switched_off(&condition.reason) => Said::Unknown,
-        "True" => Said::Yes,
-        "False" => Said::No,
-        _ => Said::Unknown,
+        "True" if switched_off(&condition.reason) => StateInput::Unknown,
+        "True" => StateInput::Yes,
+        "False" => StateInput::No,
+        _ => StateInput::Unknown,
     };
     (
         said,

@@ -12,7 +12,7 @@ use crate::{
     encryption::SecretFields,
 };
 
-use super::{BoundKey, HttpClient, Outcome, answers::result};
+use super::{BoundKey, CheckResult, HttpClient, answers::result};
 
 /// What one call to a vendor is made with.
 pub struct Call<'a> {
@@ -220,13 +220,13 @@ pub trait Driver: Send + Sync {
 
     /// Whether the endpoint answers. It sends a key only where the call has one, and costs no
     /// tokens.
-    async fn probe(&self, call: &Call<'_>) -> Outcome;
+    async fn probe(&self, call: &Call<'_>) -> CheckResult;
 
     /// Whether the vendor takes the key, by the cheapest call that proves it.
-    async fn validate(&self, call: &Call<'_>) -> Outcome;
+    async fn validate(&self, call: &Call<'_>) -> CheckResult;
 
     /// The vendor's whole list of models, or why there is none.
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome>;
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult>;
 
     /// The id by which the vendor's list would name this model; `None` where lists name no ids of
     /// this form, and so say nothing of it.
@@ -241,7 +241,7 @@ pub trait Driver: Send + Sync {
     }
 
     /// Whether one model answers, by the cheapest honest proof.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome;
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult;
 
     /// What a LangChain client needs.
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig;

@@ -21,8 +21,8 @@ use super::*;
 use crate::{
     crd::reasons::Reason,
     vendors::{
-        Call, ClientConfig, ClientInput, Driver, HttpClient, HttpClients, KeyFields, ModelList,
-        Outcome, TestedModel,
+        Call, CheckResult, ClientConfig, ClientInput, Driver, HttpClient, HttpClients, KeyFields,
+        ModelList, TestedModel,
         http::{address_guard::AddressGuard, script::testing::of},
     },
 };
@@ -102,10 +102,10 @@ async fn sent(call: &Call<'_>, request: Result<Request, HttpError>) -> Result<Va
     Ok(serde_json::from_slice(&answer.body).expect("JSON"))
 }
 
-fn outcome(said: Result<Value, HttpError>) -> Outcome {
+fn outcome(said: Result<Value, HttpError>) -> CheckResult {
     match said {
-        Ok(_) => Outcome::new(Reason::KeyAccepted, "sent"),
-        Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
+        Ok(_) => CheckResult::new(Reason::KeyAccepted, "sent"),
+        Err(error) => CheckResult::from_http_error(&error, Reason::CheckInconclusive),
     }
 }
 
@@ -124,7 +124,7 @@ impl Driver for Careless {
     }
 
     /// In a URL, which it makes once it knows the key.
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         let key = call.key.expect("a key");
         let request = key.put_into(Request::get(call.base_url.clone()), |_, fields| {
             let key = fields.api_key.as_ref().expect("a key").expose_secret();
@@ -136,14 +136,14 @@ impl Driver for Careless {
     }
 
     /// In a header of a request to elsewhere.
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         let request = Request::get(elsewhere(call));
         let request = call.key.expect("a key").put_into(request, bearer);
         outcome(sent(call, request).await)
     }
 
     /// By the `next` of a page.
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         let key = call.key.expect("a key");
         let first = key.put_into(Request::get(call.base_url.clone()), bearer);
         let page = sent(call, first).await.map_err(|e| outcome(Err(e)))?;
@@ -156,7 +156,7 @@ impl Driver for Careless {
     }
 
     /// In a secret header that stands there without a key's hosts.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let name = HeaderName::from_static("x-api-key");
         let request = Request::get(call.base_url.clone()).secret_header(name, model.id);
         outcome(sent(call, request).await)

@@ -15,7 +15,7 @@ pub mod key_hosts;
 #[cfg(test)]
 mod properties;
 
-pub use answers::result::{Outcome, Retry};
+pub use answers::result::{CheckResult, Retry};
 pub use driver::{
     Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList,
     TestedModel, WrongFields, like_id,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{
-    ModelList, Outcome, driver,
+    CheckResult, ModelList, driver,
     http::{
         client::Response,
         script::{
@@ -148,7 +148,7 @@ fn any_provider() -> impl Strategy<Value = ProviderType> {
 }
 
 /// What an outcome may never be: the key's echo, endless, or a word that another check has.
-fn is_ours(outcome: &Outcome, may_say: &[Reason]) -> Result<(), TestCaseError> {
+fn is_ours(outcome: &CheckResult, may_say: &[Reason]) -> Result<(), TestCaseError> {
     prop_assert!(may_say.contains(&outcome.reason), "{:?}", outcome);
     let shown = format!("{outcome:?}");
     prop_assert!(!shown.contains(KEY));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use llmplane::crd::reasons::Reason;
-use llmplane::db::{CheckKind, CheckListener, Db, Epoch, NewProbe, Verdict, Woken};
+use llmplane::db::{CheckKind, CheckListener, Db, Epoch, NewProbe, StoredCheck, Woken};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -153,7 +153,7 @@ async fn a_verdict_is_written_again_only_when_it_says_something_else() {
     .await
     .unwrap();
     let before = db.feed_state().await.unwrap();
-    let set = |verdict: Verdict| {
+    let set = |verdict: StoredCheck| {
         db.write_unversioned(epoch, move |tx| {
             async move {
                 Ok([

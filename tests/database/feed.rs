@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::FutureExt;
-use llmplane::db::{Changes, Db, DbError, Epoch, FeedListener, Revision, Upserted, Woken, WriteTx};
+use llmplane::db::{
+    Changes, Db, DbError, Epoch, FeedListener, Revision, UpsertedRow, Woken, WriteTx,
+};
 use sqlx::Row;
 
 use crate::support::database::{TestDatabase, soon};
@@ -241,7 +243,7 @@ async fn writes_that_queue_share_a_revision_and_a_bad_one_fails_alone() {
     assert_eq!(good.len(), 9);
     let revisions: BTreeSet<_> = good.iter().filter_map(|(_, revision)| *revision).collect();
     assert_eq!(revisions.len(), 1, "{good:?}");
-    assert_eq!(good[8], (Upserted::default(), None), "it was already so");
+    assert_eq!(good[8], (UpsertedRow::default(), None), "it was already so");
     assert_eq!(db.read_all().await.unwrap().rows.providers.len(), 8);
 }
 

@@ -1,14 +1,14 @@
 //! Only the newest leader writes.
 
 use futures::FutureExt;
-use llmplane::db::{Db, DbError, Epoch, ProviderUpsert, Upserted, WriteResult};
+use llmplane::db::{Db, DbError, Epoch, ProviderUpsert, UpsertedRow, WriteResult};
 use sqlx::Row;
 use tokio::sync::oneshot;
 
 use crate::support::database::{TestDatabase, soon};
 use crate::support::rows;
 
-async fn store(db: &Db, epoch: Epoch, row: &ProviderUpsert) -> WriteResult<Upserted> {
+async fn store(db: &Db, epoch: Epoch, row: &ProviderUpsert) -> WriteResult<UpsertedRow> {
     let row = row.clone();
     db.write(epoch, |tx| {
         async move { tx.provider_upsert(&row).await }.boxed()

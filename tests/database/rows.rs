@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures::FutureExt;
 use llmplane::crd::Kind;
 use llmplane::crd::credential::VersionState;
-use llmplane::db::{Db, DbError, Epoch, ModelUpsert, Upserted, WriteResult};
+use llmplane::db::{Db, DbError, Epoch, ModelUpsert, UpsertedRow, WriteResult};
 use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 use crate::support::rows;
 
-async fn store(db: &Db, epoch: Epoch, model: ModelUpsert) -> WriteResult<Upserted> {
+async fn store(db: &Db, epoch: Epoch, model: ModelUpsert) -> WriteResult<UpsertedRow> {
     db.write(epoch, |tx| {
         async move { tx.model_upsert(&model).await }.boxed()
     })

@@ -10,7 +10,7 @@ use llmplane::{
     crd::reasons::Reason,
     encryption::SecretFields,
     vendors::{
-        BoundKey, Call, ClientInput, Driver, HttpClients, ModelList, Outcome, driver,
+        BoundKey, Call, CheckResult, ClientInput, Driver, HttpClients, ModelList, driver,
         http::address_guard::AddressGuard,
     },
 };
@@ -117,12 +117,12 @@ async fn checks(driver: &'static dyn Driver, vendor: &Vendor) -> Vec<(&'static s
     done
 }
 
-fn probed(outcome: Outcome) -> Judged {
+fn probed(outcome: CheckResult) -> Judged {
     (outcome.reason == Reason::ProbeSucceeded, say(&outcome))
 }
 
 /// A key that may not list, or whose account is in arrears, is genuine all the same.
-fn accepted(outcome: Outcome) -> Judged {
+fn accepted(outcome: CheckResult) -> Judged {
     let genuine = [
         Reason::KeyAccepted,
         Reason::KeyRestricted,
@@ -131,7 +131,7 @@ fn accepted(outcome: Outcome) -> Judged {
     (genuine.contains(&outcome.reason), say(&outcome))
 }
 
-fn refused(outcome: Outcome, open: bool) -> Judged {
+fn refused(outcome: CheckResult, open: bool) -> Judged {
     let fine = match open {
         true => outcome.reason == Reason::KeyAccepted,
         false => outcome.reason == Reason::KeyRejected,
@@ -139,7 +139,7 @@ fn refused(outcome: Outcome, open: bool) -> Judged {
     (fine, say(&outcome))
 }
 
-fn listed(result: Result<ModelList, Outcome>) -> Judged {
+fn listed(result: Result<ModelList, CheckResult>) -> Judged {
     match result {
         Ok(list) => {
             let some: Vec<_> = list.models.iter().take(3).map(|m| m.id.as_str()).collect();
@@ -186,7 +186,7 @@ fn configured(driver: &dyn Driver, vendor: &Vendor) -> Judged {
     (!holds, text)
 }
 
-fn say(outcome: &Outcome) -> String {
+fn say(outcome: &CheckResult) -> String {
     let status = outcome
         .http_status
         .map_or(String::new(), |s| format!(" HTTP {s}"));

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use llmplane::{
-    checks::{Checks, JobKey, Means, Owner, Planned, Stored},
+    checks::{CheckDeps, Checks, JobKey, Owner, PlannedJob, Stored},
     crd::{
         Kind, LocalRef, ProviderType, credential::VersionState, endpoint::HealthCheck,
         reasons::Reason,
@@ -43,7 +43,7 @@ impl RunningChecks {
         kek::create(&folder.path().join("ring")).unwrap();
         let keyring = KeyringHandle::open(&folder.path().join("ring")).unwrap();
         let guard = AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()], []);
-        let (checks, mut reports) = Checks::new(Means {
+        let (checks, mut reports) = Checks::new(CheckDeps {
             db: db.clone(),
             epoch,
             keyring: keyring.clone(),
@@ -196,7 +196,7 @@ impl RunningChecks {
             namespace: "team".to_owned(),
             name: "owner".to_owned(),
         };
-        let planned = Planned {
+        let planned = PlannedJob {
             key: JobKey {
                 kind,
                 subject,

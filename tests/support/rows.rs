@@ -12,7 +12,7 @@ use llmplane::crd::provider::ModelSync;
 use llmplane::crd::reasons::Reason;
 use llmplane::db::{
     CredentialUpsert, EndpointUpsert, ModelUpsert, NewVersion, ProviderUpsert, SealedVersion,
-    Verdict,
+    StoredCheck,
 };
 use uuid::Uuid;
 
@@ -173,8 +173,8 @@ pub fn key_version(credential_uid: Uuid, version: i32, state: VersionState) -> N
     }
 }
 
-pub fn verdict(reason: Reason, message: &str) -> Verdict {
-    Verdict {
+pub fn verdict(reason: Reason, message: &str) -> StoredCheck {
+    StoredCheck {
         reason,
         message: message.to_owned(),
         since: creation(),

@@ -5,7 +5,7 @@ use llmplane::{
         ProviderType::{self, *},
         reasons::Reason,
     },
-    vendors::{ModelList, Outcome},
+    vendors::{CheckResult, ModelList},
 };
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn id_field(provider: ProviderType) -> &'static str {
     }
 }
 
-async fn listed(provider: ProviderType, body: String) -> Result<ModelList, Outcome> {
+async fn listed(provider: ProviderType, body: String) -> Result<ModelList, CheckResult> {
     let fake = fake(provider).await;
     fake.fail(Fault::Body(body));
     Caller::of(&fake, provider).list().await

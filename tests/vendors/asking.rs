@@ -9,7 +9,7 @@ use llmplane::{
     crd::{ProviderType, model::ModelType, reasons::Reason},
     encryption::SecretFields,
     vendors::{
-        BoundKey, Call, HttpClients, ModelList, Outcome, TestedModel, driver,
+        BoundKey, Call, CheckResult, HttpClients, ModelList, TestedModel, driver,
         http::address_guard::AddressGuard,
     },
 };
@@ -148,15 +148,15 @@ impl Caller {
     }
 
     /// What the driver says.
-    pub async fn ask(&self, ask: Ask) -> Outcome {
+    pub async fn ask(&self, ask: Ask) -> CheckResult {
         self.ask_about(ask, model_of(self.provider)).await
     }
 
     /// The same of another model.
-    pub async fn ask_about(&self, ask: Ask, model: &str) -> Outcome {
+    pub async fn ask_about(&self, ask: Ask, model: &str) -> CheckResult {
         match ask {
             Ask::List => match self.list().await {
-                Ok(_) => Outcome::new(Reason::SyncSucceeded, ""),
+                Ok(_) => CheckResult::new(Reason::SyncSucceeded, ""),
                 Err(outcome) => outcome,
             },
             _ => {
@@ -184,7 +184,7 @@ impl Caller {
     }
 
     /// The list, or why there is none.
-    pub async fn list(&self) -> Result<ModelList, Outcome> {
+    pub async fn list(&self) -> Result<ModelList, CheckResult> {
         let driver = driver(self.provider);
         let (clients, call_at) = self.means();
         let client = clients

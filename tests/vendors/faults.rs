@@ -8,7 +8,7 @@ use llmplane::{
         ProviderType::{self, *},
         reasons::Reason::{self, *},
     },
-    vendors::Outcome,
+    vendors::CheckResult,
 };
 use tokio::net::TcpSocket;
 use url::Url;
@@ -23,7 +23,7 @@ use crate::support::vendors::{
 const TIME: Duration = Duration::from_secs(3);
 
 /// Asks every vendor every question while this goes wrong.
-async fn everywhere(fault: Fault) -> Vec<(ProviderType, Ask, Outcome)> {
+async fn everywhere(fault: Fault) -> Vec<(ProviderType, Ask, CheckResult)> {
     let cases = TYPES.into_iter().flat_map(|provider| {
         Ask::ALL.map(|ask| {
             let fault = fault.clone();

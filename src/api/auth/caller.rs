@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
 
-use super::{AskedRight, KEPT, Right};
+use super::{AskedRight, REVIEW_TTL, Right};
 
 /// SHA-256 of a token: what caches know it by.
 pub type TokenHash = [u8; 32];
@@ -39,13 +39,13 @@ pub struct Caller {
     /// When its token ends, in Unix seconds.
     pub expires_at: Option<i64>,
     ends_at: Option<Instant>,
-    rights: ArcSwap<Vec<Remembered>>,
+    rights: ArcSwap<Vec<CachedDecision>>,
     renew_at: Instant,
     renewing: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
-struct Remembered {
+struct CachedDecision {
     right: Right,
     decision: Decision,
     /// Since it was decided.
@@ -78,7 +78,7 @@ impl Caller {
                 now.checked_add(Duration::from_secs(u64::try_from(left).unwrap_or(0)))
             }),
             rights: ArcSwap::default(),
-            renew_at: now + KEPT.mul_f64(RENEW_FROM + RENEW_OVER * share),
+            renew_at: now + REVIEW_TTL.mul_f64(RENEW_FROM + RENEW_OVER * share),
             renewing: AtomicBool::new(false),
         }
     }
@@ -123,7 +123,7 @@ impl Caller {
                 .iter()
                 .filter(|other| other.right != right && other.decision.until > now);
             let mut rights: Vec<_> = others.take(REMEMBERED - 1).cloned().collect();
-            rights.push(Remembered {
+            rights.push(CachedDecision {
                 right: right.clone(),
                 decision,
                 used: Arc::default(),
@@ -178,15 +178,15 @@ mod tests {
         for first in 0..=255 {
             let caller = Caller::new([first; 32], UserInfo::default(), None);
             let asked = Instant::now();
-            assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(0.79)));
-            assert!(caller.is_to_be_renewed(asked + KEPT.mul_f64(0.96)));
-            assert!(!caller.is_to_be_renewed(asked + KEPT.mul_f64(0.97)));
+            assert!(!caller.is_to_be_renewed(asked + REVIEW_TTL.mul_f64(0.79)));
+            assert!(caller.is_to_be_renewed(asked + REVIEW_TTL.mul_f64(0.96)));
+            assert!(!caller.is_to_be_renewed(asked + REVIEW_TTL.mul_f64(0.97)));
             caller.renew_later();
-            assert!(caller.is_to_be_renewed(asked + KEPT.mul_f64(0.97)));
+            assert!(caller.is_to_be_renewed(asked + REVIEW_TTL.mul_f64(0.97)));
             moments.push(caller.renew_at - asked);
         }
         let spread = *moments.iter().max().unwrap() - *moments.iter().min().unwrap();
-        assert!(spread > KEPT.mul_f64(0.1), "{spread:?}");
+        assert!(spread > REVIEW_TTL.mul_f64(0.1), "{spread:?}");
     }
 
     #[test]

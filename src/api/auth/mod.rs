@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 
 use caller::Decision;
 pub use caller::{Caller, TokenHash};
-use review_cache::{Kept, Until};
+use review_cache::{Expiring, ReviewCache};
 pub use scope::Scope;
 
 use super::ApiState;
@@ -38,7 +38,7 @@ use crate::crd::Kind;
 use reviews::{Lane, Reviewer};
 
 /// How long an answer of the kube-apiserver counts.
-const KEPT: Duration = Duration::from_secs(10);
+const REVIEW_TTL: Duration = Duration::from_secs(10);
 /// How long a renewal may take. What it brings counts from when it is complete.
 const RENEWED_WITHIN: Duration = Duration::from_secs(1);
 /// Rights of one caller that are asked about at once when it is renewed.
@@ -99,15 +99,15 @@ impl AskedRight<'_> {
 pub struct Auth {
     audience: Arc<str>,
     reviewer: Arc<Reviewer>,
-    known: Arc<Known>,
+    known: Arc<CachedIdentity>,
     metrics: Metrics,
 }
 
 /// What the kube-apiserver said.
-struct Known {
-    callers: Kept<TokenHash, Arc<Caller>>,
-    refused: Kept<TokenHash, Problem>,
-    rights: Kept<(TokenHash, Right), Decision>,
+struct CachedIdentity {
+    callers: ReviewCache<TokenHash, Arc<Caller>>,
+    refused: ReviewCache<TokenHash, Problem>,
+    rights: ReviewCache<(TokenHash, Right), Decision>,
 }
 
 impl Auth {
@@ -116,10 +116,10 @@ impl Auth {
         Self {
             audience: audience.into(),
             reviewer: Arc::new(Reviewer::new(client, audience.to_owned(), metrics.clone())),
-            known: Arc::new(Known {
-                callers: Kept::new(CALLERS),
-                refused: Kept::new(REFUSED),
-                rights: Kept::new(RIGHTS),
+            known: Arc::new(CachedIdentity {
+                callers: ReviewCache::new(CALLERS),
+                refused: ReviewCache::new(REFUSED),
+                rights: ReviewCache::new(RIGHTS),
             }),
             metrics,
         }
@@ -316,8 +316,8 @@ impl Auth {
 }
 
 /// An answer that has just come, and until when it counts.
-fn from_now<V>(answer: V) -> Until<V> {
-    (answer, Instant::now() + KEPT)
+fn from_now<V>(answer: V) -> Expiring<V> {
+    (answer, Instant::now() + REVIEW_TTL)
 }
 
 /// The caller of a request, as a handler's argument.

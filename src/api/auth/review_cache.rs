@@ -6,19 +6,19 @@ use std::time::Instant;
 
 use quick_cache::sync::Cache;
 
-use super::KEPT;
+use super::REVIEW_TTL;
 use crate::api::problem::Problem;
 
 /// Answers by what was asked. A bounded number is kept, and of those who ask the same at once one
 /// asks for all. Every request looks here, so that a look costs a read lock on a part of it and no
 /// upkeep.
-pub(super) struct Kept<K, V> {
+pub(super) struct ReviewCache<K, V> {
     answers: Cache<K, Answer<V>>,
     swept: Mutex<Instant>,
 }
 
 /// What was said, and until when it counts.
-pub(super) type Until<V> = (V, Instant);
+pub(super) type Expiring<V> = (V, Instant);
 
 #[derive(Clone)]
 struct Answer<V> {
@@ -27,7 +27,7 @@ struct Answer<V> {
     until: Instant,
 }
 
-impl<K, V> Kept<K, V>
+impl<K, V> ReviewCache<K, V>
 where
     K: Clone + Eq + Hash,
     V: Clone,
@@ -47,7 +47,7 @@ where
     }
 
     /// Keeps an answer.
-    pub(super) fn insert(&self, key: K, (value, until): Until<V>) {
+    pub(super) fn insert(&self, key: K, (value, until): Expiring<V>) {
         let said = Ok(value);
         self.answers.insert(key, Answer { said, until });
         self.sweep(Instant::now());
@@ -63,7 +63,7 @@ where
     pub(super) async fn get_or_ask(
         &self,
         key: K,
-        ask: impl Future<Output = Result<Until<V>, Problem>>,
+        ask: impl Future<Output = Result<Expiring<V>, Problem>>,
     ) -> Result<V, Problem> {
         let begun = Instant::now();
         loop {
@@ -99,7 +99,7 @@ where
     /// Drops what counts no longer, now and then: nobody may ever ask for it again.
     fn sweep(&self, now: Instant) {
         if let Ok(mut swept) = self.swept.try_lock()
-            && now.duration_since(*swept) >= KEPT
+            && now.duration_since(*swept) >= REVIEW_TTL
         {
             *swept = now;
             self.answers.retain(|_, answer| answer.until > now);
@@ -124,12 +124,12 @@ mod tests {
     }
 
     fn soon() -> Instant {
-        Instant::now() + KEPT
+        Instant::now() + REVIEW_TTL
     }
 
     #[test]
     fn an_answer_counts_until_its_time_is_up() {
-        let (kept, now) = (Kept::new(10), Instant::now());
+        let (kept, now) = (ReviewCache::new(10), Instant::now());
         kept.insert(1, ("a", now + Duration::from_secs(1)));
         assert_eq!(kept.get(&1, now), Some("a"));
         assert_eq!(kept.get(&1, now + Duration::from_secs(1)), None);
@@ -140,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_asks_for_all_who_come_meanwhile_and_its_failure_is_theirs_alone() {
-        let kept = Kept::new(10);
+        let kept = ReviewCache::new(10);
         for answer in [Err(failed()), Ok("a"), Ok("b")] {
             let (asked, may_answer) = (AtomicUsize::new(0), Semaphore::new(0));
             let all = (0..20).map(|_| {
@@ -162,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_hangs_up_leaves_the_question_to_the_next() {
-        let kept = Kept::new(10);
+        let kept = ReviewCache::new(10);
         let mut first = Box::pin(kept.get_or_ask(1, std::future::pending()));
         assert!(futures::poll!(&mut first).is_pending());
         let mut second = Box::pin(kept.get_or_ask(1, async { Ok(("a", soon())) }));
@@ -174,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_forgotten_while_it_is_asked_for_is_not_kept() {
-        let kept = Kept::new(10);
+        let kept = ReviewCache::new(10);
         let told = kept.get_or_ask(1, async {
             kept.remove(&1);
             Ok(("a", soon()))
@@ -185,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_counts_is_not_asked_for_again() {
-        let kept = Kept::new(10);
+        let kept = ReviewCache::new(10);
         kept.insert(1, ("a", soon()));
         let again = kept.get_or_ask(1, async { unreachable!("it is known") });
         assert_eq!(again.now_or_never(), Some(Ok("a")));
@@ -193,19 +193,19 @@ mod tests {
 
     #[test]
     fn what_is_over_takes_no_room() {
-        let kept = Kept::new(10_000);
+        let kept = ReviewCache::new(10_000);
         for key in 0..1_000 {
             kept.insert(key, ((), Instant::now()));
         }
         assert_eq!(kept.answers.len(), 1_000);
-        kept.insert(1_000, ((), Instant::now() + 3 * KEPT));
-        kept.sweep(Instant::now() + KEPT);
+        kept.insert(1_000, ((), Instant::now() + 3 * REVIEW_TTL));
+        kept.sweep(Instant::now() + REVIEW_TTL);
         assert_eq!(kept.answers.len(), 1);
     }
 
     #[test]
     fn no_number_of_answers_takes_more_room_than_there_is() {
-        let kept = Kept::new(1_000);
+        let kept = ReviewCache::new(1_000);
         for key in 0..100_000 {
             kept.insert(key, ((), soon()));
         }

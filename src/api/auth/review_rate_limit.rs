@@ -20,7 +20,7 @@ use super::caller::TokenHash;
 use crate::api::problem::{Problem, ProblemType};
 
 /// How long a refused token keeps its turns.
-const KEPT: Duration = Duration::from_secs(2);
+const REFUSAL_WINDOW: Duration = Duration::from_secs(2);
 /// Turns of one address: 8 refused tokens a second.
 const BY_ADDRESS: usize = 16;
 /// Turns of all addresses: 64 refused tokens a second.
@@ -37,7 +37,7 @@ const KNOWN: u64 = 100_000;
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
 
 /// Who is looked up next among those who are not known.
-pub(super) struct Strangers {
+pub(super) struct ReviewRateLimit {
     addresses: Cache<IpAddr, Arc<Address>>,
     turns: Arc<Semaphore>,
     known: Cache<TokenHash, ()>,
@@ -53,19 +53,19 @@ struct Address {
 }
 
 /// A stranger's turn. Dropped, it is kept for a while, for who hangs up has cost a question too.
-pub(super) struct Turn {
+pub(super) struct ReviewPermit {
     permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
     kept: Duration,
 }
 
-impl Turn {
+impl ReviewPermit {
     /// Gives the turn back: it was no refused token's.
     pub(super) fn free(mut self) {
         self.permits = None;
     }
 }
 
-impl Drop for Turn {
+impl Drop for ReviewPermit {
     fn drop(&mut self) {
         if let Some(permits) = self.permits.take()
             && let Ok(runtime) = Handle::try_current()
@@ -79,7 +79,7 @@ impl Drop for Turn {
     }
 }
 
-impl Strangers {
+impl ReviewRateLimit {
     pub(super) fn new() -> Self {
         Self {
             addresses: Cache::builder()
@@ -91,7 +91,7 @@ impl Strangers {
                 .max_capacity(KNOWN)
                 .time_to_live(KNOWN_FOR)
                 .build(),
-            kept: KEPT,
+            kept: REFUSAL_WINDOW,
             wait: WAIT,
         }
     }
@@ -115,7 +115,7 @@ impl Strangers {
         &self,
         token: &TokenHash,
         address: IpAddr,
-    ) -> Result<Option<Turn>, Problem> {
+    ) -> Result<Option<ReviewPermit>, Problem> {
         if self.known.contains_key(token) {
             return Ok(None);
         }
@@ -130,7 +130,7 @@ impl Strangers {
         let turn = async {
             let own = address.turns.clone().acquire_owned().await.ok()?;
             let common = self.turns.clone().acquire_owned().await.ok()?;
-            Some(Turn {
+            Some(ReviewPermit {
                 permits: Some((own, common)),
                 kept: self.kept,
             })
@@ -168,21 +168,21 @@ mod tests {
     const TOKEN: TokenHash = [0; 32];
 
     /// With short times.
-    fn strangers() -> Strangers {
-        Strangers {
+    fn strangers() -> ReviewRateLimit {
+        ReviewRateLimit {
             kept: Duration::from_millis(500),
             wait: Duration::from_secs(5),
-            ..Strangers::new()
+            ..ReviewRateLimit::new()
         }
     }
 
-    async fn turn(strangers: &Strangers, address: IpAddr) -> Turn {
+    async fn turn(strangers: &ReviewRateLimit, address: IpAddr) -> ReviewPermit {
         let turn = strangers.turn(&TOKEN, address).await;
         turn.expect("a turn").expect("it is not known")
     }
 
     /// All turns of an address, with refused tokens.
-    async fn flood(strangers: &Strangers, address: IpAddr) {
+    async fn flood(strangers: &ReviewRateLimit, address: IpAddr) {
         for _ in 0..BY_ADDRESS {
             drop(turn(strangers, address).await);
         }
@@ -207,11 +207,11 @@ mod tests {
 
     #[tokio::test]
     async fn good_tokens_pass_as_fast_as_they_are_answered() {
-        let (strangers, begun) = (Strangers::new(), Instant::now());
+        let (strangers, begun) = (ReviewRateLimit::new(), Instant::now());
         for _ in 0..10 * IN_ALL {
             turn(&strangers, FLOOD).await.free();
         }
-        assert!(begun.elapsed() < KEPT, "none kept its turn");
+        assert!(begun.elapsed() < REFUSAL_WINDOW, "none kept its turn");
     }
 
     #[tokio::test]
@@ -227,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_finds_the_queue_full_is_told_at_once_and_others_in_time() {
-        let strangers = Strangers {
+        let strangers = ReviewRateLimit {
             wait: Duration::from_millis(200),
             ..strangers()
         };
@@ -239,7 +239,8 @@ mod tests {
         for one in &mut waiting {
             assert!(futures::poll!(one).is_pending());
         }
-        let kind = |answer: Result<Option<Turn>, Problem>| answer.map(drop).map_err(|p| p.kind);
+        let kind =
+            |answer: Result<Option<ReviewPermit>, Problem>| answer.map(drop).map_err(|p| p.kind);
         let more = strangers.turn(&TOKEN, FLOOD).now_or_never();
         assert_eq!(more.map(kind), Some(Err(ProblemType::Overloaded)));
         for one in waiting {

@@ -15,32 +15,32 @@ use kube::{Api, Client};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::caller::{Caller, Decision, TokenHash};
-use super::review_rate_limit::{Strangers, Turn};
+use super::review_rate_limit::{ReviewPermit, ReviewRateLimit};
 use super::token::invalid;
-use super::{KEPT, Right};
+use super::{REVIEW_TTL, Right};
 use crate::api::problem::{Problem, ProblemType};
 use crate::api::server::metrics::Metrics;
 use crate::crd::GROUP;
 
 /// TokenReviews, and SubjectAccessReviews, that are under way at once.
-const AT_ONCE: usize = 32;
+const MAX_CONCURRENT_REVIEWS: usize = 32;
 /// Requests that wait for their turn; whoever comes then is told so at once.
-const WAITING: usize = 512;
+const MAX_QUEUED_REVIEWS: usize = 512;
 /// Callers that are renewed at once, apart from requests: neither keeps the other waiting.
 const RENEWALS: usize = 4;
 /// How long a request waits for its turn.
-const TURN: Duration = Duration::from_secs(10);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the kube-apiserver may take.
-const ANSWER: Duration = Duration::from_secs(5);
+const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks the kube-apiserver.
 pub(super) struct Reviewer {
     tokens: Api<TokenReview>,
     rights: Api<SubjectAccessReview>,
     audience: String,
-    strangers: Strangers,
-    token_turns: Turns,
-    right_turns: Turns,
+    strangers: ReviewRateLimit,
+    token_turns: LaneLimits,
+    right_turns: LaneLimits,
     renewals: Arc<Semaphore>,
     /// Whether the last question was not answered.
     lost: AtomicBool,
@@ -57,12 +57,12 @@ pub(super) enum Lane {
 }
 
 /// So many at once, and so many more that wait.
-struct Turns {
+struct LaneLimits {
     turns: Semaphore,
     waiting: Semaphore,
 }
 
-impl Turns {
+impl LaneLimits {
     fn new(at_once: usize, waiting: usize) -> Self {
         Self {
             turns: Semaphore::new(at_once),
@@ -75,7 +75,7 @@ impl Turns {
             return Ok(turn);
         }
         let _waits = self.waiting.try_acquire().map_err(|_| overloaded())?;
-        let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
+        let turn = tokio::time::timeout(QUEUE_TIMEOUT, self.turns.acquire()).await;
         turn.ok().and_then(Result::ok).ok_or_else(overloaded)
     }
 }
@@ -93,9 +93,9 @@ impl Reviewer {
             tokens: Api::all(client.clone()),
             rights: Api::all(client),
             audience,
-            strangers: Strangers::new(),
-            token_turns: Turns::new(AT_ONCE, WAITING),
-            right_turns: Turns::new(AT_ONCE, WAITING),
+            strangers: ReviewRateLimit::new(),
+            token_turns: LaneLimits::new(MAX_CONCURRENT_REVIEWS, MAX_QUEUED_REVIEWS),
+            right_turns: LaneLimits::new(MAX_CONCURRENT_REVIEWS, MAX_QUEUED_REVIEWS),
             renewals: Arc::new(Semaphore::new(RENEWALS)),
             lost: AtomicBool::new(false),
             metrics,
@@ -116,7 +116,7 @@ impl Reviewer {
         &self,
         hash: &TokenHash,
         address: IpAddr,
-    ) -> Result<Option<Turn>, Problem> {
+    ) -> Result<Option<ReviewPermit>, Problem> {
         self.strangers.turn(hash, address).await
     }
 
@@ -200,7 +200,7 @@ impl Reviewer {
             Lane::Renewals => None,
         };
         // What is withdrawn meanwhile may or may not be in the answer.
-        let until = Instant::now() + KEPT;
+        let until = Instant::now() + REVIEW_TTL;
         self.metrics.access_reviews.inc();
         let create = PostParams::default();
         let ask = self.rights.create(&create, &review);
@@ -214,7 +214,7 @@ impl Reviewer {
         &self,
         ask: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Problem> {
-        let error = match tokio::time::timeout(ANSWER, ask).await {
+        let error = match tokio::time::timeout(REVIEW_TIMEOUT, ask).await {
             Ok(Ok(answer)) => {
                 if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
                     tracing::info!("the kube-apiserver answers about callers again");
@@ -241,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_finds_the_queue_full_is_told_at_once() {
-        let turns = Arc::new(Turns::new(1, 1));
+        let turns = Arc::new(LaneLimits::new(1, 1));
         let first = turns.next().await.expect("a turn");
         let mut second = Box::pin(turns.next());
         assert!(futures::poll!(&mut second).is_pending(), "it waits");

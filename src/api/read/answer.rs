@@ -33,14 +33,14 @@ pub struct List<T> {
 /// What a request says beside its path and its caller, as a handler's argument. It takes this out
 /// of the request: whatever else reads it comes before.
 #[derive(Debug)]
-pub struct Sent {
+pub struct RequestHeaders {
     /// Path and query, as far as routing has left them.
     pub uri: Uri,
     /// The headers.
     pub headers: HeaderMap,
 }
 
-impl<S: Sync> FromRequestParts<S> for Sent {
+impl<S: Sync> FromRequestParts<S> for RequestHeaders {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
@@ -122,9 +122,10 @@ fn list_body<'a>(
     next_cursor: Option<&str>,
     revision: Revision,
 ) -> Bytes {
-    const AROUND: usize = 64 + 20;
+    const LIST_ENVELOPE_BYTES: usize = 64 + 20;
     let rows_len: usize = rows.clone().map(|json| json.len() + 1).sum();
-    let mut body = BytesMut::with_capacity(rows_len + AROUND + next_cursor.map_or(4, str::len));
+    let mut body =
+        BytesMut::with_capacity(rows_len + LIST_ENVELOPE_BYTES + next_cursor.map_or(4, str::len));
     body.extend_from_slice(b"{\"items\":[");
     for (index, json) in rows.enumerate() {
         if index > 0 {

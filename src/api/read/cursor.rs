@@ -91,7 +91,7 @@ fn unknown_last<T>(
 
 /// The place of a row in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct CursorPlace {
     /// The `sort` that the list has: a cursor of one order means nothing in another.
     pub sort: String,
     /// What it is sorted by.
@@ -102,7 +102,7 @@ pub struct Place {
     pub id: Uuid,
 }
 
-impl Place {
+impl CursorPlace {
     /// Whether its rank is one that its order has: in a cursor that somebody made up it may not be,
     /// and then nothing comes before or after it.
     pub fn is_sound(&self) -> bool {
@@ -161,8 +161,8 @@ pub fn foreign() -> Problem {
 mod tests {
     use super::*;
 
-    fn place(sort: &str, rank: Rank, key: &str) -> Place {
-        Place {
+    fn place(sort: &str, rank: Rank, key: &str) -> CursorPlace {
+        CursorPlace {
             sort: sort.to_owned(),
             rank,
             key: key.to_owned(),
@@ -175,9 +175,9 @@ mod tests {
         let price = |text: &str| Price::try_from(text.to_owned()).expect("a price");
         let rank = Rank::Price(Some(("USD".to_owned(), price("0.10"), None)));
         let place = place("price", rank, "a\0b");
-        assert_eq!(read::<Place>(&write(&place)), Ok(place));
-        assert!(read::<Place>("%%%").is_err());
-        assert!(read::<Place>(&"a".repeat(5000)).is_err());
+        assert_eq!(read::<CursorPlace>(&write(&place)), Ok(place));
+        assert!(read::<CursorPlace>("%%%").is_err());
+        assert!(read::<CursorPlace>(&"a".repeat(5000)).is_err());
     }
 
     #[test]

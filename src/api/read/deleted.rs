@@ -11,7 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::answer::Page;
-use super::cursor::{self, Place, Rank};
+use super::cursor::{self, CursorPlace, Rank};
 use super::list_query::{Index, ListRequest, Resource, is_object_name, prefix};
 use crate::api::ApiState;
 use crate::api::auth::{Caller, Scope};
@@ -23,7 +23,7 @@ use crate::snapshot::{Entry, View, name_key, split_name_key};
 const BATCH: usize = 1000;
 
 /// Deleted rows that a request looks at, about.
-const AT_MOST: usize = 10_000;
+const MAX_SORTED_ROWS: usize = 10_000;
 
 type Row<V> = Arc<Entry<V>>;
 
@@ -37,7 +37,7 @@ pub(in crate::api) async fn page<V: Resource>(
     db: &Db,
     request: &ListRequest<'_, V>,
     index: &Index,
-    after: Option<&Place>,
+    after: Option<&CursorPlace>,
 ) -> Result<Page, Problem> {
     match request.sort.word {
         "name" => Box::pin(page_by_name(db, request, index, after)).await,
@@ -51,7 +51,7 @@ async fn page_by_name<V: Resource>(
     db: &Db,
     request: &ListRequest<'_, V>,
     index: &Index,
-    after: Option<&Place>,
+    after: Option<&CursorPlace>,
 ) -> Result<Page, Problem> {
     let snapshot = request.snapshot;
     let mut range = range(request, index);
@@ -82,11 +82,11 @@ async fn page_by_name<V: Resource>(
         let taken = found.filter(|row| request.takes(snapshot, &row.view));
         rows.extend(taken.take(wanted - rows.len()));
         match (batch.reached, end) {
-            (Some(reached), _) if rows.len() < wanted && looked_at < AT_MOST => {
+            (Some(reached), _) if rows.len() < wanted && looked_at < MAX_SORTED_ROWS => {
                 range = range.behind(reached);
             }
             (Some(_), Some((key, id))) if rows.len() < wanted => {
-                let reached = Place {
+                let reached = CursorPlace {
                     sort: request.sort.word.to_owned(),
                     rank: Rank::Name,
                     key,
@@ -105,7 +105,7 @@ async fn page_sorted<V: Resource>(
     db: &Db,
     request: &ListRequest<'_, V>,
     index: &Index,
-    after: Option<&Place>,
+    after: Option<&CursorPlace>,
 ) -> Result<Page, Problem> {
     let snapshot = request.snapshot;
     let (mut range, mut deleted) = (range(request, index), Vec::new());
@@ -114,7 +114,7 @@ async fn page_sorted<V: Resource>(
         deleted.extend(in_order(&batch.rows)?);
         match batch.reached {
             None => break,
-            Some(_) if deleted.len() >= AT_MOST => return Err(too_many()),
+            Some(_) if deleted.len() >= MAX_SORTED_ROWS => return Err(too_many()),
             Some(reached) => range = range.behind(reached),
         }
     }
@@ -127,7 +127,7 @@ fn too_many() -> Problem {
     Problem::parameter(
         "sort",
         format!(
-            "more than {AT_MOST} rows are deleted here, too many to sort: name one namespace, or sort by name"
+            "more than {MAX_SORTED_ROWS} rows are deleted here, too many to sort: name one namespace, or sort by name"
         ),
     )
 }
@@ -198,7 +198,7 @@ fn live<'s, V: Resource>(
 }
 
 /// Where PostgreSQL goes on behind a place of this order.
-fn row_place(place: &Place) -> Result<RowPlace, Problem> {
+fn row_place(place: &CursorPlace) -> Result<RowPlace, Problem> {
     let (namespace, name) = split_name_key(&place.key)
         .filter(|(_, name)| !name.contains('\0'))
         .ok_or_else(cursor::foreign)?;

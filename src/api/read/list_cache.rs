@@ -14,14 +14,14 @@ use crate::api::auth::Scope;
 use crate::db::Revision;
 
 /// Bytes that are kept at most, so that no variety of questions fills the memory.
-const AT_MOST: usize = 16 << 20;
+const MAX_CACHED_BYTES: usize = 16 << 20;
 
 /// The lists of the newest revision.
 #[derive(Debug, Default)]
-pub struct Pages(RwLock<Kept>);
+pub struct ListCache(RwLock<CachedPages>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct CachedPages {
     revision: Revision,
     bytes: usize,
     pages: HashMap<String, Page>,
@@ -45,7 +45,7 @@ pub(in crate::api) fn key(scope: &Scope, index: &Index, uri: &Uri) -> String {
     key
 }
 
-impl Pages {
+impl ListCache {
     /// The list that was asked for at this revision, if it is there.
     pub(in crate::api) fn get(&self, revision: Revision, key: &str) -> Option<Page> {
         let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -59,13 +59,13 @@ impl Pages {
     pub(in crate::api) fn put(&self, revision: Revision, key: String, page: &Page) {
         let size = key.len() + page.size();
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if revision < kept.revision || size > AT_MOST {
+        if revision < kept.revision || size > MAX_CACHED_BYTES {
             return;
         }
-        if revision > kept.revision || kept.bytes + size > AT_MOST {
-            *kept = Kept {
+        if revision > kept.revision || kept.bytes + size > MAX_CACHED_BYTES {
+            *kept = CachedPages {
                 revision,
-                ..Kept::default()
+                ..CachedPages::default()
             };
         }
         if kept.pages.insert(key, page.clone()).is_none() {
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_list_is_found_by_namespace_and_question_at_its_revision_alone() {
-        let pages = Pages::default();
+        let pages = ListCache::default();
         let key = asked("a", "/models?limit=1");
         pages.put(Revision(2), key.clone(), &page("x"));
         assert!(pages.get(Revision(2), &key).is_some());
@@ -122,13 +122,17 @@ mod tests {
 
     #[test]
     fn a_flood_of_questions_keeps_within_the_bound() {
-        let pages = Pages::default();
-        let long = "x".repeat(AT_MOST / 4);
+        let pages = ListCache::default();
+        let long = "x".repeat(MAX_CACHED_BYTES / 4);
         for number in 0..20 {
             pages.put(Revision(1), number.to_string(), &page(&long));
-            assert!(pages.0.read().unwrap().bytes <= AT_MOST);
+            assert!(pages.0.read().unwrap().bytes <= MAX_CACHED_BYTES);
         }
-        pages.put(Revision(1), "huge".to_owned(), &page(&"x".repeat(AT_MOST)));
+        pages.put(
+            Revision(1),
+            "huge".to_owned(),
+            &page(&"x".repeat(MAX_CACHED_BYTES)),
+        );
         assert!(pages.get(Revision(1), "huge").is_none());
         assert!(pages.get(Revision(1), "19").is_some());
     }

@@ -8,8 +8,8 @@ use axum::http::Response;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::answer::{Page, Sent};
-use super::cursor::{self, Place, Rank};
+use super::answer::{Page, RequestHeaders};
+use super::cursor::{self, CursorPlace, Rank};
 use super::query_params::{FromQuery, Query, documented_names};
 use super::{deleted, list_cache};
 use crate::api::ApiState;
@@ -50,7 +50,7 @@ pub trait Resource: View + Sized {
 /// What every route understands.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Common {
+pub struct ListParams {
     /// The namespace; `*` for all. Without it the caller's own, where the caller is a
     /// ServiceAccount.
     pub namespace: Option<String>,
@@ -61,8 +61,8 @@ pub struct Common {
     pub include_deleted: Option<bool>,
 }
 
-impl FromQuery for Common {
-    documented_names!(Common);
+impl FromQuery for ListParams {
+    documented_names!(ListParams);
 
     fn read(query: &Query<'_>) -> Result<Self, Problem> {
         Ok(Self {
@@ -76,7 +76,7 @@ impl FromQuery for Common {
 /// What every list understands.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Listing {
+pub struct ListFilters {
     /// The namespace; `*` for all. Without it the caller's own, where the caller is a
     /// ServiceAccount.
     pub namespace: Option<String>,
@@ -96,8 +96,8 @@ pub struct Listing {
     pub name: Option<String>,
 }
 
-impl FromQuery for Listing {
-    documented_names!(Listing);
+impl FromQuery for ListFilters {
+    documented_names!(ListFilters);
 
     fn read(query: &Query<'_>) -> Result<Self, Problem> {
         Ok(Self {
@@ -112,10 +112,10 @@ impl FromQuery for Listing {
     }
 }
 
-impl Listing {
+impl ListFilters {
     /// What it shares with the routes of single rows.
-    pub fn common(&self) -> Common {
-        Common {
+    pub fn common(&self) -> ListParams {
+        ListParams {
             namespace: self.namespace.clone(),
             min_revision: self.min_revision,
             include_deleted: self.include_deleted,
@@ -165,9 +165,9 @@ pub struct ListRequest<'r, V> {
     /// Who asks.
     pub caller: &'r Caller,
     /// What else the request says.
-    pub sent: &'r Sent,
+    pub sent: &'r RequestHeaders,
     /// What every list understands.
-    pub listing: &'r Listing,
+    pub listing: &'r ListFilters,
     /// The namespaces that it is about.
     pub scope: Scope,
     /// Which of them.
@@ -191,7 +191,7 @@ pub async fn list<V: Resource>(
         .scope
         .require_list(&state.auth, request.caller, V::KIND)
         .await?;
-    let after: Option<Place> = request
+    let after: Option<CursorPlace> = request
         .listing
         .cursor
         .as_deref()
@@ -226,7 +226,7 @@ async fn list_with_deleted<V: Resource>(
     state: &ApiState,
     request: ListRequest<'_, V>,
     index: Index,
-    after: Option<Place>,
+    after: Option<CursorPlace>,
 ) -> Result<Response<Body>, Problem> {
     request
         .scope
@@ -244,7 +244,7 @@ pub(in crate::api) fn prefix(scope: &Scope) -> String {
 }
 
 /// The key to start at, and what every key of the scope begins with.
-fn bounds(scope: &Scope, after: Option<&Place>, sort: &str) -> (String, String) {
+fn bounds(scope: &Scope, after: Option<&CursorPlace>, sort: &str) -> (String, String) {
     let prefix = prefix(scope);
     match after {
         // The index has this order already: the page begins behind the row.
@@ -259,8 +259,8 @@ impl<V: Resource> ListRequest<'_, V> {
         self.listing.takes(view) && (self.filter)(snapshot, view)
     }
 
-    fn place(&self, entry: &Entry<V>) -> Place {
-        Place {
+    fn place(&self, entry: &Entry<V>) -> CursorPlace {
+        CursorPlace {
             sort: self.sort.word.to_owned(),
             rank: (self.sort.rank)(&entry.view),
             key: entry.key.to_string(),
@@ -278,7 +278,7 @@ impl<V: Resource> ListRequest<'_, V> {
         &self,
         snapshot: &Snapshot,
         found: impl Iterator<Item = Arc<Entry<V>>>,
-        after: Option<&Place>,
+        after: Option<&CursorPlace>,
     ) -> Page {
         let limit = self.limit();
         let mut rows: Vec<_> = if self.sort.word == "name" {
@@ -299,7 +299,7 @@ impl<V: Resource> ListRequest<'_, V> {
     fn sorted(
         &self,
         found: impl Iterator<Item = Arc<Entry<V>>>,
-        after: Option<&Place>,
+        after: Option<&CursorPlace>,
     ) -> Vec<Arc<Entry<V>>> {
         let mut placed: Vec<_> = found
             .map(|entry| (self.place(&entry), entry))
@@ -324,7 +324,7 @@ pub async fn find<V: Resource>(
     caller: &Caller,
     snapshot: &Snapshot,
     id: &str,
-    asked: &Common,
+    asked: &ListParams,
 ) -> Result<Arc<Entry<V>>, Problem> {
     let (auth, table) = (&state.auth, V::table(snapshot));
     let include_deleted = asked.include_deleted == Some(true);

@@ -164,9 +164,9 @@ pub fn one_of(name: &str, words: &[&str]) -> Problem {
 }
 
 /// A handler's query parameters.
-pub struct Asked<Q>(pub Q);
+pub struct QueryParams<Q>(pub Q);
 
-impl<S: Sync, A: FromQuery> FromRequestParts<S> for Asked<A> {
+impl<S: Sync, A: FromQuery> FromRequestParts<S> for QueryParams<A> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -175,10 +175,10 @@ impl<S: Sync, A: FromQuery> FromRequestParts<S> for Asked<A> {
     }
 }
 
-/// As [`Asked`], for two sets.
-pub struct AskedBoth<A, B>(pub A, pub B);
+/// As [`QueryParams`], for two sets.
+pub struct QueryParamsOfTwo<A, B>(pub A, pub B);
 
-impl<S: Sync, A: FromQuery, B: FromQuery> FromRequestParts<S> for AskedBoth<A, B> {
+impl<S: Sync, A: FromQuery, B: FromQuery> FromRequestParts<S> for QueryParamsOfTwo<A, B> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

@@ -9,7 +9,7 @@ use crate::db::Revision;
 use crate::snapshot::Snapshot;
 
 /// How long `min_revision` waits.
-const WAIT: Duration = Duration::from_secs(5);
+const MIN_REVISION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The newest snapshot, at least of this revision.
 ///
@@ -18,13 +18,18 @@ const WAIT: Duration = Duration::from_secs(5);
 /// 503 before the first snapshot; 504 where the revision is not reached within 5 seconds.
 pub async fn snapshot(state: &ApiState, at_least: Option<i64>) -> Result<Arc<Snapshot>, Problem> {
     if let Some(revision) = at_least
-        && !Box::pin(state.store.reached(Revision(revision), WAIT)).await
+        && !Box::pin(
+            state
+                .store
+                .reached(Revision(revision), MIN_REVISION_TIMEOUT),
+        )
+        .await
     {
         return Err(Problem::new(
             ProblemType::RevisionTimeout,
             format!(
                 "revision {revision} was not reached within {} s; this replica is at {}",
-                WAIT.as_secs(),
+                MIN_REVISION_TIMEOUT.as_secs(),
                 state.store.revision()
             ),
         ));

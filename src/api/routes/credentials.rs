@@ -4,13 +4,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
 
-use super::Named;
+use super::PathId;
 use crate::api::auth::{Authenticated, Scope};
 use crate::api::openapi::Problems;
 use crate::api::problem::Problem;
-use crate::api::read::answer::{self, List, Sent};
-use crate::api::read::list_query::{self, Common, Index, ListRequest, Listing, Resource, Sort};
-use crate::api::read::query_params::Asked;
+use crate::api::read::answer::{self, List, RequestHeaders};
+use crate::api::read::list_query::{
+    self, Index, ListFilters, ListParams, ListRequest, Resource, Sort,
+};
+use crate::api::read::query_params::QueryParams;
 use crate::api::{ApiState, read::revisions};
 use crate::db::ChangedRows;
 use crate::snapshot::{CredentialView, ProviderView, Snapshot, Table};
@@ -30,15 +32,15 @@ impl Resource for CredentialView {
 /// Credentials of a provider.
 #[utoipa::path(
     get, path = "/api/v1/providers/{id}/credentials", tag = "credentials", operation_id = "list_credentials",
-    params(("id" = String, Path, description = "The provider: UID, or name in the namespace asked for"), Listing),
+    params(("id" = String, Path, description = "The provider: UID, or name in the namespace asked for"), ListFilters),
     responses((status = 200, description = "A page of credentials", body = List<CredentialView>), Problems)
 )]
 pub async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    Named(provider): Named,
-    Asked(listing): Asked<Listing>,
-    sent: Sent,
+    PathId(provider): PathId,
+    QueryParams(listing): QueryParams<ListFilters>,
+    sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, listing.min_revision).await?;
     let asked = listing.common();
@@ -60,15 +62,15 @@ pub async fn list(
 /// A credential.
 #[utoipa::path(
     get, path = "/api/v1/credentials/{id}", tag = "credentials", operation_id = "get_credential",
-    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), ListParams),
     responses((status = 200, description = "The credential", body = CredentialView), Problems)
 )]
 pub async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    Named(id): Named,
-    Asked(asked): Asked<Common>,
-    sent: Sent,
+    PathId(id): PathId,
+    QueryParams(asked): QueryParams<ListParams>,
+    sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = list_query::find::<CredentialView>(&state, &caller, &snapshot, &id, &asked).await?;

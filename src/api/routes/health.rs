@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::Named;
+use super::PathId;
 use crate::api::auth::Authenticated;
 use crate::api::openapi::Problems;
 use crate::api::problem::Problem;
 use crate::api::read::answer;
 use crate::api::read::cursor;
-use crate::api::read::list_query::{self, Common};
-use crate::api::read::query_params::{AskedBoth, FromQuery, Query, documented_names};
+use crate::api::read::list_query::{self, ListParams};
+use crate::api::read::query_params::{FromQuery, Query, QueryParamsOfTwo, documented_names};
 use crate::api::{ApiState, read::revisions};
 use crate::db::{ProbeCursor, ProbeRow};
 use crate::snapshot::{EndpointView, Health};
@@ -23,7 +23,7 @@ use crate::snapshot::{EndpointView, Health};
 /// Which probes.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Page {
+pub struct ProbePage {
     /// Probes of a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
@@ -31,8 +31,8 @@ pub struct Page {
     cursor: Option<String>,
 }
 
-impl FromQuery for Page {
-    documented_names!(Page);
+impl FromQuery for ProbePage {
+    documented_names!(ProbePage);
 
     fn read(query: &Query<'_>) -> Result<Self, Problem> {
         Ok(Self {
@@ -92,12 +92,12 @@ impl From<ProbeRow> for Probe {
 
 /// The place of a probe among its endpoint's.
 #[derive(Serialize, Deserialize)]
-struct Place {
+struct ProbePlace {
     endpoint: Uuid,
     probe: ProbeCursor,
 }
 
-impl Place {
+impl ProbePlace {
     fn of(endpoint: Uuid, probe: ProbeCursor) -> Self {
         Self { endpoint, probe }
     }
@@ -120,15 +120,15 @@ impl Place {
 /// The health of an endpoint, and its probes.
 #[utoipa::path(
     get, path = "/api/v1/endpoints/{id}/health", tag = "endpoints", operation_id = "get_endpoint_health",
-    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common, Page),
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), ListParams, ProbePage),
     responses((status = 200, description = "State and history", body = EndpointHealth), Problems)
 )]
 pub async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    Named(id): Named,
+    PathId(id): PathId,
     headers: HeaderMap,
-    AskedBoth(asked, page): AskedBoth<Common, Page>,
+    QueryParamsOfTwo(asked, page): QueryParamsOfTwo<ListParams, ProbePage>,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = list_query::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
@@ -136,7 +136,7 @@ pub async fn get(
     let endpoint_id = found.view.common.id;
     let after = page.cursor.as_deref();
     let after = after
-        .map(|after| Place::read(after, endpoint_id))
+        .map(|after| ProbePlace::read(after, endpoint_id))
         .transpose()?;
     // One more than asked for tells whether there are older ones.
     let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
@@ -149,7 +149,7 @@ pub async fn get(
     let next_cursor = rows
         .last()
         .filter(|_| more)
-        .map(|row| Place::of(endpoint_id, row.cursor()).write());
+        .map(|row| ProbePlace::of(endpoint_id, row.cursor()).write());
     let body = EndpointHealth {
         endpoint_id,
         health: found.view.health.clone(),
@@ -175,11 +175,11 @@ mod tests {
         let (ours, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let place = |text: &str| {
             let checked_at = text.parse().expect("a time");
-            Place::of(ours, ProbeCursor { checked_at, id: 1 }).write()
+            ProbePlace::of(ours, ProbeCursor { checked_at, id: 1 }).write()
         };
         let sound = place("2026-03-04T05:06:07Z");
-        assert!(Place::read(&sound, ours).is_ok());
-        assert!(Place::read(&sound, other).is_err());
-        assert!(Place::read(&place("-009999-06-01T00:00:00Z"), ours).is_err());
+        assert!(ProbePlace::read(&sound, ours).is_ok());
+        assert!(ProbePlace::read(&sound, other).is_err());
+        assert!(ProbePlace::read(&place("-009999-06-01T00:00:00Z"), ours).is_err());
     }
 }

@@ -12,9 +12,9 @@ use axum::http::request::Parts;
 use super::problem::Problem;
 
 /// The `{...}` of a path, as the handler's argument.
-pub struct Named(pub String);
+pub struct PathId(pub String);
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

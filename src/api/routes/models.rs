@@ -9,15 +9,17 @@ use utoipa::IntoParams;
 use utoipa::openapi::schema::Object;
 use uuid::Uuid;
 
-use super::Named;
+use super::PathId;
 use crate::api::auth::{Authenticated, Caller, Scope};
 use crate::api::openapi::{self, Problems};
 use crate::api::problem::Problem;
-use crate::api::read::answer::{self, List, Sent};
+use crate::api::read::answer::{self, List, RequestHeaders};
 use crate::api::read::cursor::{Price, Rank};
-use crate::api::read::list_query::{self, Common, Index, ListRequest, Listing, Resource, Sort};
+use crate::api::read::list_query::{
+    self, Index, ListFilters, ListParams, ListRequest, Resource, Sort,
+};
 use crate::api::read::query_params::{
-    Asked, AskedBoth, FromQuery, Query, documented_names, one_of,
+    FromQuery, Query, QueryParams, QueryParamsOfTwo, documented_names, one_of,
 };
 use crate::api::{ApiState, read::revisions};
 use crate::crd::Capability;
@@ -274,9 +276,9 @@ fn least_score(model: &ModelView, capabilities: &[Capability]) -> Option<i64> {
 async fn answer_list(
     state: &ApiState,
     caller: &Caller,
-    listing: &Listing,
+    listing: &ListFilters,
     filters: &Filters,
-    sent: &Sent,
+    sent: &RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     filters.check()?;
     let scope = Scope::of(listing.namespace.as_deref(), caller)?;
@@ -297,14 +299,14 @@ async fn answer_list(
 /// Models.
 #[utoipa::path(
     get, path = "/api/v1/models", tag = "models", operation_id = "list_models",
-    params(Listing, Filters),
+    params(ListFilters, Filters),
     responses((status = 200, description = "A page of models", body = List<ModelView>), Problems)
 )]
 pub async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    AskedBoth(listing, filters): AskedBoth<Listing, Filters>,
-    sent: Sent,
+    QueryParamsOfTwo(listing, filters): QueryParamsOfTwo<ListFilters, Filters>,
+    sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     answer_list(&state, &caller, &listing, &filters, &sent).await
 }
@@ -313,7 +315,7 @@ pub async fn list(
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[allow(dead_code)] // The handler reads it as text, so that a refusal lists all words.
-struct OfCapability {
+struct CapabilityFilters {
     /// The capability.
     #[param(schema_with = openapi::capability)]
     capability: Capability,
@@ -323,15 +325,15 @@ struct OfCapability {
 #[utoipa::path(
     get, path = "/api/v1/models/by-capability/{capability}", tag = "models",
     operation_id = "list_models_by_capability",
-    params(OfCapability, Listing, Filters),
+    params(CapabilityFilters, ListFilters, Filters),
     responses((status = 200, description = "A page of models", body = List<ModelView>), Problems)
 )]
 pub async fn by_capability(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    Named(word): Named,
-    AskedBoth(listing, mut filters): AskedBoth<Listing, Filters>,
-    sent: Sent,
+    PathId(word): PathId,
+    QueryParamsOfTwo(listing, mut filters): QueryParamsOfTwo<ListFilters, Filters>,
+    sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     filters.capability.insert(0, capability(&word)?);
     answer_list(&state, &caller, &listing, &filters, &sent).await
@@ -340,15 +342,15 @@ pub async fn by_capability(
 /// A model.
 #[utoipa::path(
     get, path = "/api/v1/models/{id}", tag = "models", operation_id = "get_model",
-    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), ListParams),
     responses((status = 200, description = "The model", body = ModelView), Problems)
 )]
 pub async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    Named(id): Named,
-    Asked(asked): Asked<Common>,
-    sent: Sent,
+    PathId(id): PathId,
+    QueryParams(asked): QueryParams<ListParams>,
+    sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = list_query::find::<ModelView>(&state, &caller, &snapshot, &id, &asked).await?;

@@ -5,13 +5,15 @@ use axum::extract::State;
 use axum::http::Response;
 use utoipa::IntoParams;
 
-use super::Named;
+use super::PathId;
 use crate::api::auth::{Authenticated, Scope};
 use crate::api::openapi::{self, Problems};
 use crate::api::problem::Problem;
-use crate::api::read::answer::{self, List, Sent};
-use crate::api::read::list_query::{self, Common, ListRequest, Listing, Resource, Sort};
-use crate::api::read::query_params::{Asked, AskedBoth, FromQuery, Query, documented_names};
+use crate::api::read::answer::{self, List, RequestHeaders};
+use crate::api::read::list_query::{self, ListFilters, ListParams, ListRequest, Resource, Sort};
+use crate::api::read::query_params::{
+    FromQuery, Query, QueryParams, QueryParamsOfTwo, documented_names,
+};
 use crate::api::{ApiState, read::revisions};
 use crate::crd::ProviderType;
 use crate::db::ChangedRows;
@@ -52,14 +54,14 @@ impl FromQuery for Filters {
 /// Providers.
 #[utoipa::path(
     get, path = "/api/v1/providers", tag = "providers", operation_id = "list_providers",
-    params(Listing, Filters),
+    params(ListFilters, Filters),
     responses((status = 200, description = "A page of providers", body = List<ProviderView>), Problems)
 )]
 pub async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    AskedBoth(listing, filters): AskedBoth<Listing, Filters>,
-    sent: Sent,
+    QueryParamsOfTwo(listing, filters): QueryParamsOfTwo<ListFilters, Filters>,
+    sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, listing.min_revision).await?;
     let request = ListRequest {
@@ -77,15 +79,15 @@ pub async fn list(
 /// A provider.
 #[utoipa::path(
     get, path = "/api/v1/providers/{id}", tag = "providers", operation_id = "get_provider",
-    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), Common),
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), ListParams),
     responses((status = 200, description = "The provider", body = ProviderView), Problems)
 )]
 pub async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    Named(id): Named,
-    Asked(asked): Asked<Common>,
-    sent: Sent,
+    PathId(id): PathId,
+    QueryParams(asked): QueryParams<ListParams>,
+    sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = list_query::find::<ProviderView>(&state, &caller, &snapshot, &id, &asked).await?;

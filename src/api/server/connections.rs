@@ -34,7 +34,7 @@ const RESERVED: u64 = 512;
 
 /// What a connection may take.
 #[derive(Clone, Debug)]
-pub(in crate::api) struct Limits {
+pub(in crate::api) struct ConnectionLimits {
     /// Connections at once; more are closed unanswered, and none that is open makes way.
     pub connections: usize,
     /// Until the TLS handshake is done, and then until the first request's headers are complete.
@@ -56,7 +56,7 @@ pub(in crate::api) struct Limits {
     pub streams: u32,
 }
 
-impl Limits {
+impl ConnectionLimits {
     /// The usual ones, for so many connections.
     pub fn new(connections: usize) -> Self {
         Self {
@@ -74,12 +74,12 @@ impl Limits {
 
 /// What is counted of connections; a clone counts into the same.
 #[derive(Clone, Debug, Default)]
-pub(in crate::api) struct Counts {
+pub(in crate::api) struct ConnectionCounts {
     open: Gauge,
     refused: Counter,
 }
 
-impl Counts {
+impl ConnectionCounts {
     pub fn register(registry: &mut Registry) -> Self {
         let counts = Self::default();
         registry.register(
@@ -144,8 +144,8 @@ pub(in crate::api) async fn serve<S>(
     service: S,
     listener: std::net::TcpListener,
     tls: Option<RustlsConfig>,
-    limits: Limits,
-    counts: Counts,
+    limits: ConnectionLimits,
+    counts: ConnectionCounts,
     shutdown: CancellationToken,
 ) -> io::Result<()>
 where
@@ -155,7 +155,7 @@ where
 {
     let handle: Handle<SocketAddr> = Handle::new();
     let service = service.into_make_service_with_connect_info::<SocketAddr>();
-    let door = Door {
+    let door = BoundedAcceptor {
         free: Arc::new(Semaphore::new(limits.connections)),
         next_request: limits.next_request,
         no_sign_of_life: limits.no_sign_of_life,
@@ -198,14 +198,14 @@ where
 
 /// Lets connections in while there are fewer than may be.
 #[derive(Clone)]
-struct Door {
+struct BoundedAcceptor {
     free: Arc<Semaphore>,
     next_request: Duration,
     no_sign_of_life: Duration,
-    counts: Counts,
+    counts: ConnectionCounts,
 }
 
-impl Door {
+impl BoundedAcceptor {
     fn admit(&self, stream: TcpStream) -> io::Result<Connection> {
         let Ok(place) = self.free.clone().try_acquire_owned() else {
             self.counts.refused.inc();
@@ -218,14 +218,14 @@ impl Door {
         self.counts.open.inc();
         Ok(Connection {
             stream,
-            patience: Patience::new(self.next_request),
+            patience: IdleTimeout::new(self.next_request),
             open: self.counts.open.clone(),
             _place: place,
         })
     }
 }
 
-impl<S> Accept<TcpStream, S> for Door {
+impl<S> Accept<TcpStream, S> for BoundedAcceptor {
     type Stream = Connection;
     type Service = S;
     type Future = Ready<io::Result<(Connection, S)>>;
@@ -238,7 +238,7 @@ impl<S> Accept<TcpStream, S> for Door {
 /// A connection, and the place that it takes.
 struct Connection {
     stream: TcpStream,
-    patience: Patience,
+    patience: IdleTimeout,
     open: Gauge,
     _place: OwnedSemaphorePermit,
 }
@@ -252,13 +252,13 @@ impl Drop for Connection {
 /// Ends who is answered nothing for a whole turn of this length. Turns follow each other, whatever
 /// is asked in them: a timer for each request, as the HTTP library has one, costs more than all
 /// that is done to find the answer. What answers HTTP/2's pings is answered something.
-struct Patience {
+struct IdleTimeout {
     turn: Duration,
     over: Option<Pin<Box<Sleep>>>,
     answered: bool,
 }
 
-impl Patience {
+impl IdleTimeout {
     fn new(turn: Duration) -> Self {
         Self {
             turn,

@@ -20,7 +20,7 @@ const BUCKETS: [f64; 11] = [
 
 /// Requests that are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct AnswerLabels {
     /// The route's pattern; empty where none matched.
     route: String,
     /// HTTP status.
@@ -37,7 +37,7 @@ pub enum CacheName {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LookUp {
+struct CacheLabels {
     cache: &'static str,
     hit: bool,
 }
@@ -45,9 +45,9 @@ struct LookUp {
 /// The read API's metrics; a clone counts into the same.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    latency: Family<Answered, Histogram, fn() -> Histogram>,
-    callers: LookUps,
-    rights: LookUps,
+    latency: Family<AnswerLabels, Histogram, fn() -> Histogram>,
+    callers: CacheCounters,
+    rights: CacheCounters,
     /// TokenReviews that were sent.
     pub token_reviews: Counter,
     /// SubjectAccessReviews that were sent.
@@ -58,14 +58,14 @@ pub struct Metrics {
 
 /// Looks into one cache.
 #[derive(Clone, Debug)]
-struct LookUps {
+struct CacheCounters {
     hits: Counter,
     misses: Counter,
 }
 
-impl LookUps {
-    fn of(family: &Family<LookUp, Counter>, cache: &'static str) -> Self {
-        let counter = |hit| family.get_or_create(&LookUp { cache, hit }).clone();
+impl CacheCounters {
+    fn of(family: &Family<CacheLabels, Counter>, cache: &'static str) -> Self {
+        let counter = |hit| family.get_or_create(&CacheLabels { cache, hit }).clone();
         Self {
             hits: counter(true),
             misses: counter(false),
@@ -79,8 +79,8 @@ impl Metrics {
         let look_ups = Family::default();
         let metrics = Self {
             latency: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            callers: LookUps::of(&look_ups, "callers"),
-            rights: LookUps::of(&look_ups, "rights"),
+            callers: CacheCounters::of(&look_ups, "callers"),
+            rights: CacheCounters::of(&look_ups, "rights"),
             token_reviews: Counter::default(),
             access_reviews: Counter::default(),
             review_failures: Counter::default(),
@@ -117,7 +117,7 @@ impl Metrics {
 
     /// Where the requests of a route with this status are counted; empty where no route matched.
     pub fn latency(&self, route: &str, status: u16) -> Histogram {
-        let which = Answered {
+        let which = AnswerLabels {
             route: route.to_owned(),
             status,
         };

@@ -9,13 +9,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::{self, Counts, Limits, TooFewDescriptors};
+use super::connections::{self, ConnectionCounts, ConnectionLimits, TooFewDescriptors};
 use super::metrics::Metrics;
 use super::tls::{self, TlsError};
 use crate::admin::{self, Host};
 use crate::api::auth::Auth;
-use crate::api::read::list_cache::Pages;
-use crate::api::{ApiParts, ApiState, router};
+use crate::api::read::list_cache::ListCache;
+use crate::api::{ApiDeps, ApiState, router};
 use crate::config::admin::AdminArgs;
 use crate::config::api::ApiSettings;
 use crate::config::cluster::ClusterError;
@@ -24,9 +24,9 @@ use crate::snapshot::Store;
 use crate::snapshot::feed::{Feed, FeedError};
 
 /// How long a request may wait for PostgreSQL in all.
-const CALL: Duration = Duration::from_secs(2);
+const DB_CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a read waits for a connection to PostgreSQL before that counts as out of reach.
-const ACQUIRE: Duration = Duration::from_secs(2);
+const DB_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Requests that ask PostgreSQL at once, those that wait for a connection included; more get 503.
 const MAX_CALLS: usize = 50;
@@ -83,8 +83,8 @@ pub struct Server {
     state: ApiState,
     listener: TcpListener,
     tls: Option<tls::Reloaded>,
-    limits: Limits,
-    counts: Counts,
+    limits: ConnectionLimits,
+    counts: ConnectionCounts,
     feed: Feed,
 }
 
@@ -100,8 +100,8 @@ impl Server {
         let client = kube::Client::try_from(settings.cluster.config().await?)
             .map_err(|error| ApiError::Client(error.to_string()))?;
         let options = DbOptions {
-            acquire_timeout: ACQUIRE,
-            call_timeout: CALL,
+            acquire_timeout: DB_ACQUIRE_TIMEOUT,
+            call_timeout: DB_CALL_TIMEOUT,
             max_calls: MAX_CALLS,
             ..DbOptions::new("llmplane-api")
         };
@@ -122,19 +122,19 @@ impl Server {
         let store = Arc::new(Store::default());
         let metrics = Metrics::register(&mut host.registry, store.clone());
         let feed = Feed::new(feed_db, store.clone(), host.readiness.clone());
-        let state = ApiState::new(ApiParts {
+        let state = ApiState::new(ApiDeps {
             store,
             db,
             auth: Auth::new(client, &settings.audience, metrics.clone()),
             metrics,
-            pages: Pages::default(),
+            pages: ListCache::default(),
         });
         Ok(Self {
             state,
             listener,
             tls,
-            limits: Limits::new(settings.max_connections),
-            counts: Counts::register(&mut host.registry),
+            limits: ConnectionLimits::new(settings.max_connections),
+            counts: ConnectionCounts::register(&mut host.registry),
             feed,
         })
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::api::TlsFiles;
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(5);
+const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
 
 /// Why the certificate cannot be used. No variant holds any part of the key.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,7 @@ pub fn load(files: &TlsFiles, registry: &mut Registry) -> Result<Reloaded, TlsEr
 pub async fn reload_when_changed(tls: Reloaded, shutdown: CancellationToken) {
     let mut seen = tls.seen.as_ref().clone();
     let mut said = None;
-    let mut look = tokio::time::interval(LOOK);
+    let mut look = tokio::time::interval(CERTIFICATE_POLL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {

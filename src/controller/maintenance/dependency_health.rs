@@ -11,14 +11,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use crate::admin::Readiness;
 
 /// One of those whom the controller cannot do without.
-pub struct Reach {
+pub struct DependencyHealth {
     what: &'static str,
     lost: AtomicBool,
     up: Gauge,
     readiness: Readiness,
 }
 
-impl Reach {
+impl DependencyHealth {
     /// Somebody who answers. `what` is the name in readiness and log, `up` is 1 until it is lost.
     pub fn new(what: &'static str, up: Gauge, readiness: Readiness) -> Self {
         up.set(1);
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn what_is_lost_is_waited_for_until_it_is_found() {
         let (up, readiness) = (Gauge::default(), Readiness::default());
-        let reach = Reach::new("database", up.clone(), readiness.clone());
+        let reach = DependencyHealth::new("database", up.clone(), readiness.clone());
         assert_eq!((up.get(), readiness.missing().len()), (1, 0));
         reach.lost(&"no connection");
         reach.lost(&"no connection in time");

@@ -31,13 +31,13 @@ use crate::controller::{
 use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider};
 
 /// Time between two sweeps that nobody asked for.
-const PERIOD: Duration = Duration::from_secs(180);
+const SWEEP_PERIOD: Duration = Duration::from_secs(180);
 /// How long requests are gathered, so that a deleted namespace is one sweep.
-const GATHER: Duration = Duration::from_millis(200);
+const SWEEP_DEBOUNCE: Duration = Duration::from_millis(200);
 /// Wait after a sweep that failed.
-const RETRY: Duration = Duration::from_secs(5);
+const SWEEP_RETRY: Duration = Duration::from_secs(5);
 /// Objects listed at once.
-const PAGE: u32 = 500;
+const LIST_PAGE_SIZE: u32 = 500;
 
 /// Asks for sweeps.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub async fn run(
     asked: mpsc::UnboundedReceiver<Kind>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let mut agenda = Agenda::new(asked, PERIOD, RETRY);
+    let mut agenda = SweepQueue::new(asked, SWEEP_PERIOD, SWEEP_RETRY);
     loop {
         let due = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
@@ -97,7 +97,7 @@ pub async fn run(
 
 /// Which kinds are to be swept when. What is asked for, what failed and the period go apart: however
 /// often one kind is asked for or fails, all have their turn.
-struct Agenda {
+struct SweepQueue {
     asked: mpsc::UnboundedReceiver<Kind>,
     periodic: Interval,
     failed: HashSet<Kind>,
@@ -105,7 +105,7 @@ struct Agenda {
     retry_at: Instant,
 }
 
-impl Agenda {
+impl SweepQueue {
     fn new(asked: mpsc::UnboundedReceiver<Kind>, period: Duration, retry: Duration) -> Self {
         let mut periodic = tokio::time::interval_at(Instant::now() + period, period);
         periodic.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -123,7 +123,7 @@ impl Agenda {
         tokio::select! {
             Some(kind) = self.asked.recv() => {
                 let mut due = HashSet::from([kind]);
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(SWEEP_DEBOUNCE).await;
                 while let Ok(kind) = self.asked.try_recv() {
                     due.insert(kind);
                 }
@@ -210,12 +210,12 @@ async fn users(context: &Context, kind: Kind, gone: &[Uuid]) -> Result<Vec<Objec
 /// An object of which nothing but the UID is decoded: its other metadata may be nested as deeply as
 /// its spec.
 #[derive(Clone, Deserialize)]
-struct Present {
-    metadata: PresentMeta,
+struct LiveObjects {
+    metadata: LiveObjectMeta,
 }
 
 #[derive(Clone, Deserialize)]
-struct PresentMeta {
+struct LiveObjectMeta {
     uid: Option<Uuid>,
 }
 
@@ -236,11 +236,11 @@ where
     };
     let mut present = HashSet::new();
     for path in paths {
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = ListParams::default().limit(LIST_PAGE_SIZE);
         loop {
             let request = Request::new(&path).list_metadata(&params);
             let request = request.map_err(kube::Error::BuildRequest)?;
-            let page: ObjectList<Present> = context.client.request(request).await?;
+            let page: ObjectList<LiveObjects> = context.client.request(request).await?;
             let uids = (page.items.iter()).filter_map(|object| object.metadata.uid);
             present.extend(uids);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -260,7 +260,7 @@ mod tests {
     async fn a_kind_that_always_fails_and_one_that_is_always_asked_for_keep_none_from_its_turn() {
         let (sweeper, asked) = Sweeper::channel();
         let (period, retry) = (Duration::from_millis(50), Duration::from_millis(10));
-        let mut agenda = Agenda::new(asked, period, retry);
+        let mut agenda = SweepQueue::new(asked, period, retry);
         let turn_of_all = async {
             for kind in [Kind::Provider, Kind::Endpoint].into_iter().cycle() {
                 sweeper.ask(kind);

@@ -11,14 +11,14 @@ use crate::controller::{error::Error, runtime::context::Context};
 use crate::db::{DbError, WriteTx};
 
 /// Time between two looks at the database, the keyring, and a kube-apiserver that was lost.
-const LOOK: Duration = Duration::from_secs(5);
+const DEPENDENCY_POLL: Duration = Duration::from_secs(5);
 /// How long a kube-apiserver may take to say its version.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 /// Time between two looks after partitions, the length of the feed and what was deleted.
-const UPKEEP: Duration = Duration::from_secs(3600);
+const MAINTENANCE_PERIOD: Duration = Duration::from_secs(3600);
 /// How long changes are kept for readers to resume from, and how many.
-const FEED_KEPT: Duration = Duration::from_secs(24 * 3600);
-const FEED_MOST: i64 = 1_000_000;
+const FEED_RETENTION: Duration = Duration::from_secs(24 * 3600);
+const MAX_FEED_ROWS: i64 = 1_000_000;
 /// Rows of a table that one transaction of the upkeep removes.
 const BATCH: i32 = 1000;
 
@@ -36,7 +36,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), E
 }
 
 async fn look(context: &Context) -> Result<(), Error> {
-    let mut look = tokio::time::interval(LOOK);
+    let mut look = tokio::time::interval(DEPENDENCY_POLL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
@@ -81,14 +81,14 @@ async fn look_at_apiserver(context: &Context) {
 }
 
 async fn keep_up(context: &Context) -> Result<(), Error> {
-    let mut upkeep = tokio::time::interval(UPKEEP);
+    let mut upkeep = tokio::time::interval(MAINTENANCE_PERIOD);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         upkeep.tick().await;
         let partitions = context.db.maintain_partitions().await;
         got_through("partitions and retention", partitions.map(drop))?;
         let compacted = in_batches(context, |tx| {
-            Box::pin(tx.changes_compact(FEED_KEPT, FEED_MOST, BATCH.into()))
+            Box::pin(tx.changes_compact(FEED_RETENTION, MAX_FEED_ROWS, BATCH.into()))
         });
         got_through("the length of the feed", compacted.await)?;
         let purged = in_batches(context, |tx| Box::pin(tx.deleted_purge(BATCH)));

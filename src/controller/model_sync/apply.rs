@@ -9,8 +9,8 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    ownership::{FIELD_MANAGER, GENERATED_BY, Others, is_made_for},
-    plan::{Step, Wanted},
+    ownership::{FIELD_MANAGER, ForeignFields, GENERATED_BY, is_made_for},
+    plan::{Step, WantedModel},
 };
 use crate::crd::{GROUP, Kind, LABEL_GENERATED_BY, LlmModel, VERSION};
 
@@ -19,7 +19,7 @@ const ATTEMPTS: usize = 3;
 
 /// The provider whose objects are made.
 #[derive(Clone, Debug)]
-pub struct Owner {
+pub struct SyncedProvider {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -30,7 +30,7 @@ pub struct Owner {
 
 /// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
+pub enum ApplyResult {
     /// The object was made or brought up to date.
     Applied,
     /// The object was deleted.
@@ -43,7 +43,11 @@ pub enum Done {
 ///
 /// # Errors
 /// What the kube-apiserver says; a conflict only where it did not end.
-pub async fn carry_out(client: &Client, owner: &Owner, step: &Step) -> Result<Done, kube::Error> {
+pub async fn carry_out(
+    client: &Client,
+    owner: &SyncedProvider,
+    step: &Step,
+) -> Result<ApplyResult, kube::Error> {
     let api: Api<LlmModel> = Api::namespaced(client.clone(), &owner.namespace);
     let mut attempt = 1;
     loop {
@@ -61,26 +65,34 @@ pub async fn carry_out(client: &Client, owner: &Owner, step: &Step) -> Result<Do
     }
 }
 
-async fn apply(api: &Api<LlmModel>, owner: &Owner, wanted: &Wanted) -> Result<Done, kube::Error> {
+async fn apply(
+    api: &Api<LlmModel>,
+    owner: &SyncedProvider,
+    wanted: &WantedModel,
+) -> Result<ApplyResult, kube::Error> {
     let live = api.get_metadata_opt(&wanted.name).await?;
     if live.as_ref().is_some_and(|live| !may_write(live, owner)) {
-        return Ok(Done::Nothing);
+        return Ok(ApplyResult::Nothing);
     }
     let body = body(owner, wanted, live.as_ref());
     let params = PatchParams::apply(FIELD_MANAGER);
     api.patch(&wanted.name, &params, &Patch::Apply(body))
         .await?;
-    Ok(Done::Applied)
+    Ok(ApplyResult::Applied)
 }
 
-fn may_write(live: &PartialObjectMeta<LlmModel>, owner: &Owner) -> bool {
+fn may_write(live: &PartialObjectMeta<LlmModel>, owner: &SyncedProvider) -> bool {
     live.metadata.deletion_timestamp.is_none() && is_made_for(&live.metadata, &owner.uid)
 }
 
 /// The object with all that we say of it: what we leave out, we give up. UID and resourceVersion
 /// of what was looked at keep the apply from falling on anything else.
-fn body(owner: &Owner, wanted: &Wanted, live: Option<&PartialObjectMeta<LlmModel>>) -> Value {
-    let others = live.map(|live| Others::of(&live.metadata));
+fn body(
+    owner: &SyncedProvider,
+    wanted: &WantedModel,
+    live: Option<&PartialObjectMeta<LlmModel>>,
+) -> Value {
+    let others = live.map(|live| ForeignFields::of(&live.metadata));
     let fields = wanted.fields.clone().without(&others.unwrap_or_default());
     let version = format!("{GROUP}/{VERSION}");
     let mut body = json!({
@@ -108,12 +120,16 @@ fn body(owner: &Owner, wanted: &Wanted, live: Option<&PartialObjectMeta<LlmModel
     body
 }
 
-async fn withdraw(api: &Api<LlmModel>, owner: &Owner, name: &str) -> Result<Done, kube::Error> {
+async fn withdraw(
+    api: &Api<LlmModel>,
+    owner: &SyncedProvider,
+    name: &str,
+) -> Result<ApplyResult, kube::Error> {
     let Some(live) = api.get_metadata_opt(name).await? else {
-        return Ok(Done::Nothing);
+        return Ok(ApplyResult::Nothing);
     };
-    if !may_write(&live, owner) || Others::of(&live.metadata).have_touched() {
-        return Ok(Done::Nothing);
+    if !may_write(&live, owner) || ForeignFields::of(&live.metadata).have_touched() {
+        return Ok(ApplyResult::Nothing);
     }
     let params = DeleteParams {
         preconditions: Some(Preconditions {
@@ -123,8 +139,8 @@ async fn withdraw(api: &Api<LlmModel>, owner: &Owner, name: &str) -> Result<Done
         ..DeleteParams::default()
     };
     match api.delete(name, &params).await {
-        Ok(_) => Ok(Done::Withdrawn),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Done::Nothing),
+        Ok(_) => Ok(ApplyResult::Withdrawn),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(ApplyResult::Nothing),
         Err(error) => Err(error),
     }
 }
@@ -134,16 +150,16 @@ mod tests {
     use super::*;
     use crate::controller::model_sync::fields::Fields;
 
-    fn owner() -> Owner {
-        Owner {
+    fn owner() -> SyncedProvider {
+        SyncedProvider {
             namespace: "team".into(),
             name: "p".into(),
             uid: "u".into(),
         }
     }
 
-    fn wanted() -> Wanted {
-        Wanted {
+    fn wanted() -> WantedModel {
+        WantedModel {
             name: "p-a-hash".into(),
             model_id: "a".into(),
             fields: Fields {

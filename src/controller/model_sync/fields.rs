@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::ownership::Others;
+use super::ownership::ForeignFields;
 use crate::{
     crd::{
         LlmModelSpec, LocalRef,
@@ -90,7 +90,7 @@ impl Fields {
     }
 
     /// Without what others own.
-    pub fn without(mut self, others: &Others) -> Self {
+    pub fn without(mut self, others: &ForeignFields) -> Self {
         fn leave<T: Default>(field: &mut T, owned: bool) {
             if owned {
                 *field = T::default();

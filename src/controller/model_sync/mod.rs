@@ -37,19 +37,19 @@ use super::{
     },
 };
 use crate::db::DbError;
-use apply::{Done, Owner};
+use apply::{ApplyResult, SyncedProvider};
 use pace::Pace;
 use plan::Step;
-use waiting::{Ended, Waiting};
+use waiting::{SyncEnd, WaitingSyncs};
 
 /// Steps of one pass: other providers' turn comes after so many.
-const STEPS: usize = 400;
+const MAX_STEPS: usize = 400;
 /// Steps under way at once.
-const AT_ONCE: usize = 4;
+const MAX_CONCURRENT_SYNCS: usize = 4;
 /// Failures after which a pass gives up until later.
-const MOST_FAILURES: usize = 10;
+const MAX_FAILURES: usize = 10;
 /// Most characters of what the kube-apiserver said that are repeated.
-const SAID: usize = 300;
+const MAX_MESSAGE_CHARS: usize = 300;
 
 /// Where passes are asked for, and what the last ones failed on. A clone is the same.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let pace = Pace::per_second(writes_per_second);
-    let mut waiting = Waiting::default();
+    let mut waiting = WaitingSyncs::default();
     loop {
         let next = async {
             match waiting.next_at() {
@@ -138,27 +138,27 @@ pub async fn run(
 }
 
 /// One pass over a provider's models.
-async fn pass(context: &Context, key: &ObjectKey, pace: &Pace) -> Result<Ended, Error> {
+async fn pass(context: &Context, key: &ObjectKey, pace: &Pace) -> Result<SyncEnd, Error> {
     let input = match provider::dereference::read(context, key).await {
         Ok(Some(input)) => input,
         Ok(None) => {
             context.model_sync.note(key, None);
-            return Ok(Ended::Complete);
+            return Ok(SyncEnd::Complete);
         }
         Err(error) if error.class() == Class::Fatal => return Err(error),
         Err(error) => {
             tracing::warn!(provider = %key, %error, "model sync could not read what it needs");
-            return Ok(Ended::Failed);
+            return Ok(SyncEnd::Failed);
         }
     };
     let steps = provider::validate::steps(context, &input);
-    let owner = Owner {
+    let owner = SyncedProvider {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
         uid: input.owner.uid.to_string(),
     };
-    let more = steps.len() > STEPS;
-    let carried = carry_out(context, &owner, &steps[..steps.len().min(STEPS)], pace).await?;
+    let more = steps.len() > MAX_STEPS;
+    let carried = carry_out(context, &owner, &steps[..steps.len().min(MAX_STEPS)], pace).await?;
     if carried.done > 0 {
         note_synced(context, identity::uid(&*input.object)).await?;
     }
@@ -167,14 +167,14 @@ async fn pass(context: &Context, key: &ObjectKey, pace: &Pace) -> Result<Ended, 
         context.waker.wake(Wake::soon(key.clone()));
     }
     Ok(match (failed, more) {
-        (true, _) => Ended::Failed,
-        (false, true) => Ended::More,
-        (false, false) => Ended::Complete,
+        (true, _) => SyncEnd::Failed,
+        (false, true) => SyncEnd::More,
+        (false, false) => SyncEnd::Complete,
     })
 }
 
 #[derive(Default)]
-struct Carried {
+struct AppliedSteps {
     done: usize,
     failures: usize,
     /// The first refusal, in words that stay the same when it is met again.
@@ -183,15 +183,15 @@ struct Carried {
 
 async fn carry_out(
     context: &Context,
-    owner: &Owner,
+    owner: &SyncedProvider,
     steps: &[Step],
     pace: &Pace,
-) -> Result<Carried, Error> {
-    let mut carried = Carried::default();
+) -> Result<AppliedSteps, Error> {
+    let mut carried = AppliedSteps::default();
     let mut left = steps.iter();
     let mut running = FuturesUnordered::new();
     loop {
-        while running.len() < AT_ONCE
+        while running.len() < MAX_CONCURRENT_SYNCS
             && let Some(step) = left.next()
         {
             running.push(one(context, owner, step, pace));
@@ -200,15 +200,15 @@ async fn carry_out(
             return Ok(carried);
         };
         let result = match result {
-            Ok(Done::Applied) => {
+            Ok(ApplyResult::Applied) => {
                 carried.done += 1;
                 "applied"
             }
-            Ok(Done::Withdrawn) => {
+            Ok(ApplyResult::Withdrawn) => {
                 carried.done += 1;
                 "withdrawn"
             }
-            Ok(Done::Nothing) => "nothing",
+            Ok(ApplyResult::Nothing) => "nothing",
             Err(error) if error.class() == Class::Fatal => return Err(error),
             Err(error) => {
                 tracing::warn!(provider = %owner.name, namespace = %owner.namespace, %error, "a generated LlmModel could not be written");
@@ -219,7 +219,7 @@ async fn carry_out(
         };
         let label = SyncLabel { result };
         context.metrics.model_sync.get_or_create(&label).inc();
-        if carried.failures >= MOST_FAILURES {
+        if carried.failures >= MAX_FAILURES {
             return Ok(carried);
         }
     }
@@ -227,7 +227,12 @@ async fn carry_out(
 
 /// One step, in its turn, and only while this process still leads: an apply of an older leader
 /// would bring back what the present one has changed.
-async fn one(context: &Context, owner: &Owner, step: &Step, pace: &Pace) -> Result<Done, Error> {
+async fn one(
+    context: &Context,
+    owner: &SyncedProvider,
+    step: &Step,
+    pace: &Pace,
+) -> Result<ApplyResult, Error> {
     pace.turn().await;
     if context.db.feed_state().await?.epoch != context.epoch {
         return Err(DbError::Fenced.into());
@@ -240,7 +245,7 @@ fn refusal(error: &Error) -> Option<String> {
     match error {
         Error::Kube(error) => match &**error {
             kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
-                Some(status.message.chars().take(SAID).collect())
+                Some(status.message.chars().take(MAX_MESSAGE_CHARS).collect())
             }
             _ => None,
         },

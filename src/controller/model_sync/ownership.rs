@@ -14,7 +14,7 @@ pub const GENERATED_BY: &str = "model-sync";
 
 /// What others than model sync own in an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Others {
+pub struct ForeignFields {
     /// Fields of the spec, by name.
     fields: BTreeSet<String>,
     /// Entries of `spec.capabilities`.
@@ -23,7 +23,7 @@ pub struct Others {
     touched: bool,
 }
 
-impl Others {
+impl ForeignFields {
     /// Reads it.
     pub fn of(meta: &ObjectMeta) -> Self {
         let mut others = Self::default();
@@ -181,7 +181,7 @@ mod tests {
         let mut status = entry("llmplane", "Apply", json!({ "f:status": {} }));
         status["subresource"] = "status".into();
         let mut meta = meta(json!([ours(), status]));
-        assert_eq!(Others::of(&meta), Others::default());
+        assert_eq!(ForeignFields::of(&meta), ForeignFields::default());
         assert!(is_made_for(&meta, "u") && !is_made_for(&meta, "v"));
         prune(&mut meta);
         assert_eq!(meta.managed_fields, None);
@@ -195,21 +195,22 @@ mod tests {
             "f:capabilities": { ".": {}, "k:{\"name\":\"Chat\"}": { ".": {}, "f:name": {}, "f:score": {} } },
         } });
         let mut meta = meta(json!([ours(), entry("kubectl", "Update", spec)]));
-        let others = Others::of(&meta);
+        let others = ForeignFields::of(&meta);
         assert!(others.own("contextWindow") && others.own_all_of("endpointRefs"));
         assert!(others.own("capabilities") && !others.own_all_of("capabilities"));
         assert!(others.own_capability(Capability::Chat));
         assert!(!others.own_capability(Capability::Vision) && !others.own("modelId"));
         assert!(others.have_touched());
         prune(&mut meta);
-        assert_eq!(Others::of(&meta), others);
+        assert_eq!(ForeignFields::of(&meta), others);
     }
 
     #[test]
     fn an_annotation_alone_does_not_make_it_a_persons() {
         let annotated = json!({ "f:metadata": { "f:annotations": { "f:a": {} } } });
         let labelled = json!({ "f:metadata": { "f:labels": { "f:team": {} } } });
-        let of = |fields| Others::of(&meta(json!([ours(), entry("kubectl", "Update", fields)])));
+        let of =
+            |fields| ForeignFields::of(&meta(json!([ours(), entry("kubectl", "Update", fields)])));
         assert!(!of(annotated).have_touched());
         assert!(of(labelled).have_touched());
     }
@@ -221,7 +222,7 @@ mod tests {
             "Update",
             json!({ "f:spec": { "f:version": {} } })
         )]));
-        assert!(Others::of(&meta).own("version"));
+        assert!(ForeignFields::of(&meta).own("version"));
         assert!(!is_made_for(&meta, "u"));
     }
 }

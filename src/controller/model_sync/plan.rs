@@ -14,17 +14,17 @@ use super::{
     fields::{Fields, is_model_id},
     globs::Globs,
     names::object_name,
-    ownership::{Others, belongs_to, is_generated},
+    ownership::{ForeignFields, belongs_to, is_generated},
 };
 use crate::{
-    checks::Listing,
+    checks::ModelsById,
     crd::{LlmModel, ProviderType},
     vendors::{ListedModel, driver},
 };
 
 /// What a plan is made from.
 #[derive(Debug)]
-pub struct Sources<'a> {
+pub struct PlanInputs<'a> {
     /// The provider's name.
     pub provider: &'a str,
     /// Its type, which says what ids are one model's.
@@ -34,7 +34,7 @@ pub struct Sources<'a> {
     /// Which ids are taken.
     pub globs: &'a Globs,
     /// The last complete list at each endpoint, by the endpoint's name, in failover order.
-    pub lists: &'a [(String, Arc<Listing>)],
+    pub lists: &'a [(String, Arc<ModelsById>)],
     /// Every model of the provider, generated or declared.
     pub models: &'a [Arc<LlmModel>],
     /// Names of models that were not understood.
@@ -45,7 +45,7 @@ pub struct Sources<'a> {
 
 /// An object as it is to be.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct WantedModel {
     /// Its name.
     pub name: String,
     /// `spec.modelId`.
@@ -58,9 +58,9 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Make it.
-    Make(Wanted),
+    Make(WantedModel),
     /// Bring it up to date.
-    Update(Wanted),
+    Update(WantedModel),
     /// Delete it, for somebody declares its id now, where it is still as it was made.
     Withdraw(String),
 }
@@ -83,12 +83,12 @@ pub struct Plan {
 }
 
 /// Plans.
-pub fn plan(sources: &Sources<'_>) -> Plan {
-    let known = Known::of(sources);
+pub fn plan(sources: &PlanInputs<'_>) -> Plan {
+    let known = DeclaredModels::of(sources);
     let mut plan = Plan::default();
     let mut generated = known.generated;
     for of_id in known.by_id.values() {
-        if let OfId::Declared(superseded) = of_id {
+        if let Claim::Declared(superseded) = of_id {
             generated -= superseded.len();
             let withdrawn = superseded.iter().filter(|m| is_untouched(m));
             plan.steps
@@ -106,8 +106,8 @@ pub fn plan(sources: &Sources<'_>) -> Plan {
         }
         plan.ids += 1;
         match known.by_id.get(&driver(sources.provider_type).same_id(id)) {
-            Some(OfId::Declared(_) | OfId::Leaving) => {}
-            Some(OfId::Generated(model)) => {
+            Some(Claim::Declared(_) | Claim::Leaving) => {}
+            Some(Claim::Generated(model)) => {
                 plan.generated += 1;
                 plan.steps.extend(update(sources, id, &seen, model));
             }
@@ -133,7 +133,7 @@ pub fn plan(sources: &Sources<'_>) -> Plan {
 /// Where a model is listed: the endpoint's name, and what its list says.
 type Seen<'a> = Vec<(&'a str, &'a ListedModel)>;
 
-fn listed(lists: &[(String, Arc<Listing>)]) -> BTreeMap<&str, Seen<'_>> {
+fn listed(lists: &[(String, Arc<ModelsById>)]) -> BTreeMap<&str, Seen<'_>> {
     let mut listed: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
     for (endpoint, list) in lists {
         for (id, model) in list.iter() {
@@ -144,7 +144,7 @@ fn listed(lists: &[(String, Arc<Listing>)]) -> BTreeMap<&str, Seen<'_>> {
 }
 
 /// What objects there are for an id.
-enum OfId<'a> {
+enum Claim<'a> {
     /// Somebody declares it; these generated ones are in the way.
     Declared(Vec<&'a LlmModel>),
     /// It is generated.
@@ -153,14 +153,14 @@ enum OfId<'a> {
     Leaving,
 }
 
-struct Known<'a> {
-    by_id: BTreeMap<Cow<'a, str>, OfId<'a>>,
+struct DeclaredModels<'a> {
+    by_id: BTreeMap<Cow<'a, str>, Claim<'a>>,
     names: HashSet<String>,
     generated: usize,
 }
 
-impl<'a> Known<'a> {
-    fn of(sources: &Sources<'a>) -> Self {
+impl<'a> DeclaredModels<'a> {
+    fn of(sources: &PlanInputs<'a>) -> Self {
         let ours = |m: &LlmModel| belongs_to(&m.metadata, sources.provider_uid);
         let driver = driver(sources.provider_type);
         let mut of_id: BTreeMap<Cow<'a, str>, Vec<&LlmModel>> = BTreeMap::new();
@@ -174,9 +174,9 @@ impl<'a> Known<'a> {
                 let declared = models.iter().any(|m| is_declared(m));
                 let mut generated = models.into_iter().filter(|m| ours(m));
                 let known = if declared {
-                    OfId::Declared(generated.collect())
+                    Claim::Declared(generated.collect())
                 } else {
-                    generated.next().map_or(OfId::Leaving, OfId::Generated)
+                    generated.next().map_or(Claim::Leaving, Claim::Generated)
                 };
                 (id, known)
             })
@@ -197,14 +197,15 @@ fn is_declared(model: &LlmModel) -> bool {
 }
 
 fn is_untouched(model: &LlmModel) -> bool {
-    model.metadata.deletion_timestamp.is_none() && !Others::of(&model.metadata).have_touched()
+    model.metadata.deletion_timestamp.is_none()
+        && !ForeignFields::of(&model.metadata).have_touched()
 }
 
-fn update(sources: &Sources<'_>, id: &str, seen: &Seen<'_>, model: &LlmModel) -> Option<Step> {
+fn update(sources: &PlanInputs<'_>, id: &str, seen: &Seen<'_>, model: &LlmModel) -> Option<Step> {
     if model.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let others = Others::of(&model.metadata);
+    let others = ForeignFields::of(&model.metadata);
     let mut wanted = wanted(sources, model.name_any(), id, seen);
     let window = match others.own("contextWindow") {
         true => model.spec.context_window,
@@ -215,7 +216,7 @@ fn update(sources: &Sources<'_>, id: &str, seen: &Seen<'_>, model: &LlmModel) ->
     (wanted.fields.clone().without(&others) != is).then_some(Step::Update(wanted))
 }
 
-fn wanted(sources: &Sources<'_>, name: String, id: &str, seen: &Seen<'_>) -> Wanted {
+fn wanted(sources: &PlanInputs<'_>, name: String, id: &str, seen: &Seen<'_>) -> WantedModel {
     let at = if seen.len() == sources.lists.len() {
         Vec::new()
     } else {
@@ -226,7 +227,7 @@ fn wanted(sources: &Sources<'_>, name: String, id: &str, seen: &Seen<'_>) -> Wan
     let said: Vec<&ListedModel> = seen.iter().map(|(_, model)| *model).collect();
     let fields = Fields::of(&said, at);
     let window = fields.context_window;
-    Wanted {
+    WantedModel {
         name,
         model_id: id.to_owned(),
         fields: fields.within(window),

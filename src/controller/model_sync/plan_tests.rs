@@ -5,7 +5,7 @@ use crate::crd::provider::ModelSync;
 
 const UID: &str = "11111111-1111-4111-8111-111111111111";
 
-fn listing(models: &[(&str, Option<i64>)]) -> Arc<Listing> {
+fn listing(models: &[(&str, Option<i64>)]) -> Arc<ModelsById> {
     let entry = |(id, window): &(&str, Option<i64>)| {
         let model = ListedModel {
             id: (*id).to_owned(),
@@ -17,7 +17,7 @@ fn listing(models: &[(&str, Option<i64>)]) -> Arc<Listing> {
     Arc::new(models.iter().map(entry).collect())
 }
 
-fn list(endpoint: &str, ids: &[&str]) -> (String, Arc<Listing>) {
+fn list(endpoint: &str, ids: &[&str]) -> (String, Arc<ModelsById>) {
     let models: Vec<_> = ids.iter().map(|id| (*id, None)).collect();
     (endpoint.to_owned(), listing(&models))
 }
@@ -64,12 +64,12 @@ fn persons(fields: Value) -> Value {
     json!([{ "manager": "kubectl", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": fields } }])
 }
 
-fn planned(lists: &[(String, Arc<Listing>)], models: &[Arc<LlmModel>], sync: Value) -> Plan {
+fn planned(lists: &[(String, Arc<ModelsById>)], models: &[Arc<LlmModel>], sync: Value) -> Plan {
     limited(lists, models, sync, 100)
 }
 
 fn limited(
-    lists: &[(String, Arc<Listing>)],
+    lists: &[(String, Arc<ModelsById>)],
     models: &[Arc<LlmModel>],
     sync: Value,
     limit: usize,
@@ -79,13 +79,13 @@ fn limited(
 
 fn planned_of(
     provider_type: ProviderType,
-    lists: &[(String, Arc<Listing>)],
+    lists: &[(String, Arc<ModelsById>)],
     models: &[Arc<LlmModel>],
     sync: Value,
     limit: usize,
 ) -> Plan {
     let sync: ModelSync = serde_json::from_value(sync).unwrap();
-    plan(&Sources {
+    plan(&PlanInputs {
         provider: "p",
         provider_type,
         provider_uid: UID,

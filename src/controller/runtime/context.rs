@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::{index::Index, metrics::Metrics, queue::Waker};
 use crate::controller::{
-    kinds::credential::{intact::Unreadable, secret_cache::Taken},
-    maintenance::{dependency_health::Reach, sweep::Sweeper},
+    kinds::credential::{intact::UnreadableVersions, secret_cache::SecretCache},
+    maintenance::{dependency_health::DependencyHealth, sweep::Sweeper},
     model_sync::ModelSync,
-    status::{debounce::Patience, events::Events},
+    status::{debounce::StatusDebounce, events::Events},
 };
 use crate::{
     checks::Checks,
@@ -50,15 +50,15 @@ pub struct Context {
     /// What is known of models that nobody declared in full.
     pub catalog: Arc<Catalog>,
     /// What was last read of each credential's Secret.
-    pub taken: Mutex<HashMap<Uuid, Taken>>,
+    pub taken: Mutex<HashMap<Uuid, SecretCache>>,
     /// Stored keys that do not authenticate and were told of.
-    pub unreadable: Unreadable,
+    pub unreadable: UnreadableVersions,
     /// Statuses that wait for more news.
-    pub patience: Mutex<Patience>,
+    pub patience: Mutex<StatusDebounce>,
     /// Whether PostgreSQL answers.
-    pub database: Reach,
+    pub database: DependencyHealth,
     /// Whether the kube-apiserver answers.
-    pub apiserver: Reach,
+    pub apiserver: DependencyHealth,
 }
 
 impl Context {
@@ -80,7 +80,7 @@ impl Context {
 
 impl Context {
     /// Statuses that wait for more news.
-    pub fn patience(&self) -> MutexGuard<'_, Patience> {
+    pub fn patience(&self) -> MutexGuard<'_, StatusDebounce> {
         self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

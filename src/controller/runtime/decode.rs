@@ -19,15 +19,15 @@ use serde::{
 use serde_json::{Map, Value};
 
 /// Levels of an object that are read.
-const LEVELS: usize = 64;
+const MAX_NESTING: usize = 64;
 
 /// An object, or what there is to know of one that does not decode.
 #[derive(Clone, Debug)]
-pub struct Guarded<K>(pub Result<K, InvalidObject>);
+pub struct Decoded<K>(pub Result<K, InvalidObject>);
 
-impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Guarded<K> {
+impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Decoded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut value = Levels(LEVELS).deserialize(deserializer)?;
+        let mut value = Levels(MAX_NESTING).deserialize(deserializer)?;
         let error = match K::deserialize(&value) {
             Ok(object) => return Ok(Self(Ok(object))),
             Err(error) => error.to_string(),
@@ -38,7 +38,7 @@ impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Guarded<K> {
     }
 }
 
-impl<K: Resource> Resource for Guarded<K> {
+impl<K: Resource> Resource for Decoded<K> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
@@ -149,7 +149,7 @@ mod tests {
                 &format!(r#""modelId":"d","defaultParameters":{deep}"#)
             ),
         );
-        let list: ObjectList<Guarded<LlmModel>> = serde_json::from_str(&list).unwrap();
+        let list: ObjectList<Decoded<LlmModel>> = serde_json::from_str(&list).unwrap();
         let names: Vec<_> = list.items.iter().map(|o| o.name_any()).collect();
         assert_eq!(names, ["good", "bad", "deep"]);
         let decoded: Vec<_> = (list.items.iter())

@@ -16,7 +16,9 @@ use crate::controller::{
     kinds::{credential, endpoint, model, provider},
     status::{unavailable, write},
 };
-use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider, conditions::Finding};
+use crate::crd::{
+    Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider, conditions::ConditionInput,
+};
 
 /// Reconciles one object.
 ///
@@ -66,7 +68,9 @@ fn forget_if_gone(context: &Context, key: &ObjectKey, uid: Option<Uuid>) {
 
 async fn tell(context: &Context, key: &ObjectKey, error: &Error) {
     match error {
-        Error::Stale | Error::Waiting(_) => tracing::debug!(object = %key, %error, "comes back"),
+        Error::Stale | Error::Waiting(_) => {
+            tracing::debug!(object = %key, %error, "comes back")
+        }
         // Said once, of the database: one line for each object would bury it.
         Error::Db(lost) if lost.is_outage() => {
             tracing::debug!(object = %key, %error, "waits for the database");
@@ -95,7 +99,11 @@ async fn tell(context: &Context, key: &ObjectKey, error: &Error) {
     }
 }
 
-async fn tell_status<K>(context: &Context, key: &ObjectKey, why: &Finding) -> Result<(), Error>
+async fn tell_status<K>(
+    context: &Context,
+    key: &ObjectKey,
+    why: &ConditionInput,
+) -> Result<(), Error>
 where
     K: Declared
         + Resource<DynamicType = (), Scope = NamespaceResourceScope>

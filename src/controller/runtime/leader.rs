@@ -14,18 +14,18 @@ use super::start::StartError;
 /// Name of the Lease.
 const LEASE: &str = "llmplane-controller";
 /// How long a leader that fell silent keeps the Lease, in seconds.
-const DURATION: u64 = 12;
+const LEASE_SECONDS: u64 = 12;
 /// It is renewed so long before it ends, in seconds: every 4 s.
 const GRACE: u64 = 8;
 /// Longest wait for the Lease to be given back at the end.
-const RELEASE: Duration = Duration::from_secs(2);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Wait between two attempts to look at the Lease, or to get it.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The Lease, held or waited for; `None` inside where leader election is off.
-pub struct Lease(Option<Held>);
+pub struct Lease(Option<HeldLease>);
 
-struct Held {
+struct HeldLease {
     leads: watch::Receiver<bool>,
     task: Task,
     /// None: nobody looks whether it is given back.
@@ -46,7 +46,7 @@ impl Election {
         let manager = LeaseManagerBuilder::new(self.client.clone(), LEASE)
             .with_namespace(&self.namespace)
             .with_identity(&self.identity)
-            .with_duration(DURATION)
+            .with_duration(LEASE_SECONDS)
             .with_grace(GRACE)
             .build()
             .await
@@ -63,12 +63,12 @@ impl Election {
         };
         while let Err(error) = await_condition(leases.clone(), LEASE, free).await {
             tracing::debug!(%error, "the Lease could not be watched");
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 }
 
-impl Held {
+impl HeldLease {
     /// Ends when another has given the Lease back. The manager sleeps until the Lease that it saw
     /// last is over, however early that is given back; a new one looks at it at once.
     async fn given_back(election: Option<&Election>) {
@@ -95,7 +95,7 @@ impl Held {
 
     /// Why the task ended that looks after the Lease, which it does only by itself.
     async fn why_ended(&mut self) -> StartError {
-        let why = match tokio::time::timeout(RELEASE, &mut self.task).await {
+        let why = match tokio::time::timeout(RELEASE_TIMEOUT, &mut self.task).await {
             Ok(Ok(Err(error))) => error.to_string(),
             Ok(Err(error)) => error.to_string(),
             Ok(Ok(Ok(_))) | Err(_) => "nobody looks after it any more".to_owned(),
@@ -121,7 +121,7 @@ impl Lease {
             identity: identity.to_owned(),
         };
         let (leads, task) = election.stand().await?;
-        Ok(Self(Some(Held {
+        Ok(Self(Some(HeldLease {
             leads,
             task,
             election: Some(election),
@@ -140,7 +140,7 @@ impl Lease {
             let gained = tokio::select! {
                 () = shutdown.cancelled() => return Ok(false),
                 gained = held.leads.wait_for(|leads| *leads) => Some(gained.is_ok()),
-                () = Held::given_back(held.election.as_ref()) => None,
+                () = HeldLease::given_back(held.election.as_ref()) => None,
             };
             match gained {
                 Some(true) => return Ok(true),
@@ -151,7 +151,7 @@ impl Lease {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(false),
                 _ = held.leads.wait_for(|leads| *leads) => {}
-                () = tokio::time::sleep(AGAIN) => {}
+                () = tokio::time::sleep(RETRY_DELAY) => {}
             }
         }
     }
@@ -170,14 +170,14 @@ impl Lease {
 
     /// Gives the Lease back, so that another takes over at once.
     pub async fn release(self) {
-        let Some(Held { leads, task, .. }) = self.0 else {
+        let Some(HeldLease { leads, task, .. }) = self.0 else {
             return;
         };
         if task.is_finished() {
             return;
         }
         drop(leads);
-        if tokio::time::timeout(RELEASE, task).await.is_err() {
+        if tokio::time::timeout(RELEASE_TIMEOUT, task).await.is_err() {
             tracing::warn!("the Lease was not given back in time; it ends by itself");
         }
     }
@@ -194,7 +194,7 @@ mod tests {
             drop(sender);
             panic!("the Lease's task has died")
         });
-        Lease(Some(Held {
+        Lease(Some(HeldLease {
             leads: receiver,
             task,
             election: None,
@@ -223,7 +223,7 @@ mod tests {
     async fn a_wait_ends_with_the_signal_to_stop() {
         let (_sender, leads) = watch::channel(false);
         let task = tokio::spawn(std::future::pending());
-        let mut lease = Lease(Some(Held {
+        let mut lease = Lease(Some(HeldLease {
             leads,
             task,
             election: None,

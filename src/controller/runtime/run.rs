@@ -27,7 +27,7 @@ use super::{
 use crate::controller::{
     error::Error,
     maintenance::{
-        dependency_health::Reach,
+        dependency_health::DependencyHealth,
         sweep::{self, Sweeper},
         upkeep,
     },
@@ -37,7 +37,7 @@ use crate::controller::{
 };
 use crate::{
     admin::{Host, Readiness},
-    checks::{CheckMetrics, Checks, Means, Report},
+    checks::{CheckDeps, CheckMetrics, Checks, Report},
     crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider},
     db::{CheckKind, CheckListener, Db, DbError, Epoch},
     encryption::KeyringHandle,
@@ -45,12 +45,12 @@ use crate::{
 };
 
 /// Reconciles that run at once.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT_RECONCILES: usize = 16;
 /// Time between two looks after requests for checks that no notification told of.
 const REQUESTS_BACKSTOP: Duration = Duration::from_secs(5);
 /// How long what is under way may take after the signal to end. With the Lease's time it leaves
 /// room within the five seconds that a stop may take.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Runs a controller and its admin port until `shutdown`.
 ///
 /// # Errors
@@ -64,7 +64,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 
 /// A controller that has what it cannot start without, and waits for nothing yet.
 pub struct Controller {
-    parts: Parts,
+    parts: ControllerDeps,
     lease_namespace: String,
 }
 
@@ -90,7 +90,7 @@ impl Controller {
         let proxy = settings.https_proxy.as_ref();
         let proxy = proxy.map(|url| url.expose().clone());
         let clients = HttpClients::new(guard, proxy);
-        let parts = Parts {
+        let parts = ControllerDeps {
             settings,
             client,
             db,
@@ -127,7 +127,7 @@ impl Controller {
 }
 
 /// What a controller is made of before it leads.
-struct Parts {
+struct ControllerDeps {
     settings: Settings,
     client: Client,
     db: Db,
@@ -142,7 +142,7 @@ struct Parts {
 
 /// Waits for its turn, leads, and gives the turn back.
 async fn take_turns(
-    parts: Parts,
+    parts: ControllerDeps,
     lease_namespace: &str,
     stop: &CancellationToken,
 ) -> Result<(), StartError> {
@@ -164,9 +164,9 @@ async fn take_turns(
     ended
 }
 
-async fn lead(parts: Parts, stop: &CancellationToken) -> Result<(), StartError> {
+async fn lead(parts: ControllerDeps, stop: &CancellationToken) -> Result<(), StartError> {
     parts.readiness.waiting("watches", "the first lists");
-    let needs = start::Needs {
+    let needs = start::StartDeps {
         settings: &parts.settings,
         client: &parts.client,
         db: &parts.db,
@@ -189,7 +189,7 @@ async fn lead(parts: Parts, stop: &CancellationToken) -> Result<(), StartError> 
 async fn join(mut tasks: Tasks, stop: &CancellationToken) -> Result<(), Error> {
     let late = async {
         stop.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
+        tokio::time::sleep(DRAIN_TIMEOUT).await;
     };
     let mut late = std::pin::pin!(late);
     let mut ended = Ok(());
@@ -215,14 +215,14 @@ async fn join(mut tasks: Tasks, stop: &CancellationToken) -> Result<(), Error> {
 
 type Tasks = JoinSet<Result<(), Error>>;
 
-fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
+fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks {
     let mut tasks: Tasks = JoinSet::new();
     let (waker, wakes) = Waker::channel();
     let (sweeper, sweeps) = Sweeper::channel();
     let (model_sync, syncs) = ModelSync::new(parts.settings.model_sync_limit as usize);
     let writes = parts.settings.model_sync_writes_per_second;
     let (events, publishing) = Events::new(parts.client.clone(), parts.identity.clone());
-    let (checks, reports) = Checks::new(Means {
+    let (checks, reports) = Checks::new(CheckDeps {
         db: parts.db.clone(),
         epoch,
         keyring: parts.keyring.clone(),
@@ -245,12 +245,12 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
         taken: Mutex::default(),
         unreadable: Default::default(),
         patience: Mutex::default(),
-        database: Reach::new(
+        database: DependencyHealth::new(
             "database",
             parts.metrics.database_up.clone(),
             parts.readiness.clone(),
         ),
-        apiserver: Reach::new(
+        apiserver: DependencyHealth::new(
             "kube-apiserver",
             parts.metrics.apiserver_up.clone(),
             parts.readiness.clone(),
@@ -266,7 +266,7 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
             () = token.cancelled() => return Ok(()),
             () = synced.wait() => readiness.ready("watches"),
         }
-        queue::run(wakes, AT_ONCE, token, move |key| {
+        queue::run(wakes, MAX_CONCURRENT_RECONCILES, token, move |key| {
             dispatch::reconcile(work.clone(), key)
         })
         .await
@@ -295,12 +295,12 @@ fn spawn(parts: Parts, epoch: Epoch, stop: &CancellationToken) -> Tasks {
 }
 
 /// Counts the watches whose first list is not complete yet.
-struct Synced {
+struct InitialSync {
     missing: AtomicUsize,
     complete: Notify,
 }
 
-impl Synced {
+impl InitialSync {
     fn one(&self) {
         if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.complete.notify_one();
@@ -317,12 +317,12 @@ fn spawn_watches(
     context: &Arc<Context>,
     namespaces: Option<&[String]>,
     stop: &CancellationToken,
-) -> Arc<Synced> {
+) -> Arc<InitialSync> {
     let scopes: Vec<Option<String>> = match namespaces {
         None => vec![None],
         Some(names) => names.iter().cloned().map(Some).collect(),
     };
-    let synced = Arc::new(Synced {
+    let synced = Arc::new(InitialSync {
         missing: AtomicUsize::new(scopes.len() * 5),
         complete: Notify::new(),
     });
@@ -344,7 +344,7 @@ fn spawn_watch<K>(
     tasks: &mut Tasks,
     context: &Arc<Context>,
     scope: &Option<String>,
-    synced: &Arc<Synced>,
+    synced: &Arc<InitialSync>,
     stop: &CancellationToken,
 ) where
     K: Declared
@@ -447,7 +447,7 @@ mod tests {
         let mut tasks = Tasks::new();
         tasks.spawn(std::future::pending());
         tasks.spawn(async { Err(DbError::Fenced.into()) });
-        let ended = tokio::time::timeout(2 * DRAIN, join(tasks, &stop)).await;
+        let ended = tokio::time::timeout(2 * DRAIN_TIMEOUT, join(tasks, &stop)).await;
         let ended = ended.expect("it ends in time");
         assert!(matches!(ended, Err(Error::Db(DbError::Fenced))));
         assert!(stop.is_cancelled());

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Wait between two attempts to reach what is needed.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// The namespace whose UID stands for the cluster.
 const CLUSTER_NAMESPACE: &str = "kube-system";
 
@@ -59,7 +59,7 @@ pub enum StartError {
     LeaseEnded(String),
     /// A part of the controller ended that should not have.
     #[error("the controller stopped: {0}")]
-    Ended(#[from] Error),
+    SyncEnd(#[from] Error),
 }
 
 /// Opens the database's pool. It connects when it is needed: a database that is away is waited
@@ -114,13 +114,13 @@ pub async fn migrate(
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(false),
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(RETRY_DELAY) => {}
         }
     }
 }
 
 /// What leading takes.
-pub struct Needs<'a> {
+pub struct StartDeps<'a> {
     pub settings: &'a Settings,
     pub client: &'a Client,
     pub db: &'a Db,
@@ -136,7 +136,7 @@ pub struct Needs<'a> {
 /// # Errors
 /// What waiting does not heal: another schema, another cluster, missing rights.
 pub async fn lead(
-    needs: &Needs<'_>,
+    needs: &StartDeps<'_>,
     shutdown: &CancellationToken,
 ) -> Result<Option<Epoch>, StartError> {
     let (readiness, metrics) = (needs.readiness, needs.metrics);
@@ -158,7 +158,7 @@ pub async fn lead(
                 metrics.database_up.set(0);
                 ("database", error.to_string())
             }
-            Err(StartError::Ended(error @ Error::Kube(_))) => {
+            Err(StartError::SyncEnd(error @ Error::Kube(_))) => {
                 // It is asked once the database has answered.
                 readiness.ready("database");
                 metrics.database_up.set(1);
@@ -173,12 +173,12 @@ pub async fn lead(
         readiness.waiting(what, why);
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(RETRY_DELAY) => {}
         }
     }
 }
 
-async fn attempt(needs: &Needs<'_>) -> Result<Epoch, StartError> {
+async fn attempt(needs: &StartDeps<'_>) -> Result<Epoch, StartError> {
     let (settings, db) = (needs.settings, needs.db);
     if settings.migrate {
         crate::db::migrate(settings.database_url.expose_secret()).await?;

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::Context,
-    decode::Guarded,
+    decode::Decoded,
     index::{Declared, SecretMeta},
     metrics::KindLabel,
 };
@@ -58,9 +58,9 @@ pub async fn objects<K>(
         + DeserializeOwned
         + Debug,
 {
-    let api: Api<Guarded<K>> = scoped(&context.client, scope.as_deref());
+    let api: Api<Decoded<K>> = scoped(&context.client, scope.as_deref());
     let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).backoff(backoff()));
-    let mut listing = Listing::<K>::default();
+    let mut listing = ModelsById::<K>::default();
     let mut synced = Some(synced);
     loop {
         let event = tokio::select! {
@@ -111,14 +111,14 @@ fn is_refusal(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code < 500)
 }
 
-struct Listing<K> {
+struct ModelsById<K> {
     objects: Vec<K>,
     undecodable: HashSet<(String, String)>,
     /// Versions of the undecodable objects that were told of: a relist is no news.
     told: HashMap<(String, String), Option<String>>,
 }
 
-impl<K> Default for Listing<K> {
+impl<K> Default for ModelsById<K> {
     fn default() -> Self {
         Self {
             objects: Vec::new(),
@@ -131,8 +131,8 @@ impl<K> Default for Listing<K> {
 fn take<K: Declared>(
     context: &Context,
     scope: Option<&str>,
-    listing: &mut Listing<K>,
-    event: Event<Guarded<K>>,
+    listing: &mut ModelsById<K>,
+    event: Event<Decoded<K>>,
 ) -> Vec<super::object_key::Wake> {
     match event {
         Event::Init => {
@@ -176,7 +176,7 @@ fn take<K: Declared>(
 
 fn decode<K: Declared>(
     context: &Context,
-    guard: Guarded<K>,
+    guard: Decoded<K>,
     told: &mut HashMap<(String, String), Option<String>>,
 ) -> Result<K, (String, String)> {
     match guard.0 {

@@ -11,16 +11,16 @@ use uuid::Uuid;
 use crate::crd::reasons::Reason;
 
 /// How long a first verdict is waited for before the status says that there is none yet.
-const FIRST_VERDICT: Duration = Duration::from_secs(10);
+const FIRST_VERDICT_WAIT: Duration = Duration::from_secs(10);
 /// How long another object that this one needs is waited for before the status says that it is
 /// missing: what is applied together seldom arrives in the order of its references.
-const OTHER_OBJECT: Duration = Duration::from_secs(2);
+const OTHER_OBJECT_WAIT: Duration = Duration::from_secs(2);
 /// Least time between two writes that change nothing but counts.
-const COUNTS: Duration = Duration::from_secs(5);
+const COUNTS_WAIT: Duration = Duration::from_secs(5);
 
 /// What a new status would tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum StatusChange {
     /// The first of this generation, and `Ready` says this.
     First {
         /// The object's generation.
@@ -41,25 +41,25 @@ pub enum News {
 
 /// Which statuses are held back since when.
 #[derive(Debug, Default)]
-pub struct Patience {
+pub struct StatusDebounce {
     held: HashMap<Uuid, (i64, Instant)>,
     counted: HashMap<Uuid, Instant>,
 }
 
-impl Patience {
+impl StatusDebounce {
     /// How much longer a status waits; `None`: it is written now. The object is reconciled again
     /// after that time, and earlier when something wakes it.
-    pub fn wait(&mut self, object: Uuid, news: News, now: Instant) -> Option<Duration> {
+    pub fn wait(&mut self, object: Uuid, news: StatusChange, now: Instant) -> Option<Duration> {
         let (since, longest) = match news {
-            News::First { generation, ready } => {
+            StatusChange::First { generation, ready } => {
                 let longest = longest(ready)?;
                 (self.held_since(object, generation, now), longest)
             }
-            News::Unlisted { generation } => {
-                (self.held_since(object, generation, now), OTHER_OBJECT)
+            StatusChange::Unlisted { generation } => {
+                (self.held_since(object, generation, now), OTHER_OBJECT_WAIT)
             }
-            News::Counts => (*self.counted.get(&object)?, COUNTS),
-            News::Other => return None,
+            StatusChange::Counts => (*self.counted.get(&object)?, COUNTS_WAIT),
+            StatusChange::Other => return None,
         };
         let left = (since + longest).saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
@@ -91,12 +91,12 @@ impl Patience {
 /// How long a reason may wait to be told; `None` where the user waits to read it.
 fn longest(ready: Reason) -> Option<Duration> {
     match ready {
-        Reason::NotCheckedYet => Some(FIRST_VERDICT),
+        Reason::NotCheckedYet => Some(FIRST_VERDICT_WAIT),
         Reason::NoEndpoint
         | Reason::NoValidCredential
         | Reason::ProviderNotFound
         | Reason::EndpointNotFound
-        | Reason::SecretNotFound => Some(OTHER_OBJECT),
+        | Reason::SecretNotFound => Some(OTHER_OBJECT_WAIT),
         _ => None,
     }
 }
@@ -105,61 +105,84 @@ fn longest(ready: Reason) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn first(generation: i64, ready: Reason) -> News {
-        News::First { generation, ready }
+    fn first(generation: i64, ready: Reason) -> StatusChange {
+        StatusChange::First { generation, ready }
     }
 
     #[test]
     fn a_first_verdict_is_waited_for_and_then_told_to_be_missing() {
-        let (mut patience, object, start) = (Patience::default(), Uuid::new_v4(), Instant::now());
+        let (mut patience, object, start) =
+            (StatusDebounce::default(), Uuid::new_v4(), Instant::now());
         let none = first(1, Reason::NotCheckedYet);
-        assert_eq!(patience.wait(object, none, start), Some(FIRST_VERDICT));
+        assert_eq!(patience.wait(object, none, start), Some(FIRST_VERDICT_WAIT));
         let later = start + Duration::from_secs(4);
-        let left = FIRST_VERDICT - Duration::from_secs(4);
+        let left = FIRST_VERDICT_WAIT - Duration::from_secs(4);
         assert_eq!(patience.wait(object, none, later), Some(left));
         let verdict = first(1, Reason::ProbeSucceeded);
         assert_eq!(patience.wait(object, verdict, later), None);
-        assert_eq!(patience.wait(object, none, start + FIRST_VERDICT), None);
+        assert_eq!(
+            patience.wait(object, none, start + FIRST_VERDICT_WAIT),
+            None
+        );
     }
 
     #[test]
     fn a_models_lists_are_waited_for_as_another_object_is() {
-        let (mut patience, object, start) = (Patience::default(), Uuid::new_v4(), Instant::now());
-        let unlisted = News::Unlisted { generation: 1 };
-        assert_eq!(patience.wait(object, unlisted, start), Some(OTHER_OBJECT));
-        assert_eq!(patience.wait(object, unlisted, start + OTHER_OBJECT), None);
-        let left = FIRST_VERDICT - OTHER_OBJECT;
+        let (mut patience, object, start) =
+            (StatusDebounce::default(), Uuid::new_v4(), Instant::now());
+        let unlisted = StatusChange::Unlisted { generation: 1 };
+        assert_eq!(
+            patience.wait(object, unlisted, start),
+            Some(OTHER_OBJECT_WAIT)
+        );
+        assert_eq!(
+            patience.wait(object, unlisted, start + OTHER_OBJECT_WAIT),
+            None
+        );
+        let left = FIRST_VERDICT_WAIT - OTHER_OBJECT_WAIT;
         let none = first(1, Reason::NotCheckedYet);
-        let then = patience.wait(object, none, start + OTHER_OBJECT);
+        let then = patience.wait(object, none, start + OTHER_OBJECT_WAIT);
         assert_eq!(then, Some(left), "it has waited already");
     }
 
     #[test]
     fn a_new_generation_is_waited_for_anew() {
-        let (mut patience, object, start) = (Patience::default(), Uuid::new_v4(), Instant::now());
+        let (mut patience, object, start) =
+            (StatusDebounce::default(), Uuid::new_v4(), Instant::now());
         patience.wait(object, first(1, Reason::NotCheckedYet), start);
         let later = start + Duration::from_secs(60);
         let second = first(2, Reason::NotCheckedYet);
-        assert_eq!(patience.wait(object, second, later), Some(FIRST_VERDICT));
+        assert_eq!(
+            patience.wait(object, second, later),
+            Some(FIRST_VERDICT_WAIT)
+        );
     }
 
     #[test]
     fn what_a_user_must_fix_is_told_at_once() {
-        let (mut patience, object, now) = (Patience::default(), Uuid::new_v4(), Instant::now());
+        let (mut patience, object, now) =
+            (StatusDebounce::default(), Uuid::new_v4(), Instant::now());
         for reason in [Reason::InvalidSpec, Reason::KeyRejected, Reason::Disabled] {
             assert_eq!(patience.wait(object, first(1, reason), now), None);
         }
-        assert_eq!(patience.wait(object, News::Other, now), None);
+        assert_eq!(patience.wait(object, StatusChange::Other, now), None);
     }
 
     #[test]
     fn counts_alone_are_gathered_after_the_first_write() {
-        let (mut patience, object, start) = (Patience::default(), Uuid::new_v4(), Instant::now());
-        assert_eq!(patience.wait(object, News::Counts, start), None);
+        let (mut patience, object, start) =
+            (StatusDebounce::default(), Uuid::new_v4(), Instant::now());
+        assert_eq!(patience.wait(object, StatusChange::Counts, start), None);
         patience.written(object, true, start);
-        assert_eq!(patience.wait(object, News::Counts, start), Some(COUNTS));
-        assert_eq!(patience.wait(object, News::Counts, start + COUNTS), None);
+        assert_eq!(
+            patience.wait(object, StatusChange::Counts, start),
+            Some(COUNTS_WAIT)
+        );
+        assert_eq!(
+            patience.wait(object, StatusChange::Counts, start + COUNTS_WAIT),
+            None
+        );
         patience.forget(object);
-        assert_eq!(patience.wait(object, News::Counts, start), None);
+        assert_eq!(patience.wait(object, StatusChange::Counts, start), None);
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::controller::error::Refusal;
 use crate::{
     crd::{
-        conditions::{ConditionType, Finding, Observations, conditions},
+        conditions::{ConditionInput, ConditionInputs, ConditionType, conditions},
         credential::LlmCredentialStatus,
         endpoint::LlmEndpointStatus,
         model::LlmModelStatus,
@@ -18,7 +18,7 @@ use crate::{
 
 /// What is stored of an object, as far as conditions need it.
 #[derive(Clone, Debug, Default)]
-pub struct Before<'a> {
+pub struct PreviousStatus<'a> {
     /// The row's conditions, else the status's.
     pub conditions: &'a [Condition],
     /// The last generation whose check passed: the row's or the status's, for a database may be
@@ -28,11 +28,14 @@ pub struct Before<'a> {
     pub handled: Option<&'a str>,
 }
 
-impl<'a> Before<'a> {
+impl<'a> PreviousStatus<'a> {
     /// Of what row and status hold, as far as they are there.
-    pub fn of(row: Option<&'a impl Told>, status: Option<&'a impl Told>) -> Self {
-        let row = row.map(Told::told);
-        let status = status.map(Told::told).unwrap_or_default();
+    pub fn of(
+        row: Option<&'a impl RecordedStatus>,
+        status: Option<&'a impl RecordedStatus>,
+    ) -> Self {
+        let row = row.map(RecordedStatus::told);
+        let status = status.map(RecordedStatus::told).unwrap_or_default();
         let Some(row) = row else { return status };
         Self {
             conditions: row.conditions,
@@ -43,16 +46,16 @@ impl<'a> Before<'a> {
 }
 
 /// What was told of an object: a row, or a status.
-pub trait Told {
+pub trait RecordedStatus {
     /// As it stands here.
-    fn told(&self) -> Before<'_>;
+    fn told(&self) -> PreviousStatus<'_>;
 }
 
 macro_rules! told {
     ($($kept:ty),*) => {$(
-        impl Told for $kept {
-            fn told(&self) -> Before<'_> {
-                Before {
+        impl RecordedStatus for $kept {
+            fn told(&self) -> PreviousStatus<'_> {
+                PreviousStatus {
                     conditions: &self.conditions,
                     verified_generation: self.verified_generation,
                     handled: self.last_handled_reconcile_at.as_deref(),
@@ -72,7 +75,7 @@ told!(
 
 /// What is known of an object.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct EvaluationInputs<'a> {
     /// Its generation.
     pub generation: i64,
     /// Its own switch.
@@ -82,20 +85,20 @@ pub struct Facts<'a> {
     /// Why it is not put in force, if it is not.
     pub refusal: Option<&'a Refusal>,
     /// What else decides `Ready` before the outside world does.
-    pub declared: Option<Finding>,
+    pub declared: Option<ConditionInput>,
     /// What the outside world says of this generation.
-    pub outside: (ConditionType, Finding),
+    pub outside: (ConditionType, ConditionInput),
     /// The value of `llmplane.dev/reconcile-requested-at`.
     pub asked: Option<&'a str>,
     /// Whether every check that this object needs has been made since it was asked for.
     pub settled: bool,
     /// What was before.
-    pub before: Before<'a>,
+    pub before: PreviousStatus<'a>,
 }
 
 /// What was concluded.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
+pub struct Evaluation {
     /// The conditions, for row and status.
     pub conditions: Vec<Condition>,
     /// Whether it is in force.
@@ -107,15 +110,17 @@ pub struct Judged {
 }
 
 /// Concludes.
-pub fn judge(facts: &Facts<'_>, now: Timestamp) -> Judged {
+pub fn evaluate(facts: &EvaluationInputs<'_>, now: Timestamp) -> Evaluation {
     let off = switched_off(facts);
     let (outside_type, seen) = &facts.outside;
     let outside = match (&facts.refusal, &off) {
-        (Some(_), _) => Finding::new(
+        (Some(_), _) => ConditionInput::new(
             Reason::NotCheckedYet,
             "not checked, for it is not in force; see Ready",
         ),
-        (None, Some(_)) => Finding::new(Reason::CheckDisabled, "not checked while switched off"),
+        (None, Some(_)) => {
+            ConditionInput::new(Reason::CheckDisabled, "not checked while switched off")
+        }
         (None, None) => seen.clone(),
     };
     let verified_generation = if outside.reason.status() == ConditionStatus::True {
@@ -125,7 +130,7 @@ pub fn judge(facts: &Facts<'_>, now: Timestamp) -> Judged {
     };
     let synced = match facts.refusal {
         Some(refusal) => refusal.0.clone(),
-        None => Finding::new(Reason::Reconciled, "this generation is stored"),
+        None => ConditionInput::new(Reason::Reconciled, "this generation is stored"),
     };
     let declared = match facts.refusal {
         Some(_) => None,
@@ -135,9 +140,9 @@ pub fn judge(facts: &Facts<'_>, now: Timestamp) -> Judged {
         Some(asked) if facts.settled => Some(asked.to_owned()),
         _ => facts.before.handled.map(str::to_owned),
     };
-    Judged {
+    Evaluation {
         conditions: conditions(
-            &Observations {
+            &ConditionInputs {
                 generation: facts.generation,
                 verified_generation,
                 synced,
@@ -153,14 +158,14 @@ pub fn judge(facts: &Facts<'_>, now: Timestamp) -> Judged {
     }
 }
 
-fn switched_off(facts: &Facts<'_>) -> Option<Finding> {
+fn switched_off(facts: &EvaluationInputs<'_>) -> Option<ConditionInput> {
     if !facts.enabled {
-        Some(Finding::new(
+        Some(ConditionInput::new(
             Reason::Disabled,
             "switched off by spec.enabled",
         ))
     } else if !facts.provider_enabled {
-        Some(Finding::new(
+        Some(ConditionInput::new(
             Reason::ProviderDisabled,
             "switched off by its provider's spec.enabled",
         ))
@@ -174,21 +179,21 @@ mod tests {
     use super::*;
     use crate::crd::conditions::find;
 
-    fn facts(reason: Reason) -> Facts<'static> {
-        Facts {
+    fn facts(reason: Reason) -> EvaluationInputs<'static> {
+        EvaluationInputs {
             generation: 2,
             enabled: true,
             provider_enabled: true,
             refusal: None,
             declared: None,
-            outside: (ConditionType::Healthy, Finding::new(reason, "")),
+            outside: (ConditionType::Healthy, ConditionInput::new(reason, "")),
             asked: None,
             settled: true,
-            before: Before::default(),
+            before: PreviousStatus::default(),
         }
     }
 
-    fn ready(judged: &Judged) -> (String, String) {
+    fn ready(judged: &Evaluation) -> (String, String) {
         let ready = find(&judged.conditions, ConditionType::Ready).unwrap();
         (ready.status.clone(), ready.reason.clone())
     }
@@ -199,13 +204,13 @@ mod tests {
 
     #[test]
     fn an_outage_after_the_first_proof_leaves_it_ready() {
-        let first = judge(&facts(Reason::ProbeFailed), Timestamp::UNIX_EPOCH);
+        let first = evaluate(&facts(Reason::ProbeFailed), Timestamp::UNIX_EPOCH);
         assert_eq!(ready(&first), says("False", "ProbeFailed"));
-        let proved = judge(&facts(Reason::ProbeSucceeded), Timestamp::UNIX_EPOCH);
+        let proved = evaluate(&facts(Reason::ProbeSucceeded), Timestamp::UNIX_EPOCH);
         assert_eq!(proved.verified_generation, Some(2));
         let mut later = facts(Reason::ProbeFailed);
         later.before.verified_generation = Some(2);
-        let later = judge(&later, Timestamp::UNIX_EPOCH);
+        let later = evaluate(&later, Timestamp::UNIX_EPOCH);
         assert_eq!(ready(&later), says("True", "ProbeFailed"));
     }
 
@@ -213,12 +218,12 @@ mod tests {
     fn what_is_switched_off_on_purpose_is_ready_and_not_active() {
         let mut own = facts(Reason::NotCheckedYet);
         own.enabled = false;
-        let own = judge(&own, Timestamp::UNIX_EPOCH);
+        let own = evaluate(&own, Timestamp::UNIX_EPOCH);
         assert_eq!(ready(&own), says("True", "Disabled"));
         assert!(!own.is_active);
         let mut provider = facts(Reason::NotCheckedYet);
         provider.provider_enabled = false;
-        let provider = judge(&provider, Timestamp::UNIX_EPOCH);
+        let provider = evaluate(&provider, Timestamp::UNIX_EPOCH);
         assert_eq!(ready(&provider), says("True", "ProviderDisabled"));
     }
 
@@ -227,7 +232,7 @@ mod tests {
         let refusal = Refusal::new(Reason::ProviderNotFound, "no such provider");
         let mut refused = facts(Reason::ProbeSucceeded);
         refused.refusal = Some(&refusal);
-        let refused = judge(&refused, Timestamp::UNIX_EPOCH);
+        let refused = evaluate(&refused, Timestamp::UNIX_EPOCH);
         assert_eq!(ready(&refused), says("False", "ProviderNotFound"));
         let synced = find(&refused.conditions, ConditionType::Synced).unwrap();
         assert_eq!(synced.reason, "ProviderNotFound");
@@ -241,19 +246,19 @@ mod tests {
         asked.asked = Some("now");
         asked.before.handled = Some("before");
         asked.settled = false;
-        let early = judge(&asked, Timestamp::UNIX_EPOCH);
+        let early = evaluate(&asked, Timestamp::UNIX_EPOCH);
         assert_eq!(early.handled.as_deref(), Some("before"));
         asked.settled = true;
-        let answered = judge(&asked, Timestamp::UNIX_EPOCH);
+        let answered = evaluate(&asked, Timestamp::UNIX_EPOCH);
         assert_eq!(answered.handled.as_deref(), Some("now"));
     }
 
     #[test]
     fn the_same_input_gives_the_same_conditions() {
-        let first = judge(&facts(Reason::ProbeSucceeded), Timestamp::UNIX_EPOCH);
+        let first = evaluate(&facts(Reason::ProbeSucceeded), Timestamp::UNIX_EPOCH);
         let mut again = facts(Reason::ProbeSucceeded);
         again.before.conditions = &first.conditions;
         let later = Timestamp::from_second(100).unwrap();
-        assert_eq!(judge(&again, later).conditions, first.conditions);
+        assert_eq!(evaluate(&again, later).conditions, first.conditions);
     }
 }

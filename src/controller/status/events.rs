@@ -18,11 +18,11 @@ use crate::crd::{
 };
 
 /// Events that may wait; beyond that they are dropped, for an Event is never worth a delay.
-const WAITING: usize = 1024;
+const MAX_QUEUED_EVENTS: usize = 1024;
 
 /// What an Event tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct EventDraft {
     /// Whether it is bad news.
     pub warning: bool,
     /// The condition's reason.
@@ -35,15 +35,19 @@ pub struct Told {
 }
 
 /// The transitions between two sets of conditions. Pure.
-pub fn transitions(outside: ConditionType, before: &[Condition], now: &[Condition]) -> Vec<Told> {
-    let mut told: Vec<Told> = Vec::new();
+pub fn transitions(
+    outside: ConditionType,
+    before: &[Condition],
+    now: &[Condition],
+) -> Vec<EventDraft> {
+    let mut told: Vec<EventDraft> = Vec::new();
     for kind in [outside, ConditionType::Ready] {
         let Some(current) = conditions::find(now, kind) else {
             continue;
         };
         let previous = conditions::find(before, kind);
         if is_told(previous, current) && !told.iter().any(|t| t.reason == current.reason) {
-            told.push(Told {
+            told.push(EventDraft {
                 warning: current.status == "False",
                 reason: current.reason.clone(),
                 note: current.message.clone(),
@@ -58,7 +62,7 @@ pub fn transitions(outside: ConditionType, before: &[Condition], now: &[Conditio
     if let Some((condition, new)) = warning(now)
         && warning(before).is_none_or(|(_, old)| old != new)
     {
-        told.push(Told {
+        told.push(EventDraft {
             warning: true,
             reason: Reason::ExpiresSoon.as_str().to_owned(),
             note: condition.message.clone(),
@@ -79,12 +83,12 @@ fn is_told(previous: Option<&Condition>, now: &Condition) -> bool {
 
 /// Publishes Events in the background, through one recorder but for those that stand apart.
 #[derive(Clone, Debug)]
-pub struct Events(mpsc::Sender<(ObjectReference, Told)>);
+pub struct Events(mpsc::Sender<(ObjectReference, EventDraft)>);
 
 impl Events {
     /// A publisher and the work that it needs done, which ends when the publisher is dropped.
     pub fn new(client: Client, instance: String) -> (Self, impl Future<Output = ()> + Send) {
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (sender, receiver) = mpsc::channel(MAX_QUEUED_EVENTS);
         let reporter = Reporter {
             controller: "llmplane.dev/controller".to_owned(),
             instance: Some(instance),
@@ -94,7 +98,7 @@ impl Events {
     }
 
     /// Queues what is told of an object.
-    pub fn publish<K>(&self, object: &K, told: Vec<Told>)
+    pub fn publish<K>(&self, object: &K, told: Vec<EventDraft>)
     where
         K: Declared + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
@@ -108,7 +112,7 @@ impl Events {
 
 async fn publish(
     new: impl Fn() -> Recorder,
-    mut receiver: mpsc::Receiver<(ObjectReference, Told)>,
+    mut receiver: mpsc::Receiver<(ObjectReference, EventDraft)>,
 ) {
     let shared = new();
     while let Some((object, told)) = receiver.recv().await {

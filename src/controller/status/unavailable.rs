@@ -7,18 +7,27 @@ use serde_json::{Value, json};
 
 use crate::controller::runtime::index::Declared;
 use crate::crd::{
-    conditions::{Finding, Observations, carried_over, conditions, find},
+    conditions::{ConditionInput, ConditionInputs, carried_over, conditions, find},
     reasons::{ReadyEffect, Reason},
 };
 
 /// The conditions of an object that could not be stored: `Synced` says why, the rest is as it was.
-pub fn conditions_of<K: Declared>(object: &K, why: &Finding, now: Timestamp) -> Vec<Condition> {
+pub fn conditions_of<K: Declared>(
+    object: &K,
+    why: &ConditionInput,
+    now: Timestamp,
+) -> Vec<Condition> {
     let previous = object.conditions();
     let outside = find(previous, K::OUTSIDE)
-        .and_then(|c| Some(Finding::new(Reason::parse(&c.reason)?, c.message.clone())))
-        .unwrap_or_else(|| Finding::new(Reason::NotCheckedYet, "not stored yet"));
+        .and_then(|c| {
+            Some(ConditionInput::new(
+                Reason::parse(&c.reason)?,
+                c.message.clone(),
+            ))
+        })
+        .unwrap_or_else(|| ConditionInput::new(Reason::NotCheckedYet, "not stored yet"));
     let mut built = conditions(
-        &Observations {
+        &ConditionInputs {
             generation: object.meta().generation.unwrap_or(1),
             verified_generation: None,
             synced: why.clone(),
@@ -36,7 +45,7 @@ pub fn conditions_of<K: Declared>(object: &K, why: &Finding, now: Timestamp) -> 
 /// verdict of this generation; of anything else there is none yet.
 pub fn status_with<K: Declared + Serialize>(
     object: &K,
-    why: &Finding,
+    why: &ConditionInput,
     conditions: &[Condition],
 ) -> Value {
     let object = serde_json::to_value(object).unwrap_or_default();
@@ -67,7 +76,7 @@ mod tests {
             ], "observedGeneration": 2 },
         }))
         .unwrap();
-        let why = Finding::new(Reason::DatabaseUnavailable, "away");
+        let why = ConditionInput::new(Reason::DatabaseUnavailable, "away");
         let now = conditions_of(&object, &why, Timestamp::UNIX_EPOCH);
         let status = |kind| find(&now, kind).map(|c| (c.status.as_str(), c.reason.as_str()));
         assert_eq!(
@@ -88,7 +97,7 @@ mod tests {
         assert_eq!(said_of(ConditionType::Healthy), Some(2));
         let observed = |why| status_with(&object, why, &now)["observedGeneration"].clone();
         assert_eq!(observed(&why), 2);
-        let refused = Finding::new(Reason::InvalidSpec, "cannot be stored");
+        let refused = ConditionInput::new(Reason::InvalidSpec, "cannot be stored");
         assert_eq!(observed(&refused), 3);
     }
 }

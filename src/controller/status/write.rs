@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use tokio::time::Instant;
 
-use super::{debounce::News, events};
+use super::{debounce::StatusChange, events};
 use crate::controller::{
     error::Error,
     kinds::identity,
-    runtime::{context::Context, decode::Guarded, index::Declared, queue::Next},
+    runtime::{context::Context, decode::Decoded, index::Declared, queue::Next},
 };
 use crate::crd::{
     conditions::{ConditionType, find},
@@ -66,15 +66,15 @@ where
 }
 
 /// What a status tells that the object's own does not say yet.
-fn news(is: &Value, shall: &Value, conditions: &[Condition]) -> News {
+fn news(is: &Value, shall: &Value, conditions: &[Condition]) -> StatusChange {
     let observed = |status: &Value| status["observedGeneration"].as_i64();
     let ready = find(conditions, ConditionType::Ready).and_then(|c| Reason::parse(&c.reason));
     match (observed(shall), ready) {
         (Some(generation), Some(ready)) if observed(is) != Some(generation) => {
-            News::First { generation, ready }
+            StatusChange::First { generation, ready }
         }
-        _ if without_counts(is) == without_counts(shall) => News::Counts,
-        _ => News::Other,
+        _ if without_counts(is) == without_counts(shall) => StatusChange::Counts,
+        _ => StatusChange::Other,
     }
 }
 
@@ -127,7 +127,7 @@ where
         },
         "status": shall.clone(),
     });
-    let api: Api<Guarded<K>> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<Decoded<K>> = Api::namespaced(context.client.clone(), namespace);
     // Without warnings of unknown fields, for which the apiserver would read the patch twice: there
     // are none, for schema and status are made of the same types.
     let params = PatchParams::apply(FIELD_MANAGER)
@@ -205,10 +205,10 @@ mod tests {
         let is = status(1, 0, "SyncDisabled");
         let told = |shall: Value, reason: Reason| news(&is, &shall, &[ready(reason)]);
         let counts = told(status(1, 2, "SyncDisabled"), Reason::SyncDisabled);
-        assert_eq!(counts, News::Counts);
+        assert_eq!(counts, StatusChange::Counts);
         let verdict = told(status(1, 2, "Disabled"), Reason::Disabled);
-        assert_eq!(verdict, News::Other);
-        let first = News::First {
+        assert_eq!(verdict, StatusChange::Other);
+        let first = StatusChange::First {
             generation: 2,
             ready: Reason::SyncDisabled,
         };

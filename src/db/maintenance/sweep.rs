@@ -21,7 +21,7 @@ pub struct LiveObject {
 /// is another object, so that another live one of this name is marked as deleted, and only then the
 /// row is inserted or, where it says something else, updated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Upserted {
+pub struct UpsertedRow {
     /// Whether anything visible changed.
     pub changed: bool,
     /// Objects that had its name until now: they were deleted unseen, and are marked so.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::crd::credential::VersionState;
 use crate::crd::{Kind, ProviderType};
 use crate::db::types::{Jsonb, MaybeTime, Word};
-use crate::db::{Db, DbError, Verdict, WriteTx};
+use crate::db::{Db, DbError, StoredCheck, WriteTx};
 
 /// A version of a key as it is stored, without its sealed material.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +34,7 @@ pub struct CredentialVersionRow {
     /// The key-encryption key that wraps its data key.
     pub kek_id: String,
     /// What its checks concluded, by endpoint.
-    pub verdicts: BTreeMap<Uuid, Verdict>,
+    pub verdicts: BTreeMap<Uuid, StoredCheck>,
     /// Since when it is in this state.
     pub since: Timestamp,
     /// Until when it may be used after another took its place.
@@ -92,7 +92,7 @@ macro_rules! select {
             r#"SELECT v.credential_uid, v.version, v.state AS "state: VersionState", v.fingerprint,
                       v.masked_key, v.provider_type AS "provider_type: ProviderType",
                       v.allowed_hosts, v.kek_id,
-                      v.verdicts AS "verdicts: Jsonb<BTreeMap<Uuid, Verdict>>", v.since,
+                      v.verdicts AS "verdicts: Jsonb<BTreeMap<Uuid, StoredCheck>>", v.since,
                       v.grace_until AS "grace_until!: MaybeTime", v.created_at
                FROM credential_versions v "# + $($tail)+
         )
@@ -255,7 +255,7 @@ impl WriteTx {
         credential: Uuid,
         version: i32,
         endpoint: Uuid,
-        verdict: &Verdict,
+        verdict: &StoredCheck,
     ) -> Result<bool, DbError> {
         let changed = sqlx::query!(
             r#"UPDATE credential_versions SET verdicts = verdicts || jsonb_build_object($3::text, $4::jsonb)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::crd::Kind;
 use crate::crd::credential::{QuotaPeriod, QuotaUnit, Validation};
 use crate::db::types::{Jsonb, MaybeTime, Word};
-use crate::db::{Db, DbError, Upserted, WriteTx};
+use crate::db::{Db, DbError, UpsertedRow, WriteTx};
 
 /// A credential as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,7 +195,10 @@ impl Db {
 impl WriteTx {
     /// Stores a credential; answers what that did. Another live one of the same
     /// name is marked as deleted first.
-    pub async fn credential_upsert(&mut self, row: &CredentialUpsert) -> Result<Upserted, DbError> {
+    pub async fn credential_upsert(
+        &mut self,
+        row: &CredentialUpsert,
+    ) -> Result<UpsertedRow, DbError> {
         let stored = sqlx::query!(
             r#"WITH gone AS (
                    UPDATE credentials SET deleted_at = now(), updated_at = now(), is_active = false
@@ -280,10 +283,10 @@ impl WriteTx {
         if stored.changed {
             self.changed(Kind::Credential, row.uid);
         }
-        Ok(Upserted {
+        Ok(UpsertedRow {
             changed: stored.changed,
             replaced: stored.replaced,
-            ..Upserted::default()
+            ..UpsertedRow::default()
         })
     }
 }

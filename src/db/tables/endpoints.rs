@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::crd::Kind;
 use crate::crd::endpoint::{Header, HealthCheck};
 use crate::db::types::{Jsonb, MaybeTime};
-use crate::db::{Db, DbError, Upserted, Verdict, WriteTx};
+use crate::db::{Db, DbError, StoredCheck, UpsertedRow, WriteTx};
 
 /// An endpoint as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,9 +70,9 @@ pub struct EndpointRow {
     /// How it is probed.
     pub health_check: HealthCheck,
     /// What its probes concluded.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<StoredCheck>,
     /// What the last reading of its model list concluded.
-    pub list_verdict: Option<Verdict>,
+    pub list_verdict: Option<StoredCheck>,
 }
 
 /// What the reconciler derives for an endpoint.
@@ -116,8 +116,8 @@ macro_rules! select {
                       base_url, api_version, region, timeout_connect, timeout_read, retry_count,
                       retry_interval_ms, headers AS "headers: Jsonb<Vec<Header>>", priority,
                       is_default, ca_bundle, health_check AS "health_check: Jsonb<HealthCheck>",
-                      verdict AS "verdict!: Jsonb<Option<Verdict>>",
-                      list_verdict AS "list_verdict!: Jsonb<Option<Verdict>>"
+                      verdict AS "verdict!: Jsonb<Option<StoredCheck>>",
+                      list_verdict AS "list_verdict!: Jsonb<Option<StoredCheck>>"
                FROM endpoints "# + $($tail)+
         )
         .fetch_all($connection)
@@ -148,7 +148,7 @@ pub(in crate::db) async fn all(
 
 impl EndpointRow {
     /// What the last reading of its model list concluded, if that was at its present URL.
-    pub fn list_verdict_here(&self) -> Option<&Verdict> {
+    pub fn list_verdict_here(&self) -> Option<&StoredCheck> {
         let verdict = self.list_verdict.as_ref();
         verdict.filter(|verdict| verdict.is_of(&self.base_url))
     }
@@ -195,7 +195,7 @@ impl Db {
 impl WriteTx {
     /// Stores an endpoint; answers what that did. Another live one of the same
     /// name is marked as deleted first.
-    pub async fn endpoint_upsert(&mut self, row: &EndpointUpsert) -> Result<Upserted, DbError> {
+    pub async fn endpoint_upsert(&mut self, row: &EndpointUpsert) -> Result<UpsertedRow, DbError> {
         let stored = sqlx::query!(
             r#"WITH gone AS (
                    UPDATE endpoints SET deleted_at = now(), updated_at = now(), is_active = false
@@ -274,10 +274,10 @@ impl WriteTx {
         if stored.changed {
             self.changed(Kind::Endpoint, row.uid);
         }
-        Ok(Upserted {
+        Ok(UpsertedRow {
             changed: stored.changed,
             replaced: stored.replaced,
-            ..Upserted::default()
+            ..UpsertedRow::default()
         })
     }
 
@@ -285,7 +285,7 @@ impl WriteTx {
     pub async fn endpoint_verdict_set(
         &mut self,
         uid: Uuid,
-        verdict: &Verdict,
+        verdict: &StoredCheck,
     ) -> Result<bool, DbError> {
         let changed = sqlx::query!(
             r#"UPDATE endpoints SET verdict = $2
@@ -308,7 +308,7 @@ impl WriteTx {
     pub async fn endpoint_list_verdict_set(
         &mut self,
         uid: Uuid,
-        verdict: &Verdict,
+        verdict: &StoredCheck,
     ) -> Result<bool, DbError> {
         let changed = sqlx::query!(
             r#"UPDATE endpoints SET list_verdict = $2

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::crd::Kind;
 use crate::crd::model::{AvailabilityTest, Lifecycle, ModelCapability, ModelType, Origin};
 use crate::db::types::{Jsonb, MaybeTime, Word};
-use crate::db::{Db, DbError, Upserted, Verdict, WriteTx};
+use crate::db::{Db, DbError, StoredCheck, UpsertedRow, WriteTx};
 
 /// A model as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +81,7 @@ pub struct ModelRow {
     /// How it is tested.
     pub availability_test: AvailabilityTest,
     /// What the last test concluded.
-    pub test_verdict: Option<Verdict>,
+    pub test_verdict: Option<StoredCheck>,
 }
 
 /// What the reconciler derives for a model.
@@ -133,7 +133,7 @@ macro_rules! select {
                       lifecycle AS "lifecycle: Lifecycle",
                       origin AS "origin: Jsonb<BTreeMap<String, Origin>>",
                       availability_test AS "availability_test: Jsonb<AvailabilityTest>",
-                      test_verdict AS "test_verdict!: Jsonb<Option<Verdict>>"
+                      test_verdict AS "test_verdict!: Jsonb<Option<StoredCheck>>"
                FROM models "# + $($tail)+
         )
         .fetch_all($connection)
@@ -201,7 +201,7 @@ impl WriteTx {
     /// Stores a model; answers what that did. Another live one of the same name is marked as deleted
     /// first, and another that is in force for the same `modelId` is switched off: two that swap
     /// their ids would otherwise wait for each other for ever. Its own reconcile says what it is now.
-    pub async fn model_upsert(&mut self, row: &ModelUpsert) -> Result<Upserted, DbError> {
+    pub async fn model_upsert(&mut self, row: &ModelUpsert) -> Result<UpsertedRow, DbError> {
         let stored = sqlx::query!(
             r#"WITH gone AS (
                    UPDATE models SET deleted_at = now(), updated_at = now(), is_active = false
@@ -302,7 +302,7 @@ impl WriteTx {
         if stored.changed {
             self.changed(Kind::Model, row.uid);
         }
-        Ok(Upserted {
+        Ok(UpsertedRow {
             changed: stored.changed,
             replaced: stored.replaced,
             displaced: stored.displaced_names,
@@ -313,7 +313,7 @@ impl WriteTx {
     pub async fn model_test_verdict_set(
         &mut self,
         uid: Uuid,
-        verdict: &Verdict,
+        verdict: &StoredCheck,
     ) -> Result<bool, DbError> {
         let changed = sqlx::query!(
             r#"UPDATE models SET test_verdict = $2

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::crd::provider::ModelSync;
 use crate::crd::{Kind, ProviderType};
 use crate::db::types::{Jsonb, MaybeTime, Word};
-use crate::db::{Db, DbError, Upserted, Verdict, WriteTx};
+use crate::db::{Db, DbError, StoredCheck, UpsertedRow, WriteTx};
 
 /// A provider as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,7 @@ pub struct ProviderRow {
     /// When the vendor's list was last taken over and something changed.
     pub last_synced_at: Option<Timestamp>,
     /// What the last sync concluded.
-    pub sync_verdict: Option<Verdict>,
+    pub sync_verdict: Option<StoredCheck>,
 }
 
 /// What the reconciler derives for a provider.
@@ -89,7 +89,7 @@ macro_rules! select {
                       type AS "type_: ProviderType", display_name, description, default_endpoint,
                       model_sync AS "model_sync: Jsonb<ModelSync>",
                       last_synced_at AS "last_synced_at!: MaybeTime",
-                      sync_verdict AS "sync_verdict!: Jsonb<Option<Verdict>>"
+                      sync_verdict AS "sync_verdict!: Jsonb<Option<StoredCheck>>"
                FROM providers "# + $($tail)+
         )
         .fetch_all($connection)
@@ -143,7 +143,7 @@ impl Db {
 impl WriteTx {
     /// Stores a provider; answers what that did. Another live one of the same
     /// name is marked as deleted first.
-    pub async fn provider_upsert(&mut self, row: &ProviderUpsert) -> Result<Upserted, DbError> {
+    pub async fn provider_upsert(&mut self, row: &ProviderUpsert) -> Result<UpsertedRow, DbError> {
         let stored = sqlx::query!(
             r#"WITH gone AS (
                    UPDATE providers SET deleted_at = now(), updated_at = now(), is_active = false
@@ -201,10 +201,10 @@ impl WriteTx {
         if stored.changed {
             self.changed(Kind::Provider, row.uid);
         }
-        Ok(Upserted {
+        Ok(UpsertedRow {
             changed: stored.changed,
             replaced: stored.replaced,
-            ..Upserted::default()
+            ..UpsertedRow::default()
         })
     }
 
@@ -212,7 +212,7 @@ impl WriteTx {
     pub async fn provider_sync_verdict_set(
         &mut self,
         uid: Uuid,
-        verdict: &Verdict,
+        verdict: &StoredCheck,
     ) -> Result<bool, DbError> {
         let changed = sqlx::query!(
             r#"UPDATE providers SET sync_verdict = $2

@@ -7,7 +7,7 @@ use crate::crd::reasons::Reason;
 
 /// The conclusion of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct StoredCheck {
     /// What was concluded.
     pub reason: Reason,
     /// In our words; never the vendor's own text.
@@ -31,7 +31,7 @@ pub struct Verdict {
     pub request_id: Option<String>,
 }
 
-impl Verdict {
+impl StoredCheck {
     /// Whether it was concluded at this URL.
     pub fn is_of(&self, url: &str) -> bool {
         self.url.as_deref() == Some(url)

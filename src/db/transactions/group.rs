@@ -22,10 +22,10 @@ const MAX_BATCH: usize = 64;
 
 /// Least time between the beginnings of two transactions. A write that comes alone does not wait;
 /// of many that come one after another some gather.
-const APART: Duration = Duration::from_millis(20);
+const BATCH_WINDOW: Duration = Duration::from_millis(20);
 
 /// A write that waits for its turn.
-trait Job: Send {
+trait QueuedWrite: Send {
     fn epoch(&self) -> Epoch;
     fn run<'t>(&'t mut self, tx: &'t mut WriteTx) -> BoxFuture<'t, Result<(), DbError>>;
     fn reply(self: Box<Self>, outcome: Result<Option<Revision>, DbError>);
@@ -38,7 +38,7 @@ struct Write<T, F> {
     answer: oneshot::Sender<WriteResult<T>>,
 }
 
-impl<T, F> Job for Write<T, F>
+impl<T, F> QueuedWrite for Write<T, F>
 where
     T: Send,
     F: for<'t> FnOnce(&'t mut WriteTx) -> BoxFuture<'t, Result<T, DbError>> + Send,
@@ -69,14 +69,14 @@ where
 
 /// Writes that wait for their turn.
 #[derive(Default)]
-pub(in crate::db) struct Queue {
-    jobs: Mutex<Vec<Box<dyn Job>>>,
+pub(in crate::db) struct WriteQueue {
+    jobs: Mutex<Vec<Box<dyn QueuedWrite>>>,
     /// Who holds it writes; when the next transaction may begin.
     turn: tokio::sync::Mutex<Option<Instant>>,
 }
 
-impl Queue {
-    fn push(&self, job: Box<dyn Job>) {
+impl WriteQueue {
+    fn push(&self, job: Box<dyn QueuedWrite>) {
         self.lock().push(job);
     }
 
@@ -85,7 +85,7 @@ impl Queue {
     }
 
     /// The next batch: the oldest writes, all of one epoch.
-    fn take(&self) -> Vec<Box<dyn Job>> {
+    fn take(&self) -> Vec<Box<dyn QueuedWrite>> {
         let mut jobs = self.lock();
         let Some(epoch) = jobs.first().map(|job| job.epoch()) else {
             return Vec::new();
@@ -99,7 +99,7 @@ impl Queue {
     }
 
     /// The list is whole whatever happened to whoever held the lock.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Job>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn QueuedWrite>>> {
         self.jobs
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -147,7 +147,7 @@ impl Db {
         if let Some(next) = *next {
             tokio::time::sleep_until(next).await;
         }
-        *next = Some(Instant::now() + APART);
+        *next = Some(Instant::now() + BATCH_WINDOW);
         let jobs = self.queue.take();
         let Some(epoch) = jobs.first().map(|job| job.epoch()) else {
             return;
@@ -162,7 +162,7 @@ impl Db {
         }
     }
 
-    async fn run_batch(&self, epoch: Epoch, jobs: Vec<Box<dyn Job>>) {
+    async fn run_batch(&self, epoch: Epoch, jobs: Vec<Box<dyn QueuedWrite>>) {
         let mut tx = match self.begin(epoch).await {
             Ok(tx) => tx,
             Err(error) => {
@@ -174,14 +174,14 @@ impl Db {
         };
         let alone = jobs.len() == 1;
         let mut waiting = Vec::with_capacity(jobs.len());
-        let mut all = Noted::default();
+        let mut all = NotedChanges::default();
         for (place, mut job) in jobs.into_iter().enumerate() {
             let outcome = if alone {
                 job.run(&mut tx).await
             } else {
                 run_behind_savepoint(&mut tx, &mut *job, place == 0).await
             };
-            let noted = Noted::take(&mut tx);
+            let noted = NotedChanges::take(&mut tx);
             match outcome {
                 Ok(()) => {
                     waiting.push((job, !noted.changed.is_empty()));
@@ -201,12 +201,12 @@ impl Db {
 
 /// What a write noted.
 #[derive(Default)]
-struct Noted {
+struct NotedChanges {
     changed: BTreeSet<(Kind, Uuid)>,
     wrote: bool,
 }
 
-impl Noted {
+impl NotedChanges {
     fn take(tx: &mut WriteTx) -> Self {
         Self {
             changed: std::mem::take(&mut tx.changed),
@@ -220,7 +220,7 @@ impl Noted {
 /// makes the savepoint; each leaves one behind for the next.
 async fn run_behind_savepoint(
     tx: &mut WriteTx,
-    job: &mut dyn Job,
+    job: &mut dyn QueuedWrite,
     first: bool,
 ) -> Result<(), DbError> {
     if first {

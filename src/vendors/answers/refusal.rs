@@ -1,9 +1,9 @@
 //! What a vendor's refusal means for each check: one table for all drivers.
 //!
-//! A driver reads an answer as a [`Finding`], by the vendor's code first and the status second;
-//! what no driver's table knows is [`Finding::Unclear`], which rejects no key.
+//! A driver reads an answer as a [`RefusalKind`], by the vendor's code first and the status second;
+//! what no driver's table knows is [`RefusalKind::Unclear`], which rejects no key.
 
-use super::result::{Outcome, Retry};
+use super::result::{CheckResult, Retry};
 use crate::crd::reasons::Reason;
 use crate::vendors::{
     Call,
@@ -16,7 +16,7 @@ use crate::vendors::{
 
 /// What a driver reads from an answer that is no success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vendors) enum Finding {
+pub(in crate::vendors) enum RefusalKind {
     /// The vendor does not take this key.
     BadKey,
     /// The key is genuine and lacks a right that this call needs.
@@ -60,16 +60,16 @@ impl Check {
 }
 
 /// A vendor's reading of an answer: the finding, and its own code.
-pub(in crate::vendors) type Read = fn(&Response) -> (Finding, Option<String>);
+pub(in crate::vendors) type Classifier = fn(&Response) -> (RefusalKind, Option<String>);
 
 /// The finding by the status alone, where no code is known. It never speaks of the key.
-pub(in crate::vendors) fn by_status(status: u16) -> Finding {
+pub(in crate::vendors) fn by_status(status: u16) -> RefusalKind {
     match status {
-        402 => Finding::Quota,
-        404 => Finding::NoSuchPath,
-        408 | 409 | 429 => Finding::RateLimited,
-        500.. => Finding::Down,
-        _ => Finding::Unclear,
+        402 => RefusalKind::Quota,
+        404 => RefusalKind::NoSuchPath,
+        408 | 409 | 429 => RefusalKind::RateLimited,
+        500.. => RefusalKind::Down,
+        _ => RefusalKind::Unclear,
     }
 }
 
@@ -77,11 +77,11 @@ pub(in crate::vendors) fn by_status(status: u16) -> Finding {
 pub(in crate::vendors) async fn exchange(
     call: &Call<'_>,
     request: Result<Request, HttpError>,
-    read: Read,
+    read: Classifier,
 ) -> Result<Response, HttpError> {
     let again = |answer: &Response| {
         !answer.status.is_success()
-            && matches!(read(answer).0, Finding::RateLimited | Finding::Down)
+            && matches!(read(answer).0, RefusalKind::RateLimited | RefusalKind::Down)
     };
     call.client.send(&request?, call.deadline, again).await
 }
@@ -91,12 +91,12 @@ pub(in crate::vendors) async fn ask(
     call: &Call<'_>,
     check: Check,
     request: Result<Request, HttpError>,
-    read: Read,
-) -> Result<Response, Outcome> {
+    read: Classifier,
+) -> Result<Response, CheckResult> {
     match exchange(call, request, read).await {
         Ok(answer) if answer.status.is_success() => Ok(answer),
         Ok(answer) => Err(refused(check, &answer, read)),
-        Err(error) => Err(Outcome::from_http_error(&error, check.inconclusive())),
+        Err(error) => Err(CheckResult::from_http_error(&error, check.inconclusive())),
     }
 }
 
@@ -104,23 +104,27 @@ pub(in crate::vendors) async fn ask(
 pub(in crate::vendors) async fn probe(
     call: &Call<'_>,
     request: Result<Request, HttpError>,
-    read: Read,
-) -> Outcome {
+    read: Classifier,
+) -> CheckResult {
     match exchange(call, request, read).await {
-        Ok(answer) => Outcome {
+        Ok(answer) => CheckResult {
             code: read(&answer).1.as_deref().and_then(redaction::word),
             ..protocol::classify_probe(&answer)
         },
-        Err(error) => Outcome::from_http_error(&error, Reason::ProbeFailed),
+        Err(error) => CheckResult::from_http_error(&error, Reason::ProbeFailed),
     }
 }
 
 /// What a refusal means for this check.
-pub(in crate::vendors) fn refused(check: Check, answer: &Response, read: Read) -> Outcome {
+pub(in crate::vendors) fn refused(
+    check: Check,
+    answer: &Response,
+    read: Classifier,
+) -> CheckResult {
     let (finding, code) = read(answer);
     let (reason, message) = meaning(check, finding);
     let retry = match finding {
-        Finding::RateLimited | Finding::Down | Finding::Unclear => {
+        RefusalKind::RateLimited | RefusalKind::Down | RefusalKind::Unclear => {
             answer.retry_after().map_or(Retry::Backoff, Retry::After)
         }
         _ => Retry::No,
@@ -131,20 +135,20 @@ pub(in crate::vendors) fn refused(check: Check, answer: &Response, read: Read) -
         }
         _ => message.to_owned(),
     };
-    Outcome {
+    CheckResult {
         code: code.as_deref().and_then(redaction::word),
         ..protocol::outcome(answer, reason, message).with_retry(retry)
     }
 }
 
 /// A successful answer whose body is not what the vendor documents.
-pub(in crate::vendors) fn unreadable(check: Check, answer: &Response, what: &str) -> Outcome {
+pub(in crate::vendors) fn unreadable(check: Check, answer: &Response, what: &str) -> CheckResult {
     let message = format!("the vendor's answer cannot be read: {what}");
     protocol::outcome(answer, check.inconclusive(), message).with_retry(Retry::Backoff)
 }
 
-fn meaning(check: Check, finding: Finding) -> (Reason, &'static str) {
-    use Finding as F;
+fn meaning(check: Check, finding: RefusalKind) -> (Reason, &'static str) {
+    use RefusalKind as F;
     let reason = match (check, finding) {
         (Check::Validate, F::BadKey) => Reason::KeyRejected,
         (Check::Validate, F::Restricted) => Reason::KeyRestricted,
@@ -194,7 +198,7 @@ pub(in crate::vendors) mod testing {
     }
 
     /// Holds a table of status, body, and the reasons that validation and model test must give.
-    pub fn holds(read: Read, table: &[(u16, &str, Reason, Reason)]) {
+    pub fn holds(read: Classifier, table: &[(u16, &str, Reason, Reason)]) {
         for (status, body, validate, test) in table {
             let answer = answer(*status, body);
             assert_eq!(
@@ -215,7 +219,7 @@ pub(in crate::vendors) mod testing {
     }
 
     /// What no vendor documents rejects no key, and nothing of a vendor's text is kept.
-    pub fn is_careful(read: Read) {
+    pub fn is_careful(read: Classifier) {
         for (status, body) in [
             (401, ""),
             (401, "<html>proxy login</html>"),

@@ -22,7 +22,7 @@ pub enum Retry {
 ///
 /// The message is the same for the same cause: times and request ids stand in fields of their own.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub struct CheckResult {
     /// What was concluded.
     pub reason: Reason,
     /// What was found and what to do. Never a vendor's own text.
@@ -37,7 +37,7 @@ pub struct Outcome {
     pub retry: Retry,
 }
 
-impl Outcome {
+impl CheckResult {
     /// A conclusion without an answer behind it.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Catalog, CatalogError, Entry};
+use super::{Catalog, CatalogEntry, CatalogError};
 use crate::crd::ProviderType;
 
 /// What to print.
@@ -120,7 +120,7 @@ fn list(
     Ok(())
 }
 
-fn line(entry: &Entry) -> String {
+fn line(entry: &CatalogEntry) -> String {
     let count = |n: Option<i64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
     let [input, output] = super::prices(entry).map(|p| p.unwrap_or("?"));
     let mut abilities: Vec<&str> = entry.capabilities.iter().map(|c| c.as_str()).collect();

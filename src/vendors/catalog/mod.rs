@@ -27,7 +27,7 @@ const BUILTIN: &str = include_str!("models.json");
 /// One model of one vendor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Entry {
+pub struct CatalogEntry {
     /// Whose model it is.
     pub provider: ProviderType,
     /// The vendor's id.
@@ -63,13 +63,13 @@ pub struct Entry {
 /// Models by vendor and id.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
-    entries: BTreeMap<(ProviderType, String), Entry>,
-    held: Vec<Held>,
+    entries: BTreeMap<(ProviderType, String), CatalogEntry>,
+    held: Vec<CatalogSources>,
 }
 
 /// A change that was not taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct CatalogSources {
     /// Whose model it is.
     pub provider: ProviderType,
     /// The vendor's id.
@@ -136,7 +136,7 @@ impl Catalog {
                 .get(&key)
                 .and_then(|old| suspicious(old, &entry))
             {
-                Some(why) => self.held.push(Held {
+                Some(why) => self.held.push(CatalogSources {
                     provider: key.0,
                     model_id: key.1,
                     why,
@@ -150,7 +150,7 @@ impl Catalog {
     }
 
     /// What is known of a model. Ollama's ids without a tag mean `:latest` (facts, 9).
-    pub fn lookup(&self, provider: ProviderType, model_id: &str) -> Option<&Entry> {
+    pub fn lookup(&self, provider: ProviderType, model_id: &str) -> Option<&CatalogEntry> {
         let find = |id: &str| self.entries.get(&(provider, id.to_owned()));
         find(model_id).or_else(|| match provider {
             ProviderType::Ollama => find(model_id.strip_suffix(":latest")?),
@@ -159,7 +159,7 @@ impl Catalog {
     }
 
     /// Every entry, by vendor and id.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub fn entries(&self) -> impl Iterator<Item = &CatalogEntry> {
         self.entries.values()
     }
 
@@ -172,13 +172,13 @@ impl Catalog {
     }
 
     /// What an overlay wanted and did not get.
-    pub fn held(&self) -> &[Held] {
+    pub fn held(&self) -> &[CatalogSources] {
         &self.held
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, CatalogError> {
-    let entries: Vec<Entry> =
+fn parse(path: &Path, text: &str) -> Result<Vec<CatalogEntry>, CatalogError> {
+    let entries: Vec<CatalogEntry> =
         serde_json::from_str(text).map_err(|source| CatalogError::Malformed {
             path: path.to_owned(),
             source,
@@ -209,7 +209,7 @@ const MAX_TOKENS: i64 = 1_000_000_000;
 
 /// The field of an entry that cannot be, and why. An entry becomes part of an LlmModel's status: what
 /// its schema refuses would keep the whole status from being written.
-fn impossible(entry: &Entry) -> Option<(&'static str, &'static str)> {
+fn impossible(entry: &CatalogEntry) -> Option<(&'static str, &'static str)> {
     if entry.model_id.is_empty() || entry.model_id.chars().count() > 256 {
         return Some(("modelId", "write 1 to 256 characters"));
     }
@@ -241,7 +241,7 @@ fn impossible(entry: &Entry) -> Option<(&'static str, &'static str)> {
     sourceless.then_some(("source", "say where the figures come from"))
 }
 
-fn prices(entry: &Entry) -> [Option<&str>; 2] {
+fn prices(entry: &CatalogEntry) -> [Option<&str>; 2] {
     let pricing = entry.pricing.as_ref();
     [
         pricing.and_then(|p| p.input_per1k_tokens.as_deref()),
@@ -250,7 +250,7 @@ fn prices(entry: &Entry) -> [Option<&str>; 2] {
 }
 
 /// Why a change is beyond belief, if it is.
-fn suspicious(old: &Entry, new: &Entry) -> Option<String> {
+fn suspicious(old: &CatalogEntry, new: &CatalogEntry) -> Option<String> {
     let windows = [
         ("contextWindow", old.context_window, new.context_window),
         (
@@ -264,7 +264,7 @@ fn suspicious(old: &Entry, new: &Entry) -> Option<String> {
             return Some(format!("{field} would go to zero"));
         }
     }
-    let currency = |e: &Entry| e.pricing.as_ref().map(|p| p.currency.clone());
+    let currency = |e: &CatalogEntry| e.pricing.as_ref().map(|p| p.currency.clone());
     if currency(old) != currency(new) {
         return None;
     }

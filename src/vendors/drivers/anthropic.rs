@@ -11,10 +11,10 @@ use url::Url;
 use super::openai_protocol as protocol;
 use crate::crd::{model::Capability, model::ModelCapability, reasons::Reason};
 use crate::vendors::{
-    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList, Outcome,
-    TestedModel,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel,
+    ModelList, TestedModel,
     answers::{
-        refusal::{self, Check, Finding},
+        refusal::{self, Check, RefusalKind},
         result::Retry,
     },
     http::client::{HttpError, Request, Response},
@@ -43,11 +43,11 @@ impl Driver for Anthropic {
         KeyFields::ApiKeyOrAccessToken
     }
 
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         refusal::probe(call, request(call, &["models"], &[("limit", "1")]), read).await
     }
 
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         let request = request(call, &["models"], &[("limit", "1")]);
         match refusal::ask(call, Check::Validate, request, read).await {
             Ok(answer) => match page(&answer) {
@@ -60,7 +60,7 @@ impl Driver for Anthropic {
         }
     }
 
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         let mut models = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -84,12 +84,12 @@ impl Driver for Anthropic {
             after = page.last_id;
         }
         let message = format!("the model list has more than {MAX_PAGES} pages");
-        Err(Outcome::new(Reason::SyncFailed, message).with_retry(Retry::No))
+        Err(CheckResult::new(Reason::SyncFailed, message).with_retry(Retry::No))
     }
 
     /// By `GET /v1/models/{id}`, which also knows aliases and spends nothing: listed is the most
     /// that it says.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let request = request(call, &["models", model.id], &[]);
         match refusal::ask(call, Check::Test, request, read).await {
             Ok(answer) => match serde_json::from_slice::<Value>(&answer.body) {
@@ -171,7 +171,7 @@ fn request(
     })
 }
 
-fn read(answer: &Response) -> (Finding, Option<String>) {
+fn read(answer: &Response) -> (RefusalKind, Option<String>) {
     let status = answer.status.as_u16();
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let text = |pointer| body.pointer(pointer).and_then(Value::as_str);
@@ -179,17 +179,17 @@ fn read(answer: &Response) -> (Finding, Option<String>) {
     // The monthly cap has the type of a rate limit, and does not pass by waiting.
     if text("/error/details/error_code") == Some("enforced_spend_limit_reached") {
         return (
-            Finding::Quota,
+            RefusalKind::Quota,
             Some("enforced_spend_limit_reached".to_owned()),
         );
     }
     let finding = match type_ {
-        Some("authentication_error") => Finding::BadKey,
-        Some("billing_error") => Finding::Quota,
-        Some("permission_error") => Finding::Restricted,
-        Some("not_found_error") => Finding::NoModel,
-        Some("rate_limit_error") => Finding::RateLimited,
-        Some("api_error" | "timeout_error" | "overloaded_error") => Finding::Down,
+        Some("authentication_error") => RefusalKind::BadKey,
+        Some("billing_error") => RefusalKind::Quota,
+        Some("permission_error") => RefusalKind::Restricted,
+        Some("not_found_error") => RefusalKind::NoModel,
+        Some("rate_limit_error") => RefusalKind::RateLimited,
+        Some("api_error" | "timeout_error" | "overloaded_error") => RefusalKind::Down,
         _ => refusal::by_status(status),
     };
     (finding, type_.map(str::to_owned))

@@ -12,11 +12,11 @@ use url::Url;
 use super::openai_protocol as protocol;
 use crate::crd::reasons::Reason;
 use crate::vendors::{
-    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList, Outcome,
-    TestedModel,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel,
+    ModelList, TestedModel,
     answers::{
         document,
-        refusal::{self, Check, Finding},
+        refusal::{self, Check, RefusalKind},
         result::Retry,
     },
     http::client::{HttpError, Request, Response},
@@ -45,12 +45,12 @@ impl Driver for AzureOpenAi {
         KeyFields::ApiKeyOrAccessToken
     }
 
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         refusal::probe(call, catalog_request(call), read).await
     }
 
     /// By the catalog of base models, which proves the key and no deployment.
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         match refusal::ask(call, Check::Validate, catalog_request(call), read).await {
             Ok(answer) => match protocol::read_page(&answer, protocol::read_id) {
                 Ok(_) => protocol::outcome(
@@ -60,7 +60,7 @@ impl Driver for AzureOpenAi {
                 ),
                 Err(_) => refusal::unreadable(Check::Validate, &answer, "it is no model list"),
             },
-            Err(outcome) if outcome.reason == Reason::KeyRejected => Outcome {
+            Err(outcome) if outcome.reason == Reason::KeyRejected => CheckResult {
                 message: "the resource rejects the key: it is wrong, or another resource's"
                     .to_owned(),
                 ..outcome
@@ -71,20 +71,20 @@ impl Driver for AzureOpenAi {
 
     /// Deployments, where the resource still lists them by key. The catalog is never taken for
     /// them: nobody can call a model that is not deployed.
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         let mut url = protocol::url(&root(call.base_url), &["openai", "deployments"]);
         url.query_pairs_mut()
             .append_pair("api-version", DEPLOYMENTS_VERSION);
         let request = dress(call, Request::get(url));
         let answer = match refusal::exchange(call, request, read).await {
             Ok(answer) => answer,
-            Err(error) => return Err(Outcome::from_http_error(&error, Reason::SyncFailed)),
+            Err(error) => return Err(CheckResult::from_http_error(&error, Reason::SyncFailed)),
         };
         if answer.status.is_success() {
             return protocol::read_list(&answer, deployment);
         }
         Err(match read(&answer).0 {
-            Finding::RateLimited | Finding::Down | Finding::BadKey => {
+            RefusalKind::RateLimited | RefusalKind::Down | RefusalKind::BadKey => {
                 refusal::refused(Check::List, &answer, read)
             }
             _ => protocol::outcome(
@@ -98,7 +98,7 @@ impl Driver for AzureOpenAi {
 
     /// By the smallest call: a key alone has no free way to ask for a deployment. Types without one
     /// are asked for a chat, whose refusal says at no cost whether the deployment is there.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let mut smallest =
             protocol::smallest_call(model.type_).unwrap_or_else(protocol::smallest_chat);
         let root = root(call.base_url);
@@ -171,9 +171,9 @@ impl Driver for AzureOpenAi {
 }
 
 /// A deployment that is not there: a new one may only not be there yet.
-fn missing(outcome: Outcome, tested_for: Duration) -> Outcome {
+fn missing(outcome: CheckResult, tested_for: Duration) -> CheckResult {
     if tested_for < SETTLING {
-        return Outcome {
+        return CheckResult {
             reason: Reason::CheckInconclusive,
             message: "the resource has no such deployment yet; a new one may take 5 minutes, and \
                       modelId has to be a deployment's name"
@@ -182,7 +182,7 @@ fn missing(outcome: Outcome, tested_for: Duration) -> Outcome {
             ..outcome
         };
     }
-    Outcome {
+    CheckResult {
         message: "the resource has no such deployment; check modelId, which is a deployment's \
                   name here"
             .to_owned(),
@@ -234,16 +234,16 @@ fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, HttpError> {
 }
 
 /// The code is often the status as a string (facts, 6).
-fn read(answer: &Response) -> (Finding, Option<String>) {
+fn read(answer: &Response) -> (RefusalKind, Option<String>) {
     let body = protocol::ErrorBody::read(answer);
     let finding = match body.code.as_deref() {
-        _ if body.limit_reached => Finding::CutShort,
-        _ if body.other_operation => Finding::OtherOperation,
-        Some("OperationNotSupported") => Finding::OtherOperation,
-        Some("401" | "invalid_api_key") => Finding::BadKey,
-        Some("PermissionDenied") => Finding::Restricted,
-        Some("DeploymentNotFound" | "model_not_found") => Finding::NoModel,
-        Some("insufficient_quota") => Finding::Quota,
+        _ if body.limit_reached => RefusalKind::CutShort,
+        _ if body.other_operation => RefusalKind::OtherOperation,
+        Some("OperationNotSupported") => RefusalKind::OtherOperation,
+        Some("401" | "invalid_api_key") => RefusalKind::BadKey,
+        Some("PermissionDenied") => RefusalKind::Restricted,
+        Some("DeploymentNotFound" | "model_not_found") => RefusalKind::NoModel,
+        Some("insufficient_quota") => RefusalKind::Quota,
         _ => refusal::by_status(answer.status.as_u16()),
     };
     (finding, body.code)

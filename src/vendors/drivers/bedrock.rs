@@ -14,13 +14,14 @@ use url::Url;
 
 use self::{
     answers::{Availability, concluded, unreadable},
-    hosts::Place,
+    hosts::BedrockHost,
 };
 use super::openai_protocol as protocol;
 use crate::vendors::{
-    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ModelList, Outcome, TestedModel,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ModelList,
+    TestedModel,
     answers::{
-        refusal::{self, Check, Finding},
+        refusal::{self, Check, RefusalKind},
         result::{self, Retry},
     },
     http::client::{HttpError, Request, Response},
@@ -99,10 +100,10 @@ impl Driver for Bedrock {
     }
 
     /// First the runtime host, which clients call, without a key; then the list.
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         let place = match hosts::place(call.base_url, call.region) {
             Ok(place) => place,
-            Err(_) => return Outcome::new(Reason::ProbeFailed, NO_REGION),
+            Err(_) => return CheckResult::new(Reason::ProbeFailed, NO_REGION),
         };
         if place.runtime != place.control {
             let request = dressed(call, Request::get(place.runtime.clone()));
@@ -115,7 +116,7 @@ impl Driver for Bedrock {
     }
 
     /// By the shortest list that the vendor filters.
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         let said = async {
             let place = place(call, Check::Validate)?;
             let request = short_list(call, &place);
@@ -132,7 +133,7 @@ impl Driver for Bedrock {
     }
 
     /// Base models and inference profiles: most newer models answer to a profile alone.
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         let place = place(call, Check::List)?;
         let request = control(call, &place, &["foundation-models"], &[]);
         let answer = ask_list(call, &place, request, "bedrock:ListFoundationModels").await?;
@@ -159,12 +160,12 @@ impl Driver for Bedrock {
             }
         }
         let message = format!("the list of inference profiles has more than {MAX_PAGES} pages");
-        Err(Outcome::new(Reason::SyncFailed, message))
+        Err(CheckResult::new(Reason::SyncFailed, message))
     }
 
     /// By what AWS says of the account's access to it, which spends nothing; where the key may not
     /// ask that, or what the id names has no such reading, by an answer of one token.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let test = Test {
             call,
             model_id: model.id,
@@ -224,9 +225,9 @@ impl Driver for Bedrock {
     }
 }
 
-fn place(call: &Call<'_>, check: Check) -> Result<Place, Outcome> {
+fn place(call: &Call<'_>, check: Check) -> Result<BedrockHost, CheckResult> {
     hosts::place(call.base_url, call.region)
-        .map_err(|_| Outcome::new(check.inconclusive(), NO_REGION))
+        .map_err(|_| CheckResult::new(check.inconclusive(), NO_REGION))
 }
 
 fn dressed(call: &Call<'_>, request: Request) -> Request {
@@ -236,7 +237,7 @@ fn dressed(call: &Call<'_>, request: Request) -> Request {
 }
 
 /// The endpoint's headers, then the key.
-fn with_key(call: &Call<'_>, place: &Place, request: Request) -> Result<Request, HttpError> {
+fn with_key(call: &Call<'_>, place: &BedrockHost, request: Request) -> Result<Request, HttpError> {
     let request = dressed(call, request);
     match call.key {
         Some(key) => key.put_into(request, |request, fields| {
@@ -249,7 +250,7 @@ fn with_key(call: &Call<'_>, place: &Place, request: Request) -> Result<Request,
 /// A read at the control host.
 fn control(
     call: &Call<'_>,
-    place: &Place,
+    place: &BedrockHost,
     segments: &[&str],
     query: &[(&str, &str)],
 ) -> Result<Request, HttpError> {
@@ -260,7 +261,7 @@ fn control(
     with_key(call, place, Request::get(url))
 }
 
-fn short_list(call: &Call<'_>, place: &Place) -> Result<Request, HttpError> {
+fn short_list(call: &Call<'_>, place: &BedrockHost) -> Result<Request, HttpError> {
     let filter = [("byOutputModality", "EMBEDDING")];
     control(call, place, &["foundation-models"], &filter)
 }
@@ -268,10 +269,10 @@ fn short_list(call: &Call<'_>, place: &Place) -> Result<Request, HttpError> {
 /// Sends, and gives back a successful answer or what the refusal means.
 async fn ask(
     call: &Call<'_>,
-    place: &Place,
+    place: &BedrockHost,
     check: Check,
     request: Result<Request, HttpError>,
-) -> Result<Response, Outcome> {
+) -> Result<Response, CheckResult> {
     match refusal::exchange(call, request, answers::read).await {
         Ok(answer) if answer.status.is_success() => Ok(answer),
         Ok(answer) => Err(answers::refused(
@@ -280,20 +281,20 @@ async fn ask(
             &place.region,
             call.client.now(),
         )),
-        Err(error) => Err(Outcome::from_http_error(&error, check.inconclusive())),
+        Err(error) => Err(CheckResult::from_http_error(&error, check.inconclusive())),
     }
 }
 
 /// The same for one of the two lists: half of them is no list, so the right that lacks is named.
 async fn ask_list(
     call: &Call<'_>,
-    place: &Place,
+    place: &BedrockHost,
     request: Result<Request, HttpError>,
     right: &str,
-) -> Result<Response, Outcome> {
+) -> Result<Response, CheckResult> {
     let answer = match refusal::exchange(call, request, answers::read).await {
         Ok(answer) => answer,
-        Err(error) => return Err(Outcome::from_http_error(&error, Reason::SyncFailed)),
+        Err(error) => return Err(CheckResult::from_http_error(&error, Reason::SyncFailed)),
     };
     if answer.status.is_success() {
         return Ok(answer);
@@ -301,7 +302,7 @@ async fn ask_list(
     let now = call.client.now();
     let outcome = answers::refused(Check::List, &answer, &place.region, now);
     Err(match answers::read(&answer).0 {
-        Finding::Restricted => Outcome {
+        RefusalKind::Restricted => CheckResult {
             message: format!("the key is genuine, and its IAM policy lacks {right}"),
             ..outcome
         },
@@ -311,7 +312,7 @@ async fn ask_list(
 
 /// What a model's id names.
 #[derive(Debug, PartialEq, Eq)]
-enum Named<'a> {
+enum ModelReference<'a> {
     /// A base model, by its id.
     Base(&'a str),
     /// An inference profile, by its id or ARN.
@@ -320,23 +321,23 @@ enum Named<'a> {
     Other,
 }
 
-fn named(model_id: &str) -> Named<'_> {
+fn named(model_id: &str) -> ModelReference<'_> {
     if let Some(base) = answers::base_id(model_id) {
-        return Named::Base(base);
+        return ModelReference::Base(base);
     }
     if model_id.starts_with("arn:") {
         return match model_id.contains("inference-profile/") {
-            true => Named::Profile(model_id),
-            false => Named::Other,
+            true => ModelReference::Profile(model_id),
+            false => ModelReference::Other,
         };
     }
     match model_id.split_once('.') {
         Some((first, rest)) if GEOGRAPHIES.contains(&first) && rest.contains('.') => {
-            Named::Profile(model_id)
+            ModelReference::Profile(model_id)
         }
-        Some(_) => Named::Base(model_id),
+        Some(_) => ModelReference::Base(model_id),
         // An application's profile has an id of letters and digits.
-        None => Named::Profile(model_id),
+        None => ModelReference::Profile(model_id),
     }
 }
 
@@ -347,44 +348,57 @@ struct Test<'a> {
 }
 
 impl Test<'_> {
-    async fn run(&self) -> Result<Outcome, Outcome> {
+    async fn run(&self) -> Result<CheckResult, CheckResult> {
         let place = place(self.call, Check::Test)?;
         match named(self.model_id) {
-            Named::Other => self.converse(&place).await,
-            Named::Base(id) => match self.read(&place, "foundation-model-availability", id).await {
-                Ok(answer) => self.judge(&place, &answer, self.model_id),
-                Err(refused) => self.or_converse(&place, refused).await,
-            },
-            Named::Profile(id) => match self.read(&place, "inference-profiles", id).await {
-                Ok(answer) => self.profile(&place, &answer).await,
-                Err(refused) => self.or_converse(&place, refused).await,
-            },
+            ModelReference::Other => self.converse(&place).await,
+            ModelReference::Base(id) => {
+                match self.read(&place, "foundation-model-availability", id).await {
+                    Ok(answer) => self.judge(&place, &answer, self.model_id),
+                    Err(refused) => self.or_converse(&place, refused).await,
+                }
+            }
+            ModelReference::Profile(id) => {
+                match self.read(&place, "inference-profiles", id).await {
+                    Ok(answer) => self.profile(&place, &answer).await,
+                    Err(refused) => self.or_converse(&place, refused).await,
+                }
+            }
         }
     }
 
-    async fn read(&self, place: &Place, what: &str, id: &str) -> Result<Response, Refused> {
+    async fn read(
+        &self,
+        place: &BedrockHost,
+        what: &str,
+        id: &str,
+    ) -> Result<Response, RefusedCall> {
         let request = control(self.call, place, &[what, id], &[]);
         match refusal::exchange(self.call, request, answers::read).await {
             Ok(answer) if answer.status.is_success() => Ok(answer),
             Ok(answer) => {
                 let now = self.call.client.now();
-                Err(Refused {
+                Err(RefusedCall {
                     // A denied reading says nothing of the model itself.
                     try_it: matches!(
                         answers::read(&answer).0,
-                        Finding::Restricted | Finding::NoSuchPath
+                        RefusalKind::Restricted | RefusalKind::NoSuchPath
                     ),
                     outcome: answers::refused(Check::Test, &answer, &place.region, now),
                 })
             }
-            Err(error) => Err(Refused {
+            Err(error) => Err(RefusedCall {
                 try_it: false,
-                outcome: Outcome::from_http_error(&error, Reason::CheckInconclusive),
+                outcome: CheckResult::from_http_error(&error, Reason::CheckInconclusive),
             }),
         }
     }
 
-    async fn profile(&self, place: &Place, answer: &Response) -> Result<Outcome, Outcome> {
+    async fn profile(
+        &self,
+        place: &BedrockHost,
+        answer: &Response,
+    ) -> Result<CheckResult, CheckResult> {
         let unreadable = |what| unreadable(Check::Test, answer, what);
         let body = answers::object(answer).map_err(unreadable)?;
         let behind = answers::behind_profile(&body).map_err(unreadable)?;
@@ -402,7 +416,12 @@ impl Test<'_> {
         last.ok_or_else(|| unreadable("the profile names no model"))
     }
 
-    fn judge(&self, place: &Place, answer: &Response, id: &str) -> Result<Outcome, Outcome> {
+    fn judge(
+        &self,
+        place: &BedrockHost,
+        answer: &Response,
+        id: &str,
+    ) -> Result<CheckResult, CheckResult> {
         let body = answers::object(answer).map_err(|what| unreadable(Check::Test, answer, what))?;
         let region = &place.region;
         let of = match id == self.model_id {
@@ -440,7 +459,11 @@ impl Test<'_> {
         })
     }
 
-    async fn or_converse(&self, place: &Place, refused: Refused) -> Result<Outcome, Outcome> {
+    async fn or_converse(
+        &self,
+        place: &BedrockHost,
+        refused: RefusedCall,
+    ) -> Result<CheckResult, CheckResult> {
         match refused.try_it {
             true => self.converse(place).await,
             false => Err(refused.outcome),
@@ -448,7 +471,7 @@ impl Test<'_> {
     }
 
     /// The smallest answer there is (facts, 5.4).
-    async fn converse(&self, place: &Place) -> Result<Outcome, Outcome> {
+    async fn converse(&self, place: &BedrockHost) -> Result<CheckResult, CheckResult> {
         let body = json!({
             "messages": [{ "role": "user", "content": [{ "text": "hi" }] }],
             "inferenceConfig": { "maxTokens": 1 },
@@ -471,9 +494,9 @@ impl Test<'_> {
 }
 
 /// A reading that was refused, and whether the model itself is to be asked in its place.
-struct Refused {
+struct RefusedCall {
     try_it: bool,
-    outcome: Outcome,
+    outcome: CheckResult,
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use url::Url;
 use super::openai_protocol as protocol;
 use crate::crd::{model::Capability, model::ModelCapability, names::did_you_mean, reasons::Reason};
 use crate::vendors::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
     TestedModel,
-    answers::refusal::{self, Check, Finding},
+    answers::refusal::{self, Check, RefusalKind},
     http::client::{HttpError, Request, Response},
 };
 
@@ -58,11 +58,11 @@ impl Driver for DashScope {
         KeyFields::ApiKey
     }
 
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         refusal::probe(call, list_request(call, 1, 1, None), read).await
     }
 
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         let request = list_request(call, 1, 1, None);
         match refusal::ask(call, Check::Validate, request, read).await {
             Ok(answer) => match page(&answer) {
@@ -73,13 +73,13 @@ impl Driver for DashScope {
             },
             Err(outcome) if outcome.reason == Reason::KeyRejected => {
                 match sibling_that_accepts(call).await {
-                    Some(region) => Outcome {
+                    Some(region) => CheckResult {
                         message: format!(
                             "the vendor rejects the key here; it belongs to the region {region}"
                         ),
                         ..outcome
                     },
-                    None => Outcome {
+                    None => CheckResult {
                         message: "the vendor rejects the key here: it is wrong, or belongs to \
                                   another region, workspace or plan"
                             .to_owned(),
@@ -91,7 +91,7 @@ impl Driver for DashScope {
         }
     }
 
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         let mut models: Vec<ListedModel> = Vec::new();
         // What an earlier page had too is no further model: the list moved while it was read.
         let mut earlier: HashSet<String> = HashSet::new();
@@ -119,11 +119,11 @@ impl Driver for DashScope {
             }
         }
         let message = format!("the model list has more than {MAX_PAGES} pages");
-        Err(Outcome::new(Reason::SyncFailed, message))
+        Err(CheckResult::new(Reason::SyncFailed, message))
     }
 
     /// By the list with this id alone: listed, which is not yet granted.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let request = list_request(call, 1, 1, Some(model.id));
         match refusal::ask(call, Check::Test, request, read).await {
             Ok(answer) => match page(&answer) {
@@ -216,18 +216,18 @@ async fn sibling_that_accepts(call: &Call<'_>) -> Option<&'static str> {
 }
 
 /// Codes come in two spellings and two envelopes (facts, 7.4); arrears are a 400.
-fn read(answer: &Response) -> (Finding, Option<String>) {
+fn read(answer: &Response) -> (RefusalKind, Option<String>) {
     let native = serde_json::from_slice::<Value>(&answer.body)
         .ok()
         .and_then(|body| body.get("code")?.as_str().map(str::to_owned));
     let code = native.or_else(|| protocol::ErrorBody::read(answer).code);
     let finding = match code.as_deref() {
-        Some("InvalidApiKey" | "invalid_api_key") => Finding::BadKey,
-        Some("AccessDenied" | "access_denied") => Finding::Restricted,
-        Some("ModelNotFound" | "model_not_found") => Finding::NoModel,
-        Some("NotFound") => Finding::NoSuchPath,
-        Some("Arrearage" | "insufficient_quota") => Finding::Quota,
-        Some(code) if code.starts_with("Throttling") => Finding::RateLimited,
+        Some("InvalidApiKey" | "invalid_api_key") => RefusalKind::BadKey,
+        Some("AccessDenied" | "access_denied") => RefusalKind::Restricted,
+        Some("ModelNotFound" | "model_not_found") => RefusalKind::NoModel,
+        Some("NotFound") => RefusalKind::NoSuchPath,
+        Some("Arrearage" | "insufficient_quota") => RefusalKind::Quota,
+        Some(code) if code.starts_with("Throttling") => RefusalKind::RateLimited,
         _ => refusal::by_status(answer.status.as_u16()),
     };
     (finding, code)

@@ -8,8 +8,8 @@ use url::Url;
 
 use super::openai_protocol as protocol;
 use crate::vendors::{
-    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList, Outcome,
-    TestedModel,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel,
+    ModelList, TestedModel,
     http::client::{HttpError, Response},
 };
 use crate::{
@@ -46,25 +46,25 @@ impl Driver for Ollama {
         Ok(())
     }
 
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         match native(call, &["api", "version"]).await {
             Ok(answer) => protocol::classify_probe(&answer),
-            Err(error) => Outcome::from_http_error(&error, Reason::ProbeFailed),
+            Err(error) => CheckResult::from_http_error(&error, Reason::ProbeFailed),
         }
     }
 
     /// Only ollama.com, or a proxy, looks at a key; a local server answers everyone, and says so.
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         let with_key = match native(call, &["api", "tags"]).await {
             Ok(answer) => protocol::classify_key(&answer, "models"),
-            Err(error) => return Outcome::from_http_error(&error, Reason::CheckInconclusive),
+            Err(error) => return CheckResult::from_http_error(&error, Reason::CheckInconclusive),
         };
         if with_key.reason != Reason::KeyAccepted {
             return with_key;
         }
         let without = Call { key: None, ..*call };
         match native(&without, &["api", "tags"]).await {
-            Ok(answer) if is_list(&answer) => Outcome {
+            Ok(answer) if is_list(&answer) => CheckResult {
                 message: "the server enforces no key: it answers without one too".to_owned(),
                 ..with_key
             },
@@ -72,10 +72,10 @@ impl Driver for Ollama {
         }
     }
 
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         let answer = native(call, &["api", "tags"])
             .await
-            .map_err(|error| Outcome::from_http_error(&error, Reason::SyncFailed))?;
+            .map_err(|error| CheckResult::from_http_error(&error, Reason::SyncFailed))?;
         if !answer.status.is_success() {
             return Err(protocol::refused_list(&answer));
         }
@@ -103,7 +103,7 @@ impl Driver for Ollama {
     }
 
     /// By `POST /api/show`, which reads the model's file and does not load it.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let root = native_root(call.base_url);
         let at_root = Call {
             base_url: &root,
@@ -112,7 +112,7 @@ impl Driver for Ollama {
         let request = protocol::post(&at_root, &["api", "show"], &json!({ "model": model.id }));
         match protocol::send(&at_root, request).await {
             Ok(answer) => protocol::classify_description(&answer, &DESCRIPTION),
-            Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
+            Err(error) => CheckResult::from_http_error(&error, Reason::CheckInconclusive),
         }
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::openai_protocol as protocol;
 use crate::vendors::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome, TestedModel,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ModelList, TestedModel,
 };
 use crate::{crd::reasons::Reason, encryption::SecretFields};
 
@@ -40,23 +40,23 @@ impl Driver for OpenAi {
         crate::vendors::answers::result::not_a_placeholder(key)
     }
 
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         protocol::probe_list(call).await
     }
 
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         protocol::validate_by_list(call).await
     }
 
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         protocol::list(call, protocol::read_id).await
     }
 
     /// By `GET /models/{id}`, which spends nothing.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         match protocol::send(call, protocol::get(call, &["models", model.id])).await {
             Ok(answer) => protocol::classify_description(&answer, &["id"]),
-            Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
+            Err(error) => CheckResult::from_http_error(&error, Reason::CheckInconclusive),
         }
     }
 

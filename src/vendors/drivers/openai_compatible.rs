@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::openai_protocol as protocol;
 use crate::crd::{model::ModelType, reasons::Reason};
 use crate::vendors::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
     TestedModel, answers::result::Retry,
 };
 
@@ -26,22 +26,22 @@ impl Driver for OpenAiCompatible {
         KeyFields::ApiKeyOrAccessToken
     }
 
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         protocol::probe_list(call).await
     }
 
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         protocol::validate_by_list(call).await
     }
 
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         protocol::list(call, read_model).await
     }
 
     /// By the smallest call: `GET /models/{id}` is not everywhere, and a gateway's list says
     /// nothing of what stands behind it. But it says what a plain 400 or 404 for a name that it does
     /// not know leaves open (LiteLLM 1.106 answers so).
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let tested = protocol::test_by_call(call, model).await;
         if !matches!(tested.http_status, Some(400 | 404))
             || tested.reason != Reason::CheckInconclusive
@@ -49,7 +49,7 @@ impl Driver for OpenAiCompatible {
             return tested;
         }
         match protocol::list(call, protocol::read_id).await {
-            Ok(list) if list.lacks(model.id) => Outcome {
+            Ok(list) if list.lacks(model.id) => CheckResult {
                 reason: Reason::ModelNotFound,
                 message: "the gateway neither answers for the model nor lists it; check modelId"
                     .to_owned(),

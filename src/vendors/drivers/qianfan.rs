@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::openai_protocol as protocol;
 use crate::vendors::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ModelList, Outcome, TestedModel,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ModelList, TestedModel,
     answers::{
         document,
-        refusal::{self, Check, Finding},
+        refusal::{self, Check, RefusalKind},
         result::{self, Retry},
     },
     http::client::Response,
@@ -45,11 +45,11 @@ impl Driver for Qianfan {
         result::not_a_placeholder(key)
     }
 
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         refusal::probe(call, protocol::get(call, &["models"]), read).await
     }
 
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         let request = protocol::get(call, &["models"]);
         match refusal::ask(call, Check::Validate, request, read).await {
             Ok(answer) if v1_error(&answer).is_some() => {
@@ -67,7 +67,7 @@ impl Driver for Qianfan {
 
     /// Windows and prices that some answers hold disagree with the vendor's pages (facts, 8.1) and
     /// are not taken.
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         let request = protocol::get(call, &["models"]);
         let answer = refusal::ask(call, Check::List, request, read).await?;
         if v1_error(&answer).is_some() {
@@ -77,7 +77,7 @@ impl Driver for Qianfan {
     }
 
     /// By the list; a model that it lacks, by the smallest call that its type answers.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let request = protocol::get(call, &["models"]);
         if let Ok(answer) = refusal::ask(call, Check::Test, request, read).await {
             let listed = protocol::read_page(&answer, protocol::read_id)
@@ -91,7 +91,7 @@ impl Driver for Qianfan {
             }
         }
         let Some(mut smallest) = protocol::smallest_call(model.type_) else {
-            return Outcome::new(
+            return CheckResult::new(
                 Reason::CheckInconclusive,
                 "the vendor does not list the model, and a model of this type has no call that \
                  costs next to nothing",
@@ -124,29 +124,29 @@ fn v1_error(answer: &Response) -> Option<i64> {
 }
 
 /// A wrong model name is a 401 here and arrears are a 403: the code decides (facts, 8.4).
-fn read(answer: &Response) -> (Finding, Option<String>) {
+fn read(answer: &Response) -> (RefusalKind, Option<String>) {
     if let Some(number) = v1_error(answer) {
         let finding = match number {
-            14 | 110 | 111 => Finding::BadKey,
-            6 => Finding::Restricted,
-            17 | 19 => Finding::Quota,
-            4 | 18 | 336_501 | 336_502 => Finding::RateLimited,
-            2 | 336_000 | 336_100 => Finding::Down,
-            336_005 => Finding::NoModel,
-            _ => Finding::Unclear,
+            14 | 110 | 111 => RefusalKind::BadKey,
+            6 => RefusalKind::Restricted,
+            17 | 19 => RefusalKind::Quota,
+            4 | 18 | 336_501 | 336_502 => RefusalKind::RateLimited,
+            2 | 336_000 | 336_100 => RefusalKind::Down,
+            336_005 => RefusalKind::NoModel,
+            _ => RefusalKind::Unclear,
         };
         return (finding, Some(number.to_string()));
     }
     let code = protocol::ErrorBody::read(answer).code;
     let finding = match code.as_deref() {
-        Some("invalid_iam_token") => Finding::BadKey,
-        Some("invalid_model") => Finding::NoModel,
-        Some("account_overdue") => Finding::Quota,
-        Some("coding_plan_api_key_not_allowed") => Finding::OtherPlan,
-        Some("no_parameter_permission") => Finding::Restricted,
-        Some("internal_error" | "dispatch_internal_error") => Finding::Down,
+        Some("invalid_iam_token") => RefusalKind::BadKey,
+        Some("invalid_model") => RefusalKind::NoModel,
+        Some("account_overdue") => RefusalKind::Quota,
+        Some("coding_plan_api_key_not_allowed") => RefusalKind::OtherPlan,
+        Some("no_parameter_permission") => RefusalKind::Restricted,
+        Some("internal_error" | "dispatch_internal_error") => RefusalKind::Down,
         Some(code) if code.ends_with("rate_limit_exceeded") || code.starts_with("cluster_") => {
-            Finding::RateLimited
+            RefusalKind::RateLimited
         }
         _ => refusal::by_status(answer.status.as_u16()),
     };

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::openai_protocol as protocol;
 use crate::vendors::{
-    Call, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList, Outcome,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
     TestedModel,
     answers::{document, result::Retry},
     http::client::{Request, Response},
@@ -34,7 +34,7 @@ impl Driver for Vllm {
     }
 
     /// By `GET /health` at the server's root: 200, or 503 when the engine is dead. It needs no key.
-    async fn probe(&self, call: &Call<'_>) -> Outcome {
+    async fn probe(&self, call: &Call<'_>) -> CheckResult {
         let mut request = Request::get(at_root(call, "health"));
         for (name, value) in call.headers {
             request = request.header(name, value);
@@ -54,19 +54,19 @@ impl Driver for Vllm {
             )
             .with_retry(Retry::Backoff),
             Ok(answer) => protocol::classify_probe(&answer),
-            Err(error) => Outcome::from_http_error(&error, Reason::ProbeFailed),
+            Err(error) => CheckResult::from_http_error(&error, Reason::ProbeFailed),
         }
     }
 
     /// A server without `--api-key` accepts every key, which proves nothing of this one.
-    async fn validate(&self, call: &Call<'_>) -> Outcome {
+    async fn validate(&self, call: &Call<'_>) -> CheckResult {
         let with_key = protocol::validate_by_list(call).await;
         if with_key.reason != Reason::KeyAccepted {
             return with_key;
         }
         let without = Call { key: None, ..*call };
         match protocol::send(&without, protocol::get(&without, &["models"])).await {
-            Ok(answer) if is_list(&answer) => Outcome {
+            Ok(answer) if is_list(&answer) => CheckResult {
                 message: "the server enforces no key: it answers without one too".to_owned(),
                 ..with_key
             },
@@ -74,12 +74,12 @@ impl Driver for Vllm {
         }
     }
 
-    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, Outcome> {
+    async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         protocol::list(call, read_model).await
     }
 
     /// The server has no `GET /v1/models/{id}`; it lists just what it has loaded.
-    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+    async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         protocol::test_by_list(call, model.id).await
     }
 

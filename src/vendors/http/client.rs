@@ -18,7 +18,7 @@ use url::{Host, Url};
 
 use super::{
     address_guard::AddressGuard,
-    error::{Tried, explain},
+    error::{HostAndPort, explain},
     redaction,
 };
 pub use super::{
@@ -256,7 +256,7 @@ impl HttpClient {
         again: impl Fn(&Response) -> bool,
     ) -> Result<Response, HttpError> {
         let mut attempt = 1;
-        let mut before = Err(HttpError::Timeout(Tried::of(&request.url)));
+        let mut before = Err(HttpError::Timeout(HostAndPort::of(&request.url)));
         loop {
             let result = match timeout_at(deadline, self.follow(request)).await {
                 Ok(result) => result,

@@ -9,9 +9,9 @@ use crate::crd::ca_bundle::BadCaBundle;
 
 /// The host and port that were tried. User info, path and query may hold what is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tried(String);
+pub struct HostAndPort(String);
 
-impl Tried {
+impl HostAndPort {
     /// Those of this URL.
     pub fn of(url: &Url) -> Self {
         let host = url.host_str().unwrap_or_default();
@@ -22,7 +22,7 @@ impl Tried {
     }
 }
 
-impl fmt::Display for Tried {
+impl fmt::Display for HostAndPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -36,22 +36,22 @@ pub enum HttpError {
     AddressRefused(AddressRefused),
     /// The name has no address.
     #[error("no connection to {0}: the host's name does not resolve")]
-    Dns(Tried),
+    Dns(HostAndPort),
     /// Nobody listens, or no way there.
     #[error("no connection to {0}: refused or unreachable")]
-    Connect(Tried),
+    Connect(HostAndPort),
     /// The certificate or the handshake is not acceptable.
     #[error("no TLS connection to {0}: {1}")]
-    Tls(Tried, &'static str),
+    Tls(HostAndPort, &'static str),
     /// The check's time was up.
     #[error("no answer within the check's time from {0}")]
-    Timeout(Tried),
+    Timeout(HostAndPort),
     /// The answer is larger than a check reads.
     #[error("the answer is larger than {} MiB", MAX_BODY_BYTES / 1024 / 1024)]
     BodyTooLarge,
     /// The answer broke off.
     #[error("the answer of {0} broke off, or is not HTTP")]
-    Truncated(Tried),
+    Truncated(HostAndPort),
     /// A redirect that leaves the host, or one too many.
     #[error("the host redirects elsewhere; write the URL that it redirects to")]
     Redirect,
@@ -68,7 +68,7 @@ pub enum HttpError {
 
 /// Our words for a transport's error. The error itself is dropped: it may hold the URL.
 pub(in crate::vendors) fn explain(error: &reqwest::Error, url: &Url) -> HttpError {
-    let tried = Tried::of(url);
+    let tried = HostAndPort::of(url);
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(this) = cause {
         if let Some(refused) = this.downcast_ref::<AddressRefused>() {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn of_a_url_host_and_port_alone_are_told() {
-        let told = |url: &str| Tried::of(&Url::parse(url).unwrap()).to_string();
+        let told = |url: &str| HostAndPort::of(&Url::parse(url).unwrap()).to_string();
         assert_eq!(told("https://u:pw@gw.example/v1?key=k#f"), "gw.example:443");
         assert_eq!(told("http://[::1]:8080/"), "[::1]:8080");
     }

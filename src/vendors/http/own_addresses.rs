@@ -18,12 +18,12 @@ use tokio::time::{Instant, timeout};
 use super::address_guard::unwrap;
 
 /// For how long an answer of the resolver counts.
-const FRESH: Duration = Duration::from_secs(10);
+const RESOLVED_TTL: Duration = Duration::from_secs(10);
 /// For how long an address that the name has no more stays out of reach: what moves is for a while
 /// at both.
-const KEPT: Duration = Duration::from_secs(10 * 60);
+const STALE_TTL: Duration = Duration::from_secs(10 * 60);
 /// How long a check waits for the resolver. What was known stays known where it does not answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Resolved = io::Result<Vec<SocketAddr>>;
 type Resolver = dyn Fn(String, u16) -> BoxFuture<'static, Resolved> + Send + Sync;
@@ -100,18 +100,18 @@ impl OwnAddresses {
             return;
         }
         let mut resolved_at = self.resolved_at.lock().await;
-        if resolved_at.is_some_and(|at| now.duration_since(at) < FRESH) {
+        if resolved_at.is_some_and(|at| now.duration_since(at) < RESOLVED_TTL) {
             return;
         }
         let lookups = self
             .names
             .iter()
-            .map(|(name, port)| timeout(PATIENCE, (self.resolver)(name.clone(), *port)));
+            .map(|(name, port)| timeout(RESOLVE_TIMEOUT, (self.resolver)(name.clone(), *port)));
         let answers = join_all(lookups).await;
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         for (of_host, answer) in seen.iter_mut().zip(answers) {
             let Ok(Ok(addresses)) = answer else { continue };
-            of_host.retain(|_, at| now.duration_since(*at) < KEPT);
+            of_host.retain(|_, at| now.duration_since(*at) < STALE_TTL);
             of_host.extend(
                 addresses
                     .into_iter()
@@ -156,10 +156,10 @@ mod tests {
         own.refresh_at(start).await;
         assert!(own.contain(address("10.0.0.1:443")));
         *now_at.lock().unwrap() = Some(address("[::ffff:10.0.0.2]:443"));
-        own.refresh_at(start + FRESH).await;
+        own.refresh_at(start + RESOLVED_TTL).await;
         assert!(own.contain(address("10.0.0.2:443")));
         assert!(own.contain(address("10.0.0.1:443")));
-        own.refresh_at(start + KEPT).await;
+        own.refresh_at(start + STALE_TTL).await;
         assert!(own.contain(address("10.0.0.2:443")));
         assert!(!own.contain(address("10.0.0.1:443")));
     }
@@ -171,7 +171,7 @@ mod tests {
         own.refresh_at(start).await;
         *now_at.lock().unwrap() = None;
         for times in 1..4 {
-            own.refresh_at(start + KEPT * times).await;
+            own.refresh_at(start + STALE_TTL * times).await;
         }
         assert!(own.contain(address("10.0.0.1:443")));
     }

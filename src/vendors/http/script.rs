@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     client::{HttpClient, HttpError, Response},
-    error::Tried,
+    error::HostAndPort,
 };
 
 /// Answers in their order, and where they were asked for.
@@ -40,7 +40,7 @@ impl Script {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.push(url.clone());
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let late = || HttpError::Timeout(Tried::of(url));
+        let late = || HttpError::Timeout(HostAndPort::of(url));
         answers.pop_front().ok_or_else(late)
     }
 }

@@ -23,26 +23,26 @@ const LATE: Duration = Duration::from_secs(4);
 
 struct Running {
     address: SocketAddr,
-    counts: Counts,
+    counts: ConnectionCounts,
     shutdown: CancellationToken,
     most_at_once: Arc<AtomicUsize>,
     task: JoinHandle<io::Result<()>>,
 }
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> ConnectionLimits {
+    ConnectionLimits {
         first_request: Duration::from_secs(1),
         next_request: Duration::from_secs(6),
         ping: Duration::from_millis(500),
         no_sign_of_life: Duration::from_millis(1_500),
-        ..Limits::new(100)
+        ..ConnectionLimits::new(100)
     }
 }
 
-fn start(limits: Limits) -> Running {
+fn start(limits: ConnectionLimits) -> Running {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
-    let (counts, shutdown) = (Counts::default(), CancellationToken::new());
+    let (counts, shutdown) = (ConnectionCounts::default(), CancellationToken::new());
     let most_at_once = Arc::new(AtomicUsize::new(0));
     let (most, at_once) = (most_at_once.clone(), Arc::new(AtomicUsize::new(0)));
     let slow = async move || {
@@ -221,7 +221,7 @@ async fn an_idle_connection_lives_on() {
 
 #[tokio::test]
 async fn one_connection_too_many_is_closed_and_displaces_none() {
-    let running = start(Limits {
+    let running = start(ConnectionLimits {
         connections: 2,
         ..limits()
     });
@@ -244,7 +244,7 @@ async fn one_connection_too_many_is_closed_and_displaces_none() {
 
 #[tokio::test]
 async fn one_connection_asks_a_bounded_number_of_requests_at_once() {
-    let running = start(Limits {
+    let running = start(ConnectionLimits {
         streams: 3,
         ..limits()
     });

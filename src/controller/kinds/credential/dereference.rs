@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{intact, secret_cache::Holding};
+use super::{intact, secret_cache::CachedSecret};
 use crate::{
     checks::Owner,
     controller::{
@@ -10,13 +10,13 @@ use crate::{
         kinds::{identity, parent},
         runtime::{context::Context, object_key::ObjectKey},
     },
-    crd::{Kind, LlmCredential, LlmEndpoint, conditions::Finding},
+    crd::{Kind, LlmCredential, LlmEndpoint, conditions::ConditionInput},
     db::{CredentialRow, CredentialVersionRow, EndpointRow},
     encryption::SecretFields,
 };
 
 /// Everything that a credential's conditions depend on.
-pub struct Input {
+pub struct CredentialInputs {
     pub object: Arc<LlmCredential>,
     pub owner: Owner,
     pub row: Option<CredentialRow>,
@@ -32,14 +32,14 @@ pub struct Input {
     /// The provider's credentials, this one among them.
     pub siblings: Vec<Arc<LlmCredential>>,
     /// What the Secret holds; `None` where it was not to be read.
-    pub secret: Option<Result<Holding, Finding>>,
+    pub secret: Option<Result<CachedSecret, ConditionInput>>,
     /// The key itself, where it was read in this pass.
     pub fields: Option<SecretFields>,
 }
 
-impl Input {
+impl CredentialInputs {
     /// What the Secret holds, where it could be read.
-    pub fn holding(&self) -> Option<&Holding> {
+    pub fn holding(&self) -> Option<&CachedSecret> {
         self.secret.as_ref()?.as_ref().ok()
     }
 
@@ -50,7 +50,7 @@ impl Input {
 }
 
 /// Reads it; `None` where the object is gone.
-pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
+pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<CredentialInputs>, Error> {
     let (object, parent, endpoints, siblings) = {
         let index = context.index();
         let Some(object) = index.get::<LlmCredential>(&key.namespace, &key.name) else {
@@ -71,7 +71,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
     let versions = context.db.credential_version_rows(&[uid]).await?;
     let owner = identity::owner(Kind::Credential, &*object);
     let unreadable = intact::unreadable(context, &owner, &versions).await?;
-    Ok(Some(Input {
+    Ok(Some(CredentialInputs {
         owner,
         endpoint_rows,
         object,

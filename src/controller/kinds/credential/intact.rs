@@ -8,19 +8,19 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{dereference::Input, versions::Steps};
+use super::{dereference::CredentialInputs, versions::VersionSteps};
 use crate::{
     checks::{Owner, is_unreadable},
-    controller::{error::Error, runtime::context::Context, status::events::Told},
+    controller::{error::Error, runtime::context::Context, status::events::EventDraft},
     crd::{credential::VersionState, reasons::Reason},
     db::CredentialVersionRow,
 };
 
 /// The versions that were told of and do not authenticate yet, by credential.
 #[derive(Debug, Default)]
-pub struct Unreadable(Mutex<HashMap<Uuid, Vec<i32>>>);
+pub struct UnreadableVersions(Mutex<HashMap<Uuid, Vec<i32>>>);
 
-impl Unreadable {
+impl UnreadableVersions {
     /// Notes the versions of a credential that do not authenticate now; answers those that are news.
     fn note(&self, credential: Uuid, versions: &[i32]) -> Vec<i32> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ pub async fn unreadable(
 }
 
 /// Tells, once these steps are stored, what became of the versions that did not authenticate.
-pub fn tell_healed(context: &Context, input: &Input, steps: &Steps) {
+pub fn tell_healed(context: &Context, input: &CredentialInputs, steps: &VersionSteps) {
     let secret = &input.object.spec.secret_ref.name;
     let mut told = Vec::new();
     for version in &input.unreadable {
@@ -77,7 +77,7 @@ pub fn tell_healed(context: &Context, input: &Input, steps: &Steps) {
         } else {
             continue;
         };
-        told.push(Told {
+        told.push(EventDraft {
             warning: true,
             reason: Reason::CheckInconclusive.as_str().to_owned(),
             note: format!(
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_version_is_news_once_until_it_authenticates_again() {
-        let unreadable = Unreadable::default();
+        let unreadable = UnreadableVersions::default();
         let uid = Uuid::nil();
         assert_eq!(unreadable.note(uid, &[2, 1]), [2, 1]);
         assert_eq!(unreadable.note(uid, &[2, 1]), [0; 0]);

@@ -13,7 +13,7 @@ pub mod versions;
 
 /// For the fuzz targets: what is read of a Secret.
 #[cfg(fuzzing)]
-pub use secret::{Consent, Read, consent, read};
+pub use secret::{Consent, SecretContents, consent, read};
 
 use super::identity;
 use crate::controller::{

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     crd::{
-        ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, ProviderType, conditions::Finding,
+        ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, ProviderType, conditions::ConditionInput,
         credential::SecretKeys, hosts::parse_allowed_hosts, reasons::Reason,
     },
     encryption::SecretFields,
@@ -20,7 +20,7 @@ const MAX_TOKEN_CHARS: usize = 16 * 1024;
 
 /// What was read, and what the owner should know of it.
 #[derive(Debug)]
-pub struct Read {
+pub struct SecretContents {
     /// The key.
     pub fields: SecretFields,
     /// Sentences for the status; they hold nothing of the key.
@@ -42,12 +42,12 @@ pub fn consent(
     provider: ProviderType,
     labels: &BTreeMap<String, String>,
     annotations: &BTreeMap<String, String>,
-) -> Result<Consent, Finding> {
+) -> Result<Consent, ConditionInput> {
     let Some(label) = labels.get(LABEL_CREDENTIAL) else {
         return Err(not_labelled(name, provider));
     };
     let Some(labelled) = ProviderType::parse(label) else {
-        return Err(Finding::new(
+        return Err(ConditionInput::new(
             Reason::SecretNotLabelled,
             format!(
                 "the label {LABEL_CREDENTIAL} of Secret {name} names no provider type; set it to {provider}"
@@ -55,7 +55,7 @@ pub fn consent(
         ));
     };
     if labelled != provider {
-        return Err(Finding::new(
+        return Err(ConditionInput::new(
             Reason::HostNotAllowed,
             format!(
                 "Secret {name} is labelled {LABEL_CREDENTIAL}={labelled}, and the provider's type is {provider}: its owner has not allowed the key there"
@@ -66,7 +66,7 @@ pub fn consent(
         .get(ANNOTATION_ALLOWED_HOSTS)
         .map_or("", String::as_str);
     let hosts = parse_allowed_hosts(annotation).map_err(|error| {
-        Finding::new(
+        ConditionInput::new(
             Reason::HostNotAllowed,
             format!("the annotation {ANNOTATION_ALLOWED_HOSTS} of Secret {name}: {error}"),
         )
@@ -81,8 +81,8 @@ pub fn consent(
 }
 
 /// The Secret is there and lacks the label.
-pub fn not_labelled(name: &str, provider: ProviderType) -> Finding {
-    Finding::new(
+pub fn not_labelled(name: &str, provider: ProviderType) -> ConditionInput {
+    ConditionInput::new(
         Reason::SecretNotLabelled,
         format!(
             "Secret {name} has not been opted in; its owner does so with: kubectl label secret {name} {LABEL_CREDENTIAL}={provider}"
@@ -95,7 +95,7 @@ pub fn read(
     keys: &SecretKeys,
     name: &str,
     data: &BTreeMap<String, ByteString>,
-) -> Result<Read, Finding> {
+) -> Result<SecretContents, ConditionInput> {
     let mut notes = Vec::new();
     let mut take = |entry: &Option<String>, longest: usize| {
         entry
@@ -109,12 +109,12 @@ pub fn read(
         access_token: take(&keys.access_token, MAX_TOKEN_CHARS)?,
     };
     if fields.is_empty() {
-        return Err(Finding::new(
+        return Err(ConditionInput::new(
             Reason::SecretFieldMissing,
             "secretRef.keys names no entry; name the one that holds the key",
         ));
     }
-    Ok(Read { fields, notes })
+    Ok(SecretContents { fields, notes })
 }
 
 fn field(
@@ -123,15 +123,15 @@ fn field(
     value: Option<&ByteString>,
     longest: usize,
     notes: &mut Vec<String>,
-) -> Result<SecretString, Finding> {
+) -> Result<SecretString, ConditionInput> {
     let malformed = |what: &str| {
-        Finding::new(
+        ConditionInput::new(
             Reason::KeyMalformed,
             format!("entry {entry} of Secret {secret} {what}"),
         )
     };
     let value = value.ok_or_else(|| {
-        Finding::new(
+        ConditionInput::new(
             Reason::SecretFieldMissing,
             format!("Secret {secret} has no entry {entry}; add it, or correct secretRef.keys"),
         )
@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    fn api_key(value: &[u8]) -> Result<Read, Finding> {
+    fn api_key(value: &[u8]) -> Result<SecretContents, ConditionInput> {
         let data = [("api-key".to_owned(), ByteString(value.to_vec()))].into();
         read(&SecretKeys::default(), "s", &data)
     }

@@ -9,9 +9,9 @@ use kube::{Api, ResourceExt};
 use uuid::Uuid;
 
 use super::{
-    dereference::Input,
+    dereference::CredentialInputs,
     secret::{self, Consent},
-    validate::Desired,
+    validate::ValidatedCredential,
 };
 use crate::{
     controller::{
@@ -21,7 +21,7 @@ use crate::{
     },
     crd::{
         ProviderType,
-        conditions::{self, ConditionType, Finding},
+        conditions::{self, ConditionInput, ConditionType},
         reasons::Reason,
     },
     encryption::{Fingerprint, MaskedKey, SecretFields},
@@ -34,7 +34,7 @@ const LOOKS_AGAIN_LATER: Duration = Duration::from_secs(120);
 
 /// What a Secret was found to hold. Nothing of the key is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
+pub struct CachedSecret {
     /// UID of the Secret.
     pub secret_uid: Option<String>,
     /// Its resourceVersion.
@@ -51,15 +51,15 @@ pub struct Holding {
 
 /// What was last read, and of what.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct SecretCache {
     secret: Option<(String, String)>,
     generation: i64,
     provider_type: ProviderType,
-    result: Result<Holding, Finding>,
+    result: Result<CachedSecret, ConditionInput>,
 }
 
 /// Reads the Secret, unless what this process last read of it is still all there is to know.
-pub async fn take(context: &Context, input: &mut Input) -> Result<(), Error> {
+pub async fn take(context: &Context, input: &mut CredentialInputs) -> Result<(), Error> {
     let Ok(provider) = input.parent.found() else {
         return Ok(());
     };
@@ -86,7 +86,7 @@ pub async fn take(context: &Context, input: &mut Input) -> Result<(), Error> {
 }
 
 /// Reads the Secret in any case: what is to be sealed must be at hand.
-pub async fn take_again(context: &Context, input: &mut Input) -> Result<(), Error> {
+pub async fn take_again(context: &Context, input: &mut CredentialInputs) -> Result<(), Error> {
     let Ok(provider) = input.parent.found() else {
         return Ok(());
     };
@@ -97,10 +97,10 @@ pub async fn take_again(context: &Context, input: &mut Input) -> Result<(), Erro
 /// When to look again after a Secret that cannot be seen coming: the watch tells of opted-in ones
 /// alone, so that one that is made without its label, or goes, is found by asking. Less often the
 /// longer it takes.
-pub fn looks_again(input: &Input, conditions: &[Condition], now: Timestamp) -> Next {
+pub fn looks_again(input: &CredentialInputs, conditions: &[Condition], now: Timestamp) -> Next {
     let unseen = matches!(
         &input.secret,
-        Some(Err(Finding {
+        Some(Err(ConditionInput {
             reason: Reason::SecretNotFound | Reason::SecretNotLabelled,
             ..
         }))
@@ -120,7 +120,11 @@ fn wait(so_far: SignedDuration) -> Duration {
 }
 
 /// Forgets what was read for a credential that is refused: it is read again when it is not.
-pub fn forget_if_gone(context: &Context, uid: Uuid, desired: &Result<Desired, Refusal>) {
+pub fn forget_if_gone(
+    context: &Context,
+    uid: Uuid,
+    desired: &Result<ValidatedCredential, Refusal>,
+) {
     if desired.is_err() {
         let mut taken = context
             .taken
@@ -131,7 +135,7 @@ pub fn forget_if_gone(context: &Context, uid: Uuid, desired: &Result<Desired, Re
 }
 
 /// UID and resourceVersion of the opted-in Secret, as the watch has it.
-fn seen(context: &Context, input: &Input) -> Option<(String, String)> {
+fn seen(context: &Context, input: &CredentialInputs) -> Option<(String, String)> {
     let name = &input.object.spec.secret_ref.name;
     let secret = context.index().secret(&input.owner.namespace, name)?;
     Some((secret.uid()?, secret.resource_version()?))
@@ -139,7 +143,7 @@ fn seen(context: &Context, input: &Input) -> Option<(String, String)> {
 
 async fn read(
     context: &Context,
-    input: &mut Input,
+    input: &mut CredentialInputs,
     provider_type: ProviderType,
 ) -> Result<(), Error> {
     let name = input.object.spec.secret_ref.name.clone();
@@ -171,7 +175,7 @@ async fn read(
             }
         },
     };
-    let taken = Taken {
+    let taken = SecretCache {
         secret: stamp,
         generation: identity::generation(&*input.object),
         provider_type,
@@ -189,10 +193,10 @@ async fn read(
 
 fn hold(
     context: &Context,
-    input: &Input,
+    input: &CredentialInputs,
     provider_type: ProviderType,
     secret: &Secret,
-) -> Result<(Holding, SecretFields), Finding> {
+) -> Result<(CachedSecret, SecretFields), ConditionInput> {
     let reference = &input.object.spec.secret_ref;
     // Asked again of what was read whole: label and annotation may have changed in between.
     let consent = secret::consent(
@@ -207,11 +211,11 @@ fn hold(
     let driver = vendors::driver(provider_type);
     driver
         .check_key(&read.fields)
-        .map_err(|why| Finding::new(Reason::KeyMalformed, why))?;
+        .map_err(|why| ConditionInput::new(Reason::KeyMalformed, why))?;
     let wrong = driver.key_fields().check(&read.fields);
-    wrong.map_err(|wrong| Finding::new(reason_of(wrong), wrong.to_string()))?;
+    wrong.map_err(|wrong| ConditionInput::new(reason_of(wrong), wrong.to_string()))?;
     let keyring = context.keyring.current();
-    let holding = Holding {
+    let holding = CachedSecret {
         secret_uid: secret.uid(),
         resource_version: secret.resource_version(),
         fingerprint: Fingerprint::of(&keyring, input.owner.uid, &read.fields).to_string(),
@@ -229,8 +233,8 @@ fn reason_of(wrong: WrongFields) -> Reason {
     }
 }
 
-fn not_found(name: &str) -> Finding {
-    Finding::new(
+fn not_found(name: &str) -> ConditionInput {
+    ConditionInput::new(
         Reason::SecretNotFound,
         format!(
             "there is no Secret {name} in this namespace; create it, or correct spec.secretRef"
@@ -238,8 +242,8 @@ fn not_found(name: &str) -> Finding {
     )
 }
 
-fn not_ours(name: &str) -> Finding {
-    Finding::new(
+fn not_ours(name: &str) -> ConditionInput {
+    ConditionInput::new(
         Reason::SecretNotFound,
         format!(
             "the controller may not read Secret {name}: an operator grants it Secrets in this namespace"

@@ -2,9 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::dereference::Input;
+use super::dereference::CredentialInputs;
 use crate::{
-    controller::{kinds::identity, status::evaluate::Judged},
+    controller::{kinds::identity, status::evaluate::Evaluation},
     crd::{
         LlmCredentialStatus,
         conditions::seconds,
@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// Versions that a status tells of.
-const TOLD: usize = 10;
+const MAX_SHOWN_VERSIONS: usize = 10;
 
 /// The status that goes with what was concluded; `versions` newest first.
 pub fn of(
-    input: &Input,
+    input: &CredentialInputs,
     versions: &[CredentialVersionRow],
-    verdict: &Judged,
+    verdict: &Evaluation,
 ) -> LlmCredentialStatus {
     let current = versions.iter().find(|v| v.state == VersionState::Current);
     LlmCredentialStatus {
@@ -53,7 +53,7 @@ fn told(
         state: v.state,
         since: Time(seconds(v.since)),
     });
-    forgotten.chain(stored).take(TOLD).collect()
+    forgotten.chain(stored).take(MAX_SHOWN_VERSIONS).collect()
 }
 
 #[cfg(test)]

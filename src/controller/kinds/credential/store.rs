@@ -1,14 +1,14 @@
 //! Stores a credential and its key's versions.
 
 use super::{
-    dereference::Input,
+    dereference::CredentialInputs,
     intact,
-    validate::{self, Desired},
-    versions::{Insert, Steps},
+    validate::{self, ValidatedCredential},
+    versions::{VersionInsert, VersionSteps},
 };
 use crate::{
     controller::{
-        error::Error, kinds::identity, runtime::context::Context, status::evaluate::Judged,
+        error::Error, kinds::identity, runtime::context::Context, status::evaluate::Evaluation,
     },
     crd::credential::VersionState,
     db::{CredentialRow, CredentialUpsert, CredentialVersionRow, NewVersion, SealedVersion},
@@ -19,10 +19,10 @@ use crate::{
 /// first. One that is refused is not stored, and its older row is switched off.
 pub async fn write(
     context: &Context,
-    input: &Input,
-    desired: Option<&Desired>,
-    steps: &Steps,
-    verdict: &Judged,
+    input: &CredentialInputs,
+    desired: Option<&ValidatedCredential>,
+    steps: &VersionSteps,
+    verdict: &Evaluation,
 ) -> Result<Vec<CredentialVersionRow>, Error> {
     let upsert = match (&input.row, desired) {
         (None, None) => return Ok(Vec::new()),
@@ -76,7 +76,11 @@ pub async fn write(
 }
 
 /// A new version with the Secret's key.
-fn inserted(context: &Context, input: &Input, insert: Insert) -> Result<Option<NewVersion>, Error> {
+fn inserted(
+    context: &Context,
+    input: &CredentialInputs,
+    insert: VersionInsert,
+) -> Result<Option<NewVersion>, Error> {
     let Some((holding, sealed)) = input.holding().zip(sealed(context, input, insert.version)?)
     else {
         return Ok(None);
@@ -92,7 +96,11 @@ fn inserted(context: &Context, input: &Input, insert: Insert) -> Result<Option<N
 }
 
 /// The Secret's key, sealed as this version.
-fn sealed(context: &Context, input: &Input, version: i32) -> Result<Option<SealedVersion>, Error> {
+fn sealed(
+    context: &Context,
+    input: &CredentialInputs,
+    version: i32,
+) -> Result<Option<SealedVersion>, Error> {
     let (Some(holding), Some(fields)) = (input.holding(), &input.fields) else {
         return Ok(None);
     };
@@ -118,7 +126,12 @@ fn sealed(context: &Context, input: &Input, version: i32) -> Result<Option<Seale
     }))
 }
 
-fn derived(input: &Input, desired: &Desired, steps: &Steps, verdict: &Judged) -> CredentialUpsert {
+fn derived(
+    input: &CredentialInputs,
+    desired: &ValidatedCredential,
+    steps: &VersionSteps,
+    verdict: &Evaluation,
+) -> CredentialUpsert {
     let spec = &input.object.spec;
     let versions = validate::after_steps(input, steps, jiff::Timestamp::UNIX_EPOCH);
     let current = validate::in_state(&versions, VersionState::Current);
@@ -161,7 +174,7 @@ fn derived(input: &Input, desired: &Desired, steps: &Steps, verdict: &Judged) ->
     }
 }
 
-fn switched_off(row: &CredentialRow, verdict: &Judged) -> CredentialUpsert {
+fn switched_off(row: &CredentialRow, verdict: &Evaluation) -> CredentialUpsert {
     let row = row.clone();
     CredentialUpsert {
         uid: row.uid,

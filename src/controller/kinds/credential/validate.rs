@@ -10,30 +10,30 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    dereference::Input,
+    dereference::CredentialInputs,
     expiry,
-    versions::{self, Judgement, Known, Seen, Steps, Terms},
+    versions::{self, KnownVersions, SecretState, VersionRules, VersionSteps, VersionVerdict},
 };
 use crate::{
-    checks::{JobKey, Planned, Stored},
+    checks::{JobKey, PlannedJob, Stored},
     controller::{
         error::Refusal,
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
         runtime::{index::asked_at, queue::Next},
-        status::evaluate::{Before, Facts, Judged, judge},
+        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
     },
     crd::{
         MAX_CREDENTIALS_PER_PROVIDER, ProviderType,
-        conditions::{ConditionType, Finding},
+        conditions::{ConditionInput, ConditionType},
         credential::VersionState,
         reasons::{ConditionStatus, Reason},
     },
-    db::{CheckKind, CredentialVersionRow, EndpointRow, Verdict},
+    db::{CheckKind, CredentialVersionRow, EndpointRow, StoredCheck},
     vendors::key_allowed,
 };
 
 /// What is to be in force.
-pub struct Desired {
+pub struct ValidatedCredential {
     pub provider_uid: Uuid,
     pub provider_type: ProviderType,
     /// The endpoints that `endpointRefs` names; empty for all.
@@ -43,7 +43,7 @@ pub struct Desired {
 }
 
 /// What is to be in force, or why nothing is.
-pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+pub fn desired(input: &CredentialInputs) -> Result<ValidatedCredential, Refusal> {
     if let Some(refusal) = storable::refusal(&*input.object, &input.object.spec) {
         return Err(refusal);
     }
@@ -62,7 +62,7 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
             ),
         ));
     }
-    Ok(Desired {
+    Ok(ValidatedCredential {
         provider_uid: identity::uid(provider),
         provider_type: provider.spec.type_,
         endpoint_uids: parent::endpoint_uids(name, &spec.endpoint_refs, &input.endpoints)?,
@@ -71,20 +71,24 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
 }
 
 /// The steps that its versions have to take.
-pub fn steps(input: &Input, desired: Option<&Desired>, now: Timestamp) -> Steps {
+pub fn steps(
+    input: &CredentialInputs,
+    desired: Option<&ValidatedCredential>,
+    now: Timestamp,
+) -> VersionSteps {
     let spec = &input.object.spec;
-    let seen = desired.and(input.holding()).map(|holding| Seen {
+    let seen = desired.and(input.holding()).map(|holding| SecretState {
         fingerprint: &holding.fingerprint,
         provider_type: holding.consent.provider_type,
         hosts: &holding.consent.hosts,
     });
     let status = input.object.status.as_ref();
-    let known = Known {
+    let known = KnownVersions {
         rows: &input.versions,
         told: status.map_or(&[], |status| &status.versions),
         unreadable: &input.unreadable,
     };
-    let terms = Terms {
+    let terms = VersionRules {
         grace: Duration::from_secs(u64::try_from(spec.rotation.grace_seconds).unwrap_or(0)),
         validated: spec.validation.enabled,
     };
@@ -94,9 +98,13 @@ pub fn steps(input: &Input, desired: Option<&Desired>, now: Timestamp) -> Steps 
 
 /// What the checks say of a stored version: at the endpoints that the key is for now, at the URLs
 /// that they have now. What was said elsewhere counts for nothing.
-fn judged(input: &Input, desired: Option<&Desired>, row: &CredentialVersionRow) -> Judgement {
+fn judged(
+    input: &CredentialInputs,
+    desired: Option<&ValidatedCredential>,
+    row: &CredentialVersionRow,
+) -> VersionVerdict {
     let Some(desired) = desired else {
-        return Judgement::NotYet;
+        return VersionVerdict::NotYet;
     };
     let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
     let (allowed, _) = allowed(input, desired, &eligible);
@@ -107,7 +115,7 @@ fn judged(input: &Input, desired: Option<&Desired>, row: &CredentialVersionRow) 
 }
 
 /// The endpoints of which verdicts are kept, where a stored version has one of another.
-pub fn verdicts_to_keep(input: &Input) -> Option<Vec<Uuid>> {
+pub fn verdicts_to_keep(input: &CredentialInputs) -> Option<Vec<Uuid>> {
     input.parent.found().ok()?;
     let keep: Vec<Uuid> = input.endpoint_rows.iter().map(|e| e.uid).collect();
     let mut noted = input.versions.iter().flat_map(|v| v.verdicts.keys());
@@ -125,7 +133,11 @@ pub struct Usable<'a> {
 }
 
 /// The versions as the steps leave them, without the destroyed ones, newest first.
-pub fn after_steps<'a>(input: &'a Input, steps: &Steps, _now: Timestamp) -> Vec<Usable<'a>> {
+pub fn after_steps<'a>(
+    input: &'a CredentialInputs,
+    steps: &VersionSteps,
+    _now: Timestamp,
+) -> Vec<Usable<'a>> {
     let mut usable: Vec<Usable<'a>> = input
         .versions
         .iter()
@@ -158,7 +170,7 @@ pub fn after_steps<'a>(input: &'a Input, steps: &Steps, _now: Timestamp) -> Vec<
 
 impl<'a> Usable<'a> {
     /// What was said of it at this endpoint, at the URL that the endpoint has now.
-    fn verdict(&self, endpoint: &EndpointRow, generation: i64) -> Option<&'a Verdict> {
+    fn verdict(&self, endpoint: &EndpointRow, generation: i64) -> Option<&'a StoredCheck> {
         let verdict = self.row?.verdicts.get(&endpoint.uid)?;
         (verdict.generation == generation && verdict.is_of(&endpoint.base_url)).then_some(verdict)
     }
@@ -171,20 +183,20 @@ pub fn in_state<'a, 'b>(versions: &'b [Usable<'a>], state: VersionState) -> Opti
 
 /// The conditions, and whether it is in force.
 pub fn validate(
-    input: &Input,
-    desired: &Result<Desired, Refusal>,
+    input: &CredentialInputs,
+    desired: &Result<ValidatedCredential, Refusal>,
     versions: &[Usable<'_>],
     settled: bool,
     now: Timestamp,
-) -> Judged {
+) -> Evaluation {
     let row = input.row.as_ref();
     let status = input.object.status.as_ref();
     let valid = match desired {
         Ok(desired) => validity(input, desired, versions, now),
-        Err(_) => Finding::new(Reason::NotCheckedYet, ""),
+        Err(_) => ConditionInput::new(Reason::NotCheckedYet, ""),
     };
-    judge(
-        &Facts {
+    evaluate(
+        &EvaluationInputs {
             generation: identity::generation(&*input.object),
             enabled: input.object.spec.enabled,
             provider_enabled: input.parent.enabled(),
@@ -193,7 +205,7 @@ pub fn validate(
             outside: (ConditionType::Valid, valid),
             asked: asked_at(&*input.object),
             settled,
-            before: Before::of(row, status),
+            before: PreviousStatus::of(row, status),
         },
         now,
     )
@@ -201,14 +213,14 @@ pub fn validate(
 
 /// A new key that the vendor refuses: the old one stays in use, and the owner has to act.
 fn rejected_successor(
-    input: &Input,
-    desired: Option<&Desired>,
+    input: &CredentialInputs,
+    desired: Option<&ValidatedCredential>,
     versions: &[Usable<'_>],
-) -> Option<Finding> {
+) -> Option<ConditionInput> {
     let pending = in_state(versions, VersionState::Pending)?;
     let current = in_state(versions, VersionState::Current)?;
-    (judged(input, desired, pending.row?) == Judgement::Rejected).then(|| {
-        Finding::new(
+    (judged(input, desired, pending.row?) == VersionVerdict::Rejected).then(|| {
+        ConditionInput::new(
             Reason::KeyRejected,
             format!(
                 "version {} of the key, now in Secret {}, is refused by the vendor; version {} stays in use",
@@ -218,9 +230,14 @@ fn rejected_successor(
     })
 }
 
-fn validity(input: &Input, desired: &Desired, versions: &[Usable<'_>], now: Timestamp) -> Finding {
+fn validity(
+    input: &CredentialInputs,
+    desired: &ValidatedCredential,
+    versions: &[Usable<'_>],
+    now: Timestamp,
+) -> ConditionInput {
     if let Some(expires) = expires_at(input).filter(|at| *at <= now) {
-        return Finding::new(
+        return ConditionInput::new(
             Reason::Expired,
             format!("spec.expiresAt {expires} has passed; store a new key and move it"),
         );
@@ -236,7 +253,7 @@ fn validity(input: &Input, desired: &Desired, versions: &[Usable<'_>], now: Time
 }
 
 /// A sentence for each version that stays as it is until the Secret's key can be sealed anew.
-fn unreadable(input: &Input, versions: &[Usable<'_>]) -> Vec<String> {
+fn unreadable(input: &CredentialInputs, versions: &[Usable<'_>]) -> Vec<String> {
     versions
         .iter()
         .filter(|usable| input.unreadable.contains(&usable.version))
@@ -249,14 +266,18 @@ fn unreadable(input: &Input, versions: &[Usable<'_>]) -> Vec<String> {
         .collect()
 }
 
-fn with_notes(mut finding: Finding, notes: &[String]) -> Finding {
+fn with_notes(mut finding: ConditionInput, notes: &[String]) -> ConditionInput {
     for note in notes {
-        finding = Finding::new(finding.reason, format!("{}; {note}", finding.message));
+        finding = ConditionInput::new(finding.reason, format!("{}; {note}", finding.message));
     }
     finding
 }
 
-fn soon_expired(input: &Input, finding: Finding, now: Timestamp) -> Finding {
+fn soon_expired(
+    input: &CredentialInputs,
+    finding: ConditionInput,
+    now: Timestamp,
+) -> ConditionInput {
     let warning = expires_at(input).and_then(|at| expiry::warning(at, now));
     let Some(warning) = warning.filter(|_| finding.reason.status() != ConditionStatus::False)
     else {
@@ -266,27 +287,31 @@ fn soon_expired(input: &Input, finding: Finding, now: Timestamp) -> Finding {
         Reason::KeyAccepted | Reason::KeyRestricted => Reason::ExpiresSoon,
         unproved => unproved,
     };
-    Finding::new(reason, format!("{warning}; {}", finding.message))
+    ConditionInput::new(reason, format!("{warning}; {}", finding.message))
 }
 
-fn judged_at_endpoints(input: &Input, desired: &Desired, versions: &[Usable<'_>]) -> Finding {
+fn judged_at_endpoints(
+    input: &CredentialInputs,
+    desired: &ValidatedCredential,
+    versions: &[Usable<'_>],
+) -> ConditionInput {
     let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
     if eligible.is_empty() {
-        return Finding::new(
+        return ConditionInput::new(
             Reason::NoEndpoint,
             "none of the endpoints that it is for is active",
         );
     }
     let (allowed, left_out) = allowed(input, desired, &eligible);
     if allowed.is_empty() {
-        return Finding::new(Reason::HostNotAllowed, left_out[0].1.clone());
+        return ConditionInput::new(Reason::HostNotAllowed, left_out[0].1.clone());
     }
     if !input.object.spec.validation.enabled {
-        return Finding::new(Reason::CheckDisabled, "spec.validation.enabled is off");
+        return ConditionInput::new(Reason::CheckDisabled, "spec.validation.enabled is off");
     }
     let generation = identity::generation(&*input.object);
     let current = in_state(versions, VersionState::Current);
-    let verdicts: Vec<(&str, Option<&Verdict>)> = allowed
+    let verdicts: Vec<(&str, Option<&StoredCheck>)> = allowed
         .iter()
         .map(|e| {
             let verdict = current.and_then(|v| v.verdict(e, generation));
@@ -299,8 +324,8 @@ fn judged_at_endpoints(input: &Input, desired: &Desired, versions: &[Usable<'_>]
 
 /// Endpoints whose host the Secret's owner allows, and the names of the others with the reason.
 fn allowed<'a>(
-    input: &Input,
-    desired: &Desired,
+    input: &CredentialInputs,
+    desired: &ValidatedCredential,
     eligible: &[&'a EndpointRow],
 ) -> (Vec<&'a EndpointRow>, Vec<(String, String)>) {
     let Some(holding) = input.holding() else {
@@ -336,14 +361,14 @@ const BEST_FIRST: [Reason; 8] = [
 ];
 
 /// One finding for all endpoints.
-fn combine(verdicts: &[(&str, Option<&Verdict>)], not_at: &[&str]) -> Finding {
-    let reason_of = |v: &Option<&Verdict>| v.map_or(Reason::NotCheckedYet, |v| v.reason);
+fn combine(verdicts: &[(&str, Option<&StoredCheck>)], not_at: &[&str]) -> ConditionInput {
+    let reason_of = |v: &Option<&StoredCheck>| v.map_or(Reason::NotCheckedYet, |v| v.reason);
     let rank = |reason: Reason| {
         let known = BEST_FIRST.iter().position(|r| *r == reason);
         known.unwrap_or(BEST_FIRST.len())
     };
     let Some((name, best)) = verdicts.iter().min_by_key(|(_, v)| rank(reason_of(v))) else {
-        return Finding::new(Reason::NoEndpoint, "there is no endpoint to check it at");
+        return ConditionInput::new(Reason::NoEndpoint, "there is no endpoint to check it at");
     };
     let reason = reason_of(best);
     let mut message = match best {
@@ -360,11 +385,15 @@ fn combine(verdicts: &[(&str, Option<&Verdict>)], not_at: &[&str]) -> Finding {
     if !unlike.is_empty() {
         message = format!("{message}; not at {}", unlike.join(", "));
     }
-    Finding::new(reason, message)
+    ConditionInput::new(reason, message)
 }
 
 /// The checks to make: at each endpoint that the key may go to.
-pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -> Vec<Planned> {
+pub fn jobs(
+    input: &CredentialInputs,
+    desired: Option<&ValidatedCredential>,
+    versions: &[Usable<'_>],
+) -> Vec<PlannedJob> {
     let check = &input.object.spec.validation;
     let Some(desired) = desired.filter(|d| d.takes_key && check.enabled) else {
         return Vec::new();
@@ -398,7 +427,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -
                 Some(verdict) if asked == handled => Stored::of(verdict),
                 _ => Stored::Nothing,
             };
-            Planned {
+            PlannedJob {
                 key: JobKey {
                     kind: CheckKind::Validation,
                     subject: input.owner.uid,
@@ -410,7 +439,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -
                 stored: checked
                     .iter()
                     .map(stored)
-                    .fold(Stored::Verdict, Stored::and),
+                    .fold(Stored::StoredCheck, Stored::and),
                 apart: std::time::Duration::ZERO,
                 held: false,
             }
@@ -419,12 +448,12 @@ pub fn jobs(input: &Input, desired: Option<&Desired>, versions: &[Usable<'_>]) -
 }
 
 /// When it expires, if it does.
-pub fn expires_at(input: &Input) -> Option<Timestamp> {
+pub fn expires_at(input: &CredentialInputs) -> Option<Timestamp> {
     input.object.spec.expires_at.as_ref().map(|t| t.0)
 }
 
 /// When time alone changes something: a grace, a wait, an expiry.
-pub fn next(input: &Input, steps: &Steps, now: Timestamp) -> Next {
+pub fn next(input: &CredentialInputs, steps: &VersionSteps, now: Timestamp) -> Next {
     let expiry = expires_at(input).and_then(|at| expiry::next(at, now));
     [steps.again_at, expiry]
         .into_iter()

@@ -1,7 +1,7 @@
 use super::*;
 
-fn verdict(reason: Reason) -> Verdict {
-    Verdict {
+fn verdict(reason: Reason) -> StoredCheck {
+    StoredCheck {
         reason,
         message: format!("{reason}."),
         since: Timestamp::UNIX_EPOCH,
@@ -13,13 +13,13 @@ fn verdict(reason: Reason) -> Verdict {
     }
 }
 
-fn combined(reasons: &[Option<Reason>], not_at: &[&str]) -> Finding {
-    let verdicts: Vec<(String, Option<Verdict>)> = reasons
+fn combined(reasons: &[Option<Reason>], not_at: &[&str]) -> ConditionInput {
+    let verdicts: Vec<(String, Option<StoredCheck>)> = reasons
         .iter()
         .enumerate()
         .map(|(i, reason)| (format!("e{i}"), reason.map(verdict)))
         .collect();
-    let borrowed: Vec<(&str, Option<&Verdict>)> = verdicts
+    let borrowed: Vec<(&str, Option<&StoredCheck>)> = verdicts
         .iter()
         .map(|(name, verdict)| (name.as_str(), verdict.as_ref()))
         .collect();

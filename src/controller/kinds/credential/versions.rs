@@ -11,7 +11,7 @@ use crate::{
         credential::{KeyVersion, VersionState},
         reasons::Reason,
     },
-    db::{CredentialVersionRow, Verdict},
+    db::{CredentialVersionRow, StoredCheck},
 };
 
 /// How long a new key that no check could judge waits before it is taken anyway.
@@ -19,7 +19,7 @@ const INCONCLUSIVE_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// What is known of the versions there were.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct KnownVersions<'a> {
     /// Those that are stored, newest first.
     pub rows: &'a [CredentialVersionRow],
     /// Those that the status tells of: a database that was restored knows less than it. What it calls
@@ -31,7 +31,7 @@ pub struct Known<'a> {
 
 /// What the Secret holds now.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct SecretState<'a> {
     /// Fingerprint of the key.
     pub fingerprint: &'a str,
     /// The label.
@@ -42,7 +42,7 @@ pub struct Seen<'a> {
 
 /// A change of a stored version's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Move {
+pub struct StateChange {
     /// Which version.
     pub version: i32,
     /// Its new state.
@@ -53,7 +53,7 @@ pub struct Move {
 
 /// A version to be sealed and stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Insert {
+pub struct VersionInsert {
     /// Its number.
     pub version: i32,
     /// Its first state.
@@ -62,11 +62,11 @@ pub struct Insert {
 
 /// The steps to take, in one transaction: moves first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Steps {
+pub struct VersionSteps {
     /// Changes of stored versions, in an order that never has two current ones.
-    pub moves: Vec<Move>,
+    pub moves: Vec<StateChange>,
     /// The new version, if the Secret holds another key than the newest.
-    pub insert: Option<Insert>,
+    pub insert: Option<VersionInsert>,
     /// The stored version that holds the Secret's key and does not authenticate: it is sealed anew.
     pub reseal: Option<i32>,
     /// What is stored was older than what the status tells, and is corrected.
@@ -77,7 +77,7 @@ pub struct Steps {
 
 /// What a credential asks of its versions.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct VersionRules {
     /// How long the key before stays usable.
     pub grace: Duration,
     /// Whether keys are checked at all.
@@ -87,13 +87,13 @@ pub struct Terms {
 /// Decides the steps. `seen` is `None` where the Secret cannot be read now, and what is stored then
 /// goes on as it is. `judged` is what the checks say of a stored version.
 pub fn steps(
-    known: Known<'_>,
-    seen: Option<Seen<'_>>,
-    judged: &dyn Fn(&CredentialVersionRow) -> Judgement,
-    terms: Terms,
+    known: KnownVersions<'_>,
+    seen: Option<SecretState<'_>>,
+    judged: &dyn Fn(&CredentialVersionRow) -> VersionVerdict,
+    terms: VersionRules,
     now: Timestamp,
-) -> Steps {
-    let mut steps = Steps::default();
+) -> VersionSteps {
+    let mut steps = VersionSteps::default();
     let live: Vec<&CredentialVersionRow> = known
         .rows
         .iter()
@@ -109,7 +109,7 @@ pub fn steps(
     steps
 }
 
-fn end_graces(live: &[&CredentialVersionRow], now: Timestamp, steps: &mut Steps) {
+fn end_graces(live: &[&CredentialVersionRow], now: Timestamp, steps: &mut VersionSteps) {
     for row in live.iter().filter(|r| r.state == VersionState::Previous) {
         match row.grace_until {
             Some(until) if until > now => steps.soonest(until),
@@ -119,7 +119,7 @@ fn end_graces(live: &[&CredentialVersionRow], now: Timestamp, steps: &mut Steps)
 }
 
 /// Destroys again what a restored database has brought back.
-fn withdraw(known: Known<'_>, live: &[&CredentialVersionRow], steps: &mut Steps) {
+fn withdraw(known: KnownVersions<'_>, live: &[&CredentialVersionRow], steps: &mut VersionSteps) {
     for row in live.iter().filter(|row| known.was_withdrawn(row)) {
         steps.destroy(row.version);
         steps.rolled_back = true;
@@ -128,11 +128,11 @@ fn withdraw(known: Known<'_>, live: &[&CredentialVersionRow], steps: &mut Steps)
 
 /// Follows what the Secret holds; answers the versions of which one may take over now.
 fn follow_secret<'a>(
-    known: Known<'_>,
+    known: KnownVersions<'_>,
     live: &[&'a CredentialVersionRow],
-    seen: Seen<'_>,
-    (terms, now): (Terms, Timestamp),
-    steps: &mut Steps,
+    seen: SecretState<'_>,
+    (terms, now): (VersionRules, Timestamp),
+    steps: &mut VersionSteps,
 ) -> Vec<&'a CredentialVersionRow> {
     // Hosts or type changed: what was sealed under the old ones must not be used any more.
     for row in live.iter().filter(|r| !seen.owns(r)) {
@@ -165,7 +165,7 @@ fn follow_secret<'a>(
     {
         steps.demote(current, known, terms, now);
     }
-    steps.insert = Some(Insert {
+    steps.insert = Some(VersionInsert {
         version: known.newest_told().max(known.newest_stored()) + 1,
         state: match current {
             Some(_) if !was_current => VersionState::Pending,
@@ -179,11 +179,11 @@ fn follow_secret<'a>(
 /// A pending version takes over when it was accepted, when nothing could judge it for long enough,
 /// when nothing will, or where there is no other.
 fn promote(
-    known: Known<'_>,
+    known: KnownVersions<'_>,
     live: &[&CredentialVersionRow],
-    judged: &dyn Fn(&CredentialVersionRow) -> Judgement,
-    (terms, now): (Terms, Timestamp),
-    steps: &mut Steps,
+    judged: &dyn Fn(&CredentialVersionRow) -> VersionVerdict,
+    (terms, now): (VersionRules, Timestamp),
+    steps: &mut VersionSteps,
 ) {
     let in_state = |state| live.iter().find(|r| r.state == state);
     let Some(pending) = in_state(VersionState::Pending) else {
@@ -194,11 +194,11 @@ fn promote(
     steps.rolled_back |= was_current;
     let takes_over = match judged(pending) {
         _ if current.is_none() || was_current => true,
-        Judgement::Accepted => true,
-        Judgement::Rejected => false,
+        VersionVerdict::Accepted => true,
+        VersionVerdict::Rejected => false,
         _ if !terms.validated => true,
-        Judgement::NotYet => false,
-        Judgement::Open { since } => {
+        VersionVerdict::NotYet => false,
+        VersionVerdict::Open { since } => {
             let begun = since.map_or(pending.since, |since| since.max(pending.since));
             let waited_until = begun + INCONCLUSIVE_WAIT;
             if waited_until > now {
@@ -213,14 +213,14 @@ fn promote(
     if let Some(current) = current {
         steps.demote(current, known, terms, now);
     }
-    steps.moves.push(Move {
+    steps.moves.push(StateChange {
         version: pending.version,
         state: VersionState::Current,
         grace_until: None,
     });
 }
 
-impl Known<'_> {
+impl KnownVersions<'_> {
     fn newest_stored(&self) -> i32 {
         self.rows.iter().map(|row| row.version).max().unwrap_or(0)
     }
@@ -262,14 +262,14 @@ impl Known<'_> {
     }
 }
 
-impl Seen<'_> {
+impl SecretState<'_> {
     /// Whether a stored version is of this type and for these hosts.
     fn owns(&self, row: &CredentialVersionRow) -> bool {
         row.provider_type == self.provider_type && same_hosts(&row.allowed_hosts, self.hosts)
     }
 }
 
-impl Steps {
+impl VersionSteps {
     /// Whether a key is to be sealed, for which it must be at hand.
     pub fn seals(&self) -> bool {
         self.insert.is_some() || self.reseal.is_some()
@@ -285,8 +285,8 @@ impl Steps {
     fn demote(
         &mut self,
         current: &CredentialVersionRow,
-        known: Known<'_>,
-        terms: Terms,
+        known: KnownVersions<'_>,
+        terms: VersionRules,
         now: Timestamp,
     ) {
         let told = known.told(current.version);
@@ -297,7 +297,7 @@ impl Steps {
             self.destroy(current.version);
             return;
         }
-        self.moves.push(Move {
+        self.moves.push(StateChange {
             version: current.version,
             state: VersionState::Previous,
             grace_until: Some(until),
@@ -307,7 +307,7 @@ impl Steps {
 
     fn destroy(&mut self, version: i32) {
         if !self.destroys(version) {
-            self.moves.push(Move {
+            self.moves.push(StateChange {
                 version,
                 state: VersionState::Destroyed,
                 grace_until: None,
@@ -329,7 +329,7 @@ impl Steps {
 
 /// What the checks of one version say together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub enum VersionVerdict {
     /// The vendor takes it, at one endpoint at least.
     Accepted,
     /// The vendor refuses it wherever it was judged.
@@ -345,11 +345,13 @@ pub enum Judgement {
 
 /// What these verdicts say together: one for each endpoint that the key is for, `None` where it was
 /// not asked yet.
-pub fn judgement<'a>(at_endpoints: impl Iterator<Item = Option<&'a Verdict>>) -> Judgement {
+pub fn judgement<'a>(
+    at_endpoints: impl Iterator<Item = Option<&'a StoredCheck>>,
+) -> VersionVerdict {
     let (mut rejected, mut waits, mut since) = (false, false, None::<Timestamp>);
     for verdict in at_endpoints {
         match verdict.map(|v| v.reason) {
-            Some(Reason::KeyAccepted | Reason::KeyRestricted) => return Judgement::Accepted,
+            Some(Reason::KeyAccepted | Reason::KeyRestricted) => return VersionVerdict::Accepted,
             Some(Reason::KeyRejected) => rejected = true,
             // It could not be opened to be asked about.
             Some(Reason::KeyringUnavailable) => waits = true,
@@ -358,11 +360,11 @@ pub fn judgement<'a>(at_endpoints: impl Iterator<Item = Option<&'a Verdict>>) ->
         }
     }
     if rejected {
-        Judgement::Rejected
+        VersionVerdict::Rejected
     } else if waits {
-        Judgement::NotYet
+        VersionVerdict::NotYet
     } else {
-        Judgement::Open { since }
+        VersionVerdict::Open { since }
     }
 }
 

@@ -29,7 +29,7 @@ fn row(version: i32, state: VersionState, fingerprint: &str) -> CredentialVersio
 fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow {
     row.verdicts.insert(
         Uuid::nil(),
-        Verdict {
+        StoredCheck {
             reason,
             message: String::new(),
             since: at(0),
@@ -44,31 +44,41 @@ fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow
 }
 
 /// As if the key were for the one endpoint of [`judged`].
-fn at_one_endpoint(row: &CredentialVersionRow) -> Judgement {
+fn at_one_endpoint(row: &CredentialVersionRow) -> VersionVerdict {
     judgement([row.verdicts.get(&Uuid::nil())].into_iter())
 }
 
-const TERMS: Terms = Terms {
+const TERMS: VersionRules = VersionRules {
     grace: GRACE,
     validated: true,
 };
 
 /// What is known where the status tells of nothing else and every key authenticates.
-fn stored(rows: &[CredentialVersionRow]) -> Known<'_> {
-    Known {
+fn stored(rows: &[CredentialVersionRow]) -> KnownVersions<'_> {
+    KnownVersions {
         rows,
         told: &[],
         unreadable: &[],
     }
 }
 
-fn after(rows: &[CredentialVersionRow], fingerprint: &str, hosts: &[&str], second: i64) -> Steps {
+fn after(
+    rows: &[CredentialVersionRow],
+    fingerprint: &str,
+    hosts: &[&str],
+    second: i64,
+) -> VersionSteps {
     knowing(stored(rows), fingerprint, hosts, second)
 }
 
-fn knowing(known: Known<'_>, fingerprint: &str, hosts: &[&str], second: i64) -> Steps {
+fn knowing(
+    known: KnownVersions<'_>,
+    fingerprint: &str,
+    hosts: &[&str],
+    second: i64,
+) -> VersionSteps {
     let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-    let seen = Seen {
+    let seen = SecretState {
         fingerprint,
         provider_type: ProviderType::OpenAI,
         hosts: &hosts,
@@ -85,11 +95,11 @@ fn told(version: i32, state: VersionState, fingerprint: &str) -> KeyVersion {
     }
 }
 
-fn inserted(steps: &Steps) -> Option<(i32, VersionState)> {
+fn inserted(steps: &VersionSteps) -> Option<(i32, VersionState)> {
     steps.insert.map(|insert| (insert.version, insert.state))
 }
 
-fn moved(steps: &Steps) -> Vec<(i32, VersionState)> {
+fn moved(steps: &VersionSteps) -> Vec<(i32, VersionState)> {
     steps.moves.iter().map(|m| (m.version, m.state)).collect()
 }
 
@@ -98,7 +108,7 @@ fn the_first_version_is_in_use_at_once() {
     let steps = after(&[], "f1", &["a.example"], 0);
     assert_eq!(
         steps.insert,
-        Some(Insert {
+        Some(VersionInsert {
             version: 1,
             state: VersionState::Current
         })
@@ -108,7 +118,10 @@ fn the_first_version_is_in_use_at_once() {
 #[test]
 fn the_same_key_makes_no_step() {
     let rows = [row(1, VersionState::Current, "f1")];
-    assert_eq!(after(&rows, "f1", &["a.example"], 5), Steps::default());
+    assert_eq!(
+        after(&rows, "f1", &["a.example"], 5),
+        VersionSteps::default()
+    );
 }
 
 #[test]
@@ -118,7 +131,7 @@ fn a_changed_secret_makes_a_pending_version_and_keeps_the_old() {
     assert_eq!(moved(&steps), []);
     assert_eq!(
         steps.insert,
-        Some(Insert {
+        Some(VersionInsert {
             version: 2,
             state: VersionState::Pending
         })
@@ -148,7 +161,7 @@ fn a_rejected_version_leaves_the_old_one_in_use_for_ever() {
     ];
     assert_eq!(
         after(&rows, "f2", &["a.example"], 1_000_000),
-        Steps::default()
+        VersionSteps::default()
     );
 }
 
@@ -180,7 +193,7 @@ fn a_third_key_replaces_one_that_was_never_in_use() {
     assert_eq!(moved(&steps), [(2, VersionState::Destroyed)]);
     assert_eq!(
         steps.insert,
-        Some(Insert {
+        Some(VersionInsert {
             version: 3,
             state: VersionState::Pending
         })
@@ -210,7 +223,7 @@ fn changed_hosts_make_a_new_version_without_grace() {
     );
     assert_eq!(
         steps.insert,
-        Some(Insert {
+        Some(VersionInsert {
             version: 3,
             state: VersionState::Current
         })
@@ -233,7 +246,7 @@ fn destroyed_versions_are_counted_and_never_come_back() {
     let rows = [row(4, VersionState::Destroyed, "f1")];
     assert_eq!(
         after(&rows, "f1", &["a.example"], 5).insert,
-        Some(Insert {
+        Some(VersionInsert {
             version: 5,
             state: VersionState::Current
         })
@@ -248,7 +261,7 @@ fn the_wait_of_a_version_begins_when_it_is_asked_where_its_endpoint_is_now() {
     ];
     assert_eq!(
         after(&rows, "f2", &["a.example"], 1_000_000),
-        Steps::default(),
+        VersionSteps::default(),
         "nobody has been asked yet"
     );
     let mut asked = judged(rows[0].clone(), Reason::CheckInconclusive);
@@ -268,12 +281,21 @@ fn verdicts_are_judged_together() {
         verdict(Reason::KeyRejected),
         verdict(Reason::CheckInconclusive),
     );
-    let of = |verdicts: &[Option<&Verdict>]| judgement(verdicts.iter().copied());
-    assert_eq!(of(&[Some(&rejected), Some(&accepted)]), Judgement::Accepted);
-    assert_eq!(of(&[Some(&rejected), Some(&open)]), Judgement::Rejected);
-    assert_eq!(of(&[Some(&open), None]), Judgement::NotYet);
-    assert_eq!(of(&[Some(&open)]), Judgement::Open { since: Some(at(0)) });
-    assert_eq!(of(&[]), Judgement::Open { since: None });
+    let of = |verdicts: &[Option<&StoredCheck>]| judgement(verdicts.iter().copied());
+    assert_eq!(
+        of(&[Some(&rejected), Some(&accepted)]),
+        VersionVerdict::Accepted
+    );
+    assert_eq!(
+        of(&[Some(&rejected), Some(&open)]),
+        VersionVerdict::Rejected
+    );
+    assert_eq!(of(&[Some(&open), None]), VersionVerdict::NotYet);
+    assert_eq!(
+        of(&[Some(&open)]),
+        VersionVerdict::Open { since: Some(at(0)) }
+    );
+    assert_eq!(of(&[]), VersionVerdict::Open { since: None });
 }
 
 const HOSTS: &[&str] = &["a.example"];
@@ -285,7 +307,7 @@ fn what_a_restored_database_brings_back_is_destroyed_again_and_the_secrets_key_i
         told(2, VersionState::Current, "f2"),
         told(1, VersionState::Destroyed, "f1"),
     ];
-    let known = Known {
+    let known = KnownVersions {
         told: &status,
         ..stored(&rows)
     };
@@ -311,7 +333,7 @@ fn a_version_older_than_all_that_the_status_tells_of_is_withdrawn_where_another_
         ]
     };
     let with = |status: &[KeyVersion]| {
-        let known = Known {
+        let known = KnownVersions {
             told: status,
             ..stored(&rows)
         };
@@ -321,7 +343,7 @@ fn a_version_older_than_all_that_the_status_tells_of_is_withdrawn_where_another_
     assert_eq!(moved(&replaced), [(1, VersionState::Destroyed)]);
     assert_eq!(inserted(&replaced), Some((13, VersionState::Current)));
     // Those after it were refused one by one, and it has been in use all the time.
-    assert_eq!(with(&of(VersionState::Destroyed)), Steps::default());
+    assert_eq!(with(&of(VersionState::Destroyed)), VersionSteps::default());
 }
 
 #[test]
@@ -331,7 +353,7 @@ fn after_a_restore_a_key_that_was_replaced_has_what_is_left_of_its_grace() {
         told(2, VersionState::Current, "f2"),
         told(1, VersionState::Previous, "f1"),
     ];
-    let known = Known {
+    let known = KnownVersions {
         told: &status,
         ..stored(&rows)
     };
@@ -347,7 +369,7 @@ fn after_a_restore_a_key_that_was_replaced_has_what_is_left_of_its_grace() {
         row(2, VersionState::Pending, "f2"),
         row(1, VersionState::Current, "f1"),
     ];
-    let known = Known {
+    let known = KnownVersions {
         rows: &rows,
         ..known
     };
@@ -367,7 +389,7 @@ fn what_the_status_and_the_rows_agree_on_is_no_restore() {
         told(2, VersionState::Current, "f2"),
         told(1, VersionState::Previous, "f1"),
     ];
-    let known = Known {
+    let known = KnownVersions {
         told: &status,
         ..stored(&rows)
     };
@@ -389,7 +411,7 @@ fn a_status_that_is_older_than_the_rows_is_no_restore() {
         told(2, VersionState::Pending, "f2"),
         told(1, VersionState::Current, "f1"),
     ];
-    let known = |rows| Known {
+    let known = |rows| KnownVersions {
         told: &status,
         ..stored(rows)
     };
@@ -403,7 +425,7 @@ fn a_status_that_is_older_than_the_rows_is_no_restore() {
 fn a_key_that_does_not_authenticate_is_sealed_anew_where_the_secret_holds_it() {
     for state in [VersionState::Current, VersionState::Pending] {
         let rows = [row(2, state, "f2"), row(1, VersionState::Destroyed, "f1")];
-        let known = Known {
+        let known = KnownVersions {
             unreadable: &[2],
             ..stored(&rows)
         };
@@ -425,7 +447,7 @@ fn where_the_key_in_use_does_not_authenticate_the_one_that_waits_takes_over() {
         judged(row(2, VersionState::Pending, "f2"), Reason::KeyRejected),
         row(1, VersionState::Current, "f1"),
     ];
-    let known = Known {
+    let known = KnownVersions {
         unreadable: &[1],
         ..stored(&rows)
     };

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Everything that an endpoint's conditions depend on.
-pub struct Input {
+pub struct EndpointInputs {
     pub object: Arc<LlmEndpoint>,
     pub owner: Owner,
     pub row: Option<EndpointRow>,
@@ -26,7 +26,7 @@ pub struct Input {
 }
 
 /// Reads it; `None` where the object is gone.
-pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
+pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<EndpointInputs>, Error> {
     let (object, parent, siblings, credential_names) = {
         let index = context.index();
         let Some(object) = index.get::<LlmEndpoint>(&key.namespace, &key.name) else {
@@ -46,7 +46,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
     };
     parent::stored(context, &parent).await?;
     let row = context.db.endpoint_row(identity::uid(&*object)).await?;
-    Ok(Some(Input {
+    Ok(Some(EndpointInputs {
         owner: identity::owner(Kind::Endpoint, &*object),
         row,
         object,
@@ -56,7 +56,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
     }))
 }
 
-impl Input {
+impl EndpointInputs {
     /// Whether the credential that probes are to use is declared.
     pub fn missing_credential(&self) -> Option<&str> {
         let wanted = &self.object.spec.health_check.credential_ref.as_ref()?.name;

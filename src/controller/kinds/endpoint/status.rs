@@ -1,13 +1,17 @@
 //! An endpoint's status. Pure.
 
-use super::{dereference::Input, validate::Desired};
+use super::{dereference::EndpointInputs, validate::ValidatedEndpoint};
 use crate::{
-    controller::{kinds::identity, status::evaluate::Judged},
+    controller::{kinds::identity, status::evaluate::Evaluation},
     crd::LlmEndpointStatus,
 };
 
 /// The status that goes with what was concluded.
-pub fn of(input: &Input, desired: Option<&Desired>, verdict: &Judged) -> LlmEndpointStatus {
+pub fn of(
+    input: &EndpointInputs,
+    desired: Option<&ValidatedEndpoint>,
+    verdict: &Evaluation,
+) -> LlmEndpointStatus {
     LlmEndpointStatus {
         observed_generation: Some(identity::generation(&*input.object)),
         verified_generation: verdict.verified_generation,

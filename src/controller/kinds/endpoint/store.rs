@@ -1,6 +1,6 @@
 //! Stores an endpoint.
 
-use super::{dereference::Input, validate::Desired};
+use super::{dereference::EndpointInputs, validate::ValidatedEndpoint};
 use crate::{
     controller::{
         error::Error,
@@ -9,7 +9,7 @@ use crate::{
             context::Context,
             object_key::{ObjectKey, Wake},
         },
-        status::evaluate::Judged,
+        status::evaluate::Evaluation,
     },
     crd::Kind,
     db::{EndpointRow, EndpointUpsert},
@@ -19,9 +19,9 @@ use crate::{
 /// force, or its place among the others. One that is refused is not stored, and its older row is switched off.
 pub async fn write(
     context: &Context,
-    input: &Input,
-    desired: Option<&Desired>,
-    verdict: &Judged,
+    input: &EndpointInputs,
+    desired: Option<&ValidatedEndpoint>,
+    verdict: &Evaluation,
 ) -> Result<(), Error> {
     let upsert = match (&input.row, desired) {
         (None, None) => return Ok(()),
@@ -49,7 +49,7 @@ pub async fn write(
 }
 
 /// The provider reads its list here, its credentials are checked here, its models are served here.
-fn wake_users(context: &Context, input: &Input) {
+fn wake_users(context: &Context, input: &EndpointInputs) {
     let namespace = &input.owner.namespace;
     let provider = &input.object.spec.provider_ref.name;
     let index = context.index();
@@ -68,7 +68,11 @@ fn wake_users(context: &Context, input: &Input) {
     )));
 }
 
-fn derived(input: &Input, desired: &Desired, verdict: &Judged) -> EndpointUpsert {
+fn derived(
+    input: &EndpointInputs,
+    desired: &ValidatedEndpoint,
+    verdict: &Evaluation,
+) -> EndpointUpsert {
     let spec = &input.object.spec;
     EndpointUpsert {
         uid: input.owner.uid,
@@ -98,7 +102,7 @@ fn derived(input: &Input, desired: &Desired, verdict: &Judged) -> EndpointUpsert
     }
 }
 
-fn switched_off(row: &EndpointRow, verdict: &Judged) -> EndpointUpsert {
+fn switched_off(row: &EndpointRow, verdict: &Evaluation) -> EndpointUpsert {
     let row = row.clone();
     EndpointUpsert {
         uid: row.uid,

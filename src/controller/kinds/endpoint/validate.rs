@@ -9,18 +9,18 @@ use jiff::Timestamp;
 use url::Url;
 use uuid::Uuid;
 
-use super::dereference::Input;
+use super::dereference::EndpointInputs;
 use crate::{
-    checks::{JobKey, Planned, Stored},
+    checks::{JobKey, PlannedJob, Stored},
     controller::{
         error::Refusal,
         kinds::{identity, precedence, provider::validate::seconds, storable},
         runtime::index::asked_at,
-        status::evaluate::{Before, Facts, Judged, judge},
+        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
     },
     crd::{
         LlmEndpoint, MAX_ENDPOINTS_PER_PROVIDER, ca_bundle,
-        conditions::{ConditionType, Finding},
+        conditions::{ConditionInput, ConditionType},
         reasons::Reason,
     },
     db::CheckKind,
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// What is to be in force.
-pub struct Desired {
+pub struct ValidatedEndpoint {
     pub provider_uid: Uuid,
     pub base_url: String,
     pub is_default: bool,
@@ -37,7 +37,7 @@ pub struct Desired {
 }
 
 /// What is to be in force, or why nothing is.
-pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+pub fn desired(input: &EndpointInputs) -> Result<ValidatedEndpoint, Refusal> {
     if let Some(refusal) = storable::refusal(&*input.object, &input.object.spec) {
         return Err(refusal);
     }
@@ -51,7 +51,7 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
     let first = siblings
         .iter()
         .find(|sibling| sibling.spec.enabled && accepted(driver, sibling, &input.siblings).is_ok());
-    Ok(Desired {
+    Ok(ValidatedEndpoint {
         provider_uid: identity::uid(provider),
         base_url,
         is_default: first.is_some_and(|f| f.metadata.uid == input.object.metadata.uid),
@@ -110,15 +110,15 @@ fn base_url(
 
 /// The conditions, and whether it is in force.
 pub fn validate(
-    input: &Input,
-    desired: &Result<Desired, Refusal>,
+    input: &EndpointInputs,
+    desired: &Result<ValidatedEndpoint, Refusal>,
     settled: bool,
     now: Timestamp,
-) -> Judged {
+) -> Evaluation {
     let row = input.row.as_ref();
     let status = input.object.status.as_ref();
-    judge(
-        &Facts {
+    evaluate(
+        &EvaluationInputs {
             generation: identity::generation(&*input.object),
             enabled: input.object.spec.enabled,
             provider_enabled: input.parent.enabled(),
@@ -127,16 +127,16 @@ pub fn validate(
             outside: (ConditionType::Healthy, health(input)),
             asked: asked_at(&*input.object),
             settled,
-            before: Before::of(row, status),
+            before: PreviousStatus::of(row, status),
         },
         now,
     )
 }
 
-fn missing_credential(input: &Input) -> Option<Finding> {
+fn missing_credential(input: &EndpointInputs) -> Option<ConditionInput> {
     let wanted = input.missing_credential()?;
     let hint = precedence::suggestion("LlmCredential", wanted, &input.credential_names);
-    Some(Finding::new(
+    Some(ConditionInput::new(
         Reason::EndpointNotFound,
         format!(
             "spec.healthCheck.credentialRef: LlmProvider {} has no LlmCredential {wanted}; {hint}",
@@ -145,21 +145,21 @@ fn missing_credential(input: &Input) -> Option<Finding> {
     ))
 }
 
-fn health(input: &Input) -> Finding {
+fn health(input: &EndpointInputs) -> ConditionInput {
     if !input.object.spec.health_check.enabled {
-        return Finding::new(Reason::CheckDisabled, "spec.healthCheck.enabled is off");
+        return ConditionInput::new(Reason::CheckDisabled, "spec.healthCheck.enabled is off");
     }
     let generation = identity::generation(&*input.object);
     match input.row.as_ref().and_then(|row| row.verdict.as_ref()) {
         Some(verdict) if verdict.generation == generation => {
-            Finding::new(verdict.reason, verdict.message.clone())
+            ConditionInput::new(verdict.reason, verdict.message.clone())
         }
-        _ => Finding::new(Reason::NotCheckedYet, "the first probe is under way"),
+        _ => ConditionInput::new(Reason::NotCheckedYet, "the first probe is under way"),
     }
 }
 
 /// The probe to make, where it is switched on.
-pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
+pub fn jobs(input: &EndpointInputs, desired: Option<&ValidatedEndpoint>) -> Vec<PlannedJob> {
     let check = &input.object.spec.health_check;
     let Some(desired) = desired.filter(|d| d.on && check.enabled) else {
         return Vec::new();
@@ -171,7 +171,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
     let mut trigger = DefaultHasher::new();
     (generation, asked, &desired.base_url).hash(&mut trigger);
     let judged = (row.and_then(|r| r.verdict.as_ref())).filter(|v| v.generation == generation);
-    vec![Planned {
+    vec![PlannedJob {
         key: JobKey {
             kind: CheckKind::Probe,
             subject: input.owner.uid,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    checks::{Listing, Owner},
+    checks::{ModelsById, Owner},
     controller::{
         error::Error,
         kinds::{identity, parent, provider::dereference::usable_keys},
@@ -11,11 +11,11 @@ use crate::{
     },
     crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, ProviderType, model::ModelCapability},
     db::{EndpointRow, ModelRow},
-    vendors::{self, ListedModel, catalog::Entry},
+    vendors::{self, ListedModel, catalog::CatalogEntry},
 };
 
 /// Everything that a model's conditions depend on.
-pub struct Input {
+pub struct ModelInputs {
     pub object: Arc<LlmModel>,
     pub owner: Owner,
     pub row: Option<ModelRow>,
@@ -23,7 +23,7 @@ pub struct Input {
     /// The provider's declared endpoints.
     pub endpoints: Vec<Arc<LlmEndpoint>>,
     /// Those of its stored endpoints that serve this model, with their lists, in failover order.
-    pub lists: Vec<(EndpointRow, Arc<Listing>)>,
+    pub lists: Vec<(EndpointRow, Arc<ModelsById>)>,
     /// Name and fingerprint of each credential that a test could be made with.
     pub usable_keys: Vec<(String, String)>,
     /// Models of the same provider and `modelId`, however it is written, this one among them.
@@ -35,7 +35,7 @@ pub struct Input {
 }
 
 /// Reads it; `None` where the object is gone.
-pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
+pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInputs>, Error> {
     let (object, parent, endpoints, usable_keys, twins) = {
         let index = context.index();
         let Some(object) = index.get::<LlmModel>(&key.namespace, &key.name) else {
@@ -66,7 +66,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
         }
         parent::Parent::Refused(_) => (None, Vec::new()),
     };
-    Ok(Some(Input {
+    Ok(Some(ModelInputs {
         owner: identity::owner(Kind::Model, &*object),
         object,
         row,
@@ -92,7 +92,7 @@ async fn lists(
     context: &Context,
     object: &LlmModel,
     parent: &parent::Parent,
-) -> Result<Vec<(EndpointRow, Arc<Listing>)>, Error> {
+) -> Result<Vec<(EndpointRow, Arc<ModelsById>)>, Error> {
     let named = &object.spec.endpoint_refs;
     let mut rows = parent::endpoint_rows(context, parent).await?;
     rows.retain(|row| {
@@ -115,7 +115,7 @@ async fn lists(
 }
 
 /// A catalog's entry in the words of a vendor's list.
-fn catalogued(entry: &Entry) -> ListedModel {
+fn catalogued(entry: &CatalogEntry) -> ListedModel {
     let capabilities: Vec<ModelCapability> = entry
         .capabilities
         .iter()

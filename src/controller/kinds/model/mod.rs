@@ -14,7 +14,7 @@ use super::{identity, parent};
 use crate::controller::{
     error::Error,
     runtime::{context::Context, index::Declared, object_key::ObjectKey, queue::Next},
-    status::debounce::News,
+    status::debounce::StatusChange,
 };
 use crate::crd::LlmModel;
 
@@ -55,7 +55,7 @@ fn wait_for_lists(context: &Context, key: &ObjectKey) -> Option<Duration> {
     {
         return None;
     }
-    let news = News::Unlisted {
+    let news = StatusChange::Unlisted {
         generation: identity::generation(&*object),
     };
     (context.patience()).wait(identity::uid(&*object), news, Instant::now())

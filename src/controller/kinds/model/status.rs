@@ -1,13 +1,17 @@
 //! A model's status. Pure.
 
-use super::{dereference::Input, validate::Desired};
+use super::{dereference::ModelInputs, validate::ValidatedModel};
 use crate::{
-    controller::{kinds::identity, status::evaluate::Judged},
+    controller::{kinds::identity, status::evaluate::Evaluation},
     crd::LlmModelStatus,
 };
 
 /// The status that goes with what was concluded.
-pub fn of(input: &Input, desired: Option<&Desired>, verdict: &Judged) -> LlmModelStatus {
+pub fn of(
+    input: &ModelInputs,
+    desired: Option<&ValidatedModel>,
+    verdict: &Evaluation,
+) -> LlmModelStatus {
     LlmModelStatus {
         observed_generation: Some(identity::generation(&*input.object)),
         verified_generation: verdict.verified_generation,

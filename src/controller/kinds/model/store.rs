@@ -1,6 +1,6 @@
 //! Stores a model.
 
-use super::{dereference::Input, effective::row_origin, validate::Desired};
+use super::{dereference::ModelInputs, effective::row_origin, validate::ValidatedModel};
 use crate::{
     controller::{
         error::Error,
@@ -9,7 +9,7 @@ use crate::{
             context::Context,
             object_key::{ObjectKey, Wake},
         },
-        status::evaluate::Judged,
+        status::evaluate::Evaluation,
     },
     crd::Kind,
     db::{ModelRow, ModelUpsert},
@@ -19,9 +19,9 @@ use crate::{
 /// stored, and its older row is switched off.
 pub async fn write(
     context: &Context,
-    input: &Input,
-    desired: Option<&Desired>,
-    verdict: &Judged,
+    input: &ModelInputs,
+    desired: Option<&ValidatedModel>,
+    verdict: &Evaluation,
 ) -> Result<(), Error> {
     let upsert = match (&input.row, desired) {
         (None, None) => return Ok(()),
@@ -41,7 +41,7 @@ pub async fn write(
     Ok(())
 }
 
-fn derived(input: &Input, desired: &Desired, verdict: &Judged) -> ModelUpsert {
+fn derived(input: &ModelInputs, desired: &ValidatedModel, verdict: &Evaluation) -> ModelUpsert {
     let spec = &input.object.spec;
     let effective = desired.effective.clone();
     let origin = row_origin(&effective);
@@ -78,7 +78,7 @@ fn derived(input: &Input, desired: &Desired, verdict: &Judged) -> ModelUpsert {
     }
 }
 
-fn switched_off(row: &ModelRow, verdict: &Judged) -> ModelUpsert {
+fn switched_off(row: &ModelRow, verdict: &Evaluation) -> ModelUpsert {
     let row = row.clone();
     ModelUpsert {
         uid: row.uid,

@@ -10,28 +10,28 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use uuid::Uuid;
 
-use super::{dereference::Input, effective::effective};
+use super::{dereference::ModelInputs, effective::effective};
 use crate::{
-    checks::{JobKey, Planned, Stored},
+    checks::{JobKey, PlannedJob, Stored},
     controller::{
         error::Refusal,
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
-        model_sync::ownership::{Others, is_generated},
+        model_sync::ownership::{ForeignFields, is_generated},
         runtime::index::asked_at,
-        status::evaluate::{Before, Facts, Judged, judge},
+        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
     },
     crd::{
         LlmModel,
-        conditions::{ConditionType, Finding},
+        conditions::{ConditionInput, ConditionType},
         model::{EffectiveModel, Lifecycle, Origin},
         reasons::{ReadyEffect, Reason},
     },
-    db::{CheckKind, Verdict},
+    db::{CheckKind, StoredCheck},
     vendors::{self, ListedModel},
 };
 
 /// What is to be in force.
-pub struct Desired {
+pub struct ValidatedModel {
     pub provider_uid: Uuid,
     /// The endpoints that `endpointRefs` names; empty for all.
     pub endpoint_uids: Vec<Uuid>,
@@ -41,7 +41,7 @@ pub struct Desired {
 }
 
 /// What is to be in force, or why nothing is.
-pub fn desired(input: &Input) -> Result<Desired, Refusal> {
+pub fn desired(input: &ModelInputs) -> Result<ValidatedModel, Refusal> {
     if let Some(refusal) = storable::refusal(&*input.object, &input.object.spec) {
         return Err(refusal);
     }
@@ -63,7 +63,7 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
         .collect();
     let mut effective = effective(spec, |field| stated_by(&input.object, field), &sources);
     effective.held = input.held.clone();
-    Ok(Desired {
+    Ok(ValidatedModel {
         provider_uid: identity::uid(provider),
         endpoint_uids: parent::endpoint_uids(name, &spec.endpoint_refs, &input.endpoints)?,
         effective,
@@ -74,7 +74,7 @@ pub fn desired(input: &Input) -> Result<Desired, Refusal> {
 /// Who stands behind a field of the spec: of a generated one the vendor, but for what somebody
 /// else owns.
 fn stated_by(model: &LlmModel, field: &str) -> Origin {
-    if is_generated(model) && !Others::of(&model.metadata).own(field) {
+    if is_generated(model) && !ForeignFields::of(&model.metadata).own(field) {
         Origin::Vendor
     } else {
         Origin::Declared
@@ -96,16 +96,16 @@ fn duplicate(twin: &LlmModel, own: &LlmModel) -> String {
 
 /// The conditions, and whether it is in force.
 pub fn validate(
-    input: &Input,
-    desired: &Result<Desired, Refusal>,
+    input: &ModelInputs,
+    desired: &Result<ValidatedModel, Refusal>,
     settled: bool,
     now: Timestamp,
-) -> Judged {
+) -> Evaluation {
     let row = input.row.as_ref();
     let status = input.object.status.as_ref();
     let available = known(input);
-    judge(
-        &Facts {
+    evaluate(
+        &EvaluationInputs {
             generation: identity::generation(&*input.object),
             enabled: input.object.spec.enabled,
             provider_enabled: input.parent.enabled(),
@@ -114,7 +114,7 @@ pub fn validate(
             outside: (ConditionType::Available, available),
             asked: asked_at(&*input.object),
             settled,
-            before: Before::of(row, status),
+            before: PreviousStatus::of(row, status),
         },
         now,
     )
@@ -122,15 +122,15 @@ pub fn validate(
 
 /// Maintenance is a choice, whatever the vendor says meanwhile; a deprecated model that the vendor
 /// has taken away is something to fix.
-fn lifecycle(input: &Input, available: &Finding) -> Option<Finding> {
+fn lifecycle(input: &ModelInputs, available: &ConditionInput) -> Option<ConditionInput> {
     match input.object.spec.lifecycle {
         Lifecycle::Available => None,
-        Lifecycle::Maintenance => Some(Finding::new(
+        Lifecycle::Maintenance => Some(ConditionInput::new(
             Reason::UnderMaintenance,
             "spec.lifecycle is Maintenance",
         )),
         Lifecycle::Deprecated if available.reason.ready() == ReadyEffect::False => None,
-        Lifecycle::Deprecated => Some(Finding::new(
+        Lifecycle::Deprecated => Some(ConditionInput::new(
             Reason::Deprecated,
             "spec.lifecycle is Deprecated; move its users to another model",
         )),
@@ -138,16 +138,16 @@ fn lifecycle(input: &Input, available: &Finding) -> Option<Finding> {
 }
 
 /// A test says more than a list, where there is one of this generation at an endpoint as it is now.
-fn known(input: &Input) -> Finding {
+fn known(input: &ModelInputs) -> ConditionInput {
     let listed = listed(input);
     if !input.object.spec.availability_test.enabled {
         return listed;
     }
     match tested(input) {
-        Some(verdict) => Finding::new(verdict.reason, verdict.message.clone()),
+        Some(verdict) => ConditionInput::new(verdict.reason, verdict.message.clone()),
         // The next test of what was changed has its time; until then the list is what is known.
         None if was_tested(input) => listed,
-        None if listed.reason == Reason::ModelListed => Finding::new(
+        None if listed.reason == Reason::ModelListed => ConditionInput::new(
             Reason::NotCheckedYet,
             "the vendor lists it; its first test is under way",
         ),
@@ -155,25 +155,25 @@ fn known(input: &Input) -> Finding {
     }
 }
 
-fn was_tested(input: &Input) -> bool {
+fn was_tested(input: &ModelInputs) -> bool {
     (input.row.as_ref()).is_some_and(|row| row.test_verdict.is_some())
 }
 
-fn tested(input: &Input) -> Option<&Verdict> {
+fn tested(input: &ModelInputs) -> Option<&StoredCheck> {
     let verdict = input.row.as_ref()?.test_verdict.as_ref()?;
     let here = (input.lists.iter()).any(|(endpoint, _)| verdict.is_of(&endpoint.base_url));
     let same = verdict.generation == identity::generation(&*input.object);
     (here && same).then_some(verdict)
 }
 
-fn no_key(verdict: &Verdict) -> bool {
+fn no_key(verdict: &StoredCheck) -> bool {
     verdict.reason == Reason::NoValidCredential
 }
 
-fn listed(input: &Input) -> Finding {
+fn listed(input: &ModelInputs) -> ConditionInput {
     let id = &input.object.spec.model_id;
     if input.lists.is_empty() {
-        return Finding::new(
+        return ConditionInput::new(
             Reason::NoEndpoint,
             "none of the endpoints that serve it is active",
         );
@@ -190,7 +190,7 @@ fn listed(input: &Input) -> Finding {
         .map(|(endpoint, _)| endpoint.name.as_str())
         .collect();
     if !at.is_empty() {
-        return Finding::new(
+        return ConditionInput::new(
             Reason::ModelListed,
             format!("the vendor lists it at {}", at.join(", ")),
         );
@@ -202,29 +202,29 @@ fn listed(input: &Input) -> Finding {
         .find(|(endpoint, list)| list.is_empty() && !was_read(endpoint.list_verdict_here()));
     match unread {
         Some((endpoint, _)) => not_read(&endpoint.name, endpoint.list_verdict_here()),
-        None if listed_id.is_none() => Finding::new(
+        None if listed_id.is_none() => ConditionInput::new(
             Reason::CheckInconclusive,
             "the vendor's list names no models by ids of this form; spec.availabilityTest asks for this one",
         ),
-        None => Finding::new(Reason::ModelNotFound, not_listed(input, id)),
+        None => ConditionInput::new(Reason::ModelNotFound, not_listed(input, id)),
     }
 }
 
-fn was_read(verdict: Option<&Verdict>) -> bool {
+fn was_read(verdict: Option<&StoredCheck>) -> bool {
     verdict.is_some_and(|verdict| verdict.reason == Reason::SyncSucceeded)
 }
 
-fn not_read(endpoint: &str, verdict: Option<&Verdict>) -> Finding {
+fn not_read(endpoint: &str, verdict: Option<&StoredCheck>) -> ConditionInput {
     match verdict {
-        None => Finding::new(
+        None => ConditionInput::new(
             Reason::NotCheckedYet,
             format!("the model list of endpoint {endpoint} is being read"),
         ),
-        Some(verdict) if no_key(verdict) => Finding::new(
+        Some(verdict) if no_key(verdict) => ConditionInput::new(
             Reason::NoValidCredential,
             format!("at endpoint {endpoint}: {}", verdict.message),
         ),
-        Some(verdict) => Finding::new(
+        Some(verdict) => ConditionInput::new(
             Reason::CheckInconclusive,
             format!(
                 "the model list of endpoint {endpoint} could not be read: {}",
@@ -234,7 +234,7 @@ fn not_read(endpoint: &str, verdict: Option<&Verdict>) -> Finding {
     }
 }
 
-fn not_listed(input: &Input, id: &str) -> String {
+fn not_listed(input: &ModelInputs, id: &str) -> String {
     if is_generated(&input.object) {
         return format!(
             "the vendor lists {id} no more; delete this LlmModel, or leave it until the vendor lists it again"
@@ -257,7 +257,7 @@ fn not_listed(input: &Input, id: &str) -> String {
 }
 
 /// The test to make, where it is switched on.
-pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
+pub fn jobs(input: &ModelInputs, desired: Option<&ValidatedModel>) -> Vec<PlannedJob> {
     let test = &input.object.spec.availability_test;
     let on = desired.is_some_and(|desired| desired.on);
     if !on || !test.enabled || input.lists.is_empty() {
@@ -274,7 +274,7 @@ pub fn jobs(input: &Input, desired: Option<&Desired>) -> Vec<Planned> {
         .collect();
     served.sort_unstable();
     (generation, asked, served, &input.usable_keys).hash(&mut trigger);
-    vec![Planned {
+    vec![PlannedJob {
         key: JobKey {
             kind: CheckKind::ModelTest,
             subject: input.owner.uid,

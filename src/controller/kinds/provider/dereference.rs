@@ -5,13 +5,13 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use crate::{
-    checks::{Listing, Owner},
+    checks::{ModelsById, Owner},
     controller::{
         error::Error,
         kinds::identity,
         model_sync::{
             globs::{BadGlob, Globs},
-            plan::{self, Plan, Sources},
+            plan::{self, Plan, PlanInputs},
         },
         runtime::{
             context::Context,
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Everything that a provider's conditions depend on.
-pub struct Input {
+pub struct ProviderInputs {
     pub object: Arc<LlmProvider>,
     pub owner: Owner,
     pub row: Option<ProviderRow>,
@@ -40,13 +40,13 @@ pub struct Input {
     pub usable_keys: Vec<(String, String)>,
     /// There is none yet, and of a credential nothing has been told.
     pub keys_awaited: bool,
-    pub counts: Counts,
+    pub counts: ChildCounts,
     /// What model sync has to do, where it is switched on.
-    pub sync: Option<Sync>,
+    pub sync: Option<SyncState>,
 }
 
 /// What model sync has to do.
-pub struct Sync {
+pub struct SyncState {
     /// The plan, or why there can be none.
     pub plan: Result<Plan, BadGlob>,
     /// What the last pass failed on.
@@ -55,14 +55,14 @@ pub struct Sync {
 
 /// How many children there are, and how many of them work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ChildCounts {
     pub endpoints: EndpointCount,
     pub credentials: CredentialCount,
     pub models: ModelCount,
 }
 
 /// Reads it; `None` where the object is gone.
-pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, Error> {
+pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ProviderInputs>, Error> {
     let Some(declared) = declared(&context.index(), key) else {
         return Ok(None);
     };
@@ -78,7 +78,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Input>, E
     let mut endpoints = context.db.endpoint_rows_of_providers(&[uid]).await?;
     endpoints.sort_by(|a, b| a.name.cmp(&b.name));
     let sync = sync(context, key, &object, &endpoints).await?;
-    Ok(Some(Input {
+    Ok(Some(ProviderInputs {
         owner: identity::owner(Kind::Provider, &*object),
         object,
         row,
@@ -96,7 +96,7 @@ async fn sync(
     key: &ObjectKey,
     object: &LlmProvider,
     endpoints: &[EndpointRow],
-) -> Result<Option<Sync>, Error> {
+) -> Result<Option<SyncState>, Error> {
     if !object.spec.model_sync.enabled {
         return Ok(None);
     }
@@ -108,7 +108,7 @@ async fn sync(
         (models, undecodable)
     };
     let plan = Globs::of(&object.spec.model_sync).map(|globs| {
-        plan::plan(&Sources {
+        plan::plan(&PlanInputs {
             provider: &key.name,
             provider_type: object.spec.type_,
             provider_uid: &object.uid().unwrap_or_default(),
@@ -119,7 +119,7 @@ async fn sync(
             limit: context.model_sync.limit,
         })
     });
-    Ok(Some(Sync {
+    Ok(Some(SyncState {
         plan,
         failure: context.model_sync.failure(key),
     }))
@@ -130,7 +130,7 @@ async fn sync(
 async fn lists(
     context: &Context,
     endpoints: &[EndpointRow],
-) -> Result<Vec<(String, Arc<Listing>)>, Error> {
+) -> Result<Vec<(String, Arc<ModelsById>)>, Error> {
     let mut rows: Vec<&EndpointRow> = endpoints.iter().collect();
     rows.sort_by_key(|row| (!row.is_default, row.priority, row.created_at, &row.name));
     let mut lists = Vec::with_capacity(rows.len());
@@ -149,7 +149,7 @@ struct Declaration {
     endpoint_names: Vec<String>,
     usable_keys: Vec<(String, String)>,
     keys_awaited: bool,
-    counts: Counts,
+    counts: ChildCounts,
 }
 
 fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
@@ -157,7 +157,7 @@ fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
     let endpoints = index.children::<LlmEndpoint>(&key.namespace, &key.name);
     let credentials = index.children::<LlmCredential>(&key.namespace, &key.name);
     let models = index.children::<LlmModel>(&key.namespace, &key.name);
-    let counts = Counts {
+    let counts = ChildCounts {
         endpoints: EndpointCount {
             total: count(endpoints.len()),
             healthy: working(&endpoints),

@@ -2,14 +2,14 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::dereference::Input;
+use super::dereference::ProviderInputs;
 use crate::{
-    controller::{kinds::identity, status::evaluate::Judged},
+    controller::{kinds::identity, status::evaluate::Evaluation},
     crd::{LlmProviderStatus, conditions::seconds},
 };
 
 /// The status that goes with what was concluded.
-pub fn of(input: &Input, verdict: &Judged) -> LlmProviderStatus {
+pub fn of(input: &ProviderInputs, verdict: &Evaluation) -> LlmProviderStatus {
     LlmProviderStatus {
         observed_generation: Some(identity::generation(&*input.object)),
         verified_generation: verdict.verified_generation,

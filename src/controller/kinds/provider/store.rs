@@ -1,19 +1,23 @@
 //! Stores a provider.
 
-use super::dereference::Input;
+use super::dereference::ProviderInputs;
 use crate::{
     controller::{
         error::Error,
         kinds::identity,
         runtime::{context::Context, index::Declared, object_key::Wake},
-        status::evaluate::Judged,
+        status::evaluate::Evaluation,
     },
     crd::Kind,
     db::ProviderUpsert,
 };
 
 /// Stores what was concluded; wakes the children where that changed whether it is in force.
-pub async fn write(context: &Context, input: &Input, verdict: &Judged) -> Result<(), Error> {
+pub async fn write(
+    context: &Context,
+    input: &ProviderInputs,
+    verdict: &Evaluation,
+) -> Result<(), Error> {
     let upsert = derived(input, verdict);
     let (stored, _) = context
         .db
@@ -29,7 +33,7 @@ pub async fn write(context: &Context, input: &Input, verdict: &Judged) -> Result
     Ok(())
 }
 
-fn wake_children(context: &Context, input: &Input) {
+fn wake_children(context: &Context, input: &ProviderInputs) {
     let key = input.object.key();
     let index = context.index();
     let children = [Kind::Endpoint, Kind::Credential, Kind::Model]
@@ -42,7 +46,7 @@ fn wake_children(context: &Context, input: &Input) {
     context.waker.wake_all(children.map(Wake::now));
 }
 
-fn derived(input: &Input, verdict: &Judged) -> ProviderUpsert {
+fn derived(input: &ProviderInputs, verdict: &Evaluation) -> ProviderUpsert {
     let spec = &input.object.spec;
     ProviderUpsert {
         uid: input.owner.uid,

@@ -1,31 +1,31 @@
 //! What `ModelsSynced` says of a provider. Pure.
 
-use super::dereference::{Input, Sync};
+use super::dereference::{ProviderInputs, SyncState};
 use crate::{
     checks::LIST_READ,
     controller::model_sync::plan::Plan,
     crd::{
-        conditions::{self, ConditionType, Finding},
+        conditions::{self, ConditionInput, ConditionType},
         reasons::Reason,
     },
     db::EndpointRow,
 };
 
 /// What the vendor's lists and the objects made of them amount to.
-pub fn synced(input: &Input) -> Finding {
-    let Some(Sync { plan, failure }) = &input.sync else {
-        return Finding::new(
+pub fn synced(input: &ProviderInputs) -> ConditionInput {
+    let Some(SyncState { plan, failure }) = &input.sync else {
+        return ConditionInput::new(
             Reason::SyncDisabled,
             "spec.modelSync.enabled is off; the vendor's list is read for declared models only",
         );
     };
     let plan = match plan {
         Ok(plan) => plan,
-        Err(error) => return Finding::new(Reason::InvalidSpec, error.to_string()),
+        Err(error) => return ConditionInput::new(Reason::InvalidSpec, error.to_string()),
     };
     let active: Vec<&EndpointRow> = input.endpoints.iter().filter(|e| e.is_active).collect();
     if active.is_empty() {
-        return Finding::new(
+        return ConditionInput::new(
             Reason::NoEndpoint,
             "no active endpoint to read the model list from; add an LlmEndpoint",
         );
@@ -34,28 +34,28 @@ pub fn synced(input: &Input) -> Finding {
         return finding;
     }
     if let Some(failure) = failure {
-        return Finding::new(
+        return ConditionInput::new(
             Reason::SyncFailed,
             format!("the lists were read, and LlmModels could not be written: {failure}"),
         );
     }
     match before(input) {
         Some(before) if !plan.steps.is_empty() && before.reason == Reason::SyncFailed => before,
-        None if !plan.steps.is_empty() => Finding::new(
+        None if !plan.steps.is_empty() => ConditionInput::new(
             Reason::NotCheckedYet,
             "the model lists were read; LlmModels are being made",
         ),
-        _ => Finding::new(Reason::SyncSucceeded, complete(&active, plan)),
+        _ => ConditionInput::new(Reason::SyncSucceeded, complete(&active, plan)),
     }
 }
 
-fn not_read(active: &[&EndpointRow]) -> Option<Finding> {
+fn not_read(active: &[&EndpointRow]) -> Option<ConditionInput> {
     let failed = active.iter().find_map(|e| {
         let verdict = e.list_verdict_here()?;
         (verdict.reason != Reason::SyncSucceeded).then_some((*e, verdict))
     });
     if let Some((endpoint, verdict)) = failed {
-        return Some(Finding::new(
+        return Some(ConditionInput::new(
             verdict.reason,
             format!("at endpoint {}: {}", endpoint.name, verdict.message),
         ));
@@ -63,7 +63,7 @@ fn not_read(active: &[&EndpointRow]) -> Option<Finding> {
     let unread = active
         .iter()
         .find(|e| (e.list_verdict_here()).is_none_or(|v| v.generation != e.generation))?;
-    Some(Finding::new(
+    Some(ConditionInput::new(
         Reason::NotCheckedYet,
         format!("the model list of endpoint {} is being read", unread.name),
     ))
@@ -71,12 +71,12 @@ fn not_read(active: &[&EndpointRow]) -> Option<Finding> {
 
 /// What was said before, where objects were made or could not be: while a pass is under way it
 /// stands, for a list changes often by one id.
-fn before(input: &Input) -> Option<Finding> {
+fn before(input: &ProviderInputs) -> Option<ConditionInput> {
     let row = input.row.as_ref()?;
     let stored = conditions::find(&row.conditions, ConditionType::ModelsSynced)?;
     let reason = Reason::parse(&stored.reason)?;
     matches!(reason, Reason::SyncSucceeded | Reason::SyncFailed)
-        .then(|| Finding::new(reason, stored.message.clone()))
+        .then(|| ConditionInput::new(reason, stored.message.clone()))
 }
 
 /// What a complete sync comes to: nothing in it changes but with the lists and the spec.

@@ -8,31 +8,31 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    dereference::{Input, Sync},
+    dereference::{ProviderInputs, SyncState},
     synced,
 };
 use crate::{
-    checks::{JobKey, Planned, Stored},
+    checks::{JobKey, PlannedJob, Stored},
     controller::{
         kinds::{identity, precedence},
         model_sync::plan::Step,
         runtime::{context::Context, index::asked_at},
-        status::evaluate::{Before, Facts, Judged, judge},
+        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
     },
     crd::{
-        conditions::{ConditionType, Finding},
+        conditions::{ConditionInput, ConditionType},
         reasons::{ConditionStatus, Reason},
     },
     db::{CheckKind, EndpointRow},
 };
 
 /// The conditions, and whether it is in force.
-pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
+pub fn validate(input: &ProviderInputs, settled: bool, now: Timestamp) -> Evaluation {
     let spec = &input.object.spec;
     let row = input.row.as_ref();
     let status = input.object.status.as_ref();
-    judge(
-        &Facts {
+    evaluate(
+        &EvaluationInputs {
             generation: identity::generation(&*input.object),
             enabled: spec.enabled,
             provider_enabled: true,
@@ -41,7 +41,7 @@ pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
             outside: (ConditionType::ModelsSynced, synced::synced(input)),
             asked: asked_at(&*input.object),
             settled,
-            before: Before::of(row, status),
+            before: PreviousStatus::of(row, status),
         },
         now,
     )
@@ -49,20 +49,20 @@ pub fn validate(input: &Input, settled: bool, now: Timestamp) -> Judged {
 
 /// A glob that nobody understands is the owner's to fix, and no reason to switch the rest off: no
 /// model is made meanwhile.
-fn bad_glob(input: &Input) -> Option<Finding> {
+fn bad_glob(input: &ProviderInputs) -> Option<ConditionInput> {
     let error = input.sync.as_ref()?.plan.as_ref().err()?;
-    Some(Finding::new(Reason::InvalidSpec, error.to_string()))
+    Some(ConditionInput::new(Reason::InvalidSpec, error.to_string()))
 }
 
 /// A default that does not exist is the owner's to fix, and no reason to switch the rest off: the
 /// order of the endpoints falls back to their priorities.
-fn missing_default(input: &Input) -> Option<Finding> {
+fn missing_default(input: &ProviderInputs) -> Option<ConditionInput> {
     let wanted = &input.object.spec.default_endpoint_ref.as_ref()?.name;
     if input.endpoint_names.contains(wanted) {
         return None;
     }
     let hint = precedence::suggestion("LlmEndpoint", wanted, &input.endpoint_names);
-    Some(Finding::new(
+    Some(ConditionInput::new(
         Reason::EndpointNotFound,
         format!("spec.defaultEndpointRef: this provider has no LlmEndpoint {wanted}; {hint}"),
     ))
@@ -70,7 +70,7 @@ fn missing_default(input: &Input) -> Option<Finding> {
 
 /// What model sync has to do now: nothing before every list that is asked for has been read, or has
 /// failed, so that no object is made for half of the lists and written again for the whole.
-pub fn steps<'a>(context: &Context, input: &'a Input) -> &'a [Step] {
+pub fn steps<'a>(context: &Context, input: &'a ProviderInputs) -> &'a [Step] {
     let settled = context.checks.settled_for(&jobs(input));
     let read = |e: &EndpointRow| {
         !e.is_active
@@ -83,13 +83,13 @@ pub fn steps<'a>(context: &Context, input: &'a Input) -> &'a [Step] {
         && input.endpoints.iter().any(|e| e.is_active)
         && input.endpoints.iter().all(read);
     match &input.sync {
-        Some(Sync { plan: Ok(plan), .. }) if may => &plan.steps,
+        Some(SyncState { plan: Ok(plan), .. }) if may => &plan.steps,
         _ => &[],
     }
 }
 
 /// The lists to read: one for each active endpoint, where sync is on or a model is declared.
-pub fn jobs(input: &Input) -> Vec<Planned> {
+pub fn jobs(input: &ProviderInputs) -> Vec<PlannedJob> {
     let spec = &input.object.spec;
     let wanted = spec.model_sync.enabled || input.counts.models.total > 0;
     if !spec.enabled || !wanted {
@@ -103,7 +103,7 @@ pub fn jobs(input: &Input) -> Vec<Planned> {
         .collect()
 }
 
-fn job(input: &Input, endpoint: &EndpointRow) -> Planned {
+fn job(input: &ProviderInputs, endpoint: &EndpointRow) -> PlannedJob {
     let asked = asked_at(&*input.object);
     let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
     let mut trigger = DefaultHasher::new();
@@ -119,13 +119,13 @@ fn job(input: &Input, endpoint: &EndpointRow) -> Planned {
         Some(Reason::NoValidCredential) if !input.usable_keys.is_empty() => Stored::Nothing,
         // Whatever else kept the list from being read may be gone, as after any run.
         Some(reason) if asked == handled => match reason.status() {
-            ConditionStatus::True => Stored::Verdict,
+            ConditionStatus::True => Stored::StoredCheck,
             _ => Stored::Open,
         },
         _ => Stored::Nothing,
     };
     let sync = &input.object.spec.model_sync;
-    Planned {
+    PlannedJob {
         key: JobKey {
             kind: CheckKind::ModelList,
             subject: endpoint.uid,

@@ -8,8 +8,8 @@ use crate::{
     vendors::{
         ListedModel,
         answers::{
-            refusal::{self, Check, Finding},
-            result::{Outcome, Retry},
+            refusal::{self, Check, RefusalKind},
+            result::{CheckResult, Retry},
         },
         drivers::openai_protocol as protocol,
         http::client::Response,
@@ -70,16 +70,16 @@ fn bare(code: &str) -> &str {
 }
 
 /// The code first, the status second.
-pub(super) fn read(answer: &Response) -> (Finding, Option<String>) {
+pub(super) fn read(answer: &Response) -> (RefusalKind, Option<String>) {
     let error = AwsError::read(answer);
     let status = answer.status.as_u16();
     let finding = match error.code.as_deref() {
         // A gateway's page may well speak of a clock or of authentication, and is no JSON.
-        _ if error.blames_the_clock() => Finding::Unclear,
+        _ if error.blames_the_clock() => RefusalKind::Unclear,
         Some("AccessDeniedException" | "AccessDenied") | None
             if status == 403 && error.refuses_the_key() =>
         {
-            Finding::BadKey
+            RefusalKind::BadKey
         }
         Some(
             "UnrecognizedClientException"
@@ -90,17 +90,19 @@ pub(super) fn read(answer: &Response) -> (Finding, Option<String>) {
             | "ExpiredToken"
             | "IncompleteSignature"
             | "IncompleteSignatureException",
-        ) => Finding::BadKey,
-        Some("AccessDeniedException" | "AccessDenied" | "FTUFormNotFilled") => Finding::Restricted,
-        Some("ResourceNotFoundException") => Finding::NoModel,
-        Some("ValidationException") if names_no_model(&error) => Finding::NoModel,
-        Some("ServiceQuotaExceededException") => Finding::Quota,
+        ) => RefusalKind::BadKey,
+        Some("AccessDeniedException" | "AccessDenied" | "FTUFormNotFilled") => {
+            RefusalKind::Restricted
+        }
+        Some("ResourceNotFoundException") => RefusalKind::NoModel,
+        Some("ValidationException") if names_no_model(&error) => RefusalKind::NoModel,
+        Some("ServiceQuotaExceededException") => RefusalKind::Quota,
         Some(
             "ThrottlingException"
             | "Throttling"
             | "TooManyRequestsException"
             | "ModelNotReadyException",
-        ) => Finding::RateLimited,
+        ) => RefusalKind::RateLimited,
         Some(
             "InternalServerException"
             | "InternalFailure"
@@ -108,10 +110,14 @@ pub(super) fn read(answer: &Response) -> (Finding, Option<String>) {
             | "ServiceUnavailable"
             | "ModelTimeoutException"
             | "ModelErrorException",
-        ) => Finding::Down,
-        Some("UnknownOperationException") => Finding::NoSuchPath,
-        Some("RequestExpired" | "RequestTimeTooSkewed" | "ValidationException") => Finding::Unclear,
-        None if status == 403 && error.says("is not authorized to perform") => Finding::Restricted,
+        ) => RefusalKind::Down,
+        Some("UnknownOperationException") => RefusalKind::NoSuchPath,
+        Some("RequestExpired" | "RequestTimeTooSkewed" | "ValidationException") => {
+            RefusalKind::Unclear
+        }
+        None if status == 403 && error.says("is not authorized to perform") => {
+            RefusalKind::Restricted
+        }
         _ => refusal::by_status(status),
     };
     (finding, error.code)
@@ -123,52 +129,57 @@ fn names_no_model(error: &AwsError) -> bool {
 
 /// What a refusal means, in words that name what to fix; `region` is the endpoint's, `now` this
 /// machine's time.
-pub(super) fn refused(check: Check, answer: &Response, region: &str, now: Timestamp) -> Outcome {
+pub(super) fn refused(
+    check: Check,
+    answer: &Response,
+    region: &str,
+    now: Timestamp,
+) -> CheckResult {
     let error = AwsError::read(answer);
     let outcome = refusal::refused(check, answer, read);
     if let Some(message) = clock(&error, answer, now) {
-        return Outcome {
+        return CheckResult {
             reason: check.inconclusive(),
             message,
             ..outcome.with_retry(Retry::Backoff)
         };
     }
     let message = match (read(answer).0, error.code.as_deref()) {
-        (Finding::BadKey, Some("UnrecognizedClientException" | "InvalidClientTokenId")) => {
+        (RefusalKind::BadKey, Some("UnrecognizedClientException" | "InvalidClientTokenId")) => {
             "AWS does not know the access key id, or does not take its session token; put a valid \
              key in the Secret"
                 .to_owned()
         }
-        (Finding::BadKey, Some("InvalidSignatureException" | "SignatureDoesNotMatch")) => {
+        (RefusalKind::BadKey, Some("InvalidSignatureException" | "SignatureDoesNotMatch")) => {
             "the secret key does not belong to the access key id; put a valid pair in the Secret"
                 .to_owned()
         }
-        (Finding::BadKey, Some("ExpiredTokenException" | "ExpiredToken")) => {
+        (RefusalKind::BadKey, Some("ExpiredTokenException" | "ExpiredToken")) => {
             "the session token has expired; put fresh keys in the Secret".to_owned()
         }
-        (Finding::BadKey, _) if error.refuses_the_key() => format!(
+        (RefusalKind::BadKey, _) if error.refuses_the_key() => format!(
             "AWS rejects the API key: it is wrong, expired, or for another region than {region}"
         ),
-        (Finding::Restricted, Some("FTUFormNotFilled")) => {
+        (RefusalKind::Restricted, Some("FTUFormNotFilled")) => {
             "the model's vendor wants its use-case form filled in first, in the Bedrock console"
                 .to_owned()
         }
-        (Finding::Restricted, _) if check == Check::Validate => {
+        (RefusalKind::Restricted, _) if check == Check::Validate => {
             "the key is genuine, and may not list models: its IAM policy lacks \
              bedrock:ListFoundationModels"
                 .to_owned()
         }
-        (Finding::NoModel, _) if error.says("on-demand throughput") => {
+        (RefusalKind::NoModel, _) if error.says("on-demand throughput") => {
             "the model answers only by an inference profile; write the profile's id, for example \
              with us. or global. before the model's, in modelId"
                 .to_owned()
         }
-        (Finding::NoModel, _) if check == Check::Test => {
+        (RefusalKind::NoModel, _) if check == Check::Test => {
             format!("Bedrock has no such model in {region}, or none any more; check modelId")
         }
         _ => outcome.message.clone(),
     };
-    Outcome { message, ..outcome }
+    CheckResult { message, ..outcome }
 }
 
 /// Where a signature is refused for its time: whose clock is off, and by how much.
@@ -340,7 +351,7 @@ fn text(entry: &Value, name: &str) -> Option<String> {
 }
 
 /// A successful answer that cannot be read.
-pub(super) fn unreadable(check: Check, answer: &Response, what: &str) -> Outcome {
+pub(super) fn unreadable(check: Check, answer: &Response, what: &str) -> CheckResult {
     refusal::unreadable(check, answer, what)
 }
 
@@ -349,7 +360,7 @@ pub(super) fn concluded(
     answer: &Response,
     reason: crate::crd::reasons::Reason,
     message: impl Into<String>,
-) -> Outcome {
+) -> CheckResult {
     protocol::outcome(answer, reason, message)
 }
 

@@ -27,7 +27,7 @@ fn with(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     }
 }
 
-fn judged(check: Check, answer: &Response) -> Outcome {
+fn judged(check: Check, answer: &Response) -> CheckResult {
     refused(check, answer, "us-east-1", now())
 }
 

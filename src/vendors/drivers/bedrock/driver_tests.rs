@@ -215,23 +215,28 @@ async fn another_host_than_aws_own_gets_every_call_and_no_other_host_any() {
 #[test]
 fn ids_name_models_profiles_and_what_is_neither() {
     for (id, what) in [
-        ("amazon.nova-pro-v1:0", Named::Base("amazon.nova-pro-v1:0")),
+        (
+            "amazon.nova-pro-v1:0",
+            ModelReference::Base("amazon.nova-pro-v1:0"),
+        ),
         (
             "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
-            Named::Base("amazon.nova-pro-v1:0"),
+            ModelReference::Base("amazon.nova-pro-v1:0"),
         ),
         (
             "us.anthropic.claude-x-v1:0",
-            Named::Profile("us.anthropic.claude-x-v1:0"),
+            ModelReference::Profile("us.anthropic.claude-x-v1:0"),
         ),
-        ("ab12cd34ef56", Named::Profile("ab12cd34ef56")),
+        ("ab12cd34ef56", ModelReference::Profile("ab12cd34ef56")),
         (
             "arn:aws:bedrock:us-east-1:1:application-inference-profile/ab12",
-            Named::Profile("arn:aws:bedrock:us-east-1:1:application-inference-profile/ab12"),
+            ModelReference::Profile(
+                "arn:aws:bedrock:us-east-1:1:application-inference-profile/ab12",
+            ),
         ),
         (
             "arn:aws:bedrock:us-east-1:1:provisioned-model/ab12",
-            Named::Other,
+            ModelReference::Other,
         ),
     ] {
         assert_eq!(named(id), what, "{id}");

@@ -110,7 +110,7 @@ pub(super) fn runtime_url(region: &str) -> Option<String> {
 
 /// Where a call goes, and the region that its signature is for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct BedrockHost {
     /// Lists and reads.
     pub control: Url,
     /// Calls of models.
@@ -124,7 +124,7 @@ pub(super) struct Place {
 ///
 /// # Errors
 /// Why there is no region to sign for, and what to write.
-pub(super) fn place(base: &Url, region: Option<&str>) -> Result<Place, String> {
+pub(super) fn place(base: &Url, region: Option<&str>) -> Result<BedrockHost, String> {
     let host = base.host_str().unwrap_or_default();
     let by_host = region_in(host);
     let region = match (by_host, region) {
@@ -152,7 +152,7 @@ pub(super) fn place(base: &Url, region: Option<&str>) -> Result<Place, String> {
         true => (twin(CONTROL), twin(RUNTIME)),
         false => (None, None),
     };
-    Ok(Place {
+    Ok(BedrockHost {
         control: control.unwrap_or_else(|| base.clone()),
         runtime: runtime.unwrap_or_else(|| base.clone()),
         region: region.to_owned(),
@@ -198,7 +198,7 @@ fn region_in(host: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn at(base: &str, region: Option<&str>) -> Result<Place, String> {
+    fn at(base: &str, region: Option<&str>) -> Result<BedrockHost, String> {
         place(&Url::parse(base).expect("a URL"), region)
     }
 

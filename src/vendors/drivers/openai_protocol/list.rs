@@ -9,7 +9,7 @@ use crate::{
     crd::reasons::Reason,
     vendors::{
         Call, ListedModel, ModelList,
-        answers::result::{Outcome, Retry},
+        answers::result::{CheckResult, Retry},
         http::client::{Request, Response},
     },
 };
@@ -41,7 +41,7 @@ enum Next {
 pub(in crate::vendors) fn read_page(
     answer: &Response,
     read: impl Fn(&Value) -> ListedModel,
-) -> Result<Page, Outcome> {
+) -> Result<Page, CheckResult> {
     if !answer.status.is_success() || ErrorBody::read(answer).is_error {
         return Err(refused_list(answer));
     }
@@ -86,7 +86,7 @@ fn next(body: &Value, entries: &[Value]) -> Next {
 pub(in crate::vendors) fn read_list(
     answer: &Response,
     read: impl Fn(&Value) -> ListedModel,
-) -> Result<ModelList, Outcome> {
+) -> Result<ModelList, CheckResult> {
     let page = read_page(answer, read)?;
     match page.next {
         Next::None => Ok(collect(page.models.into_iter())),
@@ -97,7 +97,7 @@ pub(in crate::vendors) fn read_list(
 const MORE_PAGES: &str = "it has further pages, and does not say how they are asked for";
 
 /// A refusal of the list call.
-pub(in crate::vendors) fn refused_list(answer: &Response) -> Outcome {
+pub(in crate::vendors) fn refused_list(answer: &Response) -> CheckResult {
     let status = answer.status.as_u16();
     let message = format!("the model list could not be read: the vendor answered HTTP {status}");
     let retry = answer.retry_after().map_or(Retry::Backoff, Retry::After);
@@ -105,7 +105,7 @@ pub(in crate::vendors) fn refused_list(answer: &Response) -> Outcome {
 }
 
 /// A successful answer that is no list.
-pub(in crate::vendors) fn unreadable_list(answer: &Response, what: &str) -> Outcome {
+pub(in crate::vendors) fn unreadable_list(answer: &Response, what: &str) -> CheckResult {
     let message = format!("the model list could not be read: {what}");
     outcome(answer, Reason::SyncFailed, message).with_retry(Retry::Backoff)
 }
@@ -151,7 +151,7 @@ pub(in crate::vendors) fn read_count(entry: &Value, name: &str) -> Option<i64> {
 pub(in crate::vendors) async fn list(
     call: &Call<'_>,
     read: impl Fn(&Value) -> ListedModel + Send,
-) -> Result<ModelList, Outcome> {
+) -> Result<ModelList, CheckResult> {
     let mut models = Vec::new();
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES {
@@ -161,7 +161,7 @@ pub(in crate::vendors) async fn list(
         }
         let answer = send(call, dress(call, Request::get(url)))
             .await
-            .map_err(|error| Outcome::from_http_error(&error, Reason::SyncFailed))?;
+            .map_err(|error| CheckResult::from_http_error(&error, Reason::SyncFailed))?;
         let page = read_page(&answer, &read)?;
         models.extend(page.models);
         after = match page.next {
@@ -171,5 +171,5 @@ pub(in crate::vendors) async fn list(
         };
     }
     let message = format!("the model list has more than {MAX_PAGES} pages");
-    Err(Outcome::new(Reason::SyncFailed, message))
+    Err(CheckResult::new(Reason::SyncFailed, message))
 }

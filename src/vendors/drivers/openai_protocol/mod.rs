@@ -17,7 +17,7 @@ use crate::vendors::{
     Call, ClientConfig, ClientInput, KeyField,
     answers::{
         document,
-        result::{Outcome, Retry},
+        result::{CheckResult, Retry},
     },
     http::{
         client::{HttpError, Request, Response},
@@ -110,8 +110,8 @@ pub(in crate::vendors) fn outcome(
     answer: &Response,
     reason: Reason,
     message: impl Into<String>,
-) -> Outcome {
-    Outcome {
+) -> CheckResult {
+    CheckResult {
         reason,
         message: message.into(),
         http_status: Some(answer.status.as_u16()),
@@ -123,7 +123,7 @@ pub(in crate::vendors) fn outcome(
 
 /// What an answer says of the endpoint: a refusal is a sign of life, a 401 included (facts, 1), and
 /// so is a success that looks like the vendor's.
-pub(in crate::vendors) fn classify_probe(answer: &Response) -> Outcome {
+pub(in crate::vendors) fn classify_probe(answer: &Response) -> CheckResult {
     if answer.status.is_success()
         && let Some(what) = document::unreadable(answer, &[])
     {
@@ -143,7 +143,7 @@ pub(in crate::vendors) fn classify_probe(answer: &Response) -> Outcome {
 
 /// What an answer to the list call says of the key: on the code first, the status second. `list`
 /// is the field that a list stands in.
-pub(in crate::vendors) fn classify_key(answer: &Response, list: &str) -> Outcome {
+pub(in crate::vendors) fn classify_key(answer: &Response, list: &str) -> CheckResult {
     let body = ErrorBody::read(answer);
     let status = answer.status.as_u16();
     if (200..300).contains(&status) && !body.is_error {
@@ -177,7 +177,7 @@ pub(in crate::vendors) fn classify_key(answer: &Response, list: &str) -> Outcome
 }
 
 /// An answer that proves nothing.
-pub(in crate::vendors) fn inconclusive(answer: &Response, what: &str) -> Outcome {
+pub(in crate::vendors) fn inconclusive(answer: &Response, what: &str) -> CheckResult {
     let said = match answer.status.as_u16() {
         429 => "the vendor asks to slow down (HTTP 429)".to_owned(),
         status => format!("the vendor answered HTTP {status}"),
@@ -187,24 +187,24 @@ pub(in crate::vendors) fn inconclusive(answer: &Response, what: &str) -> Outcome
 }
 
 /// A successful answer that is not what was asked for.
-fn unreadable(answer: &Response, what: &str) -> Outcome {
+fn unreadable(answer: &Response, what: &str) -> CheckResult {
     let message = format!("the vendor's answer cannot be read: {what}");
     outcome(answer, Reason::CheckInconclusive, message).with_retry(Retry::Backoff)
 }
 
 /// Probes by the list call.
-pub(in crate::vendors) async fn probe_list(call: &Call<'_>) -> Outcome {
+pub(in crate::vendors) async fn probe_list(call: &Call<'_>) -> CheckResult {
     match send(call, get(call, &["models"])).await {
         Ok(answer) => classify_probe(&answer),
-        Err(error) => Outcome::from_http_error(&error, Reason::ProbeFailed),
+        Err(error) => CheckResult::from_http_error(&error, Reason::ProbeFailed),
     }
 }
 
 /// Validates by the list call.
-pub(in crate::vendors) async fn validate_by_list(call: &Call<'_>) -> Outcome {
+pub(in crate::vendors) async fn validate_by_list(call: &Call<'_>) -> CheckResult {
     match send(call, get(call, &["models"])).await {
         Ok(answer) => classify_key(&answer, "data"),
-        Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
+        Err(error) => CheckResult::from_http_error(&error, Reason::CheckInconclusive),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     crd::{model::ModelType, reasons::Reason},
     vendors::{
         Call, TestedModel,
-        answers::{document, result::Outcome},
+        answers::{document, result::CheckResult},
         http::client::Response,
     },
 };
@@ -55,7 +55,7 @@ pub(in crate::vendors) fn smallest_chat() -> SmallestCall {
 
 /// What an answer that describes one model says: listed is the most that it proves. A description
 /// has one of these fields.
-pub(in crate::vendors) fn classify_description(answer: &Response, fields: &[&str]) -> Outcome {
+pub(in crate::vendors) fn classify_description(answer: &Response, fields: &[&str]) -> CheckResult {
     let said = classify_model(answer, fields);
     match said.reason {
         Reason::ModelAnswered => outcome(answer, Reason::ModelListed, "the vendor lists the model"),
@@ -64,7 +64,7 @@ pub(in crate::vendors) fn classify_description(answer: &Response, fields: &[&str
 }
 
 /// What a model's answer says, or the refusal in its place. An answer has one of these fields.
-pub(super) fn classify_model(answer: &Response, fields: &[&str]) -> Outcome {
+pub(super) fn classify_model(answer: &Response, fields: &[&str]) -> CheckResult {
     let body = ErrorBody::read(answer);
     let status = answer.status.as_u16();
     match status {
@@ -112,17 +112,17 @@ pub(super) fn classify_model(answer: &Response, fields: &[&str]) -> Outcome {
 pub(in crate::vendors) const OTHER_OPERATION: &str = "the vendor knows the model, which does not take the test's call; spec.type says which it takes";
 
 /// Tests a model by the vendor's list: listed is the most that it says.
-pub(in crate::vendors) async fn test_by_list(call: &Call<'_>, model_id: &str) -> Outcome {
+pub(in crate::vendors) async fn test_by_list(call: &Call<'_>, model_id: &str) -> CheckResult {
     match list(call, read_id).await {
         Ok(list) if list.models.iter().any(|m| m.id == model_id) => {
-            Outcome::new(Reason::ModelListed, "the vendor lists the model")
+            CheckResult::new(Reason::ModelListed, "the vendor lists the model")
         }
-        Ok(_) => Outcome::new(
+        Ok(_) => CheckResult::new(
             Reason::ModelNotFound,
             "the vendor does not list the model; check modelId",
         ),
         Err(outcome) if outcome.reason == Reason::AddressRefused => outcome,
-        Err(outcome) => Outcome {
+        Err(outcome) => CheckResult {
             reason: Reason::CheckInconclusive,
             ..outcome
         },
@@ -130,7 +130,10 @@ pub(in crate::vendors) async fn test_by_list(call: &Call<'_>, model_id: &str) ->
 }
 
 /// Tests a model by the smallest call that its type answers; where there is none, by the list.
-pub(in crate::vendors) async fn test_by_call(call: &Call<'_>, model: &TestedModel<'_>) -> Outcome {
+pub(in crate::vendors) async fn test_by_call(
+    call: &Call<'_>,
+    model: &TestedModel<'_>,
+) -> CheckResult {
     let Some(SmallestCall {
         path,
         mut body,
@@ -142,6 +145,6 @@ pub(in crate::vendors) async fn test_by_call(call: &Call<'_>, model: &TestedMode
     body["model"] = json!(model.id);
     match send(call, post(call, path, &body)).await {
         Ok(answer) => classify_model(&answer, &fields),
-        Err(error) => Outcome::from_http_error(&error, Reason::CheckInconclusive),
+        Err(error) => CheckResult::from_http_error(&error, Reason::CheckInconclusive),
     }
 }
