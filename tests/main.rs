@@ -32,4 +32,5 @@ mod samples;
 mod settings;
 mod support;
 mod tampered_keys;
+mod unverifiable;
 mod vendors;

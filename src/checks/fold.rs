@@ -65,8 +65,8 @@ pub fn after(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck {
         Some(stored)
             if stored.generation == new.generation
                 && stored.url == new.url
-                && proves_nothing(new.reason)
-                && !proves_nothing(stored.reason) =>
+                && new.reason.is_open()
+                && !stored.reason.is_open() =>
         {
             stored.clone()
         }
@@ -86,10 +86,10 @@ pub fn after_key(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck 
         return new;
     };
     let stands = match stored.reason {
-        Reason::KeyRejected => !says_of_key(new.reason) && new.reason != Reason::QuotaExhausted,
+        Reason::KeyRejected => !settles_key(new.reason) && new.reason != Reason::QuotaExhausted,
         // It says nothing of the key, and is over when the key can be opened.
         Reason::KeyringUnavailable => false,
-        reason => !proves_nothing(reason) && proves_nothing(new.reason),
+        reason => !reason.is_open() && new.reason.is_open(),
     };
     if stands {
         return StoredCheck {
@@ -97,7 +97,7 @@ pub fn after_key(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck 
             ..stored.clone()
         };
     }
-    let as_open = !says_of_key(stored.reason) && !says_of_key(new.reason);
+    let as_open = !settles_key(stored.reason) && !settles_key(new.reason);
     match as_open || stored.reason == new.reason {
         true => StoredCheck {
             since: stored.since,
@@ -107,17 +107,12 @@ pub fn after_key(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck 
     }
 }
 
-/// Whether a verdict of this reason says whether the vendor takes the key.
-fn says_of_key(reason: Reason) -> bool {
+/// Whether a verdict of this reason says whether the vendor takes the key, or that nothing can.
+fn settles_key(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::KeyAccepted | Reason::KeyRestricted | Reason::KeyRejected
+        Reason::KeyAccepted | Reason::KeyRestricted | Reason::KeyRejected | Reason::Unverifiable
     )
-}
-
-/// Whether a verdict of this reason leaves the question open.
-pub fn proves_nothing(reason: Reason) -> bool {
-    reason.status() == ConditionStatus::Unknown
 }
 
 #[cfg(test)]
@@ -174,6 +169,22 @@ mod tests {
             ..open
         };
         assert_eq!(after_key(Some(&rejected), elsewhere.clone()), elsewhere);
+    }
+
+    #[test]
+    fn a_key_that_nothing_can_prove_is_no_open_question() {
+        let unverifiable = verdict(Reason::Unverifiable, 1, 20);
+        for stored in [
+            Reason::KeyAccepted,
+            Reason::KeyRejected,
+            Reason::CheckInconclusive,
+        ] {
+            let stored = verdict(stored, 1, 10);
+            assert_eq!(after_key(Some(&stored), unverifiable.clone()), unverifiable);
+        }
+        let open = verdict(Reason::CheckInconclusive, 1, 30);
+        assert_eq!(after_key(Some(&unverifiable), open.clone()), unverifiable);
+        assert_eq!(after(Some(&unverifiable), open), unverifiable);
     }
 
     #[test]

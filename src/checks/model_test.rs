@@ -61,7 +61,7 @@ impl Runner {
         let stored = (model.test_verdict.as_ref())
             .filter(|stored| endpoints.iter().any(|e| stored.is_of(&e.base_url)));
         let url = match stored {
-            Some(stored) if called.found.success().is_none() => stored.url.clone(),
+            Some(stored) if called.found.reason.is_open() => stored.url.clone(),
             _ => at.as_ref().map(|endpoint| endpoint.base_url.clone()),
         };
         let new = StoredCheck {

@@ -67,10 +67,10 @@ impl JobResult {
 
     /// A check that was made and stored.
     pub(super) fn made(called: &TargetResult, changed: bool) -> Self {
-        let ended = match called.found.success() {
+        let ended = match called.found.reason.is_open() {
             _ if called.unasked => JobEnd::Unasked,
-            Some(_) => JobEnd::Judged,
-            None => JobEnd::Open(called.wait),
+            false => JobEnd::Judged,
+            true => JobEnd::Open(called.wait),
         };
         Self {
             ended,
@@ -195,7 +195,7 @@ impl Runner {
         streak.note(passed);
         self.streaks().insert(endpoint.uid, streak);
         let was = stored
-            .filter(|v| v.generation == endpoint.generation && !fold::proves_nothing(v.reason))
+            .filter(|v| v.generation == endpoint.generation && !v.reason.is_open())
             .map(|v| v.reason == Reason::ProbeSucceeded);
         // A refused address is no outage that could pass: it counts at once.
         let is = match found.reason {

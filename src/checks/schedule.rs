@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    fold::proves_nothing,
     jitter,
     requests::{CompletedRequest, Requests},
 };
@@ -82,7 +81,7 @@ pub enum Stored {
 impl Stored {
     /// What this verdict, which was made for the trigger, comes to.
     pub fn of(verdict: &StoredCheck) -> Self {
-        match proves_nothing(verdict.reason) {
+        match verdict.reason.is_open() {
             true => Self::Open,
             false => Self::StoredCheck,
         }

@@ -64,6 +64,12 @@ macro_rules! reasons {
                 match self { $(Reason::$name => $ready,)+ }
             }
 
+            /// Whether a check that ends with it leaves its question open: a later one may answer
+            /// it, is made soon, and an earlier verdict stands meanwhile.
+            pub fn is_open(self) -> bool {
+                self.status() == ConditionStatus::Unknown && self != Reason::Unverifiable
+            }
+
             /// The reason of this name, if there is one.
             pub fn parse(name: &str) -> Option<Reason> {
                 match name { $(stringify!($name) => Some(Reason::$name),)+ _ => None }
@@ -104,6 +110,8 @@ reasons! {
     CheckDisabled => Unknown, ReadyEffect::True;
     /// Model sync is switched off.
     SyncDisabled => Unknown, ReadyEffect::True;
+    /// No check that is switched on can prove it, and no later one will.
+    Unverifiable => Unknown, ReadyEffect::True;
     /// No verdict yet.
     NotCheckedYet => Unknown, UNKNOWN;
     /// The check ran and proved nothing; the last verdict stands.
@@ -163,6 +171,16 @@ impl fmt::Display for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A GitOps tool that waits for `Ready` must not wait for a proof that cannot come.
+    #[test]
+    fn what_no_check_can_prove_is_ready_and_settled() {
+        let reason = Reason::Unverifiable;
+        assert_eq!(reason.status(), ConditionStatus::Unknown);
+        assert_eq!(reason.ready(), ReadyEffect::True);
+        assert!(!reason.is_open());
+        assert!(Reason::CheckInconclusive.is_open());
+    }
 
     #[test]
     fn every_reason_is_found_by_its_name() {

@@ -349,11 +349,12 @@ fn allowed<'a>(
 }
 
 /// How good a verdict is: the best one decides, for a key that works somewhere is in force.
-const BEST_FIRST: [Reason; 8] = [
+const BEST_FIRST: [Reason; 9] = [
     Reason::KeyAccepted,
     Reason::KeyRestricted,
     Reason::QuotaExhausted,
     Reason::NotCheckedYet,
+    Reason::Unverifiable,
     Reason::CheckInconclusive,
     Reason::AddressRefused,
     Reason::HostNotAllowed,

@@ -46,6 +46,17 @@ fn a_key_is_rejected_when_it_is_rejected_everywhere() {
 }
 
 #[test]
+fn what_one_endpoint_cannot_prove_another_may() {
+    let reason =
+        |others: Option<Reason>| combined(&[Some(Reason::Unverifiable), others], &[]).reason;
+    assert_eq!(reason(Some(Reason::KeyAccepted)), Reason::KeyAccepted);
+    assert_eq!(reason(None), Reason::NotCheckedYet);
+    for settled in [Reason::CheckInconclusive, Reason::KeyRejected] {
+        assert_eq!(reason(Some(settled)), Reason::Unverifiable);
+    }
+}
+
+#[test]
 fn one_endpoint_speaks_for_itself() {
     assert_eq!(
         combined(&[Some(Reason::QuotaExhausted)], &[]).message,

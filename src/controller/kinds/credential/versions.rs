@@ -194,7 +194,7 @@ fn promote(
     steps.rolled_back |= was_current;
     let takes_over = match judged(pending) {
         _ if current.is_none() || was_current => true,
-        VersionVerdict::Accepted => true,
+        VersionVerdict::Accepted | VersionVerdict::Unverifiable => true,
         VersionVerdict::Rejected => false,
         _ if !terms.validated => true,
         VersionVerdict::NotYet => false,
@@ -334,6 +334,8 @@ pub enum VersionVerdict {
     Accepted,
     /// The vendor refuses it wherever it was judged.
     Rejected,
+    /// It was asked everywhere, and nothing that is switched on can prove it.
+    Unverifiable,
     /// It was asked everywhere, and nothing was proved; at the first endpoint since then.
     Open {
         /// `None` where there is no endpoint to ask.
@@ -348,11 +350,13 @@ pub enum VersionVerdict {
 pub fn judgement<'a>(
     at_endpoints: impl Iterator<Item = Option<&'a StoredCheck>>,
 ) -> VersionVerdict {
-    let (mut rejected, mut waits, mut since) = (false, false, None::<Timestamp>);
+    let (mut rejected, mut waits, mut unverifiable) = (false, false, false);
+    let mut since = None::<Timestamp>;
     for verdict in at_endpoints {
         match verdict.map(|v| v.reason) {
             Some(Reason::KeyAccepted | Reason::KeyRestricted) => return VersionVerdict::Accepted,
             Some(Reason::KeyRejected) => rejected = true,
+            Some(Reason::Unverifiable) => unverifiable = true,
             // It could not be opened to be asked about.
             Some(Reason::KeyringUnavailable) => waits = true,
             Some(_) => since = since.into_iter().chain(verdict.map(|v| v.since)).min(),
@@ -363,6 +367,8 @@ pub fn judgement<'a>(
         VersionVerdict::Rejected
     } else if waits {
         VersionVerdict::NotYet
+    } else if unverifiable {
+        VersionVerdict::Unverifiable
     } else {
         VersionVerdict::Open { since }
     }

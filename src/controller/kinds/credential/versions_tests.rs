@@ -184,6 +184,19 @@ fn a_version_that_nothing_could_judge_takes_over_after_fifteen_minutes() {
 }
 
 #[test]
+fn a_version_that_nothing_can_prove_takes_over_at_once() {
+    let rows = [
+        judged(row(2, VersionState::Pending, "f2"), Reason::Unverifiable),
+        row(1, VersionState::Current, "f1"),
+    ];
+    let steps = after(&rows, "f2", &["a.example"], 5);
+    assert_eq!(
+        moved(&steps),
+        [(1, VersionState::Previous), (2, VersionState::Current)]
+    );
+}
+
+#[test]
 fn a_third_key_replaces_one_that_was_never_in_use() {
     let rows = [
         row(2, VersionState::Pending, "f2"),

@@ -151,6 +151,9 @@ fn known(input: &ModelInputs) -> ConditionInput {
             Reason::NotCheckedYet,
             "the vendor lists it; its first test is under way",
         ),
+        None if listed.reason == Reason::Unverifiable => {
+            ConditionInput::new(Reason::NotCheckedYet, "its first test is under way")
+        }
         None => listed,
     }
 }
@@ -200,12 +203,16 @@ fn listed(input: &ModelInputs) -> ConditionInput {
         .lists
         .iter()
         .find(|(endpoint, list)| list.is_empty() && !was_read(endpoint.list_verdict_here()));
+    let keyless =
+        unread.is_some_and(|(endpoint, _)| endpoint.list_verdict_here().is_some_and(no_key));
+    if listed_id.is_none() && !keyless {
+        return ConditionInput::new(
+            Reason::Unverifiable,
+            "the vendor's list names no models by ids of this form; to have this one asked, switch spec.availabilityTest on",
+        );
+    }
     match unread {
         Some((endpoint, _)) => not_read(&endpoint.name, endpoint.list_verdict_here()),
-        None if listed_id.is_none() => ConditionInput::new(
-            Reason::CheckInconclusive,
-            "the vendor's list names no models by ids of this form; spec.availabilityTest asks for this one",
-        ),
         None => ConditionInput::new(Reason::ModelNotFound, not_listed(input, id)),
     }
 }
