@@ -343,6 +343,23 @@ async fn a_models_last_verdict_stands_while_its_vendor_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn probes_that_name_no_credential_say_so_until_it_is_there() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("nokey").await;
+    world.secret("s", KEY).await;
+    world.provider("p", json!({})).await;
+    let probes = json!({ "healthCheck": { "credentialRef": { "name": "c" } } });
+    world.endpoint("e", &vendor.url(), probes).await;
+    world
+        .says("LlmEndpoint", "e", "Ready", "False", "CredentialNotFound")
+        .await;
+    world.credential("c", "s").await;
+    world
+        .says("LlmEndpoint", "e", "Ready", "True", "ProbeSucceeded")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_judged_anew_where_its_endpoint_moves() {
     let (vendor, other) = (
         FakeVendor::start(&[KEY], &["gpt-a"]).await,

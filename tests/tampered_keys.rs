@@ -40,10 +40,9 @@ async fn uid(world: &World, name: &str) -> Uuid {
 async fn told(world: &World) -> Vec<String> {
     let events: Api<Event> = Api::namespaced(world.client.clone(), world.ns());
     let listed = events.list(&ListParams::default()).await.unwrap();
-    let notes = listed.items.into_iter().filter_map(|event| event.note);
-    notes
-        .filter(|note| note.contains("did not authenticate"))
-        .collect()
+    let tampered = (listed.items.into_iter())
+        .filter(|event| event.reason.as_deref() == Some("StoredKeyTampered"));
+    tampered.filter_map(|event| event.note).collect()
 }
 
 async fn states(world: &World, name: &str) -> Vec<(i32, VersionState)> {

@@ -78,6 +78,10 @@ macro_rules! reasons {
     };
 }
 
+/// Reason of the Event that tells of a stored key that did not authenticate. No condition carries it:
+/// when it is told, the key was sealed anew or destroyed already.
+pub const STORED_KEY_TAMPERED: &str = "StoredKeyTampered";
+
 const UNKNOWN: ReadyEffect = ReadyEffect::UntilVerified(ConditionStatus::Unknown);
 const FAILED: ReadyEffect = ReadyEffect::UntilVerified(ConditionStatus::False);
 
@@ -132,8 +136,10 @@ reasons! {
     KeyringUnavailable => False, ReadyEffect::AsItWas;
     /// `providerRef` names no provider of this namespace.
     ProviderNotFound => False, ReadyEffect::False;
-    /// `endpointRefs`, `defaultEndpointRef` or `credentialRef` names what does not exist.
+    /// `endpointRefs` or `defaultEndpointRef` names no endpoint of the provider.
     EndpointNotFound => False, ReadyEffect::False;
+    /// `healthCheck.credentialRef` names no credential of the provider.
+    CredentialNotFound => False, ReadyEffect::False;
     /// The provider has as many of this kind as it may.
     LimitExceeded => False, ReadyEffect::False;
     /// An older model has the same provider and `modelId`.

@@ -96,6 +96,7 @@ fn longest(ready: Reason) -> Option<Duration> {
         | Reason::NoValidCredential
         | Reason::ProviderNotFound
         | Reason::EndpointNotFound
+        | Reason::CredentialNotFound
         | Reason::SecretNotFound => Some(OTHER_OBJECT_WAIT),
         _ => None,
     }

@@ -25,7 +25,7 @@ const MAX_QUEUED_EVENTS: usize = 1024;
 pub struct EventDraft {
     /// Whether it is bad news.
     pub warning: bool,
-    /// The condition's reason.
+    /// The condition's reason, or [`STORED_KEY_TAMPERED`](crate::crd::reasons::STORED_KEY_TAMPERED).
     pub reason: String,
     /// The condition's message.
     pub note: String,

@@ -12,7 +12,7 @@ use super::{dereference::CredentialInputs, versions::VersionSteps};
 use crate::{
     checks::{Owner, is_unreadable},
     controller::{error::Error, runtime::context::Context, status::events::EventDraft},
-    crd::{credential::VersionState, reasons::Reason},
+    crd::{credential::VersionState, reasons::STORED_KEY_TAMPERED},
     db::CredentialVersionRow,
 };
 
@@ -79,7 +79,7 @@ pub fn tell_healed(context: &Context, input: &CredentialInputs, steps: &VersionS
         };
         told.push(EventDraft {
             warning: true,
-            reason: Reason::CheckInconclusive.as_str().to_owned(),
+            reason: STORED_KEY_TAMPERED.to_owned(),
             note: format!(
                 "version {version} of the key, as it was stored, did not authenticate: its row in the database was changed or moved; {outcome}. Find out who else writes to the database"
             ),

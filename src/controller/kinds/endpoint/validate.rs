@@ -137,7 +137,7 @@ fn missing_credential(input: &EndpointInputs) -> Option<ConditionInput> {
     let wanted = input.missing_credential()?;
     let hint = precedence::suggestion("LlmCredential", wanted, &input.credential_names);
     Some(ConditionInput::new(
-        Reason::EndpointNotFound,
+        Reason::CredentialNotFound,
         format!(
             "spec.healthCheck.credentialRef: LlmProvider {} has no LlmCredential {wanted}; {hint}",
             input.object.spec.provider_ref.name
