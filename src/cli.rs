@@ -14,6 +14,7 @@ use crate::db::command::MigrateCommand;
 use crate::encryption::kek::command::KeyringCommand;
 use crate::lint::command::LintCommand;
 use crate::local::LocalArgs;
+use crate::output::printable;
 use crate::telemetry::LogArgs;
 use crate::vendors::catalog::command::CatalogCommand;
 
@@ -66,7 +67,7 @@ impl Cli {
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
             _ => {
                 let (said, code) = usage_error(&error);
-                eprintln!("error: {said}");
+                eprintln!("error: {}", printable(&said));
                 std::process::exit(code)
             }
         })

@@ -12,7 +12,8 @@ fn main() -> ExitCode {
     match Cli::from_args().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let text = format!("error: {error:#}");
+            eprintln!("{}", llmplane::output::printable_lines(&text));
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use llmplane::local::binaries::Binaries;
 use llmplane::local::process;
@@ -11,6 +12,8 @@ use llmplane::local::state::{Component, StateDir};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::ChildStderr;
 
 use crate::support::plane::{Plane, eventually};
 
@@ -62,6 +65,19 @@ impl Cli {
             .args(&args[1..]);
         command.current_dir(self.folder.path());
         command
+    }
+
+    /// Starts it, to read what it says meanwhile.
+    fn start(&self, args: &[&str]) -> Started {
+        let mut command = tokio::process::Command::from(self.command(args));
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Started { child, lines }
     }
 
     fn run(&self, args: &[&str]) -> Output {
@@ -117,6 +133,31 @@ impl Cli {
     }
 }
 
+/// A command that runs.
+struct Started {
+    child: tokio::process::Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Started {
+    /// Waits until it says this, and returns all that it said until then.
+    async fn says(&mut self, text: &str) -> Vec<String> {
+        let mut said = Vec::new();
+        let read = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                said.push(line);
+                if said.last().is_some_and(|line| line.contains(text)) {
+                    return true;
+                }
+            }
+            false
+        };
+        let found = tokio::time::timeout(Duration::from_secs(120), read).await;
+        assert_eq!(found, Ok(true), "{text:?} is not in {said:?}");
+        said
+    }
+}
+
 impl Drop for Cli {
     fn drop(&mut self) {
         let _ = self.run(&["down", "--purge"]);
@@ -156,6 +197,33 @@ fn up_is_a_no_op_when_all_runs_down_keeps_the_data_and_purge_removes_it() {
     assert!(!postgres_dir.exists());
     assert!(!cli.state().path().exists());
     assert_eq!(cli.processes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_second_up_waits_for_what_lives_and_answers_late_and_replaces_nothing() {
+    let cli = Cli::new();
+    cli.up();
+    let first = cli.pids();
+    for component in CLUSTER {
+        let process = process::running(&cli.state(), component).unwrap().unwrap();
+        process.signal(Signal::SIGSTOP).unwrap();
+
+        assert_eq!(
+            cli.status()["running"],
+            true,
+            "{component}: late is not stopped"
+        );
+        let status = cli.succeed(&["status"]);
+        let late = format!("{component} (process {}) lives", process.pid);
+        assert!(status.contains(&late), "{status}");
+
+        let mut up = cli.start(&["up", "--plane-only", "--throwaway"]);
+        let waits = format!("waiting for {component} (process {})", process.pid);
+        let said = up.says(&waits).await;
+        process.signal(Signal::SIGCONT).unwrap();
+        assert!(up.child.wait().await.unwrap().success());
+        assert_eq!(cli.pids(), first, "{component}: {said:?}");
+    }
 }
 
 #[test]
@@ -286,20 +354,16 @@ fn a_state_folder_that_cannot_be_ours_is_refused() {
 
 #[tokio::test]
 async fn whoever_waits_for_another_command_says_so() {
-    use tokio::io::{AsyncBufReadExt, BufReader};
     let cli = Cli::new();
     cli.state().create().unwrap();
     let lock = fs::File::create(cli.state().path().join("lock")).unwrap();
     lock.lock().unwrap();
     fs::write(cli.state().path().join("lock"), "4711\n").unwrap();
-    let mut down = tokio::process::Command::from(cli.command(&["down"]));
-    let mut down = down.stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(down.stderr.take().unwrap()).lines();
-    let said = lines.next_line().await.unwrap().unwrap();
-    assert!(said.contains("waiting for another"), "{said}");
-    assert!(said.contains("4711"), "{said}");
+    let mut down = cli.start(&["down"]);
+    let said = down.says("waiting for another").await;
+    assert!(said[0].contains("4711"), "{said:?}");
     drop(lock);
-    assert!(down.wait().await.unwrap().success());
+    assert!(down.child.wait().await.unwrap().success());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, ResourceExt};
 
 use super::error::{LocalError, Result};
+use super::state::{Component, StateDir};
 
 /// The namespace of llmplane's own ServiceAccounts and lease.
 pub const SYSTEM_NAMESPACE: &str = "llmplane-system";
@@ -18,7 +19,7 @@ pub(super) const CONTROLLER_USER: &str =
 pub(super) const API_USER: &str = "system:serviceaccount:llmplane-system:llmplane-api";
 
 const FIELD_MANAGER: &str = "llmplane-local";
-const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(300);
 
 /// In an order in which each finds what it needs. Secrets of every namespace are readable to the
 /// controller here: the laptop's namespaces are its user's own.
@@ -54,8 +55,8 @@ const MANIFESTS: [(&str, &str); 7] = [
 ];
 
 /// Applies everything; what is there already and equal stays as it is.
-pub(super) async fn apply_manifests(client: &Client) -> Result<()> {
-    apply_crds(client).await?;
+pub(super) async fn apply_manifests(client: &Client, dir: &StateDir) -> Result<()> {
+    apply_crds(client, dir).await?;
     for (file, text) in MANIFESTS {
         let objects: Vec<DynamicObject> = serde_saphyr::from_multiple(text)
             .map_err(|error| LocalError::Manifest(format!("{file}: {error}")))?;
@@ -66,7 +67,7 @@ pub(super) async fn apply_manifests(client: &Client) -> Result<()> {
     Ok(())
 }
 
-async fn apply_crds(client: &Client) -> Result<()> {
+async fn apply_crds(client: &Client, dir: &StateDir) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for crd in crate::crd::crds() {
         let name = crd.name_any();
@@ -79,17 +80,16 @@ async fn apply_crds(client: &Client) -> Result<()> {
         .await
         .map_err(failed)?;
         let established = await_condition(api.clone(), &name, conditions::is_crd_established());
-        match tokio::time::timeout(ESTABLISHED_WITHIN, established).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(LocalError::Manifest(format!("CRD {name}: {error}"))),
-            Err(_) => {
-                let reason = format!(
-                    "CRD {name} was not established in {} s",
-                    ESTABLISHED_WITHIN.as_secs()
-                );
-                return Err(LocalError::Manifest(reason));
-            }
-        }
+        let reason = match tokio::time::timeout(ESTABLISHED_WITHIN, established).await {
+            Ok(Ok(_)) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("not within {} s", ESTABLISHED_WITHIN.as_secs()),
+        };
+        return Err(LocalError::NotServed {
+            name,
+            reason,
+            log: dir.log(Component::ApiServer),
+        });
     }
     Ok(())
 }

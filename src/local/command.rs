@@ -14,6 +14,7 @@ use super::launch::{Durability, Options, down_and_report, up_or_kill};
 use super::process::Lifetime;
 use super::state::StateDir;
 use super::status::{Status, status};
+use crate::output::{printable, printable_json, printable_lines};
 
 /// Run a real control plane on this machine.
 #[derive(Debug, Args)]
@@ -95,7 +96,7 @@ pub async fn run(args: LocalArgs) -> Result<()> {
         LocalCommand::Up(args) => run_up(args).await,
         LocalCommand::Down(args) => {
             let dir = StateDir::new(&args.folder.state_dir)?;
-            down_and_report(&dir, args.purge, &|line| eprintln!("{line}")).await
+            down_and_report(&dir, args.purge, &say).await
         }
         LocalCommand::Status(args) => {
             let dir = StateDir::new(&args.folder.state_dir)?;
@@ -109,7 +110,7 @@ pub async fn run(args: LocalArgs) -> Result<()> {
 /// Replaces this process, so that signals, terminal and exit code are kubectl's own.
 async fn become_kubectl(args: KubectlArgs) -> Result<()> {
     let dir = StateDir::new(&args.folder.state_dir)?;
-    let binaries = Binaries::find(&|line| eprintln!("{line}")).await?;
+    let binaries = Binaries::find(&say).await?;
     let error = std::process::Command::new(&binaries.kubectl)
         .env("KUBECONFIG", dir.kubeconfig())
         .args(args.args)
@@ -131,10 +132,14 @@ async fn run_up(args: UpArgs) -> Result<()> {
         executable,
     };
     let (first, second) = interrupts()?;
-    let report = |line: &str| eprintln!("{line}");
-    let status = up_or_kill(&options, &report, first.cancelled(), second.cancelled()).await?;
+    let status = up_or_kill(&options, &say, first.cancelled(), second.cancelled()).await?;
     print(&status, Output::Text);
     Ok(())
+}
+
+/// Progress, on standard error.
+fn say(line: &str) {
+    eprintln!("{}", printable_lines(line));
 }
 
 /// Cancelled at the first, and at the second, SIGINT, SIGTERM or SIGHUP.
@@ -160,27 +165,44 @@ fn interrupts() -> Result<(CancellationToken, CancellationToken)> {
 
 fn print(status: &Status, output: Output) {
     match output {
-        Output::Json => println!(
-            "{}",
-            String::from_utf8_lossy(&super::state::to_json(status))
-        ),
+        Output::Json => {
+            let json = super::state::to_json(status);
+            println!("{}", printable_json(&String::from_utf8_lossy(&json)));
+        }
         Output::Text => print!("{}", describe(status)),
     }
 }
 
 /// For people: no password, and the line to paste.
 fn describe(status: &Status) -> String {
-    let state_dir = status.state_dir.display();
-    if !status.running {
-        return format!("not running ({state_dir}); `llmplane local up` starts it\n");
+    let state_dir = status.state_dir.to_string_lossy();
+    let state_dir = printable(&state_dir);
+    let mut lines = Vec::new();
+    if status.running {
+        lines.push(format!("running ({state_dir})"));
+    } else {
+        lines.push(format!(
+            "not running ({state_dir}); `llmplane local up` starts it"
+        ));
     }
-    let mut lines = vec![format!("running ({state_dir})")];
-    if let Some(url) = &status.api_url {
-        lines.push(format!("read API: {url}"));
+    for component in &status.ended {
+        lines.push(format!(
+            "{component} does not run; `llmplane local up` starts it again"
+        ));
     }
-    if let Some(kubeconfig) = &status.kubeconfig {
-        let path = quoted(&kubeconfig.to_string_lossy());
-        lines.push(format!("export KUBECONFIG={path}"));
+    for (component, pid, reason) in &status.unready {
+        lines.push(format!(
+            "{component} (process {pid}) lives, but is not ready: {reason}"
+        ));
+    }
+    if status.running {
+        if let Some(url) = &status.api_url {
+            lines.push(format!("read API: {url}"));
+        }
+        if let Some(kubeconfig) = &status.kubeconfig {
+            let path = quoted(&kubeconfig.to_string_lossy());
+            lines.push(format!("export KUBECONFIG={path}"));
+        }
     }
     lines.push(String::new());
     lines.join("\n")
@@ -192,7 +214,25 @@ fn quoted(text: &str) -> String {
     if text.chars().all(is_plain) {
         return text.to_owned();
     }
+    if text.contains(char::is_control) {
+        // Other quotes would print it as it is.
+        let escaped: String = text.chars().map(in_dollar_quotes).collect();
+        return format!("$'{escaped}'");
+    }
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A character as it stands between `$'` and `'`.
+fn in_dollar_quotes(char: char) -> String {
+    match char {
+        '\'' | '\\' => format!("\\{char}"),
+        _ if char.is_control() => {
+            let mut bytes = [0; 4];
+            let bytes = char.encode_utf8(&mut bytes).bytes();
+            bytes.map(|byte| format!("\\x{byte:02x}")).collect()
+        }
+        _ => char.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -204,5 +244,6 @@ mod tests {
         assert_eq!(quoted("/home/u/.llmplane"), "/home/u/.llmplane");
         assert_eq!(quoted("/my plane"), "'/my plane'");
         assert_eq!(quoted("/it's"), r"'/it'\''s'");
+        assert_eq!(quoted("/a\u{1b}'\\b"), r"$'/a\x1b\'\\b'");
     }
 }

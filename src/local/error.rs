@@ -36,7 +36,7 @@ pub enum LocalError {
     DamagedState { path: PathBuf, reason: String },
 
     /// Another `up` or `down` works on the same folder and did not finish in time.
-    #[error("another `llmplane local` command is at work on {} for more than {} s", .path.display(), .waited.as_secs())]
+    #[error("another `llmplane local` command has held {} for more than {} s: wait until it ends, or end it", .path.display(), .waited.as_secs())]
     Locked { path: PathBuf, waited: Duration },
 
     /// There is no way to get the control plane's programs.
@@ -97,13 +97,16 @@ pub enum LocalError {
     },
 
     /// A child ended while starting, and somebody else has one of its ports.
-    #[error("another program took a port of {component}")]
+    #[error(
+        "another program took a port of {component}: run `llmplane local up` again, and it chooses another"
+    )]
     PortTaken { component: Component },
 
-    /// A child did not become healthy in time.
-    #[error("{component} was not ready after {} s ({reason}); its log {} ends with:\n{tail}", .waited.as_secs(), .log.display())]
+    /// A child that lives did not become ready in time.
+    #[error("{component} (process {pid}) runs, but was not ready after {} s ({reason}): `llmplane local down` stops it; its log {} ends with:\n{tail}", .waited.as_secs(), .log.display())]
     NotReady {
         component: Component,
+        pid: i32,
         waited: Duration,
         reason: String,
         log: PathBuf,
@@ -111,11 +114,15 @@ pub enum LocalError {
     },
 
     /// A child did not end, not even when killed.
-    #[error("{component} (process {pid}) did not end")]
+    #[error(
+        "{component} (process {pid}) did not end, not even by SIGKILL: `llmplane local down` tries again"
+    )]
     Unstoppable { component: Component, pid: i32 },
 
     /// A process that no record names did not end, not even when killed.
-    #[error("process {0} did not end")]
+    #[error(
+        "process {0}, which belongs to this plane, did not end, not even by SIGKILL: `llmplane local down` tries again"
+    )]
     LeftOver(i32),
 
     /// `down` went on over what it could not do.
@@ -127,7 +134,7 @@ pub enum LocalError {
     Certificates(#[from] rcgen::Error),
 
     /// A request to the local kube-apiserver failed.
-    #[error("{action}: {source}")]
+    #[error("cannot {action}: {source}")]
     Kubernetes {
         action: String,
         source: Box<kube::Error>,
@@ -137,16 +144,24 @@ pub enum LocalError {
     #[error("a built-in manifest is malformed: {0}")]
     Manifest(String),
 
+    /// A definition that was applied is not served.
+    #[error("kube-apiserver took the CRD {name}, but does not serve it: {reason}; its log is {}", .log.display())]
+    NotServed {
+        name: String,
+        reason: String,
+        log: PathBuf,
+    },
+
     /// The kubeconfig that was written cannot be used.
-    #[error("kubeconfig: {0}")]
+    #[error("the kubeconfig that `llmplane local` wrote cannot be used: {0}")]
     Kubeconfig(#[from] Box<kube::config::KubeconfigError>),
 
     /// The kubeconfig that was written names no cluster that can be used.
-    #[error("kubeconfig: {0}")]
+    #[error("the kubeconfig that `llmplane local` wrote cannot be used: {0}")]
     UnusableKubeconfig(#[from] crate::config::cluster::UnusableKubeconfig),
 
     /// A statement that sets the local PostgreSQL up failed.
-    #[error("{action}: {source}")]
+    #[error("cannot {action} in the local PostgreSQL: {source}")]
     Database {
         action: &'static str,
         source: sqlx::Error,

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +21,6 @@ const ISSUER: &str = "https://kubernetes.default.svc";
 /// aggregation of llmplane's roles into `view` and `edit`. Nothing here runs pods.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
     clusterrole-aggregation-controller,root-ca-certificate-publisher-controller";
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Writes what the programs read: tokens, the encryption of Secrets at rest, kubeconfigs.
 pub(super) fn write_configuration(ctx: &Context) -> Result<()> {
@@ -282,7 +280,6 @@ async fn get_as_admin(ctx: &Context, path: &str) -> Result<(), String> {
 pub(super) async fn admin_port_health(port: u16) -> Result<(), String> {
     let client = reqwest::Client::builder()
         .no_proxy()
-        .timeout(HEALTH_TIMEOUT)
         .build()
         .map_err(text)?;
     expect_ok(client.get(format!("http://127.0.0.1:{port}/readyz"))).await
@@ -290,10 +287,7 @@ pub(super) async fn admin_port_health(port: u16) -> Result<(), String> {
 
 fn https(ca: &Path) -> Result<reqwest::ClientBuilder, String> {
     let ca = reqwest::Certificate::from_pem(&read(ca).map_err(text)?).map_err(text)?;
-    Ok(reqwest::Client::builder()
-        .tls_certs_only([ca])
-        .no_proxy()
-        .timeout(HEALTH_TIMEOUT))
+    Ok(reqwest::Client::builder().tls_certs_only([ca]).no_proxy())
 }
 
 async fn expect_ok(request: reqwest::RequestBuilder) -> Result<(), String> {
@@ -308,11 +302,12 @@ async fn expect_ok(request: reqwest::RequestBuilder) -> Result<(), String> {
     ))
 }
 
+/// The innermost cause: what wraps it names the URL and the layers of the client.
 fn text(error: impl std::error::Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        message = format!("{message}: {cause}");
+        message = cause.to_string();
         source = cause.source();
     }
     message

@@ -12,15 +12,21 @@ use crate::encryption::kek;
 use super::binaries::Binaries;
 use super::error::{LocalError, Result};
 use super::pki::Pki;
+use super::ports::is_listened_on;
 use super::process::{self, Lifetime, Spec};
 use super::state::{Component, Ports, Secrets, State, StateDir};
 use super::status::{self, Status};
 use super::{bootstrap, kubernetes, postgres, workloads};
 
-/// How long a fresh child has to become healthy: a cold cache on a busy laptop takes its time.
-const START_WITHIN: Duration = Duration::from_secs(120);
-/// How long a child that already runs may be unhealthy before it is replaced.
-const HEAL_WITHIN: Duration = Duration::from_secs(10);
+/// How long a child that lives may take to become ready, whether it was started just now or found
+/// running. One that ends is noticed at once, so that only a machine that is very busy, or a child
+/// that hangs, takes so long.
+const READY_WITHIN: Duration = Duration::from_secs(600);
+/// How long one answer to a health check is waited for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long a child is waited for in silence, and then between two reports.
+const SILENT_FOR: Duration = Duration::from_secs(5);
+const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// How often a child that ends while it starts is started again: a port may have been taken in
 /// between, or a killed PostgreSQL's last processes still hold its memory.
 const ATTEMPTS: u32 = 3;
@@ -107,20 +113,44 @@ impl Context {
         format!("{:?}", self.state.ports)
     }
 
-    /// Whether a component does its work now.
+    /// Whether a component says within that time that it does its work. One that is late may be
+    /// paused, or the machine busy: this tells nothing about whether it runs.
     ///
     /// # Errors
     /// Why not, in a few words.
-    pub(super) async fn health(&self, component: Component) -> Result<(), String> {
+    pub(super) async fn health(
+        &self,
+        component: Component,
+        within: Duration,
+    ) -> Result<(), String> {
         let ports = &self.state.ports;
-        match component {
-            Component::Etcd => kubernetes::etcd_health(self).await,
-            Component::ApiServer => kubernetes::apiserver_health(self).await,
-            Component::ControllerManager => kubernetes::controller_manager_health(self).await,
-            Component::Postgres => postgres::health(self).await,
-            Component::Controller => kubernetes::admin_port_health(ports.controller_admin).await,
-            Component::Api => kubernetes::admin_port_health(ports.api_admin).await,
+        let answer = async {
+            match component {
+                Component::Etcd => kubernetes::etcd_health(self).await,
+                Component::ApiServer => kubernetes::apiserver_health(self).await,
+                Component::ControllerManager => kubernetes::controller_manager_health(self).await,
+                Component::Postgres => postgres::health(self).await,
+                Component::Controller => {
+                    kubernetes::admin_port_health(ports.controller_admin).await
+                }
+                Component::Api => kubernetes::admin_port_health(ports.api_admin).await,
+            }
+        };
+        match tokio::time::timeout(within, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {} s", within.as_secs())),
         }
+    }
+
+    /// Whether a process listens on each port of a component. The kernel takes connections for a
+    /// process that is paused or late.
+    pub(super) async fn holds_ports(&self, component: Component) -> bool {
+        for port in self.state.ports.numbers(component) {
+            if !is_listened_on(port).await {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -132,7 +162,8 @@ struct Launch<'a> {
     report: &'a (dyn Fn(&str) + Sync),
 }
 
-/// Brings a plane up and returns when all of it is ready. What runs already and is healthy stays.
+/// Brings a plane up and returns when all of it is ready. What runs already as it should stays, however
+/// late it answers.
 ///
 /// When it fails, or `cancelled` completes first, everything that this call started is stopped.
 ///
@@ -168,7 +199,7 @@ pub(super) async fn up_or_kill(
         let dir = &options.state_dir;
         let stop = async {
             for &component in started.iter().rev() {
-                if let Err(error) = process::stop(dir, component).await {
+                if let Err(error) = process::stop(dir, component, report).await {
                     report(&error.to_string());
                 }
             }
@@ -237,7 +268,7 @@ async fn bring_all_up(
         launch
             .ensure(&|| Ok(kubernetes::controller_manager(ctx, binaries)))
             .await?;
-        bootstrap::apply_manifests(&client(dir).await?).await
+        bootstrap::apply_manifests(&client(dir).await?, dir).await
     };
     let database = async {
         postgres::initialize(ctx, &postgres_programs, options.durability).await?;
@@ -280,26 +311,37 @@ fn ensure_keyring(dir: &StateDir) -> Result<()> {
 }
 
 impl Launch<'_> {
-    /// Leaves a healthy child that was started just so, and starts it anew otherwise.
+    /// Leaves a child that runs and was started just so, and waits until it is ready; starts it anew
+    /// otherwise. A process that lives and holds its ports is never replaced for being late.
     async fn ensure(&self, make: &(dyn Fn() -> Result<Spec> + Sync)) -> Result<()> {
         let spec = make()?;
         let component = spec.component;
         let dir = &self.ctx.dir;
         if let Some(record) = process::running(dir, component)? {
-            if process::is_current(&record, &spec)
-                && self.wait_ready(component, HEAL_WITHIN).await.is_ok()
-            {
-                return Ok(());
+            if !process::is_current(&record, &spec) {
+                (self.report)(&format!(
+                    "replacing {component}: its program, settings or ports have changed"
+                ));
+            } else {
+                match self.wait_ready(component).await {
+                    Err(LocalError::Died { .. }) => {}
+                    Err(LocalError::NotReady { .. }) if !self.ctx.holds_ports(component).await => {
+                        (self.report)(&format!(
+                            "replacing {component}: process {} does not listen on its port",
+                            record.pid
+                        ));
+                    }
+                    outcome => return outcome,
+                }
             }
-            (self.report)(&format!("replacing {component}"));
-            process::stop(dir, component).await?;
+            process::stop(dir, component, self.report).await?;
         }
         (self.report)(&format!("starting {component}"));
         self.note(component);
         let mut spec = spec;
         for _ in 1..ATTEMPTS {
             process::spawn(dir, spec, self.options.lifetime)?;
-            match self.wait_ready(component, START_WITHIN).await {
+            match self.wait_ready(component).await {
                 Err(LocalError::Died { .. }) if self.ctx.state.ports.any_taken(component) => {
                     return Err(LocalError::PortTaken { component });
                 }
@@ -311,7 +353,7 @@ impl Launch<'_> {
             spec = make()?;
         }
         process::spawn(dir, spec, self.options.lifetime)?;
-        self.wait_ready(component, START_WITHIN).await
+        self.wait_ready(component).await
     }
 
     /// From here on a failure stops this component.
@@ -322,31 +364,49 @@ impl Launch<'_> {
             .push(component);
     }
 
-    async fn wait_ready(&self, component: Component, within: Duration) -> Result<()> {
+    /// Waits until a component is ready, and says what it waits for.
+    async fn wait_ready(&self, component: Component) -> Result<()> {
         let dir = &self.ctx.dir;
         let start = Instant::now();
+        let mut next_report = SILENT_FOR;
+        let mut reason = "no answer yet".to_owned();
+        let mut health = Box::pin(self.ctx.health(component, ANSWER_WITHIN));
         loop {
-            let outcome = self.ctx.health(component).await;
+            let answer = tokio::time::timeout(POLL, &mut health).await;
             // The process first: another plane's, on a port that this one lost, proves nothing.
-            if process::running(dir, component)?.is_none() {
+            let Some(process) = process::running(dir, component)? else {
                 return Err(LocalError::Died {
                     component,
                     log: dir.log(component),
                     tail: process::log_tail(dir, component),
                 });
-            }
-            match outcome {
-                Ok(()) => return Ok(()),
-                Err(reason) if start.elapsed() > within => {
-                    return Err(LocalError::NotReady {
-                        component,
-                        waited: within,
-                        reason,
-                        log: dir.log(component),
-                        tail: process::log_tail(dir, component),
-                    });
+            };
+            match answer {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(why)) => {
+                    reason = why;
+                    tokio::time::sleep(POLL).await;
+                    health = Box::pin(self.ctx.health(component, ANSWER_WITHIN));
                 }
-                Err(_) => tokio::time::sleep(POLL).await,
+                Err(_) => {}
+            }
+            let waited = start.elapsed();
+            if waited > READY_WITHIN {
+                return Err(LocalError::NotReady {
+                    component,
+                    pid: process.pid,
+                    waited,
+                    reason,
+                    log: dir.log(component),
+                    tail: process::log_tail(dir, component),
+                });
+            }
+            if waited > next_report {
+                next_report = waited + REPORT_EVERY;
+                let pid = process.pid;
+                (self.report)(&format!(
+                    "waiting for {component} (process {pid}): {reason}"
+                ));
             }
         }
     }
@@ -373,7 +433,7 @@ pub(super) async fn down_and_report(
     let _lock = dir.lock(report).await?;
     let mut failed = Vec::new();
     for component in Component::ALL.into_iter().rev() {
-        match process::stop(dir, component).await {
+        match process::stop(dir, component, report).await {
             Ok(()) => {}
             // Whatever it named carries the plane's mark.
             Err(LocalError::DamagedState { path, .. }) if cfg!(target_os = "linux") => {

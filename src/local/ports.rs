@@ -8,7 +8,10 @@ use std::{
     io,
     net::{Ipv4Addr, TcpListener},
     ops::Range,
+    time::Duration,
 };
+
+use tokio::net::TcpStream;
 
 /// Below are ports of well-known services.
 const LOWEST: u16 = 15_000;
@@ -17,6 +20,8 @@ const EPHEMERAL: u16 = 32_768;
 /// Fewer ports than this below the range are too few to draw from.
 const ENOUGH: u16 = 1_000;
 const DRAWS: usize = 200;
+/// How long a connection on loopback is waited for.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Binds a free port that no outgoing connection can take after it is let go.
 ///
@@ -32,6 +37,16 @@ pub fn bind_free() -> io::Result<TcpListener> {
         }
     }
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// Whether a process listens on a port. The kernel answers for one that is paused or late; one whose
+/// queue of connections is full lets the caller wait.
+pub(super) async fn is_listened_on(port: u16) -> bool {
+    let connect = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    match tokio::time::timeout(CONNECTS_WITHIN, connect).await {
+        Ok(Err(error)) => error.kind() != io::ErrorKind::ConnectionRefused,
+        Ok(Ok(_)) | Err(_) => true,
+    }
 }
 
 fn range(ephemeral: u16) -> Option<Range<u16>> {
@@ -57,6 +72,15 @@ mod tests {
             range(ephemeral).is_none_or(|range| range.contains(&port)),
             "{port} of {ephemeral}"
         );
+    }
+
+    #[tokio::test]
+    async fn whoever_listens_is_seen_without_an_answer() {
+        let listener = bind_free().unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(is_listened_on(port).await, "nobody accepts");
+        drop(listener);
+        assert!(!is_listened_on(port).await);
     }
 
     #[test]

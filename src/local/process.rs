@@ -24,10 +24,12 @@ use super::error::{LocalError, Result};
 use super::state::{Component, StateDir, to_json};
 pub(super) use leftovers::{any_works_in, stop_leftovers};
 
-/// How long a child has to end by itself before it is killed.
-const TERM_GRACE: Duration = Duration::from_secs(20);
+/// How long a child has to end by itself before it is killed, also on a machine that is busy.
+const TERM_GRACE: Duration = Duration::from_secs(60);
 /// How long the kernel has to end a killed child.
-const KILL_GRACE: Duration = Duration::from_secs(10);
+const KILL_GRACE: Duration = Duration::from_secs(60);
+/// How long a child's end is waited for before that is said.
+const SILENT_FOR: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Set for every child, to the state folder that it belongs to. A command that was killed just after
@@ -210,8 +212,13 @@ impl ProcessRecord {
     }
 }
 
-/// Stops a component, politely first, and waits until it has ended.
-pub(super) async fn stop(dir: &StateDir, component: Component) -> Result<()> {
+/// Stops a component, politely first, and waits until it has ended, which it reports where it takes
+/// long.
+pub(super) async fn stop(
+    dir: &StateDir,
+    component: Component,
+    report: &(dyn Fn(&str) + Sync),
+) -> Result<()> {
     if let Some(record) = running(dir, component)? {
         let steps = [
             (polite_signal(component), TERM_GRACE),
@@ -222,7 +229,12 @@ pub(super) async fn stop(dir: &StateDir, component: Component) -> Result<()> {
             // A paused process takes note of nothing but SIGKILL.
             let _ = record.signal(signal);
             let _ = record.signal(Signal::SIGCONT);
-            ended = ends_within(&record, grace).await;
+            ended = ends_within(&record, SILENT_FOR).await;
+            if !ended {
+                let pid = record.pid;
+                report(&format!("waiting for {component} (process {pid}) to end"));
+                ended = ends_within(&record, grace).await;
+            }
             if ended {
                 break;
             }

@@ -20,7 +20,7 @@ const MARKER: &str = "llmplane-local";
 const LOCK_WAIT: Duration = Duration::from_secs(900);
 
 /// How often, and after which pauses, a port is tried before another takes its place.
-const PORT_TRIES: u32 = 20;
+const PORT_TRIES: u32 = 100;
 const PORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The children of a local plane, in the order in which they start.
@@ -390,6 +390,12 @@ impl Ports {
         }
     }
 
+    /// A component's port numbers.
+    pub(super) fn numbers(&self, component: Component) -> Vec<u16> {
+        let mut ports = self.clone();
+        ports.of(component).into_iter().map(|port| *port).collect()
+    }
+
     /// Gives a component that does not run another port where its own was taken meanwhile.
     pub(super) fn replace_taken(&mut self, stopped: Component) -> std::io::Result<()> {
         for port in self.of(stopped) {
@@ -402,11 +408,9 @@ impl Ports {
 
     /// Whether somebody else has one of the ports of a component that does not run.
     pub(super) fn any_taken(&self, stopped: Component) -> bool {
-        let mut ports = self.clone();
-        ports
-            .of(stopped)
+        self.numbers(stopped)
             .into_iter()
-            .any(|port| !is_free_soon(*port))
+            .any(|port| !is_free_soon(port))
     }
 
     /// As many free ports as are needed, each another one.

@@ -1,6 +1,7 @@
 //! What of a local plane runs, and where to reach it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,10 +11,11 @@ use super::postgres::Role;
 use super::process;
 use super::state::{Component, StateDir};
 
-/// A plane's state and addresses; what does not run has none.
+/// A plane's state and addresses; what does not run has none. A process that lives and holds its ports
+/// runs, however late it answers.
 #[derive(Clone, Serialize)]
 pub struct Status {
-    /// Whether etcd, kube-apiserver, kube-controller-manager and PostgreSQL all work.
+    /// Whether etcd, kube-apiserver, kube-controller-manager and PostgreSQL all run.
     pub running: bool,
     pub state_dir: PathBuf,
     /// The administrator's.
@@ -24,10 +26,16 @@ pub struct Status {
     pub api_url: Option<String>,
     pub api_admin_url: Option<String>,
     pub controller_admin_url: Option<String>,
+    /// What runs and is not ready: the component, its process and the reason.
+    #[serde(skip)]
+    pub unready: Vec<(Component, i32, String)>,
+    /// What was started once and does not run.
+    #[serde(skip)]
+    pub ended: Vec<Component>,
 }
 
-/// Looks at a process that runs and does not answer.
-const LOOKS: usize = 3;
+/// How long an answer is waited for before a process counts as one that is not ready.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Looks at the plane of a folder; starts and changes nothing.
 ///
@@ -46,44 +54,93 @@ pub async fn status(dir: &StateDir) -> Result<Status> {
             api_url: None,
             api_admin_url: None,
             controller_admin_url: None,
+            unready: Vec::new(),
+            ended: Vec::new(),
         }),
     }
 }
 
 pub(super) async fn status_of(ctx: &Context) -> Result<Status> {
-    let (etcd, apiserver, manager, postgres, controller, api) = tokio::join!(
-        works(ctx, Component::Etcd),
-        works(ctx, Component::ApiServer),
-        works(ctx, Component::ControllerManager),
-        works(ctx, Component::Postgres),
-        works(ctx, Component::Controller),
-        works(ctx, Component::Api),
-    );
+    let looks = Component::ALL.map(|component| look(ctx, component));
+    let looks = futures::future::join_all(looks).await;
+    let found = |component: Component| {
+        let mut all = Component::ALL.into_iter().zip(&looks);
+        all.find(|(it, _)| *it == component).map(|(_, look)| look)
+    };
+    let runs = |component| {
+        let runs = |look: &Look| matches!(look, Look::Ready | Look::Unready { listens: true, .. });
+        found(component).is_some_and(runs)
+    };
+    let unready = |(component, look): (Component, &Look)| match look {
+        Look::Unready { pid, reason, .. } => Some((component, *pid, reason.clone())),
+        _ => None,
+    };
     let ports = &ctx.state.ports;
-    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let url = |component, port: u16| runs(component).then(|| format!("http://127.0.0.1:{port}"));
     let keyring = ctx.dir.keyring();
     Ok(Status {
-        running: etcd && apiserver && manager && postgres,
+        running: CLUSTER.into_iter().all(runs),
         state_dir: ctx.dir.path().to_owned(),
-        kubeconfig: apiserver.then(|| ctx.dir.kubeconfig()),
-        database_url: postgres.then(|| ctx.database_url(Role::Owner)),
+        kubeconfig: runs(Component::ApiServer).then(|| ctx.dir.kubeconfig()),
+        database_url: runs(Component::Postgres).then(|| ctx.database_url(Role::Owner)),
         keyring_dir: keyring.is_dir().then_some(keyring),
-        api_url: api.then(|| url(ports.api)),
-        api_admin_url: api.then(|| url(ports.api_admin)),
-        controller_admin_url: controller.then(|| url(ports.controller_admin)),
+        api_url: url(Component::Api, ports.api),
+        api_admin_url: url(Component::Api, ports.api_admin),
+        controller_admin_url: url(Component::Controller, ports.controller_admin),
+        unready: Component::ALL
+            .into_iter()
+            .zip(&looks)
+            .filter_map(unready)
+            .collect(),
+        ended: Component::ALL
+            .into_iter()
+            .zip(&looks)
+            .filter(|(_, look)| matches!(look, Look::Ended))
+            .map(|(component, _)| component)
+            .collect(),
     })
 }
 
-/// Whether the process of our record runs and answers as it should. On a machine that is busy one
-/// may be late once.
-async fn works(ctx: &Context, component: Component) -> bool {
-    for _ in 0..LOOKS {
-        if !matches!(process::running(&ctx.dir, component), Ok(Some(_))) {
-            return false;
-        }
-        if ctx.health(component).await.is_ok() {
-            return true;
-        }
+/// What makes a cluster with its database.
+const CLUSTER: [Component; 4] = [
+    Component::Etcd,
+    Component::ApiServer,
+    Component::ControllerManager,
+    Component::Postgres,
+];
+
+/// What a look at a component found.
+enum Look {
+    /// Never started, or stopped.
+    Stopped,
+    /// Its record names a process that is gone.
+    Ended,
+    /// Its process lives, and does not say that it is ready.
+    Unready {
+        pid: i32,
+        reason: String,
+        /// Whether it holds its ports: until then it starts.
+        listens: bool,
+    },
+    /// It runs and says that it is ready.
+    Ready,
+}
+
+async fn look(ctx: &Context, component: Component) -> Look {
+    let process = match process::running(&ctx.dir, component) {
+        Ok(Some(process)) => process,
+        _ if ctx.dir.process_record(component).exists() => return Look::Ended,
+        _ => return Look::Stopped,
+    };
+    let Err(reason) = ctx.health(component, ANSWER_WITHIN).await else {
+        return Look::Ready;
+    };
+    if !process.is_alive() {
+        return Look::Ended;
     }
-    false
+    Look::Unready {
+        pid: process.pid,
+        reason,
+        listens: ctx.holds_ports(component).await,
+    }
 }

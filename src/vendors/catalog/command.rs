@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::{Catalog, CatalogEntry, CatalogError};
 use crate::crd::ProviderType;
+use crate::output::{printable, printable_json};
 
 /// What to print.
 #[derive(Debug, Args)]
@@ -78,7 +79,7 @@ impl CatalogCommand {
                     .lookup(provider, &model_id)
                     .ok_or(CatalogCommandError::UnknownModel { provider, model_id })?;
                 let json = serde_json::to_string_pretty(entry).map_err(io::Error::from)?;
-                Ok(writeln!(out, "{json}")?)
+                Ok(writeln!(out, "{}", printable_json(&json))?)
             }
         }
     }
@@ -104,18 +105,18 @@ fn list(
         .entries()
         .filter(|e| only.is_none_or(|t| t == e.provider))
     {
-        writeln!(out, "{}", line(entry))?;
+        writeln!(out, "{}", printable(&line(entry)))?;
     }
     for held in catalog
         .held()
         .iter()
         .filter(|h| only.is_none_or(|t| t == h.provider))
     {
-        writeln!(
-            out,
+        let line = format!(
             "held back: {} {}: {}",
             held.provider, held.model_id, held.why
-        )?;
+        );
+        writeln!(out, "{}", printable(&line))?;
     }
     Ok(())
 }
