@@ -130,3 +130,69 @@ async fn a_lease_that_is_given_back_is_taken_long_before_it_would_end() {
     eventually("it leads", async || leads(&controller).await).await;
     assert!(controller.runs());
 }
+
+/// A leader of another release, or on another machine: it renews the Lease by a clock of its own,
+/// which is so many seconds from ours, until it falls silent.
+struct Foreign {
+    leases: Api<Lease>,
+    skew: i64,
+}
+
+impl Foreign {
+    async fn write(&self) {
+        let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(self.skew);
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": { "name": "llmplane-controller" },
+            "spec": {
+                "holderIdentity": "another", "leaseDurationSeconds": 12,
+                "acquireTime": format!("{now:.6}"), "renewTime": format!("{now:.6}"),
+            },
+        });
+        let params = PatchParams::apply("another").force();
+        let patch = Patch::Apply(lease);
+        self.leases
+            .patch("llmplane-controller", &params, &patch)
+            .await
+            .unwrap();
+    }
+}
+
+async fn not_led_by_a_clock(skew: i64) {
+    let world = World::new("skewed").await;
+    grant_lease(&world).await;
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), world.ns());
+    let foreign = Foreign { leases, skew };
+    foreign.write().await;
+    let mut controller = Process::controller(&world, &ELECTED);
+    eventually("it waits", async || {
+        controller.metric("llmplane_leading").await == Some(0.0)
+    })
+    .await;
+    // Longer than the Lease lasts.
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(15) {
+        foreign.write().await;
+        assert!(!leads(&controller).await, "{skew}: {}", controller.log());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(
+        controller.admin("/readyz").await.0,
+        200,
+        "{skew}: somebody leads"
+    );
+    eventually("it says that nobody leads", async || {
+        let (status, said) = controller.admin("/readyz").await;
+        status == 503 && said.contains("leader: nobody leads: another")
+    })
+    .await;
+    eventually("it leads", async || leads(&controller).await).await;
+    controller.ready().await;
+    assert!(controller.runs(), "{}", controller.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_leads_while_it_renews_and_no_longer_whatever_its_clock_says() {
+    let skews = [-86_400, -3600, 40, 86_400];
+    futures::future::join_all(skews.map(not_led_by_a_clock)).await;
+}

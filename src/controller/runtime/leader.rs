@@ -1,106 +1,92 @@
 //! Who leads. The Lease is a hint that keeps two controllers from working at once; the fence is in
 //! PostgreSQL, where a new leader's epoch shuts out every older one.
+//!
+//! A candidate reads the Lease every second and takes it when it is free, or when its holder has not
+//! renewed it for as long as it lasts (see `lease_observer`). Every write carries the version that was
+//! read, so that of two who take it one gets it. The leader renews it, and leads on while the
+//! kube-apiserver does not answer: it stops when it reads that another holds the Lease.
 
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
-use kube::{Api, Client, runtime::wait::await_condition};
-use kube_lease_manager::LeaseManagerBuilder;
-use tokio::{sync::watch, task::JoinHandle};
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::{Api, Client, api::ObjectMeta, api::PostParams};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::lease_observer::{LeaseState, LeaseObserver, holder};
 use super::start::StartError;
+use crate::admin::Readiness;
 
 /// Name of the Lease.
 const LEASE: &str = "llmplane-controller";
-/// How long a leader that fell silent keeps the Lease, in seconds.
-const LEASE_SECONDS: u64 = 12;
-/// It is renewed so long before it ends, in seconds: every 4 s.
-const GRACE: u64 = 8;
+/// How long a leader that fell silent keeps the Lease.
+const LEASE_DURATION: Duration = Duration::from_secs(12);
+/// Time between two renewals.
+const RENEW_PERIOD: Duration = Duration::from_secs(4);
+/// Wait between two readings of the Lease, or after a renewal that did not get through.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Longest wait for an answer about the Lease.
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for the Lease to be given back at the end.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Wait between two attempts to look at the Lease, or to get it.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// A holder that is silent for longer has missed two renewals.
+const MISSED_RENEWALS: Duration = Duration::from_secs(9);
+/// What a candidate waits for, in `/readyz`.
+const READINESS_NAME: &str = "leader";
 
 /// The Lease, held or waited for; `None` inside where leader election is off.
-pub struct Lease(Option<HeldLease>);
-
-struct HeldLease {
-    leads: watch::Receiver<bool>,
-    task: Task,
-    /// None: nobody looks whether it is given back.
-    election: Option<Election>,
-}
-
-type Task = JoinHandle<kube_lease_manager::Result<kube_lease_manager::LeaseManager>>;
+pub struct Lease(Option<Election>);
 
 /// Where the Lease is, and who stands for it.
 struct Election {
-    client: Client,
-    namespace: String,
+    leases: Api<LeaseObject>,
     identity: String,
+    readiness: Readiness,
+    observer: LeaseObserver,
+    /// The Lease as this process wrote it last, while it holds it.
+    held: Option<LeaseObject>,
 }
 
-impl Election {
-    async fn stand(&self) -> Result<(watch::Receiver<bool>, Task), StartError> {
-        let manager = LeaseManagerBuilder::new(self.client.clone(), LEASE)
-            .with_namespace(&self.namespace)
-            .with_identity(&self.identity)
-            .with_duration(LEASE_SECONDS)
-            .with_grace(GRACE)
-            .build()
-            .await
-            .map_err(|error| StartError::Lease(error.to_string()))?;
-        Ok(manager.watch().await)
-    }
+/// Why the Lease could not be written or read.
+#[derive(Debug, thiserror::Error)]
+enum Attempt {
+    /// Another was faster: it is to be read again.
+    #[error("another process has written the Lease meanwhile")]
+    Conflict,
+    /// The Lease, or its namespace, is not there.
+    #[error("{0}")]
+    Absent(String),
+    /// The account may not: waiting does not help.
+    #[error("{0}")]
+    Refused(String),
+    /// The kube-apiserver does not answer.
+    #[error("{0}")]
+    Unanswered(String),
+}
 
-    /// Ends when nobody holds the Lease.
-    async fn free(&self) {
-        let leases: Api<LeaseObject> = Api::namespaced(self.client.clone(), &self.namespace);
-        let free = |lease: Option<&LeaseObject>| {
-            let spec = lease.and_then(|lease| lease.spec.as_ref());
-            spec.is_none_or(|spec| spec.holder_identity.is_none())
-        };
-        while let Err(error) = await_condition(leases.clone(), LEASE, free).await {
-            tracing::debug!(%error, "the Lease could not be watched");
-            tokio::time::sleep(RETRY_DELAY).await;
+impl From<kube::Error> for Attempt {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) => match status.code {
+                409 => Self::Conflict,
+                404 => Self::Absent(status.message.clone()),
+                401 | 403 | 422 => Self::Refused(status.message.clone()),
+                _ => Self::Unanswered(status.message.clone()),
+            },
+            _ => Self::Unanswered(error.to_string()),
         }
     }
 }
 
-impl HeldLease {
-    /// Ends when another has given the Lease back. The manager sleeps until the Lease that it saw
-    /// last is over, however early that is given back; a new one looks at it at once.
-    async fn given_back(election: Option<&Election>) {
-        match election {
-            Some(election) => election.free().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Stands for the Lease afresh. What the old manager may have gained meanwhile is under the
-    /// same name, and so is the new one's.
-    async fn stand_again(&mut self) {
-        let Some(election) = &self.election else {
-            return;
-        };
-        match election.stand().await {
-            Ok((leads, task)) => {
-                self.task.abort();
-                (self.leads, self.task) = (leads, task);
-            }
-            Err(error) => tracing::debug!(%error, "the Lease was given back but cannot be taken"),
-        }
-    }
-
-    /// Why the task ended that looks after the Lease, which it does only by itself.
-    async fn why_ended(&mut self) -> StartError {
-        let why = match tokio::time::timeout(RELEASE_TIMEOUT, &mut self.task).await {
-            Ok(Ok(Err(error))) => error.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Ok(Ok(Ok(_))) | Err(_) => "nobody looks after it any more".to_owned(),
-        };
-        StartError::LeaseEnded(why)
+/// An answer about the Lease, in time.
+async fn answered<T>(asked: impl Future<Output = kube::Result<T>>) -> Result<T, Attempt> {
+    match tokio::time::timeout(CALL_TIMEOUT, asked).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Attempt::Unanswered(
+            "the kube-apiserver does not answer in time".to_owned(),
+        )),
     }
 }
 
@@ -110,126 +96,205 @@ impl Lease {
         Self(None)
     }
 
-    /// Takes part in the election.
-    ///
-    /// # Errors
-    /// When the Lease can be neither read nor made.
-    pub async fn join(client: Client, namespace: &str, identity: &str) -> Result<Self, StartError> {
-        let election = Election {
-            client,
-            namespace: namespace.to_owned(),
+    /// Takes part in the election, under a name that no other process has.
+    pub fn join(client: Client, namespace: &str, identity: &str, readiness: Readiness) -> Self {
+        readiness.waiting(READINESS_NAME, "the Lease has not been read yet");
+        Self(Some(Election {
+            leases: Api::namespaced(client, namespace),
             identity: identity.to_owned(),
-        };
-        let (leads, task) = election.stand().await?;
-        Ok(Self(Some(HeldLease {
-            leads,
-            task,
-            election: Some(election),
-        })))
+            readiness,
+            observer: LeaseObserver::default(),
+            held: None,
+        }))
     }
 
     /// Waits until this process leads, or `shutdown`; answers whether it leads.
     ///
     /// # Errors
-    /// When the Lease is looked after no more.
+    /// When this account may not read, make or change the Lease.
     pub async fn wait(&mut self, shutdown: &CancellationToken) -> Result<bool, StartError> {
-        let Some(held) = &mut self.0 else {
+        let Some(election) = &mut self.0 else {
             return Ok(true);
         };
         loop {
-            let gained = tokio::select! {
+            let stood = tokio::select! {
                 () = shutdown.cancelled() => return Ok(false),
-                gained = held.leads.wait_for(|leads| *leads) => Some(gained.is_ok()),
-                () = HeldLease::given_back(held.election.as_ref()) => None,
+                stood = election.stand() => stood,
             };
-            match gained {
-                Some(true) => return Ok(true),
-                Some(false) => return Err(held.why_ended().await),
-                None => held.stand_again().await,
+            match stood {
+                Ok(true) => {
+                    election.readiness.ready(READINESS_NAME);
+                    return Ok(true);
+                }
+                Ok(false) | Err(Attempt::Conflict) => {}
+                Err(Attempt::Refused(why) | Attempt::Absent(why)) => {
+                    return Err(StartError::Lease(why));
+                }
+                Err(Attempt::Unanswered(why)) => {
+                    let said =
+                        format!("the Lease cannot be read, so who leads is not known: {why}");
+                    election.readiness.waiting(READINESS_NAME, said);
+                }
             }
-            // Who was faster may give it back again.
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(false),
-                _ = held.leads.wait_for(|leads| *leads) => {}
                 () = tokio::time::sleep(RETRY_DELAY) => {}
             }
         }
     }
 
-    /// Ends when the Lease is lost, and says why; never where there is none.
+    /// Renews the Lease, and ends when another holds it; never where there is none.
     pub async fn lost(&mut self) -> StartError {
-        let Some(held) = &mut self.0 else {
+        let Some(election) = &mut self.0 else {
             return std::future::pending().await;
         };
-        let lost = held.leads.wait_for(|leads| !*leads).await.is_ok();
-        if lost {
-            return StartError::LeaseLost;
+        let mut wait = RENEW_PERIOD;
+        let mut said = false;
+        loop {
+            tokio::time::sleep(wait).await;
+            wait = RETRY_DELAY;
+            match election.renew().await {
+                Ok(true) => (wait, said) = (RENEW_PERIOD, false),
+                Ok(false) => return StartError::LeaseLost,
+                Err(Attempt::Conflict) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut said, true) {
+                        tracing::warn!(%error, "the Lease could not be renewed; tries again");
+                    }
+                }
+            }
         }
-        held.why_ended().await
     }
 
     /// Gives the Lease back, so that another takes over at once.
     pub async fn release(self) {
-        let Some(HeldLease { leads, task, .. }) = self.0 else {
-            return;
-        };
-        if task.is_finished() {
-            return;
-        }
-        drop(leads);
-        if tokio::time::timeout(RELEASE_TIMEOUT, task).await.is_err() {
-            tracing::warn!("the Lease was not given back in time; it ends by itself");
+        let Some(mut election) = self.0 else { return };
+        match tokio::time::timeout(RELEASE_TIMEOUT, election.release()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the Lease was not given back; it ends by itself");
+            }
+            Err(_) => tracing::warn!("the Lease was not given back in time; it ends by itself"),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A Lease whose task ends before it was ever held, or once it is.
-    fn abandoned(leads: bool) -> Lease {
-        let (sender, receiver) = watch::channel(leads);
-        let task = tokio::spawn(async move {
-            drop(sender);
-            panic!("the Lease's task has died")
-        });
-        Lease(Some(HeldLease {
-            leads: receiver,
-            task,
-            election: None,
-        }))
-    }
-
-    #[tokio::test]
-    async fn a_wait_for_a_lease_that_nobody_looks_after_is_an_error() {
-        let mut lease = abandoned(false);
-        let ended = lease.wait(&CancellationToken::new()).await;
-        let Err(StartError::LeaseEnded(why)) = ended else {
-            panic!("{ended:?}");
+impl Election {
+    /// Reads the Lease, says in `/readyz` who leads, and takes it where it may be taken; answers
+    /// whether this process holds it now.
+    async fn stand(&mut self) -> Result<bool, Attempt> {
+        let Some(lease) = answered(self.leases.get_opt(LEASE)).await? else {
+            return self.create().await.map(|()| true);
         };
-        assert!(why.contains("panicked"), "{why}");
-        lease.release().await;
+        let spec = lease.spec.clone().unwrap_or_default();
+        // A write whose answer was lost has got through.
+        if holder(&spec) == Some(self.identity.as_str()) {
+            return self.write(lease).await.map(|()| true);
+        }
+        match self.observer.read(spec, LEASE_DURATION, Instant::now()) {
+            LeaseState::Held {
+                holder,
+                silent_for,
+                has_changed,
+            } => {
+                if has_changed && silent_for <= MISSED_RENEWALS {
+                    self.readiness.ready(READINESS_NAME);
+                } else {
+                    let seconds = silent_for.as_secs();
+                    self.readiness.waiting(
+                        READINESS_NAME,
+                        format!("nobody leads: {holder} holds the Lease and has not renewed it for {seconds} s"),
+                    );
+                }
+                return Ok(false);
+            }
+            LeaseState::Free => {
+                self.readiness
+                    .waiting(READINESS_NAME, "nobody leads: the Lease is free");
+            }
+            LeaseState::Expired(holder) => {
+                tracing::info!(holder, "the Lease was not renewed for as long as it lasts");
+                let said = format!("nobody leads: {holder} no longer renews the Lease");
+                self.readiness.waiting(READINESS_NAME, said);
+            }
+        }
+        match self.write(lease).await {
+            // It was deleted meanwhile.
+            Err(Attempt::Absent(_)) => Err(Attempt::Conflict),
+            written => written.map(|()| true),
+        }
     }
 
-    #[tokio::test]
-    async fn a_lease_that_nobody_looks_after_is_lost() {
-        let mut lease = abandoned(true);
-        assert!(lease.wait(&CancellationToken::new()).await.unwrap());
-        assert!(matches!(lease.lost().await, StartError::LeaseEnded(_)));
+    /// Writes the Lease once more as its holder's; answers whether this process holds it still.
+    async fn renew(&mut self) -> Result<bool, Attempt> {
+        if let Some(held) = self.held.take() {
+            match self.write(held.clone()).await {
+                Ok(()) => return Ok(true),
+                Err(Attempt::Conflict | Attempt::Absent(_)) => {}
+                Err(error) => {
+                    self.held = Some(held);
+                    return Err(error);
+                }
+            }
+        }
+        // Somebody has changed it: who holds it decides. Where nobody does, it is taken again.
+        let Some(lease) = answered(self.leases.get_opt(LEASE)).await? else {
+            return self.create().await.map(|()| true);
+        };
+        let by = lease.spec.as_ref().and_then(holder);
+        if by.is_some_and(|by| by != self.identity) {
+            return Ok(false);
+        }
+        self.write(lease).await.map(|()| true)
     }
 
-    #[tokio::test]
-    async fn a_wait_ends_with_the_signal_to_stop() {
-        let (_sender, leads) = watch::channel(false);
-        let task = tokio::spawn(std::future::pending());
-        let mut lease = Lease(Some(HeldLease {
-            leads,
-            task,
-            election: None,
-        }));
-        let stop = CancellationToken::new();
-        stop.cancel();
-        assert!(!lease.wait(&stop).await.unwrap());
+    async fn create(&mut self) -> Result<(), Attempt> {
+        let lease = self.mine(LeaseObject::default());
+        let params = PostParams::default();
+        self.held = Some(answered(self.leases.create(&params, &lease)).await?);
+        Ok(())
+    }
+
+    /// Writes this Lease as this process's, unless it has changed since it was read.
+    async fn write(&mut self, lease: LeaseObject) -> Result<(), Attempt> {
+        let lease = self.mine(lease);
+        let params = PostParams::default();
+        self.held = Some(answered(self.leases.replace(LEASE, &params, &lease)).await?);
+        Ok(())
+    }
+
+    async fn release(&mut self) -> Result<(), Attempt> {
+        let Some(mut lease) = self.held.take() else {
+            return Ok(());
+        };
+        let spec = lease.spec.get_or_insert_default();
+        spec.holder_identity = None;
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        answered(self.leases.replace(LEASE, &PostParams::default(), &lease)).await?;
+        Ok(())
+    }
+
+    /// A Lease as this process's, renewed now.
+    fn mine(&self, mut lease: LeaseObject) -> LeaseObject {
+        let now = Some(MicroTime(Timestamp::now()));
+        let before = lease.spec.take().unwrap_or_default();
+        let is_mine = holder(&before) == Some(self.identity.as_str());
+        lease.spec = Some(LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(LEASE_DURATION.as_secs()).ok(),
+            acquire_time: if is_mine {
+                before.acquire_time
+            } else {
+                now.clone()
+            },
+            lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(!is_mine)),
+            renew_time: now,
+            ..LeaseSpec::default()
+        });
+        lease.metadata = ObjectMeta {
+            name: Some(LEASE.to_owned()),
+            ..lease.metadata
+        };
+        lease
     }
 }

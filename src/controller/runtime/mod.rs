@@ -6,6 +6,7 @@ pub(super) mod decode;
 pub(super) mod dispatch;
 pub mod index;
 pub(super) mod leader;
+mod lease_observer;
 pub(super) mod metrics;
 pub mod object_key;
 pub mod queue;

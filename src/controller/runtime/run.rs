@@ -147,7 +147,13 @@ async fn take_turns(
     stop: &CancellationToken,
 ) -> Result<(), StartError> {
     let mut lease = if parts.settings.leader_election {
-        Lease::join(parts.client.clone(), lease_namespace, &parts.identity).await?
+        let readiness = parts.readiness.clone();
+        Lease::join(
+            parts.client.clone(),
+            lease_namespace,
+            &parts.identity,
+            readiness,
+        )
     } else {
         Lease::none()
     };

@@ -45,7 +45,8 @@ pub enum StartError {
     Db(#[from] DbError),
     /// The Lease cannot be used.
     #[error(
-        "the Lease cannot be used: {0}; grant the controller leases in LLMPLANE_LEASE_NAMESPACE"
+        "the Lease cannot be used: {0}; grant the controller get, create and update on leases in \
+         LLMPLANE_LEASE_NAMESPACE"
     )]
     Lease(String),
     /// A port cannot be used.
@@ -54,9 +55,6 @@ pub enum StartError {
     /// Another controller leads now.
     #[error("the Lease was lost; another controller leads")]
     LeaseLost,
-    /// Nobody renews the Lease any more.
-    #[error("the Lease is looked after no more: {0}")]
-    LeaseEnded(String),
     /// A part of the controller ended that should not have.
     #[error("the controller stopped: {0}")]
     SyncEnd(#[from] Error),
