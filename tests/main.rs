@@ -28,6 +28,7 @@ mod reconcile_credentials;
 mod reconcile_faults;
 mod reconcile_kinds;
 mod reconcile_limits;
+mod refused_writes;
 mod samples;
 mod settings;
 mod support;

@@ -196,7 +196,7 @@ impl From<DbError> for Problem {
                 return Self::internal();
             }
             // The feed says when an outage begins and ends; one line a request would say no more.
-            DbError::Unavailable(_) | DbError::Conflict(_) => {
+            DbError::Unavailable(_) | DbError::Conflict(_) | DbError::ReadOnly(_) => {
                 tracing::debug!(%error, "cannot answer from PostgreSQL");
             }
             _ => tracing::error!(%error, "cannot answer from PostgreSQL"),

@@ -81,7 +81,10 @@ impl Error {
             Self::Db(DbError::Fenced | DbError::Conflict(_)) => None,
             Self::Db(DbError::Unstorable(why)) => Some(ConditionInput::new(
                 Reason::InvalidSpec,
-                format!("the database cannot hold a value of this object: {why}"),
+                format!(
+                    "the database refuses a value of this object: {why}; correct the field that \
+                     this is about, the rest of it is not stored until then"
+                ),
             )),
             Self::Db(_) => Some(ConditionInput::new(
                 Reason::DatabaseUnavailable,

@@ -30,9 +30,17 @@ pub enum DbError {
     /// again, then try again.
     #[error("conflicts with another write: {0}")]
     Conflict(String),
-    /// A value that PostgreSQL cannot hold, such as a NUL character. Trying again does not help.
-    #[error("PostgreSQL cannot hold this value: {0}")]
+    /// A value that PostgreSQL refuses: a NUL character, a number out of range, one that a
+    /// constraint forbids, a text too long for its index. Trying again does not help.
+    #[error("PostgreSQL refuses a value: {0}")]
     Unstorable(String),
+    /// The session takes no writes: `default_transaction_read_only` is set, or the server is a
+    /// standby. Try again later, on another connection; see [`super::Db::takes_writes`].
+    #[error(
+        "PostgreSQL takes no writes ({0}): look for default_transaction_read_only on the database, \
+         the role or the server, and whether DATABASE_URL names a standby"
+    )]
+    ReadOnly(String),
     /// No controller has ever led with this database: what is in force is not known yet.
     #[error("no controller has led with this database yet")]
     NeverLed,
@@ -42,20 +50,21 @@ pub enum DbError {
     /// The URL or its options cannot be understood.
     #[error("the database URL is not usable: {0}")]
     Url(String),
-    /// Anything else: a missing right, a value out of range, a defect.
+    /// Anything else: a missing right, a defect.
     #[error("PostgreSQL refused: {0}")]
     Other(String),
 }
 
 impl DbError {
-    /// Whether PostgreSQL did not answer at all, which is no news of the call that noticed it.
+    /// Whether PostgreSQL did not answer at all or takes no writes of anybody, which is no news of
+    /// the call that noticed it.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::ReadOnly(_))
     }
 
     /// Whether the same call may succeed later without anyone's doing.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Conflict(_))
+        self.is_outage() || matches!(self, Self::Conflict(_))
     }
 }
 
@@ -65,11 +74,16 @@ impl From<sqlx::Error> for DbError {
         match error {
             E::Database(refusal) => {
                 let code = refusal.code().unwrap_or_default();
-                let hint = refusal.try_downcast_ref().and_then(PgDatabaseError::hint);
-                match hint {
-                    Some(hint) => refused(&code, format!("{} ({hint})", refusal.message())),
-                    None => refused(&code, refusal.message()),
+                let details = refusal.try_downcast_ref::<PgDatabaseError>();
+                let column = details.and_then(PgDatabaseError::column);
+                let hint = details.and_then(PgDatabaseError::hint);
+                let mut message = refusal.message().to_owned();
+                for (what, name) in [("column ", column), ("", hint)] {
+                    if let Some(name) = name {
+                        message.push_str(&format!(" ({what}{name})"));
+                    }
                 }
+                refused(&code, message)
             }
             E::Io(error) => Self::Unavailable(error.to_string()),
             E::Tls(error) => Self::Unavailable(format!("TLS: {error}")),
@@ -95,13 +109,17 @@ fn refused(code: &str, message: impl Into<String>) -> DbError {
     let message = message.into();
     match code {
         "40001" | "40P01" | "23505" | "23503" => DbError::Conflict(message),
-        "22021" | "22P05" => DbError::Unstorable(message),
+        "25006" => DbError::ReadOnly(message),
+        // Not null and check constraints, and limits such as the size of an index's row.
+        "23502" | "23514" | "54000" => DbError::Unstorable(message),
         "42P01" | "42703" | "42883" | "3F000" => DbError::SchemaUnknown(format!(
             "the database's schema is not this binary's ({message}); run llmplane migrate"
         )),
         // Lock and statement timeouts, and the idle transaction that the server ended.
         "55P03" | "57014" | "25P03" => DbError::Unavailable(message),
         _ => match code.get(..2) {
+            // Data exceptions: no value of another attempt would be another.
+            Some("22") => DbError::Unstorable(message),
             Some("08" | "53" | "57" | "58") => DbError::Unavailable(message),
             _ => DbError::Other(message),
         },
@@ -119,7 +137,16 @@ mod tests {
             refused("57P01", "shutdown"),
             DbError::Unavailable(_)
         ));
-        assert!(matches!(refused("22021", "nul"), DbError::Unstorable(_)));
+        for code in [
+            "22021", "22003", "22P02", "22001", "22008", "23502", "23514", "54000",
+        ] {
+            let refused = refused(code, "a value");
+            assert!(matches!(refused, DbError::Unstorable(_)), "{code}");
+            assert!(!refused.is_transient() && !refused.is_outage(), "{code}");
+        }
+        let read_only = refused("25006", "cannot execute INSERT in a read-only transaction");
+        assert!(matches!(read_only, DbError::ReadOnly(_)));
+        assert!(read_only.is_transient() && read_only.is_outage());
         assert!(matches!(
             refused("42501", "permission denied"),
             DbError::Other(_)

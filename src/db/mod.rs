@@ -11,6 +11,7 @@ pub mod feed;
 mod maintenance;
 mod migrate;
 mod pool;
+mod read_only;
 pub mod tables;
 mod transactions;
 mod types;

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::Semaphore;
 
+use super::read_only::ReadOnly;
 use super::transactions::group::WriteQueue;
 use super::{DbError, Revision};
 
@@ -73,6 +74,7 @@ pub struct Db {
     pub(super) queue: Arc<WriteQueue>,
     pub(super) call_timeout: Duration,
     pub(super) calls: Arc<Semaphore>,
+    pub(super) read_only: Arc<ReadOnly>,
 }
 
 impl std::fmt::Debug for Db {
@@ -99,19 +101,28 @@ impl Db {
         let connect = connect_options(url)?
             .application_name(&options.application_name)
             .options(SESSION);
+        let read_only = Arc::new(ReadOnly::default());
+        let (at_release, at_acquire) = (read_only.clone(), read_only.clone());
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
+            .before_acquire(move |connection, meta| {
+                let is_outdated = at_acquire.outdates(meta.age);
                 Box::pin(async move {
+                    if is_outdated {
+                        return Ok(false);
+                    }
                     if meta.idle_for >= UNCHECKED_IDLE {
                         connection.ping().await?;
                     }
                     Ok(true)
                 })
             })
-            .after_release(|connection, _| Box::pin(still_answers(connection)))
+            .after_release(move |connection, meta| {
+                let is_outdated = at_release.outdates(meta.age);
+                Box::pin(async move { Ok(!is_outdated && still_answers(connection).await?) })
+            })
             .connect_lazy_with(connect.clone());
         Ok(Self {
             pool,
@@ -120,6 +131,7 @@ impl Db {
             queue: Arc::default(),
             call_timeout: options.call_timeout,
             calls: Arc::new(Semaphore::new(options.max_calls)),
+            read_only,
         })
     }
 

@@ -48,7 +48,7 @@ async fn look(context: &Context) -> Result<(), Error> {
     }
 }
 
-/// Says whether the database answers, and ends a leader that has been replaced while it had
+/// Says whether the database answers and takes writes, and ends a leader that has been replaced while it had
 /// nothing to write. So does one whose database was restored to an earlier moment: it believes to
 /// be stored what is not.
 async fn look_at_database(context: &Context) -> Result<(), Error> {
@@ -58,7 +58,10 @@ async fn look_at_database(context: &Context) -> Result<(), Error> {
             Err(DbError::Fenced.into())
         }
         Ok(_) => {
-            context.database.found();
+            match context.db.takes_writes().await {
+                Ok(()) => context.database.found(),
+                Err(error) => context.database.lost(&error),
+            }
             Ok(())
         }
         Err(error) => {

@@ -128,10 +128,10 @@ mod tests {
     #[test]
     fn a_holder_that_renews_keeps_the_lease_whatever_its_clock_says() {
         for skew in [-86_400, -3600, -40, 0, 40, 3600, 86_400] {
-            let (mut watch, start) = (LeaseObserver::default(), Instant::now());
+            let (mut observer, start) = (LeaseObserver::default(), Instant::now());
             for second in 0..60_i64 {
                 let lease = renewed(skew + second / 4 * 4);
-                let state = watch.read(lease, LEASE_DURATION, start + seconds(second.unsigned_abs()));
+                let state = observer.read(lease, LEASE_DURATION, start + seconds(second.unsigned_abs()));
                 assert!(matches!(state, LeaseState::Held { .. }), "{skew} {second}");
             }
         }
@@ -140,10 +140,10 @@ mod tests {
     #[test]
     fn a_holder_that_fell_silent_loses_the_lease_whatever_its_clock_said() {
         for skew in [-86_400, -40, 0, 40, 86_400] {
-            let (mut watch, start) = (LeaseObserver::default(), Instant::now());
+            let (mut observer, start) = (LeaseObserver::default(), Instant::now());
             let lease = renewed(skew);
             for second in 0..12 {
-                let state = watch.read(lease.clone(), LEASE_DURATION, start + seconds(second));
+                let state = observer.read(lease.clone(), LEASE_DURATION, start + seconds(second));
                 let held = LeaseState::Held {
                     holder: "other".to_owned(),
                     silent_for: seconds(second),
@@ -151,33 +151,33 @@ mod tests {
                 };
                 assert_eq!(state, held, "{skew}");
             }
-            let state = watch.read(lease, LEASE_DURATION, start + seconds(12));
+            let state = observer.read(lease, LEASE_DURATION, start + seconds(12));
             assert_eq!(state, LeaseState::Expired("other".to_owned()), "{skew}");
         }
     }
 
     #[test]
     fn what_could_not_be_read_is_not_held_against_its_holder() {
-        let (mut watch, start) = (LeaseObserver::default(), Instant::now());
+        let (mut observer, start) = (LeaseObserver::default(), Instant::now());
         let lease = renewed(0);
-        watch.read(lease.clone(), LEASE_DURATION, start);
-        let state = watch.read(lease.clone(), LEASE_DURATION, start + seconds(60));
+        observer.read(lease.clone(), LEASE_DURATION, start);
+        let state = observer.read(lease.clone(), LEASE_DURATION, start + seconds(60));
         assert!(
             matches!(state, LeaseState::Held { silent_for, .. } if silent_for.is_zero()),
             "{state:?}"
         );
         let mut last = state;
         for second in 61..=72 {
-            last = watch.read(lease.clone(), LEASE_DURATION, start + seconds(second));
+            last = observer.read(lease.clone(), LEASE_DURATION, start + seconds(second));
         }
         assert!(matches!(last, LeaseState::Expired(_)), "{last:?}");
     }
 
     #[test]
     fn a_renewal_is_seen_and_a_lease_that_was_given_back_is_free_at_once() {
-        let (mut watch, start) = (LeaseObserver::default(), Instant::now());
-        watch.read(renewed(0), LEASE_DURATION, start);
-        let state = watch.read(renewed(-99), LEASE_DURATION, start + seconds(4));
+        let (mut observer, start) = (LeaseObserver::default(), Instant::now());
+        observer.read(renewed(0), LEASE_DURATION, start);
+        let state = observer.read(renewed(-99), LEASE_DURATION, start + seconds(4));
         assert!(
             matches!(state, LeaseState::Held { has_changed: true, silent_for, .. } if silent_for.is_zero()),
             "{state:?}"
@@ -187,7 +187,7 @@ mod tests {
                 holder_identity: nobody,
                 ..renewed(1)
             };
-            let state = watch.read(free, LEASE_DURATION, start + seconds(5));
+            let state = observer.read(free, LEASE_DURATION, start + seconds(5));
             assert_eq!(state, LeaseState::Free);
         }
     }
@@ -195,14 +195,14 @@ mod tests {
     #[test]
     fn a_lease_that_says_its_own_length_is_held_so_long() {
         for (said, lasts) in [(Some(30), 30), (None, 12), (Some(-1), 12)] {
-            let (mut watch, start) = (LeaseObserver::default(), Instant::now());
+            let (mut observer, start) = (LeaseObserver::default(), Instant::now());
             let lease = LeaseSpec {
                 lease_duration_seconds: said,
                 ..renewed(0)
             };
             let mut expired = 0;
             for second in 0..60 {
-                let state = watch.read(lease.clone(), LEASE_DURATION, start + seconds(second));
+                let state = observer.read(lease.clone(), LEASE_DURATION, start + seconds(second));
                 if matches!(state, LeaseState::Held { .. }) {
                     expired = second + 1;
                 }

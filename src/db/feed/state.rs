@@ -43,15 +43,15 @@ impl Db {
     /// twice, not even after a restore. Transactions of older leaders are ended, for a paused one
     /// may hold locks. `identity` goes to the log alone.
     pub async fn lead(&self, identity: &str) -> Result<Epoch, DbError> {
-        let (epoch, ended) = within(WRITE_TIMEOUT, async {
+        let raised = within(WRITE_TIMEOUT, async {
             let mut connection = self.pool.acquire().await?;
             // Before, for one may hold the feed's row; after, for one may have begun meanwhile.
             let before = end_older_leaders(&mut connection, i64::MAX).await?;
             let epoch = raise(&mut connection).await?;
             let after = end_older_leaders(&mut connection, epoch.0).await?;
             Ok::<_, DbError>((epoch, before + after))
-        })
-        .await?;
+        });
+        let (epoch, ended) = self.noted(raised.await)?;
         tracing::info!(identity, %epoch, ended_sessions = ended, "leads");
         Ok(epoch)
     }

@@ -13,13 +13,13 @@ impl Db {
     /// retention (30 days of probes, 400 days of audit, unless the table `retention` says
     /// otherwise). Answers how many were made. To be called daily.
     pub async fn maintain_partitions(&self) -> Result<i32, DbError> {
-        within(TIMEOUT, async {
+        let made = within(TIMEOUT, async {
             Ok(
                 sqlx::query_scalar!(r#"SELECT llmplane_fn.maintain_partitions() AS "made!""#)
                     .fetch_one(&self.pool)
                     .await?,
             )
-        })
-        .await
+        });
+        self.noted(made.await)
     }
 }

@@ -15,7 +15,7 @@ impl Db {
             .calls
             .try_acquire()
             .map_err(|_| DbError::Unavailable("too many calls wait for it".to_owned()))?;
-        within(self.call_timeout, work).await
+        self.noted(within(self.call_timeout, work).await)
     }
 }
 

@@ -182,7 +182,7 @@ impl Db {
                 run_behind_savepoint(&mut tx, &mut *job, place == 0).await
             };
             let noted = NotedChanges::take(&mut tx);
-            match outcome {
+            match self.noted(outcome) {
                 Ok(()) => {
                     waiting.push((job, !noted.changed.is_empty()));
                     all.changed.extend(noted.changed);
@@ -192,7 +192,7 @@ impl Db {
             }
         }
         (tx.changed, tx.wrote) = (all.changed, all.wrote);
-        let ended = self.end(tx, epoch).await;
+        let ended = self.noted(self.end(tx, epoch).await);
         for (job, visible) in waiting {
             job.reply(ended.clone().map(|revision| revision.filter(|_| visible)));
         }

@@ -51,7 +51,7 @@ impl Db {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut WriteTx) -> BoxFuture<'t, Result<T, DbError>> + Send + 'static,
     {
-        within(WRITE_TIMEOUT, async {
+        let written = within(WRITE_TIMEOUT, async {
             let mut tx = self.begin(epoch).await?;
             let value = f(&mut tx).await?;
             if let Some((kind, uid)) = tx.changed.first() {
@@ -61,8 +61,8 @@ impl Db {
             }
             self.end(tx, epoch).await?;
             Ok(value)
-        })
-        .await
+        });
+        self.noted(written.await)
     }
 
     /// The transaction carries its epoch in `application_name`, by which a new leader finds and
