@@ -152,3 +152,32 @@ async fn a_cursor_is_of_one_order_alone() {
         assert_eq!(unsorted.status, expected, "{sort}");
     }
 }
+
+/// Many large rows, of which a page could hold a hundredth of the memory that a replica has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_ends_at_its_bytes_and_goes_on_behind_them() {
+    const ROWS: usize = 60;
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let provider = api.provider("openai").await;
+    let large = (0..ROWS).map(|number| {
+        let mut model = api.model(provider, &format!("m{number:02}"));
+        let text = "x".repeat(300 << 10).into();
+        model.default_parameters = Some([("text".to_owned(), text)].into_iter().collect());
+        model
+    });
+    api.write(models(large.collect())).await;
+    for sort in ["name", "-created_at"] {
+        let pages = viewer
+            .pages(&format!("/models?limit=900&sort={sort}"))
+            .await;
+        let mut names: Vec<_> = pages.iter().flat_map(|page| page.names()).collect();
+        names.sort();
+        let all: Vec<_> = (0..ROWS).map(|number| format!("m{number:02}")).collect();
+        assert_eq!(names, all, "{sort}");
+        for page in &pages {
+            assert!(page.text.len() < 1100 << 10, "{} bytes", page.text.len());
+            assert!(page.names().len() <= 3, "{:?}", page.names());
+        }
+    }
+}

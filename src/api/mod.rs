@@ -53,6 +53,8 @@ pub struct ApiDeps {
     pub metrics: Metrics,
     /// Lists that were written out already.
     pub pages: ListCache,
+    /// Whose turn it is to read deleted rows.
+    deleted_reads: read::deleted::DeletedReads,
 }
 
 impl ApiState {

@@ -7,15 +7,17 @@
 use std::cmp::Ordering;
 use std::iter;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::answer::Page;
 use super::cursor::{self, CursorPlace, Rank};
-use super::list_query::{Index, ListRequest, Resource, is_object_name, prefix};
+use super::list_query::{Index, ListRequest, Resource, fitting, is_object_name, prefix};
 use crate::api::ApiState;
 use crate::api::auth::{Caller, Scope};
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, ProblemType};
 use crate::db::{ChangedRows, Db, DeletedRange, RowPlace};
 use crate::snapshot::{Entry, View, name_key, split_name_key};
 
@@ -24,6 +26,37 @@ const BATCH: usize = 1000;
 
 /// Deleted rows that a request looks at, about.
 const MAX_SORTED_ROWS: usize = 10_000;
+
+/// Bytes of deleted rows that are sorted, about.
+const MAX_SORTED_BYTES: usize = 16 << 20;
+
+/// Requests that read deleted rows at once; more wait, as long as they may wait for PostgreSQL.
+const MAX_READS: usize = 4;
+
+/// How long a request waits for its turn to read.
+const TURN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whose turn it is to read deleted rows: a request may hold thousands of them.
+#[derive(Debug)]
+pub(in crate::api) struct DeletedReads(Semaphore);
+
+impl Default for DeletedReads {
+    fn default() -> Self {
+        Self(Semaphore::new(MAX_READS))
+    }
+}
+
+impl DeletedReads {
+    async fn take(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        match tokio::time::timeout(TURN_TIMEOUT, self.0.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(Problem::new(
+                ProblemType::Overloaded,
+                "too many requests for deleted rows at once; try again",
+            )),
+        }
+    }
+}
 
 type Row<V> = Arc<Entry<V>>;
 
@@ -34,11 +67,13 @@ type Row<V> = Arc<Entry<V>>;
 /// 400 for a cursor that is not of such a list and for more deleted rows than are sorted, 503
 /// without PostgreSQL.
 pub(in crate::api) async fn page<V: Resource>(
-    db: &Db,
+    state: &ApiState,
     request: &ListRequest<'_, V>,
     index: &Index,
     after: Option<&CursorPlace>,
 ) -> Result<Page, Problem> {
+    let _turn = state.deleted_reads.take().await?;
+    let db = &state.db;
     match request.sort.word {
         "name" => Box::pin(page_by_name(db, request, index, after)).await,
         _ => Box::pin(page_sorted(db, request, index, after)).await,
@@ -81,11 +116,12 @@ async fn page_by_name<V: Resource>(
         let found = merged(live, in_order(&batch.rows)?.into_iter());
         let taken = found.filter(|row| request.takes(snapshot, &row.view));
         rows.extend(taken.take(wanted - rows.len()));
+        let is_full = rows.len() == wanted || fitting(&rows) < rows.len();
         match (batch.reached, end) {
-            (Some(reached), _) if rows.len() < wanted && looked_at < MAX_SORTED_ROWS => {
+            (Some(reached), _) if !is_full && looked_at < MAX_SORTED_ROWS => {
                 range = range.behind(reached);
             }
-            (Some(_), Some((key, id))) if rows.len() < wanted => {
+            (Some(_), Some((key, id))) if !is_full => {
                 let reached = CursorPlace {
                     sort: request.sort.word.to_owned(),
                     rank: Rank::Name,
@@ -108,13 +144,17 @@ async fn page_sorted<V: Resource>(
     after: Option<&CursorPlace>,
 ) -> Result<Page, Problem> {
     let snapshot = request.snapshot;
-    let (mut range, mut deleted) = (range(request, index), Vec::new());
+    let (mut range, mut deleted, mut bytes) = (range(request, index), Vec::new(), 0);
     loop {
         let batch = db.deleted_rows(V::KIND, &range, BATCH).await?;
-        deleted.extend(in_order(&batch.rows)?);
+        let rows = in_order::<V>(&batch.rows)?;
+        bytes += rows.iter().map(|row| row.json.len()).sum::<usize>();
+        deleted.extend(rows);
         match batch.reached {
             None => break,
-            Some(_) if deleted.len() >= MAX_SORTED_ROWS => return Err(too_many()),
+            Some(_) if deleted.len() >= MAX_SORTED_ROWS || bytes >= MAX_SORTED_BYTES => {
+                return Err(too_many());
+            }
             Some(reached) => range = range.behind(reached),
         }
     }
@@ -127,7 +167,7 @@ fn too_many() -> Problem {
     Problem::parameter(
         "sort",
         format!(
-            "more than {MAX_SORTED_ROWS} rows are deleted here, too many to sort: name one namespace, or sort by name"
+            "more than {MAX_SORTED_ROWS} rows or 16 MiB of them are deleted here, too many to sort: name one namespace, or sort by name"
         ),
     )
 }

@@ -24,6 +24,9 @@ const DEFAULT_LIMIT: usize = 100;
 /// Most rows of a page.
 const MAX_LIMIT: usize = 1000;
 
+/// Bytes of a page's rows at most; a row that is larger by itself is a page of its own.
+const MAX_PAGE_BYTES: usize = 1 << 20;
+
 /// A kind as the routes know it.
 pub trait Resource: View + Sized {
     /// What a person calls it.
@@ -85,7 +88,8 @@ pub struct ListFilters {
     pub min_revision: Option<i64>,
     /// Also what was deleted, with `deleted_at`. Needs the right to read the audit.
     pub include_deleted: Option<bool>,
-    /// Rows of a page.
+    /// Rows of a page at most. A page of large rows has fewer: it ends at 1 MiB, and `next_cursor`
+    /// goes on behind it.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     pub limit: Option<usize>,
     /// `next_cursor` of the page before.
@@ -232,7 +236,7 @@ async fn list_with_deleted<V: Resource>(
         .scope
         .require_audit(&state.auth, request.caller)
         .await?;
-    let page = deleted::page(&state.db, &request, &index, after.as_ref()).await?;
+    let page = deleted::page(state, &request, &index, after.as_ref()).await?;
     Ok(page.answer(request.snapshot.revision, &request.sent.headers))
 }
 
@@ -286,8 +290,9 @@ impl<V: Resource> ListRequest<'_, V> {
         } else {
             self.sorted(found, after)
         };
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let fits = fitting(rows.get(..limit).unwrap_or(&rows));
+        let more = rows.len() > fits;
+        rows.truncate(fits);
         let next = rows
             .last()
             .filter(|_| more)
@@ -308,6 +313,24 @@ impl<V: Resource> ListRequest<'_, V> {
         placed.sort_by(|(a, _), (b, _)| a.order(b));
         placed.into_iter().map(|(_, entry)| entry).collect()
     }
+}
+
+/// How many of these rows make a page; see [`rows_that_fit`].
+pub(super) fn fitting<V>(rows: &[Arc<Entry<V>>]) -> usize {
+    rows_that_fit(rows.iter().map(|row| row.json.len()))
+}
+
+/// How many of these rows, by their lengths, make a page of at most [`MAX_PAGE_BYTES`]; one at
+/// least, where there is one.
+fn rows_that_fit(lengths: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0;
+    lengths
+        .enumerate()
+        .take_while(|(place, length)| {
+            bytes += length + 1;
+            *place == 0 || bytes <= MAX_PAGE_BYTES
+        })
+        .count()
 }
 
 /// The row of this id (a UID, or a name in the namespace asked for), if the caller may see it.
@@ -410,4 +433,19 @@ pub fn uid(id: &str) -> Option<Uuid> {
     Some(id)
         .filter(|id| id.len() == 36)
         .and_then(|id| Uuid::try_parse(id).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_before_the_row_that_would_make_it_too_large() {
+        let fit = |lengths: &[usize]| rows_that_fit(lengths.iter().copied());
+        assert_eq!(fit(&[]), 0);
+        assert_eq!(fit(&[MAX_PAGE_BYTES * 2, 1]), 1);
+        assert_eq!(fit(&[1, MAX_PAGE_BYTES * 2, 1]), 1);
+        assert_eq!(fit(&[MAX_PAGE_BYTES / 4; 8]), 3);
+        assert_eq!(fit(&[1000; 1000]), 1000);
+    }
 }

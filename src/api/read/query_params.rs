@@ -11,6 +11,9 @@ use url::form_urlencoded;
 
 use crate::api::problem::{Problem, ProblemType};
 
+/// Query parameters of one request, repeated ones counted each time. No route has use for as many.
+const MAX_PARAMETERS: usize = 64;
+
 /// A set of query parameters.
 pub trait FromQuery: Sized {
     /// Names of its parameters, as they are documented.
@@ -47,8 +50,19 @@ impl<'q> Query<'q> {
     ///
     /// # Errors
     ///
-    /// 400 naming the first that it does not have.
+    /// 400 naming the first that it does not have, and for more than [`MAX_PARAMETERS`].
     pub fn parse(raw: Option<&'q str>, known: &[&[String]]) -> Result<Self, Problem> {
+        // Counted before anything is made of them.
+        let given = raw.map_or(0, |raw| raw.split('&').take(MAX_PARAMETERS + 1).count());
+        if given > MAX_PARAMETERS {
+            return Err(Problem::new(
+                ProblemType::InvalidParameter,
+                format!(
+                    "the query has more than {MAX_PARAMETERS} parameters; give each once, and \
+                     only `capability` several times"
+                ),
+            ));
+        }
         let pairs: Vec<_> = form_urlencoded::parse(raw.unwrap_or("").as_bytes()).collect();
         let has = |name: &str| known.iter().any(|set| set.iter().any(|one| one == name));
         match pairs.iter().find(|(name, _)| !has(name)) {
@@ -206,6 +220,22 @@ mod tests {
             refused,
             r#""offset" is no parameter of this route; it knows limit, name"#
         );
+    }
+
+    #[test]
+    fn more_parameters_than_any_request_needs_are_refused_before_they_are_read() {
+        let known = vec!["capability".to_owned()];
+        let of = |number: usize| vec!["capability=Chat"; number].join("&");
+        assert!(Query::parse(Some(&of(MAX_PARAMETERS)), &[&known]).is_ok());
+        for raw in [of(MAX_PARAMETERS + 1), of(4000), "&".repeat(60_000)] {
+            let refused = Query::parse(Some(&raw), &[&known]).err().expect("too many");
+            assert_eq!(refused.kind, ProblemType::InvalidParameter);
+            assert!(
+                refused.detail.contains("more than 64"),
+                "{}",
+                refused.detail
+            );
+        }
     }
 
     #[test]

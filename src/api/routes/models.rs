@@ -123,10 +123,7 @@ impl FromQuery for Filters {
             provider: query.text("provider")?,
             r#type: query.word("type", &types, ModelType::parse)?,
             status: query.word("status", &STATUSES, ModelStatus::parse)?,
-            capability: query
-                .all("capability")
-                .map(capability)
-                .collect::<Result<_, _>>()?,
+            capability: capabilities(query)?,
             min_score: query.number("min_score", 1..=5)?,
             min_context_window: query.number("min_context_window", 1..=i64::MAX)?,
             max_input_price: query.one("max_input_price")?.map(price).transpose()?,
@@ -134,6 +131,18 @@ impl FromQuery for Filters {
             sort: sort.unwrap_or("name"),
         })
     }
+}
+
+/// Those asked for, each once: a second mention asks for nothing more.
+fn capabilities(query: &Query<'_>) -> Result<Vec<Capability>, Problem> {
+    let mut asked = Vec::new();
+    for word in query.all("capability") {
+        let one = capability(word)?;
+        if !asked.contains(&one) {
+            asked.push(one);
+        }
+    }
+    Ok(asked)
 }
 
 fn capability(word: &str) -> Result<Capability, Problem> {

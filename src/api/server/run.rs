@@ -128,6 +128,7 @@ impl Server {
             auth: Auth::new(client, &settings.audience, metrics.clone()),
             metrics,
             pages: ListCache::default(),
+            deleted_reads: Default::default(),
         });
         Ok(Self {
             state,

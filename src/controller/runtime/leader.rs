@@ -15,7 +15,7 @@ use kube::{Api, Client, api::ObjectMeta, api::PostParams};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::lease_observer::{LeaseState, LeaseObserver, holder};
+use super::lease_observer::{LeaseObserver, LeaseState, holder};
 use super::start::StartError;
 use crate::admin::Readiness;
 

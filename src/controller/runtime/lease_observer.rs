@@ -131,7 +131,11 @@ mod tests {
             let (mut observer, start) = (LeaseObserver::default(), Instant::now());
             for second in 0..60_i64 {
                 let lease = renewed(skew + second / 4 * 4);
-                let state = observer.read(lease, LEASE_DURATION, start + seconds(second.unsigned_abs()));
+                let state = observer.read(
+                    lease,
+                    LEASE_DURATION,
+                    start + seconds(second.unsigned_abs()),
+                );
                 assert!(matches!(state, LeaseState::Held { .. }), "{skew} {second}");
             }
         }
