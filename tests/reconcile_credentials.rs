@@ -7,7 +7,7 @@ use llmplane::crd::credential::VersionState;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
+use crate::support::{fake_vendor::FakeVendor, plane::eventually, vendors::Recorded, world::World};
 
 const KEY: &str = "sk-test-0123456789abcdef";
 const CANARY: &str = "sk-canary-7d1f0c5e9b2a4863";
@@ -63,6 +63,7 @@ async fn what_cannot_be_a_key_is_refused_with_its_reason_and_nothing_is_stored()
             Some((own, key(&vec![b'k'; 700 * 1024]))),
             "KeyMalformed",
         ),
+        ("blanks", Some((own, key(b"   "))), "KeyMalformed"),
     ];
     for (name, given, _) in &cases {
         if let Some((label, data)) = given {
@@ -88,6 +89,56 @@ async fn what_cannot_be_a_key_is_refused_with_its_reason_and_nothing_is_stored()
     let unlabelled = secret("unlabelled", own, key(KEY.as_bytes()));
     world.apply_object("Secret", unlabelled).await;
     world.ready("LlmCredential", "unlabelled").await;
+}
+
+/// What a clipboard, an editor or a shell puts around or into a key.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_odd_about_a_key_is_named_and_the_vendor_is_not_asked() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::started("odd-keys").await;
+    world.provider("p", json!({})).await;
+    world.endpoint("e", &vendor.url(), json!({})).await;
+    let cases = [
+        ("bom", format!("\u{feff}{KEY}"), "byte order mark (U+FEFF)"),
+        (
+            "zero-width",
+            KEY.replace("0123", "01\u{200b}23"),
+            "zero-width space (U+200B)",
+        ),
+        (
+            "no-break",
+            format!("{KEY}\u{a0}"),
+            "no-break space (U+00A0)",
+        ),
+        (
+            "en-dash",
+            KEY.replacen('-', "\u{2013}", 1),
+            "en dash (U+2013)",
+        ),
+        (
+            "bearer",
+            format!("Bearer {KEY}"),
+            "begins with the word Bearer",
+        ),
+        ("quoted", format!("\"{KEY}\""), "quotation marks"),
+        ("leading", format!(" {KEY}"), "a blank at its beginning"),
+        ("trailing", format!("{KEY} \n"), "a blank at its end"),
+    ];
+    for (name, text, _) in &cases {
+        let data = json!({ "api-key": base64(text.as_bytes()) });
+        let object = secret(name, Some("OpenAICompatible"), data);
+        world.apply_object("Secret", object).await;
+        world.credential(name, name).await;
+    }
+    for (name, _, words) in &cases {
+        let (kind, reason) = ("LlmCredential", "KeyMalformed");
+        world.says(kind, name, "Valid", "False", reason).await;
+        let message = world.message(kind, name, "Valid").await;
+        assert!(message.contains(words), "{name}: {message}");
+        assert!(!message.contains(&KEY[8..]), "{name}: {message}");
+    }
+    let asked_with_it = |request: &Recorded| request.header("authorization").is_some();
+    assert!(!vendor.requests().iter().any(asked_with_it));
 }
 
 #[tokio::test(flavor = "multi_thread")]

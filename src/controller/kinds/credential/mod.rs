@@ -4,6 +4,7 @@
 mod dereference;
 pub mod expiry;
 pub mod intact;
+mod key_text;
 mod secret;
 pub mod secret_cache;
 mod status;
