@@ -13,6 +13,7 @@ mod checks_without_keys;
 mod controller_process;
 mod database;
 mod failover;
+mod key_proof;
 mod killed_at_every_write;
 mod local_access;
 mod local_plane;

@@ -47,9 +47,56 @@ impl CheckResult {
             http_status: self.http_status,
             code: self.code.clone(),
             request_id: self.request_id.clone(),
+            doubts: u8::from(self.casts_doubt()),
+            was_accepted: false,
+        }
+    }
+
+    /// Whether an answer puts in doubt that the vendor takes the key, and may pass: a refusal that
+    /// names no cause, or a list that is not there.
+    fn casts_doubt(&self) -> bool {
+        match self.http_status {
+            Some(400 | 401 | 403 | 406..=499) => self.may_be_the_key(),
+            Some(404 | 405 | 501) => self.reason == Reason::Unverifiable,
+            _ => false,
+        }
+    }
+
+    /// Whether an answer that says nothing of the key may be what it is because of the key: not where
+    /// the vendor is overloaded, broken, or asks to wait.
+    pub fn may_be_the_key(&self) -> bool {
+        match (self.reason, self.http_status) {
+            (_, None | Some(402 | 407 | 408 | 409 | 425 | 429 | 500..)) => false,
+            (Reason::CheckInconclusive, Some(_)) => true,
+            (Reason::Unverifiable, Some(status)) => status >= 400,
+            _ => false,
+        }
+    }
+
+    /// Whether the vendor answered the call, whatever that proves.
+    pub fn is_answered(&self) -> bool {
+        match self.reason {
+            Reason::KeyAccepted => true,
+            Reason::Unverifiable => matches!(self.http_status, Some(200..=299)),
+            _ => false,
+        }
+    }
+
+    /// What such an answer comes to where the same call was answered with this version of the key.
+    pub fn rejected_beside(self, version: i32) -> Self {
+        let status = self.http_status.unwrap_or_default();
+        Self {
+            reason: Reason::KeyRejected,
+            message: format!(
+                "the vendor refuses the key (HTTP {status}), and answers the same call with version {version} of it; put a valid one in the Secret"
+            ),
+            ..self
         }
     }
 }
+
+/// Doubts after which it stands no more that a key is taken.
+const MAX_DOUBTS: u8 = 3;
 
 fn without_nul(text: String) -> String {
     match text.contains('\0') {
@@ -80,30 +127,73 @@ pub fn after(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck {
 
 /// The same of a key's version at an endpoint. What is proved of a key at a URL is so whatever else
 /// its credential declares, and only what the vendor says of the key itself undoes that it is
-/// refused. While nothing is said of the key, the time of the first such answer stays.
+/// refused. That it is taken ends with a rejection, with the proof that the answer proves nothing, or
+/// after three answers in a row that put it in doubt. While nothing is said of the key, the time of
+/// the first such answer stays.
 pub fn after_key(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck {
-    let Some(stored) = stored.filter(|stored| stored.url == new.url) else {
-        return new;
+    let stored = stored.filter(|stored| stored.url == new.url);
+    let after = match stored {
+        None => new,
+        Some(stored) if settles_key(new.reason) && new.doubts == 0 => StoredCheck {
+            since: since(stored, &new),
+            ..new
+        },
+        Some(stored) => after_doubt(stored, new),
     };
+    match after.reason {
+        // There is no list to be refused.
+        Reason::Unverifiable => StoredCheck { doubts: 0, ..after },
+        _ => after,
+    }
+}
+
+/// What stands after an answer that does not settle whether the key is taken.
+fn after_doubt(stored: &StoredCheck, new: StoredCheck) -> StoredCheck {
+    let doubts = stored.doubts.saturating_add(new.doubts).min(MAX_DOUBTS);
+    let accepted = matches!(stored.reason, Reason::KeyAccepted | Reason::KeyRestricted);
     let stands = match stored.reason {
-        Reason::KeyRejected => !settles_key(new.reason) && new.reason != Reason::QuotaExhausted,
+        Reason::KeyRejected => new.reason != Reason::QuotaExhausted,
         // It says nothing of the key, and is over when the key can be opened.
         Reason::KeyringUnavailable => false,
-        reason => !reason.is_open() && new.reason.is_open(),
+        reason if reason == new.reason => false,
+        reason => {
+            !reason.is_open() && (new.reason.is_open() || new.doubts > 0) && doubts < MAX_DOUBTS
+        }
     };
     if stands {
         return StoredCheck {
             generation: new.generation,
+            doubts: if stored.reason == Reason::KeyRejected {
+                0
+            } else {
+                doubts
+            },
             ..stored.clone()
         };
     }
+    let was_accepted = stored.was_accepted || accepted;
+    let refused = new.reason == Reason::CheckInconclusive && new.doubts > 0;
+    let message = match was_accepted && refused && doubts == MAX_DOUBTS {
+        true => format!(
+            "the vendor took this key before and refuses it now: {}",
+            new.message
+        ),
+        false => new.message.clone(),
+    };
+    StoredCheck {
+        since: since(stored, &new),
+        message,
+        doubts,
+        was_accepted,
+        ..new
+    }
+}
+
+fn since(stored: &StoredCheck, new: &StoredCheck) -> Timestamp {
     let as_open = !settles_key(stored.reason) && !settles_key(new.reason);
     match as_open || stored.reason == new.reason {
-        true => StoredCheck {
-            since: stored.since,
-            ..new
-        },
-        false => new,
+        true => stored.since,
+        false => new.since,
     }
 }
 
@@ -192,6 +282,70 @@ mod tests {
         let stored = verdict(Reason::CheckInconclusive, 1, 10);
         let other = verdict(Reason::QuotaExhausted, 1, 20);
         assert_eq!(after_key(Some(&stored), other).since, stored.since);
+    }
+
+    /// An answer with this status that names no cause.
+    fn unclear(status: u16, second: i64) -> StoredCheck {
+        unclear_result(status).verdict(1, Timestamp::from_second(second).unwrap())
+    }
+
+    #[test]
+    fn an_accepted_key_that_is_refused_three_times_in_a_row_is_accepted_no_more() {
+        for status in [400, 401, 403, 422] {
+            let mut stored = verdict(Reason::KeyAccepted, 1, 10);
+            for second in 20..22 {
+                // An outage in between is no acceptance.
+                stored = after_key(Some(&stored), unclear(503, second));
+                stored = after_key(Some(&stored), unclear(status, second));
+                assert_eq!(
+                    (stored.reason, stored.since.as_second()),
+                    (Reason::KeyAccepted, 10)
+                );
+            }
+            stored = after_key(Some(&stored), unclear(status, 30));
+            assert_eq!(
+                (stored.reason, stored.since.as_second()),
+                (Reason::CheckInconclusive, 30)
+            );
+            assert!(stored.was_accepted && stored.message.contains("took this key before"));
+            let again = after_key(Some(&stored), unclear(status, 40));
+            assert_eq!(again, stored, "it is written once");
+            let accepted = after_key(Some(&stored), verdict(Reason::KeyAccepted, 1, 50));
+            assert_eq!((accepted.reason, accepted.doubts), (Reason::KeyAccepted, 0));
+        }
+    }
+
+    #[test]
+    fn refusals_that_an_acceptance_interrupts_do_not_add_up() {
+        let mut stored = verdict(Reason::KeyAccepted, 1, 10);
+        for second in 0..9 {
+            stored = after_key(Some(&stored), unclear(403, second));
+            stored = after_key(Some(&stored), unclear(403, second));
+            stored = after_key(Some(&stored), verdict(Reason::KeyAccepted, 1, second));
+            assert_eq!(stored.reason, Reason::KeyAccepted);
+        }
+    }
+
+    #[test]
+    fn neither_an_outage_nor_a_limit_says_anything_of_a_key() {
+        let mut stored = verdict(Reason::KeyAccepted, 1, 10);
+        for status in [408, 429, 500, 503, 529, 429, 502] {
+            assert!(!unclear_result(status).may_be_the_key(), "{status}");
+            stored = after_key(Some(&stored), unclear(status, 20));
+        }
+        assert_eq!((stored.reason, stored.doubts), (Reason::KeyAccepted, 0));
+        assert!(unclear_result(403).may_be_the_key());
+        assert_eq!(
+            unclear_result(403).rejected_beside(1).reason,
+            Reason::KeyRejected
+        );
+    }
+
+    fn unclear_result(status: u16) -> CheckResult {
+        CheckResult {
+            http_status: Some(status),
+            ..CheckResult::new(Reason::CheckInconclusive, "unclear")
+        }
     }
 
     #[test]

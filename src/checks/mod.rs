@@ -17,6 +17,7 @@ mod run;
 pub mod schedule;
 mod target;
 pub mod threshold;
+mod validation;
 
 use std::{
     collections::HashMap,

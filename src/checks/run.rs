@@ -14,7 +14,6 @@ use super::{
     CheckDeps, Report,
     budget::Budget,
     fold,
-    keys::{self, KeyError},
     listings::{self, ModelLists},
     metrics::{CheckLabels, word},
     schedule::{JobEnd, JobKey, Owner, PlannedJob},
@@ -22,7 +21,7 @@ use super::{
     threshold::{self, ProbeStreak},
 };
 use crate::{
-    crd::{Kind, credential::VersionState, reasons::Reason},
+    crd::{Kind, reasons::Reason},
     db::{CheckKind, CredentialRow, Db, DbError, EndpointRow, NewProbe, StoredCheck},
     vendors::CheckResult,
 };
@@ -57,7 +56,7 @@ impl JobResult {
     }
 
     /// Both together: as good as the worse of the two.
-    fn and(self, other: Self) -> Self {
+    pub(super) fn and(self, other: Self) -> Self {
         Self {
             ended: self.ended.max(other.ended),
             changed: self.changed || other.changed,
@@ -216,115 +215,6 @@ impl Runner {
         ))
     }
 
-    async fn validation(
-        &self,
-        credential: Uuid,
-        endpoint: Uuid,
-        timeout: Duration,
-    ) -> Result<JobResult, DbError> {
-        let db = &self.means.db;
-        let Some(credential) = db.credential_row(credential).await?.filter(|c| c.is_active) else {
-            return Ok(JobResult::unmade());
-        };
-        let target = match self.target(endpoint).await? {
-            Err(NoTarget::Off) => return Ok(JobResult::unmade()),
-            other => other,
-        };
-        let asked_at = match &target {
-            Ok(target) => &target.endpoint,
-            Err(NoTarget::Unusable(endpoint, _)) => &**endpoint,
-            Err(NoTarget::Off) => return Ok(JobResult::unmade()),
-        };
-        let versions = db.credential_version_rows(&[credential.uid]).await?;
-        let mut all: Option<JobResult> = None;
-        for version in &versions {
-            if !matches!(version.state, VersionState::Pending | VersionState::Current) {
-                continue;
-            }
-            let called = match &target {
-                Err(NoTarget::Unusable(_, found)) => TargetResult::not(found.of_endpoint()),
-                Err(NoTarget::Off) => continue,
-                Ok(target) => {
-                    let opened = keys::open_for(
-                        db,
-                        &self.means.keyring,
-                        &credential,
-                        version,
-                        target.provider.type_,
-                        &target.url,
-                    )
-                    .await;
-                    match opened {
-                        Ok(key) => {
-                            let bound = Some(&key.bound);
-                            let asked = self.ask(target, bound, timeout, CheckCall::Validate);
-                            asked.await.0
-                        }
-                        Err(KeyError::Gone) => continue,
-                        Err(KeyError::Db(error)) => return Err(error),
-                        Err(KeyError::Unreadable(why)) => {
-                            self.tell_of_unreadable(&credential);
-                            cannot_be_opened(Reason::CheckInconclusive, &why.to_string())
-                        }
-                        Err(KeyError::NotAllowed(why)) => {
-                            TargetResult::not(CheckResult::new(Reason::HostNotAllowed, why))
-                        }
-                        Err(KeyError::Keyring(why)) => {
-                            let (namespace, name) = (&credential.namespace, &credential.name);
-                            tracing::warn!(%namespace, %name, version = version.version, %why, "a stored key cannot be opened");
-                            cannot_be_opened(Reason::KeyringUnavailable, &why)
-                        }
-                    }
-                }
-            };
-            let done = self
-                .store_validation(&credential, version, asked_at, called)
-                .await?;
-            all = Some(all.map_or(done, |all| all.and(done)));
-        }
-        Ok(all.unwrap_or(JobResult::unmade()))
-    }
-
-    async fn store_validation(
-        &self,
-        credential: &CredentialRow,
-        version: &crate::db::CredentialVersionRow,
-        endpoint: &EndpointRow,
-        called: TargetResult,
-    ) -> Result<JobResult, DbError> {
-        let url = Some(endpoint.base_url.clone());
-        let endpoint = endpoint.uid;
-        let stored = version.verdicts.get(&endpoint);
-        let new = StoredCheck {
-            url,
-            ..called
-                .found
-                .verdict(credential.generation, Timestamp::now())
-        };
-        let verdict = fold::after_key(stored, new);
-        let probe = probe_row(
-            CheckKind::Validation,
-            credential.uid,
-            Some(endpoint),
-            Some(version.fingerprint.clone()),
-            &called,
-        );
-        self.count(CheckKind::Validation, &called);
-        let (uid, number) = (credential.uid, version.version);
-        let changed = self
-            .means
-            .db
-            .write_unversioned(self.means.epoch, move |tx| {
-                Box::pin(async move {
-                    tx.health_probe_insert(&probe).await?;
-                    tx.credential_version_verdict_set(uid, number, endpoint, &verdict)
-                        .await
-                })
-            })
-            .await?;
-        Ok(JobResult::made(&called, changed))
-    }
-
     async fn model_list(&self, endpoint: Uuid, timeout: Duration) -> Result<JobResult, DbError> {
         let (endpoint, provider, called, key, listing) = match self.target(endpoint).await? {
             Err(NoTarget::Off) => return Ok(JobResult::unmade()),
@@ -439,14 +329,6 @@ impl Runner {
             .seconds
             .observe(called.took.as_secs_f64());
     }
-}
-
-/// That a stored key does not open says nothing of the key.
-fn cannot_be_opened(reason: Reason, why: &str) -> TargetResult {
-    TargetResult::unasked(CheckResult::new(
-        reason,
-        format!("the stored key cannot be opened: {why}"),
-    ))
 }
 
 pub(super) fn probe_row(

@@ -183,5 +183,7 @@ pub fn verdict(reason: Reason, message: &str) -> StoredCheck {
         http_status: Some(200),
         code: None,
         request_id: Some("req-1".to_owned()),
+        doubts: 0,
+        was_accepted: false,
     }
 }

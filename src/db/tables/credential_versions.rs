@@ -261,8 +261,10 @@ impl WriteTx {
             r#"UPDATE credential_versions SET verdicts = verdicts || jsonb_build_object($3::text, $4::jsonb)
                WHERE credential_uid = $1 AND version = $2 AND state <> 'Destroyed'
                  AND (verdicts -> $3::text -> 'reason', verdicts -> $3::text -> 'message',
-                      verdicts -> $3::text -> 'generation', verdicts -> $3::text -> 'url')
-                   IS DISTINCT FROM ($4::jsonb -> 'reason', $4 -> 'message', $4 -> 'generation', $4 -> 'url')"#,
+                      verdicts -> $3::text -> 'generation', verdicts -> $3::text -> 'url',
+                      verdicts -> $3::text -> 'doubts', verdicts -> $3::text -> 'was_accepted')
+                   IS DISTINCT FROM ($4::jsonb -> 'reason', $4 -> 'message', $4 -> 'generation', $4 -> 'url',
+                      $4 -> 'doubts', $4 -> 'was_accepted')"#,
             credential,
             version,
             endpoint.to_string(),

@@ -29,17 +29,22 @@ pub struct StoredCheck {
     /// The vendor's id of the request, for its support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// Answers in a row since the reason is this one that put it in doubt without disproving it, at
+    /// most three: only of keys.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub doubts: u8,
+    /// Whether the vendor took this key here before, and was not heard to reject it since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_accepted: bool,
+}
+
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 impl StoredCheck {
     /// Whether it was concluded at this URL.
     pub fn is_of(&self, url: &str) -> bool {
         self.url.as_deref() == Some(url)
-    }
-
-    /// Whether another says the same: a verdict that says the same is not written again.
-    pub fn says_the_same(&self, other: &Self) -> bool {
-        (self.reason, &self.message, self.generation, &self.url)
-            == (other.reason, &other.message, other.generation, &other.url)
     }
 }

@@ -45,7 +45,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     let versions = validate::after_steps(&input, &steps, now);
     let jobs = validate::jobs(&input, desired.as_ref().ok(), &versions);
     let settled = context.checks.settled_for(&jobs);
-    let verdict = validate::validate(&input, &desired, &versions, settled, now);
+    let verdict = validate::validate(&input, &desired, (&steps, &versions), settled, now);
     let stored = store::write(context, &input, desired.as_ref().ok(), &steps, &verdict).await?;
     context.checks.plan(&input.owner, jobs).await?;
     let status = status::of(&input, &stored, &verdict);

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::{
     dereference::CredentialInputs,
     expiry,
-    versions::{self, KnownVersions, SecretState, VersionRules, VersionSteps, VersionVerdict},
+    versions::{
+        self, KnownVersions, PendingWait, SecretState, VersionRules, VersionSteps, VersionVerdict,
+    },
 };
 use crate::{
     checks::{JobKey, PlannedJob, Stored},
@@ -104,7 +106,9 @@ fn judged(
     row: &CredentialVersionRow,
 ) -> VersionVerdict {
     let Some(desired) = desired else {
-        return VersionVerdict::NotYet;
+        return VersionVerdict::NotYet {
+            was_accepted: false,
+        };
     };
     let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
     let (allowed, _) = allowed(input, desired, &eligible);
@@ -185,14 +189,14 @@ pub fn in_state<'a, 'b>(versions: &'b [Usable<'a>], state: VersionState) -> Opti
 pub fn validate(
     input: &CredentialInputs,
     desired: &Result<ValidatedCredential, Refusal>,
-    versions: &[Usable<'_>],
+    (steps, versions): (&VersionSteps, &[Usable<'_>]),
     settled: bool,
     now: Timestamp,
 ) -> Evaluation {
     let row = input.row.as_ref();
     let status = input.object.status.as_ref();
     let valid = match desired {
-        Ok(desired) => validity(input, desired, versions, now),
+        Ok(desired) => validity(input, desired, (steps, versions), now),
         Err(_) => ConditionInput::new(Reason::NotCheckedYet, ""),
     };
     evaluate(
@@ -233,7 +237,7 @@ fn rejected_successor(
 fn validity(
     input: &CredentialInputs,
     desired: &ValidatedCredential,
-    versions: &[Usable<'_>],
+    (steps, versions): (&VersionSteps, &[Usable<'_>]),
     now: Timestamp,
 ) -> ConditionInput {
     if let Some(expires) = expires_at(input).filter(|at| *at <= now) {
@@ -248,8 +252,51 @@ fn validity(
         None => None,
     };
     let judged = judged_at_endpoints(input, desired, versions);
-    let notes = holding.map_or(&[] as &[String], |h| &h.notes);
-    soon_expired(input, with_notes(judged, notes), now)
+    let mut notes = holding.map_or_else(Vec::new, |h| h.notes.clone());
+    let waiting = steps
+        .waits
+        .and_then(|w| waiting(input, desired, versions, w));
+    notes.extend(waiting);
+    soon_expired(input, with_notes(judged, &notes), now)
+}
+
+/// What is said of a new key that no check could judge: that it waits, until when, and why.
+fn waiting(
+    input: &CredentialInputs,
+    desired: &ValidatedCredential,
+    versions: &[Usable<'_>],
+    wait: PendingWait,
+) -> Option<String> {
+    let pending = versions.iter().find(|v| v.version == wait.version)?;
+    let current = in_state(versions, VersionState::Current)?.version;
+    let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
+    let (allowed, _) = allowed(input, desired, &eligible);
+    let said: Vec<(&str, &str)> = (allowed.iter())
+        .filter_map(|endpoint| {
+            let verdict = pending.row?.verdicts.get(&endpoint.uid)?;
+            let here = verdict.is_of(&endpoint.base_url);
+            here.then_some((endpoint.name.as_str(), verdict.message.as_str()))
+        })
+        .collect();
+    let why = match said.as_slice() {
+        [] => "there is no endpoint to check it at".to_owned(),
+        [(_, message)] => (*message).to_owned(),
+        several => {
+            let each = several
+                .iter()
+                .map(|(name, m)| format!("at endpoint {name}: {m}"));
+            each.collect::<Vec<_>>().join(", ")
+        }
+    };
+    let (version, secret) = (pending.version, &input.object.spec.secret_ref.name);
+    Some(match wait.until {
+        Some(until) => format!(
+            "version {version} of the key, now in Secret {secret}, waits until {until} to replace version {current}, unless a check decides before: {why}"
+        ),
+        None => format!(
+            "version {version} of the key, now in Secret {secret}, was refused and does not replace version {current}, which was accepted: {why}; put another key in the Secret, or take this one unchecked with spec.validation.enabled: false"
+        ),
+    })
 }
 
 /// A sentence for each version that stays as it is until the Secret's key can be sealed anew.

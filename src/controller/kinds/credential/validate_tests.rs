@@ -10,6 +10,8 @@ fn verdict(reason: Reason) -> StoredCheck {
         http_status: None,
         code: None,
         request_id: None,
+        doubts: 0,
+        was_accepted: false,
     }
 }
 

@@ -73,6 +73,18 @@ pub struct VersionSteps {
     pub rolled_back: bool,
     /// When time alone will make further steps.
     pub again_at: Option<Timestamp>,
+    /// The pending version that no check could judge, and what it waits for.
+    pub waits: Option<PendingWait>,
+}
+
+/// Why a version that no check could judge does not take over yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingWait {
+    /// The pending version.
+    pub version: i32,
+    /// When it takes over, unless a check judges it before. `None`: it does not, for it was refused
+    /// and the version in use was accepted.
+    pub until: Option<Timestamp>,
 }
 
 /// What a credential asks of its versions.
@@ -177,7 +189,8 @@ fn follow_secret<'a>(
 }
 
 /// A pending version takes over when it was accepted, when nothing could judge it for long enough,
-/// when nothing will, or where there is no other.
+/// when nothing will, or where there is no other. One that was refused, for whatever cause, never
+/// takes the place of one that was accepted.
 fn promote(
     known: KnownVersions<'_>,
     live: &[&CredentialVersionRow],
@@ -197,12 +210,17 @@ fn promote(
         VersionVerdict::Accepted | VersionVerdict::Unverifiable => true,
         VersionVerdict::Rejected => false,
         _ if !terms.validated => true,
-        VersionVerdict::NotYet => false,
-        VersionVerdict::Open { since } => {
-            let begun = since.map_or(pending.since, |since| since.max(pending.since));
+        VersionVerdict::NotYet { .. } => false,
+        VersionVerdict::Open(open) if open.refused && is_proved(current, judged) => {
+            steps.waits(pending.version, None);
+            false
+        }
+        VersionVerdict::Open(open) => {
+            let begun = open.since.map_or(pending.since, |s| s.max(pending.since));
             let waited_until = begun + INCONCLUSIVE_WAIT;
             if waited_until > now {
                 steps.soonest(waited_until);
+                steps.waits(pending.version, Some(waited_until));
             }
             waited_until <= now
         }
@@ -218,6 +236,19 @@ fn promote(
         state: VersionState::Current,
         grace_until: None,
     });
+}
+
+/// Whether the version in use was accepted, and not rejected since.
+fn is_proved(
+    current: Option<&&CredentialVersionRow>,
+    judged: &dyn Fn(&CredentialVersionRow) -> VersionVerdict,
+) -> bool {
+    current.is_some_and(|row| match judged(row) {
+        VersionVerdict::Accepted => true,
+        VersionVerdict::Open(OpenVerdict { was_accepted, .. })
+        | VersionVerdict::NotYet { was_accepted } => was_accepted,
+        VersionVerdict::Rejected | VersionVerdict::Unverifiable => false,
+    })
 }
 
 impl KnownVersions<'_> {
@@ -322,6 +353,10 @@ impl VersionSteps {
             .any(|m| m.version == version && m.state == VersionState::Destroyed)
     }
 
+    fn waits(&mut self, version: i32, until: Option<Timestamp>) {
+        self.waits = Some(PendingWait { version, until });
+    }
+
     fn soonest(&mut self, at: Timestamp) {
         self.again_at = Some(self.again_at.map_or(at, |earlier| earlier.min(at)));
     }
@@ -336,13 +371,24 @@ pub enum VersionVerdict {
     Rejected,
     /// It was asked everywhere, and nothing that is switched on can prove it.
     Unverifiable,
-    /// It was asked everywhere, and nothing was proved; at the first endpoint since then.
-    Open {
-        /// `None` where there is no endpoint to ask.
-        since: Option<Timestamp>,
-    },
+    /// It was asked everywhere, and nothing was proved.
+    Open(OpenVerdict),
     /// It has not been asked everywhere yet.
-    NotYet,
+    NotYet {
+        /// Whether it was accepted somewhere before.
+        was_accepted: bool,
+    },
+}
+
+/// Answers that prove nothing, taken together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenVerdict {
+    /// Since when, at the first endpoint; `None` where there is no endpoint to ask.
+    pub since: Option<Timestamp>,
+    /// Whether it was refused somewhere: without a cause, or for its account's quota.
+    pub refused: bool,
+    /// Whether it was accepted somewhere before.
+    pub was_accepted: bool,
 }
 
 /// What these verdicts say together: one for each endpoint that the key is for, `None` where it was
@@ -351,26 +397,38 @@ pub fn judgement<'a>(
     at_endpoints: impl Iterator<Item = Option<&'a StoredCheck>>,
 ) -> VersionVerdict {
     let (mut rejected, mut waits, mut unverifiable) = (false, false, false);
-    let mut since = None::<Timestamp>;
+    let mut open = OpenVerdict::default();
     for verdict in at_endpoints {
-        match verdict.map(|v| v.reason) {
-            Some(Reason::KeyAccepted | Reason::KeyRestricted) => return VersionVerdict::Accepted,
-            Some(Reason::KeyRejected) => rejected = true,
-            Some(Reason::Unverifiable) => unverifiable = true,
+        let Some(verdict) = verdict else {
+            waits = true;
+            continue;
+        };
+        match verdict.reason {
+            Reason::KeyAccepted | Reason::KeyRestricted => return VersionVerdict::Accepted,
+            Reason::KeyRejected => rejected = true,
+            // A list that is not there may come back.
+            Reason::Unverifiable if verdict.http_status.is_none_or(|s| s < 400) => {
+                unverifiable = true;
+            }
             // It could not be opened to be asked about.
-            Some(Reason::KeyringUnavailable) => waits = true,
-            Some(_) => since = since.into_iter().chain(verdict.map(|v| v.since)).min(),
-            None => waits = true,
+            Reason::KeyringUnavailable => waits = true,
+            reason => {
+                open.since = open.since.into_iter().chain([verdict.since]).min();
+                open.refused |= verdict.doubts > 0 || reason == Reason::QuotaExhausted;
+            }
         }
+        open.was_accepted |= verdict.was_accepted;
     }
     if rejected {
         VersionVerdict::Rejected
     } else if waits {
-        VersionVerdict::NotYet
-    } else if unverifiable {
+        VersionVerdict::NotYet {
+            was_accepted: open.was_accepted,
+        }
+    } else if unverifiable && !open.refused {
         VersionVerdict::Unverifiable
     } else {
-        VersionVerdict::Open { since }
+        VersionVerdict::Open(open)
     }
 }
 

@@ -38,6 +38,8 @@ fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow
             http_status: None,
             code: None,
             request_id: None,
+            doubts: 0,
+            was_accepted: false,
         },
     );
     row
@@ -303,12 +305,18 @@ fn verdicts_are_judged_together() {
         of(&[Some(&rejected), Some(&open)]),
         VersionVerdict::Rejected
     );
-    assert_eq!(of(&[Some(&open), None]), VersionVerdict::NotYet);
-    assert_eq!(
-        of(&[Some(&open)]),
-        VersionVerdict::Open { since: Some(at(0)) }
-    );
-    assert_eq!(of(&[]), VersionVerdict::Open { since: None });
+    let not_yet = VersionVerdict::NotYet {
+        was_accepted: false,
+    };
+    assert_eq!(of(&[Some(&open), None]), not_yet);
+    let since = |since| {
+        VersionVerdict::Open(OpenVerdict {
+            since,
+            ..OpenVerdict::default()
+        })
+    };
+    assert_eq!(of(&[Some(&open)]), since(Some(at(0))));
+    assert_eq!(of(&[]), since(None));
 }
 
 const HOSTS: &[&str] = &["a.example"];
@@ -468,4 +476,66 @@ fn where_the_key_in_use_does_not_authenticate_the_one_that_waits_takes_over() {
         moved(&knowing(known, "f2", HOSTS, 5)),
         [(1, VersionState::Destroyed), (2, VersionState::Current)]
     );
+}
+
+/// A verdict of a refusal that names no cause, or of another kind.
+fn open(
+    reason: Reason,
+    doubts: u8,
+    was_accepted: bool,
+) -> impl Fn(i32, VersionState) -> CredentialVersionRow {
+    move |version, state| {
+        let mut row = judged(row(version, state, &format!("f{version}")), reason);
+        let verdict = row.verdicts.get_mut(&Uuid::nil()).unwrap();
+        (verdict.doubts, verdict.was_accepted) = (doubts, was_accepted);
+        row
+    }
+}
+
+#[test]
+fn a_version_that_was_only_refused_never_displaces_one_that_was_accepted() {
+    use Reason::{CheckInconclusive as Open, KeyAccepted, KeyRejected, QuotaExhausted};
+    let years = 100_000_000;
+    let refused = open(Open, 1, false)(2, VersionState::Pending);
+    let exhausted = open(QuotaExhausted, 0, false)(2, VersionState::Pending);
+    for pending in [refused, exhausted] {
+        for (current, stays) in [
+            (open(KeyAccepted, 0, false), true),
+            // It is refused meanwhile itself: who knows whether the vendor means the keys.
+            (open(Open, 3, true), true),
+            (open(QuotaExhausted, 0, true), true),
+            (open(Reason::KeyringUnavailable, 0, true), true),
+            // It was never accepted, or is rejected.
+            (open(Open, 3, false), false),
+            (open(KeyRejected, 0, false), false),
+        ] {
+            let current = current(1, VersionState::Current);
+            let seen = current.verdicts[&Uuid::nil()].clone();
+            let steps = after(&[pending.clone(), current], "f2", HOSTS, years);
+            let waits = PendingWait {
+                version: 2,
+                until: None,
+            };
+            assert_eq!(steps.moves.is_empty(), stays, "{seen:?}");
+            assert_eq!(steps.waits, stays.then_some(waits), "{seen:?}");
+            assert_eq!(
+                steps.again_at.is_some(),
+                !stays,
+                "only the grace ends by time"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_version_that_an_outage_kept_from_being_judged_says_until_when_it_waits() {
+    let rows = [
+        open(Reason::CheckInconclusive, 0, false)(2, VersionState::Pending),
+        open(Reason::KeyAccepted, 0, false)(1, VersionState::Current),
+    ];
+    let steps = after(&rows, "f2", HOSTS, 10);
+    let until = Some(at(0) + INCONCLUSIVE_WAIT);
+    assert_eq!(steps.waits, Some(PendingWait { version: 2, until }));
+    assert_eq!(after(&rows, "f2", HOSTS, 900).waits, None);
+    assert_eq!(after(&rows, "f2", HOSTS, 900).moves.len(), 2);
 }
