@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    future::{Future, IntoFuture},
+    future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -21,10 +21,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::admin::AdminArgs;
+use crate::http_server::{self, AnswerMemory, ConnectionCounts, ConnectionLimits, WhenFull};
 
 /// How long answers under way may take after the token is cancelled. A request that never comes
 /// to its end would else hold the process for as long as its connection is open.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Connections at once. Probes and scrapes connect for a moment; who holds connections makes way.
+const MAX_CONNECTIONS: usize = 64;
 
 /// What a process waits for before it is ready, by name: the database, the first snapshot, ...
 ///
@@ -67,14 +71,16 @@ impl Readiness {
 pub struct Admin {
     readiness: Readiness,
     metrics: Arc<Registry>,
+    counts: ConnectionCounts,
 }
 
 impl Admin {
     /// An admin port over these; the registry is complete by now.
-    pub fn new(readiness: Readiness, metrics: Registry) -> Self {
+    pub fn new(readiness: Readiness, metrics: Registry, counts: ConnectionCounts) -> Self {
         Self {
             readiness,
             metrics: Arc::new(metrics),
+            counts,
         }
     }
 
@@ -96,16 +102,24 @@ impl Admin {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> std::io::Result<()> {
-        let serving = axum::serve(listener, self.router())
-            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        let late = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+        let limits = ConnectionLimits {
+            when_full: WhenFull::CloseOldest,
+            http2: false,
+            grace: GRACE,
+            ..ConnectionLimits::new(MAX_CONNECTIONS)
         };
-        tokio::select! {
-            served = serving.into_future() => served,
-            () = late => Ok(()),
-        }
+        let (listener, counts) = (listener.into_std()?, self.counts.clone());
+        let memory = AnswerMemory::default();
+        http_server::serve(
+            self.router(),
+            listener,
+            None,
+            limits,
+            counts,
+            memory,
+            shutdown,
+        )
+        .await
     }
 }
 
@@ -116,7 +130,10 @@ pub struct Host {
     pub registry: Registry,
     /// What is waited for.
     pub readiness: Readiness,
+    /// Where this process listens.
+    pub listeners: Vec<SocketAddr>,
     listener: TcpListener,
+    counts: ConnectionCounts,
 }
 
 impl Host {
@@ -125,12 +142,18 @@ impl Host {
     /// # Errors
     /// When the port is taken or may not be used.
     pub async fn bind(args: AdminArgs) -> std::io::Result<Self> {
+        http_server::raise_limit();
         let listener = bind(args.admin_listen, "LLMPLANE_ADMIN_LISTEN").await?;
-        tracing::info!(address = %listener.local_addr()?, "serves /livez, /readyz and /metrics");
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "serves /livez, /readyz and /metrics");
+        let mut registry = Registry::default();
+        let counts = ConnectionCounts::register(&mut registry, "llmplane_admin");
         Ok(Self {
-            registry: Registry::default(),
+            registry,
             readiness: Readiness::default(),
+            listeners: vec![address],
             listener,
+            counts,
         })
     }
 
@@ -143,7 +166,7 @@ impl Host {
         work: impl Future<Output = Result<(), E>>,
         stop: CancellationToken,
     ) -> Result<(), E> {
-        let admin = Admin::new(self.readiness, self.registry);
+        let admin = Admin::new(self.readiness, self.registry, self.counts);
         let work = async {
             let ended = work.await;
             stop.cancel();
@@ -220,7 +243,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let admin = Admin::new(Readiness::default(), Registry::default());
+        let admin = Admin::new(
+            Readiness::default(),
+            Registry::default(),
+            Default::default(),
+        );
         let serving = tokio::spawn(admin.serve(listener, shutdown.clone()));
         let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
         slow.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
@@ -230,5 +257,38 @@ mod tests {
         shutdown.cancel();
         let ended = tokio::time::timeout(4 * GRACE, serving).await;
         ended.expect("it ends").unwrap().unwrap();
+    }
+
+    /// A request over a connection of its own; false where it is not answered.
+    async fn is_answered(address: SocketAddr) -> bool {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let asked = client.get(format!("http://{address}/livez")).send().await;
+        asked.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    #[tokio::test]
+    async fn who_holds_connections_keeps_nobody_out() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let counts = ConnectionCounts::default();
+        let admin = Admin::new(Readiness::default(), Registry::default(), counts.clone());
+        let serving = tokio::spawn(admin.serve(listener, CancellationToken::new()));
+        let mut held = Vec::new();
+        for _ in 0..3 * MAX_CONNECTIONS {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
+            held.push(stream);
+        }
+        assert!(is_answered(address).await);
+        let closed = counts.refused.get();
+        assert!(closed > 2 * MAX_CONNECTIONS as u64, "{closed}");
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while counts.open.get() > MAX_CONNECTIONS as i64 {
+            assert!(std::time::Instant::now() < deadline, "{counts:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(is_answered(address).await);
+        serving.abort();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Dependencies point one way: `crd` and `encryption` know nobody; `db` knows them; `vendors`
 //! knows `crd`; `checks` knows `vendors` and `db`; `snapshot` knows `db`'s rows; `controller`
-//! wires `checks`; `controller` and `api` never know each other.
+//! wires `checks`; `controller` and `api` never know each other. `http_server` knows nobody.
 
 pub mod admin;
 pub mod all;
@@ -14,6 +14,7 @@ pub mod controller;
 pub mod crd;
 pub mod db;
 pub mod encryption;
+pub mod http_server;
 pub mod lint;
 pub mod local;
 pub mod output;

@@ -32,6 +32,7 @@ pub mod fuzzing {
 pub use server::run::{ApiError, Server, run};
 
 use crate::db::Db;
+use crate::http_server::AnswerMemory;
 use crate::snapshot::Store;
 use auth::Auth;
 use read::list_cache::ListCache;
@@ -55,6 +56,8 @@ pub struct ApiDeps {
     pub pages: ListCache,
     /// Whose turn it is to read deleted rows.
     deleted_reads: read::deleted::DeletedReads,
+    /// Memory of answers under way.
+    pub memory: AnswerMemory,
 }
 
 impl ApiState {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::db::DbError;
+use crate::http_server::NoMemory;
 
 const TYPE_PREFIX: &str = "https://llmplane.dev/problems/";
 
@@ -38,7 +39,8 @@ pub enum ProblemType {
     DatabaseUnavailable,
     /// The kube-apiserver cannot be asked who the caller is or what it may do.
     ApiserverUnavailable,
-    /// Too many callers wait to be looked up, in all or from one address.
+    /// Too many callers wait to be looked up, in all or from one address, or too many answers for
+    /// their readers.
     Overloaded,
     /// This replica has not read the configuration yet.
     NotReady,
@@ -116,11 +118,7 @@ impl ProblemType {
                 S::SERVICE_UNAVAILABLE,
                 "The kube-apiserver is not available",
             ),
-            Self::Overloaded => (
-                "overloaded",
-                S::SERVICE_UNAVAILABLE,
-                "Too many callers at once",
-            ),
+            Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, "Too much at once"),
             Self::NotReady => ("not-ready", S::SERVICE_UNAVAILABLE, "Not ready yet"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "Internal error"),
         }
@@ -183,6 +181,15 @@ impl Problem {
         Self::new(
             ProblemType::Internal,
             "this is a defect of the server; its log has more",
+        )
+    }
+}
+
+impl From<NoMemory> for Problem {
+    fn from(full: NoMemory) -> Self {
+        Self::new(
+            ProblemType::Overloaded,
+            format!("{full}; read to their end those that you asked for, and try again"),
         )
     }
 }

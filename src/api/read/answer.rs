@@ -1,5 +1,7 @@
 //! Answers: bytes that were written when the rows came in, and the headers that go with them.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY};
@@ -10,7 +12,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
+use crate::api::problem::Problem;
 use crate::db::Revision;
+use crate::http_server::{AnswerMemory, ConnectionShare, Reserved};
 use crate::snapshot::Entry;
 
 /// Revision that an answer is of.
@@ -38,6 +42,8 @@ pub struct RequestHeaders {
     pub uri: Uri,
     /// The headers.
     pub headers: HeaderMap,
+    /// What its connection may take of the memory of answers.
+    pub share: ConnectionShare,
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestHeaders {
@@ -47,6 +53,7 @@ impl<S: Sync> FromRequestParts<S> for RequestHeaders {
         Ok(Self {
             uri: std::mem::take(&mut parts.uri),
             headers: std::mem::take(&mut parts.headers),
+            share: parts.extensions.remove().unwrap_or_default(),
         })
     }
 }
@@ -79,6 +86,17 @@ impl Page {
         }
     }
 
+    /// The page for others and the page for its reader: both hold the memory that was reserved for
+    /// it, the latter its connection's share too.
+    pub fn hold(self, reserved: Reserved) -> (Self, Self) {
+        let (shared, own) = reserved.hold(self.body);
+        let page = |body| Self {
+            etag: self.etag.clone(),
+            body,
+        };
+        (page(shared), page(own))
+    }
+
     /// Bytes that it takes.
     pub fn size(&self) -> usize {
         self.body.len() + self.etag.len()
@@ -90,31 +108,56 @@ impl Page {
     }
 }
 
+/// The rows of a page that is to be written out.
+#[derive(Clone, Debug)]
+pub struct PageRows<V> {
+    /// The rows.
+    pub rows: Vec<Arc<Entry<V>>>,
+    /// Where the list goes on; none on its last page.
+    pub next_cursor: Option<String>,
+}
+
+impl<V> PageRows<V> {
+    /// Bytes of the page, about.
+    pub fn size(&self) -> usize {
+        let rows: usize = self.rows.iter().map(|row| row.json.len() + 1).sum();
+        rows + 128 + self.next_cursor.as_ref().map_or(0, String::len)
+    }
+
+    /// Writes it out.
+    pub fn write(&self, revision: Revision) -> Page {
+        let rows = self.rows.iter().map(AsRef::as_ref);
+        Page::new(rows, self.next_cursor.as_deref(), revision)
+    }
+}
+
 /// Anything that is made for this one answer. Its ETag is weak: it changes with `told`, not with
 /// the revision that stands beside it.
-pub fn fresh(
+///
+/// # Errors
+///
+/// 503 where too many answers wait for their readers.
+pub async fn fresh(
+    memory: &AnswerMemory,
     body: &impl Serialize,
     told: &impl Serialize,
     revision: Revision,
-    request: &HeaderMap,
-) -> Response<Body> {
+    request: &RequestHeaders,
+) -> Result<Response<Body>, Problem> {
     let written = serde_json::to_vec(body).and_then(|json| Ok((json, serde_json::to_vec(told)?)));
-    match written {
-        Ok((json, told)) => {
-            let digest = Sha256::digest(&told);
-            let (half, _) = digest.split_at(16);
-            let tag = half
-                .iter()
-                .fold(0, |tag, byte| tag << 8 | u128::from(*byte));
-            let etag = crate::snapshot::etag("W/", tag);
-            answer(&etag, || Bytes::from(json), revision, request)
-        }
-        Err(error) => {
-            use axum::response::IntoResponse;
-            tracing::error!(%error, "an answer cannot be written as JSON");
-            crate::api::problem::Problem::internal().into_response()
-        }
-    }
+    let (json, told) = written.map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written as JSON");
+        Problem::internal()
+    })?;
+    let digest = Sha256::digest(&told);
+    let (half, _) = digest.split_at(16);
+    let tag = half
+        .iter()
+        .fold(0, |tag, byte| tag << 8 | u128::from(*byte));
+    let etag = crate::snapshot::etag("W/", tag);
+    let reserved = memory.reserve(&request.share, json.len()).await?;
+    let (_, body) = reserved.hold(Bytes::from(json));
+    Ok(answer(&etag, || body, revision, &request.headers))
 }
 
 fn list_body<'a>(

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-use super::answer::Page;
+use super::answer::PageRows;
 use super::cursor::{self, CursorPlace, Rank};
 use super::list_query::{Index, ListRequest, Resource, fitting, is_object_name, prefix};
 use crate::api::ApiState;
@@ -71,7 +71,7 @@ pub(in crate::api) async fn page<V: Resource>(
     request: &ListRequest<'_, V>,
     index: &Index,
     after: Option<&CursorPlace>,
-) -> Result<Page, Problem> {
+) -> Result<PageRows<V>, Problem> {
     let _turn = state.deleted_reads.take().await?;
     let db = &state.db;
     match request.sort.word {
@@ -87,7 +87,7 @@ async fn page_by_name<V: Resource>(
     request: &ListRequest<'_, V>,
     index: &Index,
     after: Option<&CursorPlace>,
-) -> Result<Page, Problem> {
+) -> Result<PageRows<V>, Problem> {
     let snapshot = request.snapshot;
     let mut range = range(request, index);
     if let Some(after) = after {
@@ -128,10 +128,10 @@ async fn page_by_name<V: Resource>(
                     key,
                     id,
                 };
-                let (rows, next) = (rows.iter().map(AsRef::as_ref), cursor::write(&reached));
-                return Ok(Page::new(rows, Some(&next), snapshot.revision));
+                let next_cursor = Some(cursor::write(&reached));
+                return Ok(PageRows { rows, next_cursor });
             }
-            _ => return Ok(request.page(snapshot, rows.into_iter(), after)),
+            _ => return Ok(request.page(rows.into_iter(), after)),
         }
     }
 }
@@ -142,7 +142,7 @@ async fn page_sorted<V: Resource>(
     request: &ListRequest<'_, V>,
     index: &Index,
     after: Option<&CursorPlace>,
-) -> Result<Page, Problem> {
+) -> Result<PageRows<V>, Problem> {
     let snapshot = request.snapshot;
     let (mut range, mut deleted, mut bytes) = (range(request, index), Vec::new(), 0);
     loop {
@@ -160,7 +160,7 @@ async fn page_sorted<V: Resource>(
     }
     let found = merged(live(request, index, ""), deleted.into_iter());
     let taken = found.filter(|row| request.takes(snapshot, &row.view));
-    Ok(request.page(snapshot, taken, after))
+    Ok(request.page(taken, after))
 }
 
 fn too_many() -> Problem {

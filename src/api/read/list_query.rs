@@ -8,7 +8,7 @@ use axum::http::Response;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::answer::{Page, RequestHeaders};
+use super::answer::{Page, PageRows, RequestHeaders};
 use super::cursor::{self, CursorPlace, Rank};
 use super::query_params::{FromQuery, Query, documented_names};
 use super::{deleted, list_cache};
@@ -220,9 +220,21 @@ pub async fn list<V: Resource>(
         .take_while(|entry| entry.key.starts_with(&prefix))
         .filter(|entry| request.takes(snapshot, &entry.view))
         .cloned();
-    let page = request.page(snapshot, found, after.as_ref());
+    let rows = request.page(found, after.as_ref());
+    let (page, own) = written(state, &request, &rows).await?;
     state.pages.put(snapshot.revision, asked, &page);
-    Ok(page.answer(snapshot.revision, &request.sent.headers))
+    Ok(own.answer(snapshot.revision, &request.sent.headers))
+}
+
+/// A page written out, for the cache and for who asked, once there is memory for it.
+async fn written<V>(
+    state: &ApiState,
+    request: &ListRequest<'_, V>,
+    rows: &PageRows<V>,
+) -> Result<(Page, Page), Problem> {
+    let reserving = state.memory.reserve(&request.sent.share, rows.size());
+    let reserved = Box::pin(reserving).await?;
+    Ok(rows.write(request.snapshot.revision).hold(reserved))
 }
 
 /// As [`list`], with what was deleted.
@@ -236,8 +248,9 @@ async fn list_with_deleted<V: Resource>(
         .scope
         .require_audit(&state.auth, request.caller)
         .await?;
-    let page = deleted::page(state, &request, &index, after.as_ref()).await?;
-    Ok(page.answer(request.snapshot.revision, &request.sent.headers))
+    let rows = deleted::page(state, &request, &index, after.as_ref()).await?;
+    let (_, own) = written(state, &request, &rows).await?;
+    Ok(own.answer(request.snapshot.revision, &request.sent.headers))
 }
 
 /// What every key of the scope begins with.
@@ -280,10 +293,9 @@ impl<V: Resource> ListRequest<'_, V> {
     /// The page behind this place; by name, `found` begins there and is in order.
     pub(in crate::api) fn page(
         &self,
-        snapshot: &Snapshot,
         found: impl Iterator<Item = Arc<Entry<V>>>,
         after: Option<&CursorPlace>,
-    ) -> Page {
+    ) -> PageRows<V> {
         let limit = self.limit();
         let mut rows: Vec<_> = if self.sort.word == "name" {
             found.take(limit + 1).collect()
@@ -293,12 +305,11 @@ impl<V: Resource> ListRequest<'_, V> {
         let fits = fitting(rows.get(..limit).unwrap_or(&rows));
         let more = rows.len() > fits;
         rows.truncate(fits);
-        let next = rows
+        let next_cursor = rows
             .last()
             .filter(|_| more)
             .map(|last| cursor::write(&self.place(last)));
-        let entries = rows.iter().map(AsRef::as_ref);
-        Page::new(entries, next.as_deref(), snapshot.revision)
+        PageRows { rows, next_cursor }
     }
 
     fn sorted(

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,7 +12,7 @@ use super::PathId;
 use crate::api::auth::Authenticated;
 use crate::api::openapi::Problems;
 use crate::api::problem::Problem;
-use crate::api::read::answer;
+use crate::api::read::answer::{self, RequestHeaders};
 use crate::api::read::cursor;
 use crate::api::read::list_query::{self, ListParams};
 use crate::api::read::query_params::{FromQuery, Query, QueryParamsOfTwo, documented_names};
@@ -127,8 +127,8 @@ pub async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId,
-    headers: HeaderMap,
     QueryParamsOfTwo(asked, page): QueryParamsOfTwo<ListParams, ProbePage>,
+    sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = list_query::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
@@ -163,7 +163,7 @@ pub async fn get(
         &body.items,
         &body.next_cursor,
     );
-    Ok(answer::fresh(&body, &told, snapshot.revision, &headers))
+    answer::fresh(&state.memory, &body, &told, snapshot.revision, &sent).await
 }
 
 #[cfg(test)]

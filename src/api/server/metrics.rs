@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::http_server::AnswerMemory;
 use crate::snapshot::Store;
 
 /// Upper bounds of the latency buckets, in seconds.
@@ -135,6 +136,27 @@ impl Metrics {
             false => &look_ups.misses,
         };
         counter.inc();
+    }
+}
+
+/// Registers how much memory answers under way hold.
+pub fn register_memory(registry: &mut Registry, memory: AnswerMemory) {
+    registry.register_collector(Box::new(AnswerMemoryGauge(memory)));
+}
+
+/// The memory of answers under way, at the moment of the scrape.
+#[derive(Debug)]
+struct AnswerMemoryGauge(AnswerMemory);
+
+impl Collector for AnswerMemoryGauge {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let place = encoder.encode_descriptor(
+            "llmplane_api_answer_memory",
+            "Bytes of answers that are kept or wait for their readers",
+            Some(&Unit::Bytes),
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(self.0.held() as f64).encode(place)
     }
 }
 

@@ -1,6 +1,5 @@
-//! The process around the routes: sockets, TLS, bounds on connections, metrics, the end.
+//! The process around the routes: sockets, TLS, metrics, the end.
 
-pub(super) mod connections;
 pub mod metrics;
 pub(super) mod observe;
 pub(super) mod run;

@@ -9,8 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::{self, ConnectionCounts, ConnectionLimits, TooFewDescriptors};
-use super::metrics::Metrics;
+use super::metrics::{self, Metrics};
 use super::tls::{self, TlsError};
 use crate::admin::{self, Host};
 use crate::api::auth::Auth;
@@ -20,6 +19,9 @@ use crate::config::admin::AdminArgs;
 use crate::config::api::ApiSettings;
 use crate::config::cluster::ClusterError;
 use crate::db::{Db, DbError, DbOptions};
+use crate::http_server::{
+    self, AnswerMemory, ConnectionCounts, ConnectionLimits, TooFewDescriptors,
+};
 use crate::snapshot::Store;
 use crate::snapshot::feed::{Feed, FeedError};
 
@@ -112,16 +114,20 @@ impl Server {
             ..options
         };
         let feed_db = Db::lazy(settings.database_url.expose_secret(), &feed_options)?;
-        connections::make_room(settings.max_connections)?;
+        http_server::make_room(settings.max_connections)?;
         let registry = &mut host.registry;
         let tls = settings.tls.as_ref();
         let tls = tls.map(|files| tls::load(files, registry)).transpose()?;
         let listener = admin::bind(settings.listen, "LLMPLANE_LISTEN").await?;
-        tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serves the read API");
+        let address = listener.local_addr()?;
+        host.listeners.push(address);
+        tracing::info!(%address, tls = tls.is_some(), "serves the read API");
 
         let store = Arc::new(Store::default());
         let metrics = Metrics::register(&mut host.registry, store.clone());
         let feed = Feed::new(feed_db, store.clone(), host.readiness.clone());
+        let memory = AnswerMemory::default();
+        metrics::register_memory(&mut host.registry, memory.clone());
         let state = ApiState::new(ApiDeps {
             store,
             db,
@@ -129,13 +135,14 @@ impl Server {
             metrics,
             pages: ListCache::default(),
             deleted_reads: Default::default(),
+            memory,
         });
         Ok(Self {
             state,
             listener,
             tls,
             limits: ConnectionLimits::new(settings.max_connections),
-            counts: ConnectionCounts::register(&mut host.registry),
+            counts: ConnectionCounts::register(&mut host.registry, "llmplane_api"),
             feed,
         })
     }
@@ -154,16 +161,17 @@ impl Server {
             counts,
             feed,
         } = self;
-        let db = state.db.clone();
+        let (db, memory) = (state.db.clone(), state.memory.clone());
         let mut tasks = JoinSet::new();
         let token = shutdown.clone();
         tasks.spawn(async move { ("the feed", feed.run(token).await.map_err(ApiError::from)) });
-        let served = connections::serve(
+        let served = http_server::serve(
             router::router(state),
             listener.into_std()?,
             tls.as_ref().map(tls::Reloaded::config),
             limits,
             counts,
+            memory,
             shutdown.clone(),
         );
         tasks.spawn(async move { ("the API's port", served.await.map_err(ApiError::from)) });

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::tls_rustls::RustlsConfig;
+use arc_swap::ArcSwap;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::api::TlsFiles;
+use crate::http_server::TlsConfig;
 
 /// How often the files are looked at.
 const CERTIFICATE_POLL: Duration = Duration::from_secs(5);
@@ -50,7 +51,7 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct Reloaded {
     files: TlsFiles,
-    config: RustlsConfig,
+    config: TlsConfig,
     /// The files' bytes when they were last looked at.
     seen: Arc<(Vec<u8>, Vec<u8>)>,
     /// 1 while the files hold what cannot be used.
@@ -59,7 +60,7 @@ pub struct Reloaded {
 
 impl Reloaded {
     /// What new connections are taken with, also after a change.
-    pub fn config(&self) -> RustlsConfig {
+    pub fn config(&self) -> TlsConfig {
         self.config.clone()
     }
 
@@ -70,7 +71,7 @@ impl Reloaded {
             return Ok(false);
         }
         let config = parse(&self.files, &now)?;
-        self.config.reload_from_config(Arc::new(config));
+        self.config.store(Arc::new(config));
         *seen = now;
         Ok(true)
     }
@@ -83,7 +84,7 @@ impl Reloaded {
 /// Where they cannot be used.
 pub fn load(files: &TlsFiles, registry: &mut Registry) -> Result<Reloaded, TlsError> {
     let seen = read(files)?;
-    let config = RustlsConfig::from_config(Arc::new(parse(files, &seen)?));
+    let config = Arc::new(ArcSwap::from_pointee(parse(files, &seen)?));
     let unusable = Gauge::default();
     registry.register(
         "llmplane_api_certificate_unusable",

@@ -3,9 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use axum::Router;
 use axum::routing::get;
+use axum::{Extension, Router};
+use bytes::Bytes;
+use futures::future::join_all;
+use h2::client::SendRequest;
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -21,9 +26,12 @@ const HALF_H2: &[u8] = b"\0\0\x80\x01\x05\0\0\0\x03";
 /// How much later than it should a busy machine may end a connection that is else kept for ever.
 const LATE: Duration = Duration::from_secs(4);
 
+const MEBIBYTE: usize = 1 << 20;
+
 struct Running {
     address: SocketAddr,
     counts: ConnectionCounts,
+    memory: AnswerMemory,
     shutdown: CancellationToken,
     most_at_once: Arc<AtomicUsize>,
     task: JoinHandle<io::Result<()>>,
@@ -35,6 +43,7 @@ fn limits() -> ConnectionLimits {
         next_request: Duration::from_secs(6),
         ping: Duration::from_millis(500),
         no_sign_of_life: Duration::from_millis(1_500),
+        under_pressure: Duration::from_millis(200),
         ..ConnectionLimits::new(100)
     }
 }
@@ -51,7 +60,17 @@ fn start(limits: ConnectionLimits) -> Running {
         at_once.fetch_sub(1, Ordering::SeqCst);
         "slow"
     };
+    let memory = AnswerMemory::default();
+    let of_memory = memory.clone();
+    let reserved = async move |Extension(share): Extension<ConnectionShare>| match of_memory
+        .reserve(&share, MEBIBYTE)
+        .await
+    {
+        Ok(reserved) => Ok(reserved.hold(vec![0; MEBIBYTE].into()).1),
+        Err(NoMemory) => Err(axum::http::StatusCode::SERVICE_UNAVAILABLE),
+    };
     let router = Router::new()
+        .route("/reserved", get(reserved))
         .route("/", get(async || "here"))
         .route("/slow", get(slow))
         .route("/large", get(async || vec![0_u8; 32 << 20]));
@@ -61,11 +80,13 @@ fn start(limits: ConnectionLimits) -> Running {
         None,
         limits,
         counts.clone(),
+        memory.clone(),
         shutdown.clone(),
     );
     Running {
         address,
         counts,
+        memory,
         shutdown,
         most_at_once,
         task: tokio::spawn(serving),
@@ -87,6 +108,15 @@ impl Running {
 
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    async fn holds_nothing(&self) {
+        let begun = Instant::now();
+        while self.memory.held() > 0 {
+            let held = self.memory.held();
+            assert!(begun.elapsed() < Duration::from_secs(20), "{held} bytes");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn open(&self, connections: i64) {
@@ -296,11 +326,141 @@ async fn what_is_under_way_at_the_end_is_answered_and_idle_connections_are_close
     assert!(asked.elapsed() < limits().grace, "{:?}", asked.elapsed());
 }
 
+/// A client of HTTP/2 that lets the server send so much of each answer, and answers every ping.
+async fn with_window(running: &Running, bytes: u32) -> SendRequest<Bytes> {
+    let stream = running.connect().await;
+    let (requests, connection) = h2::client::Builder::new()
+        .initial_window_size(bytes)
+        .handshake(stream)
+        .await
+        .expect("it speaks HTTP/2");
+    tokio::spawn(connection);
+    requests
+}
+
+/// Asks for this path, and waits for what comes before the body.
+async fn ask(requests: &SendRequest<Bytes>, path: &str) -> Option<h2::RecvStream> {
+    let request = Request::get(format!("http://x{path}"))
+        .body(())
+        .expect("a request");
+    let mut requests = requests.clone().ready().await.ok()?;
+    let (answer, _) = requests.send_request(request, true).ok()?;
+    let answer = answer.await.ok()?;
+    assert_eq!(answer.status(), 200);
+    Some(answer.into_body())
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_ended_and_its_connection_is_not() {
+    const STREAMS: usize = 20;
+    let running = start(limits());
+    // Nothing, and a byte, after which the rest of a part would be kept by the HTTP library.
+    for window in [0, 1] {
+        let before = running.counts.stalled.get();
+        let requests = with_window(&running, window).await;
+        let paths = ["/large", "/reserved"].repeat(STREAMS / 2);
+        let asked = join_all(paths.into_iter().map(|path| ask(&requests, path)));
+        for body in asked.await {
+            let mut body = body.expect("an answer");
+            while let Some(data) = body.data().await {
+                if data.is_err() {
+                    break;
+                }
+            }
+        }
+        assert_eq!(
+            running.counts.stalled.get() - before,
+            STREAMS as u64,
+            "{window}"
+        );
+        running.holds_nothing().await;
+        assert_eq!(running.counts.open.get(), 1);
+        drop(requests);
+        running.open(0).await;
+    }
+}
+
+#[tokio::test]
+async fn who_takes_an_answer_slowly_gets_all_of_it() {
+    let running = start(limits());
+    let requests = with_window(&running, 64 << 10).await;
+    let mut body = ask(&requests, "/reserved").await.expect("an answer");
+    let (begun, mut taken) = (Instant::now(), 0);
+    while let Some(data) = body.data().await {
+        let data = data.expect("it goes on");
+        taken += data.len();
+        body.flow_control()
+            .release_capacity(data.len())
+            .expect("it was taken");
+        if begun.elapsed() < limits().no_sign_of_life * 3 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    assert_eq!(taken, MEBIBYTE);
+    assert_eq!(running.counts.stalled.get(), 0);
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_hold_bounded_memory_and_keep_nobody_else_from_one() {
+    let running = start(limits());
+    let mut hostile = Vec::new();
+    for _ in 0..12 {
+        hostile.push(with_window(&running, 0).await);
+    }
+    let flood = hostile.iter().flat_map(|requests| {
+        (0..100).map(move |_| async move { drop(ask(requests, "/reserved").await) })
+    });
+    let flood = async {
+        join_all(flood).await;
+    };
+    let (memory, most) = (running.memory.clone(), AtomicUsize::new(0));
+    let others = async {
+        let [(_, http1), (_, http2)] = clients();
+        for client in [&http1, &http2, &http1, &http2] {
+            most.fetch_max(memory.held(), Ordering::SeqCst);
+            let answer = client
+                .get(running.url("/reserved"))
+                .send()
+                .await
+                .expect("an answer");
+            assert_eq!(answer.status(), 200);
+            assert_eq!(answer.bytes().await.expect("all of it").len(), MEBIBYTE);
+        }
+    };
+    tokio::select! {
+        () = others => {}
+        () = async { flood.await; std::future::pending().await } => {}
+    }
+    assert!(most.load(Ordering::SeqCst) <= 64 * MEBIBYTE, "{most:?}");
+    drop(hostile);
+    running.holds_nothing().await;
+}
+
+#[tokio::test]
+async fn the_oldest_connection_makes_way_where_nobody_may_be_kept_out() {
+    let running = start(ConnectionLimits {
+        connections: 2,
+        when_full: WhenFull::CloseOldest,
+        ..limits()
+    });
+    let oldest = running.answered(GET).await;
+    let mut second = running.answered(GET).await;
+    let mut third = running.answered(GET).await;
+    ended(oldest, Duration::ZERO).await;
+    running.open(2).await;
+    for stream in [&mut second, &mut third] {
+        stream.write_all(GET).await.expect("it is open");
+        assert!(read_here(stream).await);
+    }
+    assert_eq!(running.counts.refused.get(), 1);
+}
+
 #[test]
-fn a_process_that_may_not_open_so_many_connections_says_what_to_change() {
+fn a_process_has_the_descriptors_that_it_may_have_or_says_what_to_change() {
     assert!(make_room(100).is_ok());
-    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    assert!(soft >= 100 + RESERVED, "{soft}");
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    assert_eq!(soft, hard);
+    assert!(soft >= 100 + descriptors::RESERVED, "{soft}");
     let refused = make_room(usize::MAX).expect_err("nobody has so many");
     let says = refused.to_string();
     assert!(says.contains("LLMPLANE_MAX_CONNECTIONS"), "{says}");
