@@ -24,7 +24,7 @@ async fn grant_lease(world: &World) {
         "metadata": metadata,
         "rules": [{
             "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
-            "verbs": ["get", "create", "update", "patch", "list", "watch"],
+            "verbs": ["get", "create", "update"],
         }],
     }))
     .unwrap();

@@ -21,6 +21,7 @@ mod lost_apiserver;
 mod lost_database;
 mod manifests;
 mod model_sync;
+mod own_addresses;
 mod printer_columns;
 mod read_api;
 mod read_deleted;

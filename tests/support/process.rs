@@ -86,6 +86,11 @@ impl Process {
         Pid::from_raw(self.child.id().expect("it runs").cast_signed())
     }
 
+    /// Where its admin port listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Where the read API listens.
     pub fn listen(&self) -> SocketAddr {
         self.listen

@@ -1,6 +1,7 @@
 //! What makes reconciling happen: starting, leading, watching, the index of what is declared, the
 //! queue and its workers. It decides when an object is reconciled, never what becomes of it.
 
+mod apiserver_addresses;
 pub(super) mod context;
 pub(super) mod decode;
 pub(super) mod dispatch;

@@ -78,12 +78,13 @@ impl Controller {
         let keyring = KeyringHandle::open(&settings.keyring_dir)?;
         let catalog = start::catalog(&settings)?;
         let db = start::database(&settings)?;
-        let guard = start::guard(&settings, &config, &db);
         let lease_namespace = settings
             .lease_namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|e| StartError::Client(e.to_string()))?;
+        let client = Client::try_from(config.clone());
+        let client = client.map_err(|e| StartError::Client(e.to_string()))?;
+        let guard = start::guard(&settings, &config, &client, &db, &host.listeners);
         let metrics = Metrics::register(&mut host.registry);
         let check_metrics = Checks::metrics(&mut host.registry);
 

@@ -1,13 +1,13 @@
 //! What must be there before anything is reconciled: keyring, cluster, database, leadership.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use super::metrics::Metrics;
+use super::{apiserver_addresses, metrics::Metrics};
 use crate::controller::{error::Error, settings::Settings};
 use crate::{
     admin::Readiness,
@@ -198,10 +198,25 @@ async fn attempt(needs: &StartDeps<'_>) -> Result<Epoch, StartError> {
     Ok(epoch)
 }
 
-/// The guard over what checks may connect to: never the kube-apiserver, never PostgreSQL.
-pub fn guard(settings: &Settings, kubeconfig: &kube::Config, db: &Db) -> AddressGuard {
+/// The guard over what checks may connect to: never a kube-apiserver, PostgreSQL, or a port of this
+/// process.
+pub fn guard(
+    settings: &Settings,
+    kubeconfig: &kube::Config,
+    client: &Client,
+    db: &Db,
+    listeners: &[SocketAddr],
+) -> AddressGuard {
     let api = &kubeconfig.cluster_url;
     let api_host = api.host().unwrap_or_default().to_owned();
-    let own = vec![(api_host, api.port_u16().unwrap_or(443)), db.server()];
-    AddressGuard::watching(settings.allow_cidrs.clone(), OwnAddresses::of(own))
+    let hosts = vec![(api_host, api.port_u16().unwrap_or(443)), db.server()];
+    let (service, slices) = (client.clone(), client.clone());
+    let own = OwnAddresses::of(hosts)
+        .and_found_by(move || apiserver_addresses::of_service(service.clone()))
+        .and_found_by(move || apiserver_addresses::of_slices(slices.clone()));
+    let own = listeners
+        .iter()
+        .copied()
+        .fold(own, OwnAddresses::and_listener);
+    AddressGuard::watching(settings.allow_cidrs.clone(), own)
 }

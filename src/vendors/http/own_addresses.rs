@@ -3,9 +3,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt, io,
-    net::SocketAddr,
-    sync::{PoisonError, RwLock},
+    fmt,
+    future::ready,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -25,30 +27,27 @@ const STALE_TTL: Duration = Duration::from_secs(10 * 60);
 /// How long a check waits for the resolver. What was known stays known where it does not answer.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Resolved = io::Result<Vec<SocketAddr>>;
-type Resolver = dyn Fn(String, u16) -> BoxFuture<'static, Resolved> + Send + Sync;
+/// What a lookup found.
+pub type Found = io::Result<Vec<SocketAddr>>;
+type Lookup = dyn Fn() -> BoxFuture<'static, Found> + Send + Sync;
 
-/// Hosts and ports, and their addresses as they were last seen.
+/// Addresses that are known, and lookups of those that move, with what they found last.
+#[derive(Default)]
 pub struct OwnAddresses {
     literals: HashSet<SocketAddr>,
-    names: Vec<(String, u16)>,
-    resolver: Box<Resolver>,
+    /// Ports on every address of this machine.
+    ports: HashSet<u16>,
+    lookups: Vec<Box<Lookup>>,
     seen: RwLock<Vec<HashMap<SocketAddr, Instant>>>,
-    resolved_at: tokio::sync::Mutex<Option<Instant>>,
+    looked_up_at: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for OwnAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnAddresses")
             .field("literals", &self.literals)
-            .field("names", &self.names)
+            .field("ports", &self.ports)
             .finish_non_exhaustive()
-    }
-}
-
-impl Default for OwnAddresses {
-    fn default() -> Self {
-        Self::of(Vec::new())
     }
 }
 
@@ -62,69 +61,98 @@ impl OwnAddresses {
 
     fn resolved_by(
         hosts: Vec<(String, u16)>,
-        resolver: impl Fn(String, u16) -> BoxFuture<'static, Resolved> + Send + Sync + 'static,
+        resolver: impl Fn(String, u16) -> BoxFuture<'static, Found> + Send + Sync + 'static,
     ) -> Self {
-        let (mut literals, mut names) = (HashSet::new(), Vec::new());
+        let (mut own, resolver) = (Self::default(), Arc::new(resolver));
         for (host, port) in hosts {
             let host = host.trim_start_matches('[').trim_end_matches(']');
-            match host.parse() {
-                Ok(ip) => {
-                    literals.insert(SocketAddr::new(unwrap(ip), port));
-                }
-                Err(_) => names.push((host.to_owned(), port)),
+            if let Ok(ip) = host.parse() {
+                own.literals.insert(SocketAddr::new(unwrap(ip), port));
+            } else {
+                let (name, resolver) = (host.to_owned(), resolver.clone());
+                own = own.and_found_by(move || resolver(name.clone(), port));
             }
         }
-        Self {
-            seen: RwLock::new(vec![HashMap::new(); names.len()]),
-            literals,
-            names,
-            resolver: Box::new(resolver),
-            resolved_at: tokio::sync::Mutex::default(),
-        }
+        own
     }
 
-    /// Whether this is one of them, as far as was resolved.
+    /// These, and what this finds.
+    pub fn and_found_by(
+        mut self,
+        lookup: impl Fn() -> BoxFuture<'static, Found> + Send + Sync + 'static,
+    ) -> Self {
+        self.lookups.push(Box::new(lookup));
+        self.seen
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(HashMap::new());
+        self
+    }
+
+    /// These, and where this process listens.
+    pub fn and_listener(mut self, address: SocketAddr) -> Self {
+        let port = address.port();
+        if !address.ip().is_unspecified() {
+            let ip = unwrap(address.ip());
+            self.literals.insert(SocketAddr::new(ip, port));
+            return self;
+        }
+        self.ports.insert(port);
+        self.and_found_by(move || ready(interfaces(port)).boxed())
+    }
+
+    /// Whether this is one of them, as far as was looked up.
     pub(in crate::vendors) fn contain(&self, address: SocketAddr) -> bool {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let ip = address.ip();
         self.literals.contains(&address)
-            || seen.iter().any(|of_host| of_host.contains_key(&address))
+            || (self.ports.contains(&address.port()) && (ip.is_loopback() || ip.is_unspecified()))
+            || seen.iter().any(|found| found.contains_key(&address))
     }
 
-    /// Resolves anew what was resolved too long ago; one at a time does, and the others wait for it.
+    /// Looks up anew what was looked up too long ago; one at a time does, and the others wait for it.
     pub(in crate::vendors) async fn refresh(&self) {
         self.refresh_at(Instant::now()).await;
     }
 
     async fn refresh_at(&self, now: Instant) {
-        if self.names.is_empty() {
+        if self.lookups.is_empty() {
             return;
         }
-        let mut resolved_at = self.resolved_at.lock().await;
-        if resolved_at.is_some_and(|at| now.duration_since(at) < RESOLVED_TTL) {
+        let mut looked_up_at = self.looked_up_at.lock().await;
+        if looked_up_at.is_some_and(|at| now.duration_since(at) < RESOLVED_TTL) {
             return;
         }
-        let lookups = self
-            .names
-            .iter()
-            .map(|(name, port)| timeout(RESOLVE_TIMEOUT, (self.resolver)(name.clone(), *port)));
-        let answers = join_all(lookups).await;
+        let lookups = self.lookups.iter();
+        let answers = join_all(lookups.map(|lookup| timeout(RESOLVE_TIMEOUT, lookup()))).await;
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        for (of_host, answer) in seen.iter_mut().zip(answers) {
+        for (found, answer) in seen.iter_mut().zip(answers) {
             let Ok(Ok(addresses)) = answer else { continue };
-            of_host.retain(|_, at| now.duration_since(*at) < STALE_TTL);
-            of_host.extend(
+            found.retain(|_, at| now.duration_since(*at) < STALE_TTL);
+            found.extend(
                 addresses
                     .into_iter()
                     .map(|a| (SocketAddr::new(unwrap(a.ip()), a.port()), now)),
             );
         }
-        *resolved_at = Some(now);
+        *looked_up_at = Some(now);
     }
+}
+
+/// This port on every address of this machine.
+fn interfaces(port: u16) -> Found {
+    let addresses = nix::ifaddrs::getifaddrs()?.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        let v6 = address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()));
+        Some(SocketAddr::new(v4.or(v6)?, port))
+    });
+    Ok(addresses.collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 
@@ -174,6 +202,30 @@ mod tests {
             own.refresh_at(start + STALE_TTL * times).await;
         }
         assert!(own.contain(address("10.0.0.1:443")));
+    }
+
+    #[tokio::test]
+    async fn where_this_process_listens_is_out_of_reach_on_every_address_of_the_machine() {
+        let own = OwnAddresses::default()
+            .and_listener(address("0.0.0.0:8081"))
+            .and_listener(address("127.0.0.1:8080"));
+        own.refresh().await;
+        for local in [
+            "127.0.0.1:8081",
+            "127.1.2.3:8081",
+            "[::1]:8081",
+            "0.0.0.0:8081",
+        ] {
+            assert!(own.contain(address(local)), "{local}");
+        }
+        assert!(own.contain(address("127.0.0.1:8080")));
+        for other in ["127.0.0.2:8080", "127.0.0.1:8082", "203.0.113.9:8081"] {
+            assert!(!own.contain(address(other)), "{other}");
+        }
+        for interface in interfaces(8081).unwrap() {
+            let ip = unwrap(interface.ip());
+            assert!(own.contain(SocketAddr::new(ip, 8081)), "{interface}");
+        }
     }
 
     #[test]
