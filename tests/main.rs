@@ -23,6 +23,7 @@ mod manifests;
 mod model_sync;
 mod own_addresses;
 mod printer_columns;
+mod public_reports;
 mod read_api;
 mod read_deleted;
 mod read_pages;

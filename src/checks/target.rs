@@ -252,8 +252,12 @@ fn read_whole(skipped: usize) -> String {
     if skipped == 0 {
         return LIST_READ.to_owned();
     }
+    let entries = match skipped {
+        1 => "1 entry".to_owned(),
+        several => format!("{several} entries"),
+    };
     format!(
-        "{LIST_READ}, but for {skipped} entries without an id, with control characters in it, or with more than 256 of any"
+        "{LIST_READ}, but for {entries} without an id, with control characters in it, or with more than 256 of any"
     )
 }
 

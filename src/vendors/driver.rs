@@ -80,10 +80,70 @@ pub struct ModelList {
 }
 
 impl ModelList {
-    /// Whether there is a list, and this id is not in it.
-    pub(crate) fn lacks(&self, id: &str) -> bool {
-        !self.models.is_empty() && self.models.iter().all(|model| model.id != id)
+    /// Whether this model is in it.
+    pub(crate) fn find(&self, driver: &dyn Driver, id: &str) -> Listed<'_, ListedModel> {
+        let spellings = driver.spellings(id);
+        let named = |id: &str| spellings.iter().any(|spelling| spelling == id);
+        if let Some(model) = self.models.iter().find(|model| named(&model.id)) {
+            return Listed::Yes(model);
+        }
+        let mut ids = self.models.iter().map(|model| model.id.as_str());
+        ids.find(|pattern| covers(pattern, id))
+            .map_or(Listed::No, Listed::Perhaps)
     }
+}
+
+/// Whether a list holds a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed<'a, M> {
+    /// It does, and this is what it says.
+    Yes(&'a M),
+    /// It does not.
+    No,
+    /// It has a pattern that covers the id, which proves neither (LiteLLM's wildcards: `acme/*`).
+    Perhaps(&'a str),
+}
+
+/// Whether a list by ids holds a model.
+pub fn find<'a, M>(driver: &dyn Driver, list: &'a BTreeMap<String, M>, id: &str) -> Listed<'a, M> {
+    let spellings = driver.spellings(id);
+    match spellings
+        .iter()
+        .find_map(|spelling| list.get(spelling.as_ref()))
+    {
+        Some(model) => Listed::Yes(model),
+        None => {
+            let mut ids = list.keys().map(String::as_str);
+            ids.find(|pattern| covers(pattern, id))
+                .map_or(Listed::No, Listed::Perhaps)
+        }
+    }
+}
+
+/// Whether a list's entry is a pattern over ids, and no id.
+pub fn is_pattern(id: &str) -> bool {
+    id.contains('*')
+}
+
+/// Whether a pattern covers an id.
+fn covers(pattern: &str, id: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return false;
+    };
+    let Some(mut left) = id.strip_prefix(start) else {
+        return false;
+    };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        match parts.peek() {
+            None => return left.ends_with(part),
+            Some(_) => match left.split_once(part) {
+                Some((_, after)) => left = after,
+                None => return false,
+            },
+        }
+    }
+    true
 }
 
 /// Which fields of a key a vendor takes.
@@ -228,16 +288,17 @@ pub trait Driver: Send + Sync {
     /// The vendor's whole list of models, or why there is none.
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult>;
 
-    /// The id by which the vendor's list would name this model; `None` where lists name no ids of
-    /// this form, and so say nothing of it.
-    fn listed_id<'a>(&self, model_id: &'a str) -> Option<Cow<'a, str>> {
-        Some(Cow::Borrowed(model_id))
+    /// The ids by which the vendor's list may name this model, the usual one first; none where lists
+    /// name no ids of this form, and so say nothing of it.
+    fn spellings<'a>(&self, model_id: &'a str) -> Vec<Cow<'a, str>> {
+        vec![Cow::Borrowed(model_id)]
     }
 
     /// What ids of one model have in common, however they are written: two models of one provider
     /// are the same where this is.
     fn same_id<'a>(&self, model_id: &'a str) -> Cow<'a, str> {
-        self.listed_id(model_id).unwrap_or(Cow::Borrowed(model_id))
+        let mut spellings = self.spellings(model_id).into_iter();
+        spellings.next().unwrap_or(Cow::Borrowed(model_id))
     }
 
     /// Whether one model answers, by the cheapest honest proof.
@@ -250,12 +311,59 @@ pub trait Driver: Send + Sync {
 /// What ids that any driver takes for one have in common; others may have it in common too. For
 /// where the provider's type is not known.
 pub fn like_id(model_id: &str) -> &str {
-    model_id.strip_suffix(":latest").unwrap_or(model_id)
+    let id = model_id.strip_prefix("models/").unwrap_or(model_id);
+    id.strip_suffix(":latest").unwrap_or(id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{crd::ProviderType, vendors::driver};
+
+    #[test]
+    fn a_pattern_proves_neither_presence_nor_absence() {
+        for (pattern, id, covered) in [
+            ("acme/*", "acme/large", true),
+            ("acme/*", "other/large", false),
+            ("*", "anything", true),
+            ("*/large", "acme/large", true),
+            ("acme/*-v2", "acme/large-v2", true),
+            ("acme/*-v2", "acme/large", false),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "a1c", false),
+            ("acme/large", "acme/large", false),
+        ] {
+            assert_eq!(covers(pattern, id), covered, "{pattern} {id}");
+        }
+        let gateway = driver(ProviderType::OpenAICompatible);
+        let list = BTreeMap::from([("acme/*".to_owned(), 1), ("acme/one".to_owned(), 2)]);
+        assert_eq!(find(gateway, &list, "acme/one"), Listed::Yes(&2));
+        assert_eq!(find(gateway, &list, "acme/two"), Listed::Perhaps("acme/*"));
+        assert_eq!(find(gateway, &list, "two"), Listed::No);
+    }
+
+    #[test]
+    fn spellings_of_one_model_are_the_same() {
+        let gateway = driver(ProviderType::OpenAICompatible);
+        for (listed, declared) in [
+            ("models/gem", "gem"),
+            ("gem", "models/gem"),
+            ("llama3:latest", "llama3"),
+            ("llama3", "llama3:latest"),
+        ] {
+            let list = BTreeMap::from([(listed.to_owned(), ())]);
+            assert_eq!(
+                find(gateway, &list, declared),
+                Listed::Yes(&()),
+                "{declared}"
+            );
+            assert_eq!(gateway.same_id(listed), gateway.same_id(declared));
+            assert_eq!(like_id(listed), like_id(declared));
+        }
+        for (a, b) in [("llama3:8b", "llama3"), ("x/gem", "gem"), ("GEM", "gem")] {
+            assert_ne!(gateway.same_id(a), gateway.same_id(b));
+        }
+    }
 
     #[test]
     fn a_key_has_what_its_vendor_takes_and_nothing_else() {

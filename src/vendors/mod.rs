@@ -7,6 +7,7 @@
 //! Numbers after "facts" are sections of `docs/vendor-facts.md`.
 
 pub mod answers;
+mod base_url;
 pub mod catalog;
 mod driver;
 mod drivers;
@@ -17,8 +18,8 @@ mod properties;
 
 pub use answers::result::{CheckResult, Retry};
 pub use driver::{
-    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel, ModelList,
-    TestedModel, WrongFields, like_id,
+    Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, Listed, ListedModel, ModelList,
+    TestedModel, WrongFields, find, is_pattern, like_id,
 };
 pub use drivers::driver;
 pub use http::{HttpClient, HttpClients};

@@ -81,7 +81,7 @@ async fn what_can_be_no_id_is_skipped_and_counted() {
                 { field: 7 },
                 { field: null },
                 { "other": "x" },
-                "text",
+                5,
                 null,
                 { field: longest },
                 { field: "anthropic.claude-sonnet-4-5-20250929-v1:0" },
@@ -127,7 +127,7 @@ async fn a_missing_list_is_said_and_changes_nothing() {
     for provider in TYPES {
         for body in [
             "{}",
-            "[]",
+            "[[0],[0]]",
             "7",
             "null",
             r#"{"data":{},"models":{},"output":{"models":{}},"modelSummaries":{}}"#,
@@ -139,7 +139,7 @@ async fn a_missing_list_is_said_and_changes_nothing() {
                 "{provider} {body}: {said:?}"
             );
             assert!(
-                said.message.contains("be read"),
+                said.message.contains("no model list"),
                 "{provider} {body}: {}",
                 said.message
             );

@@ -95,7 +95,7 @@ async fn what_is_not_http_is_no_answer() {
 /// vLLM's sign of life is the status alone; with a body that is none of its own, its list tells.
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_is_no_answer() {
-    let words = ["cannot be read", "could not be read"];
+    let words = ["cannot be read", "no model list"];
     fails_everywhere(Fault::Garbage, &words).await;
     let page = Fault::Body("<html>Welcome to the hotel's network</html>".to_owned());
     fails_everywhere(page, &words).await;
@@ -112,7 +112,8 @@ async fn an_empty_answer_is_none() {
             continue;
         }
         assert_eq!(said.reason, ask.failed(), "{context}");
-        assert!(said.message.contains("be read"), "{context}");
+        let words = ["cannot be read: it is empty", "no model list: it is empty"];
+        assert!(words.iter().any(|w| said.message.contains(w)), "{context}");
     }
 }
 

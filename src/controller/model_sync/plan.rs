@@ -19,7 +19,7 @@ use super::{
 use crate::{
     checks::ModelsById,
     crd::{LlmModel, ProviderType},
-    vendors::{ListedModel, driver},
+    vendors::{ListedModel, driver, is_pattern},
 };
 
 /// What a plan is made from.
@@ -78,6 +78,8 @@ pub struct Plan {
     pub over_limit: usize,
     /// Listed ids that the schema does not take.
     pub unusable: usize,
+    /// Listed patterns, which name no model.
+    pub patterns: usize,
     /// Ids whose object's name somebody else's object has.
     pub name_taken: usize,
 }
@@ -96,7 +98,11 @@ pub fn plan(sources: &PlanInputs<'_>) -> Plan {
         }
     }
     let mut missing = Vec::new();
-    for (id, seen) in listed(sources.lists) {
+    for (id, seen) in listed(sources) {
+        if is_pattern(id) {
+            plan.patterns += 1;
+            continue;
+        }
         if !is_model_id(id) {
             plan.unusable += 1;
             continue;
@@ -109,7 +115,7 @@ pub fn plan(sources: &PlanInputs<'_>) -> Plan {
             Some(Claim::Declared(_) | Claim::Leaving) => {}
             Some(Claim::Generated(model)) => {
                 plan.generated += 1;
-                plan.steps.extend(update(sources, id, &seen, model));
+                plan.steps.extend(update(sources, &seen, model));
             }
             None => missing.push((id, seen)),
         }
@@ -133,14 +139,24 @@ pub fn plan(sources: &PlanInputs<'_>) -> Plan {
 /// Where a model is listed: the endpoint's name, and what its list says.
 type Seen<'a> = Vec<(&'a str, &'a ListedModel)>;
 
-fn listed(lists: &[(String, Arc<ModelsById>)]) -> BTreeMap<&str, Seen<'_>> {
-    let mut listed: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
-    for (endpoint, list) in lists {
+/// What is listed, each model once, by the first spelling of its id.
+fn listed<'a>(sources: &PlanInputs<'a>) -> Vec<(&'a str, Seen<'a>)> {
+    let driver = driver(sources.provider_type);
+    let mut listed: BTreeMap<Cow<'a, str>, (&'a str, Seen<'a>)> = BTreeMap::new();
+    for (endpoint, list) in sources.lists {
         for (id, model) in list.iter() {
-            listed.entry(id).or_default().push((endpoint, model));
+            let (_, seen) = listed
+                .entry(driver.same_id(id))
+                .or_insert_with(|| (id, Vec::new()));
+            if seen
+                .last()
+                .is_none_or(|(last, _)| *last != endpoint.as_str())
+            {
+                seen.push((endpoint, model));
+            }
         }
     }
-    listed
+    listed.into_values().collect()
 }
 
 /// What objects there are for an id.
@@ -201,12 +217,12 @@ fn is_untouched(model: &LlmModel) -> bool {
         && !ForeignFields::of(&model.metadata).have_touched()
 }
 
-fn update(sources: &PlanInputs<'_>, id: &str, seen: &Seen<'_>, model: &LlmModel) -> Option<Step> {
+fn update(sources: &PlanInputs<'_>, seen: &Seen<'_>, model: &LlmModel) -> Option<Step> {
     if model.metadata.deletion_timestamp.is_some() {
         return None;
     }
     let others = ForeignFields::of(&model.metadata);
-    let mut wanted = wanted(sources, model.name_any(), id, seen);
+    let mut wanted = wanted(sources, model.name_any(), &model.spec.model_id, seen);
     let window = match others.own("contextWindow") {
         true => model.spec.context_window,
         false => wanted.fields.context_window,

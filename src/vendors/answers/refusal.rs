@@ -1,26 +1,36 @@
-//! What a vendor's refusal means for each check: one table for all drivers.
+//! What a refusal means: one classifier for all drivers, and one table of what each check makes of it.
 //!
-//! A driver reads an answer as a [`RefusalKind`], by the vendor's code first and the status second;
-//! what no driver's table knows is [`RefusalKind::Unclear`], which rejects no key.
+//! A vendor's own codes come first, by its driver's [`CodeTable`]. What that does not know is read by
+//! its shape and words ([`by_shape`]), for servers have codes of their own, or none. A server's error,
+//! a web page and a request to slow down never speak of the key.
 
-use super::result::{CheckResult, Retry};
+use http::Method;
+use url::Url;
+
+use super::{
+    error_body::{ErrorBody, Form},
+    result::{CheckResult, Retry},
+    words::{Topic, has_code, has_text, speaks_of},
+};
 use crate::crd::reasons::Reason;
 use crate::vendors::{
-    Call,
-    drivers::openai_protocol as protocol,
-    http::{
-        client::{HttpError, Request, Response},
-        redaction,
-    },
+    Call, base_url,
+    http::client::{HttpError, Request, Response},
 };
 
-/// What a driver reads from an answer that is no success.
+/// What is read from an answer that is no success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::vendors) enum RefusalKind {
     /// The vendor does not take this key.
     BadKey,
-    /// The key is genuine and lacks a right that this call needs.
+    /// The key is genuine, and lacks a right to the very thing that was asked for.
     Restricted,
+    /// The key is genuine, and lacks a scope that this call needs.
+    LacksScope,
+    /// The caller is forbidden it, and it is not said why.
+    Denied,
+    /// The caller's address, country or organisation is refused, not the key.
+    Caller,
     /// The account's quota or balance is used up.
     Quota,
     /// Too many requests; the key is no worse for it.
@@ -35,6 +45,8 @@ pub(in crate::vendors) enum RefusalKind {
     Down,
     /// Base URL, path or API version do not exist at the vendor.
     NoSuchPath,
+    /// A web page, a firewall or a login in the place of the API.
+    Page,
     /// The key is one of another plan or product.
     OtherPlan,
     /// Nothing certain.
@@ -59,31 +71,142 @@ impl Check {
     }
 }
 
-/// A vendor's reading of an answer: the finding, and its own code.
-pub(in crate::vendors) type Classifier = fn(&Response) -> (RefusalKind, Option<String>);
+/// A vendor's own codes; `None` for what it does not document.
+pub(in crate::vendors) type CodeTable = fn(&Response, &ErrorBody) -> Option<RefusalKind>;
 
-/// The finding by the status alone, where no code is known. It never speaks of the key.
-pub(in crate::vendors) fn by_status(status: u16) -> RefusalKind {
-    match status {
-        402 => RefusalKind::Quota,
-        404 => RefusalKind::NoSuchPath,
-        408 | 409 | 429 => RefusalKind::RateLimited,
-        500.. => RefusalKind::Down,
-        _ => RefusalKind::Unclear,
+/// A refusal as it was read.
+pub(in crate::vendors) struct Refusal {
+    pub kind: RefusalKind,
+    /// The vendor's own code, as it may be kept.
+    pub code: Option<String>,
+    pub form: Form,
+}
+
+/// Whether an answer is what was asked for, as far as status and body tell.
+pub(in crate::vendors) fn is_refusal(answer: &Response) -> bool {
+    !answer.status.is_success() || ErrorBody::read(answer).is_error
+}
+
+/// Reads a refusal.
+pub(in crate::vendors) fn classify(answer: &Response, table: CodeTable) -> Refusal {
+    let body = ErrorBody::read(answer);
+    let documented = table(answer, &body).filter(|kind| may_mean(answer, *kind));
+    Refusal {
+        kind: documented.unwrap_or_else(|| by_shape(answer, &body)),
+        code: body.public_code(),
+        form: body.form,
     }
 }
 
+/// Whether an answer of this status may mean this, whatever its code: a server's error and a request
+/// to slow down say nothing of keys and models.
+fn may_mean(answer: &Response, kind: RefusalKind) -> bool {
+    use RefusalKind as K;
+    match answer.status.as_u16() {
+        500.. => matches!(kind, K::Down | K::RateLimited | K::Unclear),
+        429 => matches!(kind, K::Down | K::RateLimited | K::Quota | K::Unclear),
+        _ => true,
+    }
+}
+
+/// What a refusal means by its status, shape and words. An error that comes with HTTP 200 counts by
+/// the status in its body.
+pub(in crate::vendors) fn by_shape(answer: &Response, body: &ErrorBody) -> RefusalKind {
+    use RefusalKind as K;
+    let says = |topic| speaks_of(body, topic);
+    let status = match answer.status.as_u16() {
+        200..=299 => body.status.unwrap_or(400),
+        status => status,
+    };
+    match status {
+        408 | 409 | 425 => return K::RateLimited,
+        // Many vendors' words for a passing limit speak of quotas and plans too.
+        429 if has_code(body, Topic::Billing) => return K::Quota,
+        429 if has_text(body, Topic::Billing) && !says(Topic::Rate) => return K::Quota,
+        429 => return K::RateLimited,
+        500.. => return K::Down,
+        _ => {}
+    }
+    if body.form == Form::Page || is_firewall(answer, body) {
+        return K::Page;
+    }
+    let challenge = challenge(answer);
+    match status {
+        _ if has_code(body, Topic::BadKey) => K::BadKey,
+        402 => K::Quota,
+        _ if says(Topic::Billing) => K::Quota,
+        401 | 403 if says(Topic::Scope) || challenge.contains("insufficient_scope") => {
+            K::LacksScope
+        }
+        _ if has_text(body, Topic::CutShort) => K::CutShort,
+        _ if has_text(body, Topic::OtherOperation) => K::OtherOperation,
+        _ if has_code(body, Topic::NoModel) => K::NoModel,
+        _ if says(Topic::NoPath) => K::NoSuchPath,
+        // vLLM's for a model (facts, 10); llama.cpp has it for a path too.
+        _ if body.has_code(&["notfounderror"]) => K::NoModel,
+        404 if has_text(body, Topic::NoModel) || body.blames_field("model") => K::NoModel,
+        _ if has_code(body, Topic::Caller) => K::Caller,
+        401 | 403 if has_text(body, Topic::NoModel) => K::NoModel,
+        400 | 401 | 403 | 422 if has_text(body, Topic::BadKey) => K::BadKey,
+        400..=403 if has_text(body, Topic::Caller) => K::Caller,
+        401 if challenge.contains("invalid_token") => K::BadKey,
+        // What names no other cause refuses the key; of an empty answer or one that is no text
+        // nobody knows whose it is.
+        401 if matches!(body.form, Form::Json | Form::Text | Form::Xml) => K::BadKey,
+        401 if challenge.starts_with("bearer") => K::BadKey,
+        403 if body.form == Form::Json && !body.text.is_empty() => K::Denied,
+        404 | 405 | 410 => K::NoSuchPath,
+        _ => K::Unclear,
+    }
+}
+
+/// What `WWW-Authenticate` asks for (RFC 6750), in lower case.
+fn challenge(answer: &Response) -> String {
+    let header = answer.header("www-authenticate");
+    header.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn is_firewall(answer: &Response, body: &ErrorBody) -> bool {
+    answer.header("cf-mitigated").is_some()
+        || body.form != Form::Opaque && has_text(body, Topic::Firewall)
+}
+
+/// An answer, and what it answers.
+pub(in crate::vendors) struct Exchanged {
+    /// The URL that the endpoint declares.
+    pub base_url: Url,
+    pub method: Method,
+    /// The URL that was called.
+    pub url: Url,
+    pub answer: Response,
+    pub table: CodeTable,
+}
+
 /// Sends, and again while waiting may help.
+///
+/// # Errors
+/// Why there is no answer. A refusal is an answer.
 pub(in crate::vendors) async fn exchange(
     call: &Call<'_>,
     request: Result<Request, HttpError>,
-    read: Classifier,
-) -> Result<Response, HttpError> {
+    table: CodeTable,
+) -> Result<Exchanged, HttpError> {
     let again = |answer: &Response| {
         !answer.status.is_success()
-            && matches!(read(answer).0, RefusalKind::RateLimited | RefusalKind::Down)
+            && matches!(
+                classify(answer, table).kind,
+                RefusalKind::RateLimited | RefusalKind::Down
+            )
     };
-    call.client.send(&request?, call.deadline, again).await
+    let request = request?;
+    let answer = call.client.send(&request, call.deadline, again).await?;
+    Ok(Exchanged {
+        base_url: call.base_url.clone(),
+        method: request.method,
+        url: request.url,
+        answer,
+        table,
+    })
 }
 
 /// Sends, and gives back a successful answer or what the refusal means.
@@ -91,96 +214,141 @@ pub(in crate::vendors) async fn ask(
     call: &Call<'_>,
     check: Check,
     request: Result<Request, HttpError>,
-    read: Classifier,
+    table: CodeTable,
 ) -> Result<Response, CheckResult> {
-    match exchange(call, request, read).await {
-        Ok(answer) if answer.status.is_success() => Ok(answer),
-        Ok(answer) => Err(refused(check, &answer, read)),
+    match exchange(call, request, table).await {
+        Ok(exchanged) => exchanged.or_refused(check),
         Err(error) => Err(CheckResult::from_http_error(&error, check.inconclusive())),
     }
 }
 
-/// Probes with the request: any answer but a server's error is a sign of life.
-pub(in crate::vendors) async fn probe(
-    call: &Call<'_>,
-    request: Result<Request, HttpError>,
-    read: Classifier,
-) -> CheckResult {
-    match exchange(call, request, read).await {
-        Ok(answer) => CheckResult {
-            code: read(&answer).1.as_deref().and_then(redaction::word),
-            ..protocol::classify_probe(&answer)
-        },
-        Err(error) => CheckResult::from_http_error(&error, Reason::ProbeFailed),
+impl Exchanged {
+    /// What kind of refusal it is.
+    pub fn kind(&self) -> RefusalKind {
+        classify(&self.answer, self.table).kind
     }
-}
 
-/// What a refusal means for this check.
-pub(in crate::vendors) fn refused(
-    check: Check,
-    answer: &Response,
-    read: Classifier,
-) -> CheckResult {
-    let (finding, code) = read(answer);
-    let (reason, message) = meaning(check, finding);
-    let retry = match finding {
-        RefusalKind::RateLimited | RefusalKind::Down | RefusalKind::Unclear => {
-            answer.retry_after().map_or(Retry::Backoff, Retry::After)
+    /// A successful answer, or what the refusal means.
+    pub fn or_refused(self, check: Check) -> Result<Response, CheckResult> {
+        match is_refusal(&self.answer) {
+            true => Err(self.refused(check)),
+            false => Ok(self.answer),
         }
-        _ => Retry::No,
-    };
-    let message = match reason {
-        Reason::CheckInconclusive | Reason::SyncFailed => {
-            format!("{message} (HTTP {})", answer.status.as_u16())
+    }
+
+    /// What a refusal means for this check.
+    pub fn refused(&self, check: Check) -> CheckResult {
+        let answer = &self.answer;
+        let refusal = classify(answer, self.table);
+        let (reason, message) = meaning(check, refusal.kind);
+        let retry = match refusal.kind {
+            RefusalKind::RateLimited
+            | RefusalKind::Down
+            | RefusalKind::Unclear
+            | RefusalKind::Page => answer.retry_after().map_or(Retry::Backoff, Retry::After),
+            _ => Retry::No,
+        };
+        let message = match refusal.kind {
+            RefusalKind::NoSuchPath | RefusalKind::Page => self.misdirected(refusal.kind),
+            // A success that is an error has no status to tell.
+            _ if reason == check.inconclusive() && !answer.status.is_success() => {
+                format!("{message} (HTTP {})", answer.status.as_u16())
+            }
+            _ => message.to_owned(),
+        };
+        CheckResult::of(answer, reason, message)
+            .with_code(refusal.code)
+            .with_retry(retry)
+    }
+
+    /// What was asked, what answered in the API's place, and which URL is the likely one.
+    pub fn misdirected(&self, kind: RefusalKind) -> String {
+        let what = match (kind, self.answer.status.as_u16()) {
+            (RefusalKind::Page, status) => format!(
+                "HTTP {status} and a web page or a firewall's refusal, not by the vendor's API"
+            ),
+            (_, 200..=299) => "an error, as for a path that is not there".to_owned(),
+            (_, status) => format!("HTTP {status}"),
+        };
+        format!("{} was answered by {what}; {}", self.asked(), self.advice())
+    }
+
+    /// The request's method and URL.
+    pub fn asked(&self) -> String {
+        format!("{} {}", self.method, base_url::shown(&self.url))
+    }
+
+    /// Which setting to look at, and what it should probably be.
+    pub fn advice(&self) -> String {
+        match base_url::likely(&self.base_url, &self.url) {
+            Some(likely) => format!(
+                "check baseUrl, which is probably {}",
+                base_url::shown(&likely)
+            ),
+            None => "check baseUrl".to_owned(),
         }
-        _ => message.to_owned(),
-    };
-    CheckResult {
-        code: code.as_deref().and_then(redaction::word),
-        ..protocol::outcome(answer, reason, message).with_retry(retry)
     }
 }
 
 /// A successful answer whose body is not what the vendor documents.
 pub(in crate::vendors) fn unreadable(check: Check, answer: &Response, what: &str) -> CheckResult {
-    let message = format!("the vendor's answer cannot be read: {what}");
-    protocol::outcome(answer, check.inconclusive(), message).with_retry(Retry::Backoff)
+    let message = match check {
+        Check::List => format!("the vendor's answer is no model list: {what}"),
+        Check::Validate | Check::Test => format!("the vendor's answer cannot be read: {what}"),
+    };
+    CheckResult::of(answer, check.inconclusive(), message).with_retry(Retry::Backoff)
 }
 
-fn meaning(check: Check, finding: RefusalKind) -> (Reason, &'static str) {
-    use RefusalKind as F;
-    let reason = match (check, finding) {
-        (Check::Validate, F::BadKey) => Reason::KeyRejected,
-        (Check::Validate, F::Restricted) => Reason::KeyRestricted,
-        (Check::Validate | Check::Test, F::Quota) => Reason::QuotaExhausted,
-        (Check::Test, F::NoModel) => Reason::ModelNotFound,
-        (Check::Test, F::CutShort) => Reason::ModelAnswered,
-        (Check::Test, F::OtherOperation) => Reason::ModelListed,
-        (Check::Test, F::Restricted) => Reason::ModelAccessDenied,
+fn meaning(check: Check, kind: RefusalKind) -> (Reason, &'static str) {
+    use RefusalKind as K;
+    let reason = match (check, kind) {
+        (Check::Validate, K::BadKey) => Reason::KeyRejected,
+        (Check::Validate, K::Restricted | K::LacksScope) => Reason::KeyRestricted,
+        (Check::Validate | Check::Test, K::Quota) => Reason::QuotaExhausted,
+        (Check::Test, K::NoModel) => Reason::ModelNotFound,
+        (Check::Test, K::CutShort) => Reason::ModelAnswered,
+        (Check::Test, K::OtherOperation) => Reason::ModelListed,
+        (Check::Test, K::Restricted | K::Denied) => Reason::ModelAccessDenied,
         _ => check.inconclusive(),
     };
-    let message = match finding {
-        F::BadKey => "the vendor rejects the key; put a valid one in the Secret",
-        F::Restricted if check == Check::Test => {
+    let message = match kind {
+        K::BadKey => "the vendor rejects the key; put a valid one in the Secret",
+        K::Restricted | K::Denied if check == Check::Test => {
             "the vendor does not grant this model to the account"
         }
-        F::Restricted => "the key is genuine, and may not list models",
-        F::Quota => "the key is genuine, and its account's quota or balance is used up",
-        F::RateLimited => "the vendor asks to slow down",
-        F::NoModel if check != Check::Test => {
+        K::LacksScope if check == Check::Test => {
+            "the key is genuine, and lacks the scope that the test's call needs"
+        }
+        K::Restricted | K::LacksScope => "the key is genuine, and may not list models",
+        K::Denied => "the vendor denies access, and does not say whether for the key's sake",
+        K::Caller => {
+            "the vendor refuses the organisation, or this machine's address or country, not the key"
+        }
+        K::Quota => "the key is genuine, and its account's quota or balance is used up",
+        K::RateLimited => "the vendor asks to slow down",
+        K::NoModel if check == Check::Test => {
+            "the vendor does not know the model, or does not grant it; check modelId"
+        }
+        K::NoModel | K::NoSuchPath => {
             "the vendor has nothing at this path; check baseUrl and apiVersion"
         }
-        F::NoModel => "the vendor does not know the model, or does not grant it; check modelId",
-        F::CutShort if check == Check::Test => {
+        K::CutShort if check == Check::Test => {
             "the model answers, up to the test's limit of tokens"
         }
-        F::OtherOperation if check == Check::Test => protocol::OTHER_OPERATION,
-        F::Down => "the vendor is overloaded or broken",
-        F::NoSuchPath => "the vendor has no such path; check baseUrl and apiVersion",
-        F::OtherPlan => "the key belongs to another plan or product of the vendor",
-        F::Unclear | F::CutShort | F::OtherOperation => "the vendor's answer proves nothing",
+        K::OtherOperation if check == Check::Test => {
+            "the vendor knows the model, which does not take the test's call; spec.type says which it takes"
+        }
+        K::Down => "the vendor is overloaded or broken",
+        K::Page => "a web page answers in the place of the API",
+        K::OtherPlan => "the key belongs to another plan or product of the vendor",
+        K::Unclear | K::CutShort | K::OtherOperation => "the vendor's answer proves nothing",
     };
     (reason, message)
+}
+
+/// No codes beyond those that are common.
+pub(in crate::vendors) fn common(_: &Response, _: &ErrorBody) -> Option<RefusalKind> {
+    None
 }
 
 /// For the drivers' tables.
@@ -197,29 +365,47 @@ pub(in crate::vendors) mod testing {
         }
     }
 
-    /// Holds a table of status, body, and the reasons that validation and model test must give.
-    pub fn holds(read: Classifier, table: &[(u16, &str, Reason, Reason)]) {
-        for (status, body, validate, test) in table {
-            let answer = answer(*status, body);
-            assert_eq!(
-                refused(Check::Validate, &answer, read).reason,
-                *validate,
-                "{status} {body}"
-            );
-            assert_eq!(
-                refused(Check::Test, &answer, read).reason,
-                *test,
-                "{status} {body}"
-            );
-            assert_eq!(
-                refused(Check::List, &answer, read).reason,
-                Reason::SyncFailed
-            );
+    /// An answer that is declared to be a web page.
+    pub fn page(status: u16, body: &str) -> Response {
+        with_header(answer(status, body), "content-type", "text/html")
+    }
+
+    /// The same with a header.
+    pub fn with_header(mut answer: Response, name: &'static str, value: &str) -> Response {
+        let value = http::HeaderValue::from_str(value).expect("a header's value");
+        answer.headers.insert(name, value);
+        answer
+    }
+
+    /// An answer of a gateway's model list.
+    pub fn exchanged(answer: Response, table: CodeTable) -> Exchanged {
+        let url = |text| Url::parse(text).expect("a URL");
+        Exchanged {
+            base_url: url("https://gateway.example.com/v1"),
+            method: Method::GET,
+            url: url("https://gateway.example.com/v1/models"),
+            answer,
+            table,
         }
     }
 
-    /// What no vendor documents rejects no key, and nothing of a vendor's text is kept.
-    pub fn is_careful(read: Classifier) {
+    /// What a refusal means for this check.
+    pub fn said(check: Check, answer: Response, table: CodeTable) -> CheckResult {
+        exchanged(answer, table).refused(check)
+    }
+
+    /// Holds a table of status, body, and the reasons that validation and model test must give.
+    pub fn holds(table: CodeTable, rows: &[(u16, &str, Reason, Reason)]) {
+        for (status, body, validate, test) in rows {
+            let said = |check| said(check, answer(*status, body), table).reason;
+            assert_eq!(said(Check::Validate), *validate, "{status} {body}");
+            assert_eq!(said(Check::Test), *test, "{status} {body}");
+            assert_eq!(said(Check::List), Reason::SyncFailed, "{status} {body}");
+        }
+    }
+
+    /// What nobody documents rejects no key, and nothing of a vendor's text is kept.
+    pub fn is_careful(table: CodeTable) {
         for (status, body) in [
             (401, ""),
             (401, "<html>proxy login</html>"),
@@ -229,10 +415,16 @@ pub(in crate::vendors) mod testing {
                 400,
                 r#"{"error":{"code":"x","message":"key sk-abcdefgh is bad"},"code":"sk-abcdefgh"}"#,
             ),
+            (503, r#"{"error":{"code":"invalid_api_key"}}"#),
+            (429, r#"{"error":{"code":"invalid_api_key"}}"#),
         ] {
-            let outcome = refused(Check::Validate, &answer(status, body), read);
-            assert_eq!(outcome.reason, Reason::CheckInconclusive, "{status} {body}");
-            assert!(!format!("{outcome:?}").contains("sk-abc"));
+            let said = said(Check::Validate, answer(status, body), table);
+            assert_eq!(said.reason, Reason::CheckInconclusive, "{status} {body}");
+            assert!(!format!("{said:?}").contains("sk-abc"));
         }
     }
 }
+
+#[cfg(test)]
+#[path = "refusal_tests.rs"]
+mod tests;

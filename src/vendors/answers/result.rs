@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use crate::vendors::http::client::HttpError;
+use crate::vendors::http::{
+    client::{HttpError, Response},
+    redaction,
+};
 use crate::{crd::reasons::Reason, encryption::SecretFields};
 
 /// Whether the same call is worth making again.
@@ -50,6 +53,25 @@ impl CheckResult {
         }
     }
 
+    /// A conclusion that stands on an answer.
+    pub(in crate::vendors) fn of(
+        answer: &Response,
+        reason: Reason,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            http_status: Some(answer.status.as_u16()),
+            request_id: request_id(answer),
+            ..Self::new(reason, message)
+        }
+    }
+
+    /// The same with the vendor's code, which is redacted.
+    pub(in crate::vendors) fn with_code(mut self, code: Option<String>) -> Self {
+        self.code = code;
+        self
+    }
+
     /// The same with another retry decision.
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
@@ -64,6 +86,20 @@ impl CheckResult {
             _ => Self::new(failed, error.to_string()).with_retry(Retry::Backoff),
         }
     }
+}
+
+/// The vendor's id of the request.
+fn request_id(answer: &Response) -> Option<String> {
+    [
+        "x-request-id",
+        "request-id",
+        "apim-request-id",
+        "x-ms-request-id",
+        "x-amzn-requestid",
+    ]
+    .iter()
+    .find_map(|name| answer.header(name))
+    .and_then(redaction::word)
 }
 
 /// Refuses what people write where a key should go.

@@ -14,9 +14,13 @@ use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel,
     ModelList, TestedModel,
     answers::{
+        document,
+        error_body::ErrorBody,
+        health,
         refusal::{self, Check, RefusalKind},
         result::Retry,
     },
+    base_url,
     http::client::{HttpError, Request, Response},
 };
 
@@ -44,18 +48,14 @@ impl Driver for Anthropic {
     }
 
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
-        refusal::probe(call, request(call, &["models"], &[("limit", "1")]), read).await
+        let request = request(call, &["models"], &[("limit", "1")]);
+        health::probe(call, request, read, |answer| page(answer).map(drop)).await
     }
 
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
         let request = request(call, &["models"], &[("limit", "1")]);
         match refusal::ask(call, Check::Validate, request, read).await {
-            Ok(answer) => match page(&answer) {
-                Ok(_) => {
-                    protocol::outcome(&answer, Reason::KeyAccepted, "the vendor accepts the key")
-                }
-                Err(what) => refusal::unreadable(Check::Validate, &answer, what),
-            },
+            Ok(answer) => protocol::accepted(&answer, page(&answer).map(drop)),
             Err(outcome) => outcome,
         }
     }
@@ -70,8 +70,8 @@ impl Driver for Anthropic {
             }
             let answer =
                 refusal::ask(call, Check::List, request(call, &["models"], &query), read).await?;
-            let unreadable = |what| refusal::unreadable(Check::List, &answer, what);
-            let page = page(&answer).map_err(unreadable)?;
+            let unreadable = |what: &str| refusal::unreadable(Check::List, &answer, what);
+            let page = page(&answer).map_err(|what| unreadable(&what))?;
             models.extend(page.models);
             if !page.has_more {
                 return Ok(protocol::collect(models.into_iter()));
@@ -94,7 +94,7 @@ impl Driver for Anthropic {
         match refusal::ask(call, Check::Test, request, read).await {
             Ok(answer) => match serde_json::from_slice::<Value>(&answer.body) {
                 Ok(body) if body.get("id").is_some_and(Value::is_string) => {
-                    protocol::outcome(&answer, Reason::ModelListed, "the vendor lists the model")
+                    CheckResult::of(&answer, Reason::ModelListed, "the vendor lists the model")
                 }
                 _ => refusal::unreadable(Check::Test, &answer, "it describes no model"),
             },
@@ -138,10 +138,7 @@ impl Driver for Anthropic {
 
 /// The base URL without the `/v1` that paths begin with.
 fn root(base: &Url) -> Url {
-    let mut url = base.clone();
-    let path = base.path().trim_end_matches('/');
-    url.set_path(path.strip_suffix("/v1").unwrap_or(path));
-    url
+    base_url::without(base, &["/v1"])
 }
 
 /// API keys go into `x-api-key` alone and tokens into `Authorization` alone (facts, 4).
@@ -171,28 +168,24 @@ fn request(
     })
 }
 
-fn read(answer: &Response) -> (RefusalKind, Option<String>) {
-    let status = answer.status.as_u16();
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let text = |pointer| body.pointer(pointer).and_then(Value::as_str);
-    let type_ = text("/error/type");
-    // The monthly cap has the type of a rate limit, and does not pass by waiting.
-    if text("/error/details/error_code") == Some("enforced_spend_limit_reached") {
-        return (
-            RefusalKind::Quota,
-            Some("enforced_spend_limit_reached".to_owned()),
-        );
+/// By the type first; the monthly cap has the type of a rate limit, and does not pass by waiting. A
+/// path that is not there has a missing model's type (facts, 4).
+fn read(_: &Response, body: &ErrorBody) -> Option<RefusalKind> {
+    if body.has_code(&["enforcedspendlimitreached"]) {
+        return Some(RefusalKind::Quota);
     }
-    let finding = match type_ {
-        Some("authentication_error") => RefusalKind::BadKey,
-        Some("billing_error") => RefusalKind::Quota,
-        Some("permission_error") => RefusalKind::Restricted,
-        Some("not_found_error") => RefusalKind::NoModel,
-        Some("rate_limit_error") => RefusalKind::RateLimited,
-        Some("api_error" | "timeout_error" | "overloaded_error") => RefusalKind::Down,
-        _ => refusal::by_status(status),
-    };
-    (finding, type_.map(str::to_owned))
+    match body.type_.as_deref()? {
+        "authentication_error" => Some(RefusalKind::BadKey),
+        "billing_error" => Some(RefusalKind::Quota),
+        "permission_error" => Some(RefusalKind::Restricted),
+        "not_found_error" if body.text.contains("not found") && !body.text.contains("model") => {
+            Some(RefusalKind::NoSuchPath)
+        }
+        "not_found_error" => Some(RefusalKind::NoModel),
+        "rate_limit_error" => Some(RefusalKind::RateLimited),
+        "api_error" | "timeout_error" | "overloaded_error" => Some(RefusalKind::Down),
+        _ => None,
+    }
 }
 
 struct Page {
@@ -201,12 +194,12 @@ struct Page {
     last_id: Option<String>,
 }
 
-fn page(answer: &Response) -> Result<Page, &'static str> {
-    let body: Value = serde_json::from_slice(&answer.body).map_err(|_| "it is not JSON")?;
+fn page(answer: &Response) -> Result<Page, String> {
+    let body = document::json(answer)?;
     let models = match body.get("data") {
         Some(Value::Array(entries)) => entries.iter().map(model).collect(),
         Some(Value::Null) => Vec::new(),
-        _ => return Err("it has no list `data`"),
+        _ => return Err("it has no list `data`".to_owned()),
     };
     Ok(Page {
         models,

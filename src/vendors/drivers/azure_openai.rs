@@ -16,9 +16,12 @@ use crate::vendors::{
     ModelList, TestedModel,
     answers::{
         document,
+        error_body::ErrorBody,
+        health,
         refusal::{self, Check, RefusalKind},
         result::Retry,
     },
+    base_url,
     http::client::{HttpError, Request, Response},
 };
 
@@ -46,19 +49,20 @@ impl Driver for AzureOpenAi {
     }
 
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
-        refusal::probe(call, catalog_request(call), read).await
+        let is_own = |answer: &Response| protocol::read_page(answer, protocol::read_id).map(drop);
+        health::probe(call, catalog_request(call), read, is_own).await
     }
 
     /// By the catalog of base models, which proves the key and no deployment.
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
         match refusal::ask(call, Check::Validate, catalog_request(call), read).await {
             Ok(answer) => match protocol::read_page(&answer, protocol::read_id) {
-                Ok(_) => protocol::outcome(
+                Ok(_) => CheckResult::of(
                     &answer,
                     Reason::KeyAccepted,
                     "the resource accepts the key; its catalog answers, which proves no deployment",
                 ),
-                Err(_) => refusal::unreadable(Check::Validate, &answer, "it is no model list"),
+                Err(what) => refusal::unreadable(Check::Validate, &answer, &what),
             },
             Err(outcome) if outcome.reason == Reason::KeyRejected => CheckResult {
                 message: "the resource rejects the key: it is wrong, or another resource's"
@@ -76,19 +80,21 @@ impl Driver for AzureOpenAi {
         url.query_pairs_mut()
             .append_pair("api-version", DEPLOYMENTS_VERSION);
         let request = dress(call, Request::get(url));
-        let answer = match refusal::exchange(call, request, read).await {
-            Ok(answer) => answer,
+        let asked = match refusal::exchange(call, request, read).await {
+            Ok(asked) => asked,
             Err(error) => return Err(CheckResult::from_http_error(&error, Reason::SyncFailed)),
         };
-        if answer.status.is_success() {
-            return protocol::read_list(&answer, deployment);
+        if !refusal::is_refusal(&asked.answer) {
+            return protocol::read_list(&asked.answer, deployment);
         }
-        Err(match read(&answer).0 {
-            RefusalKind::RateLimited | RefusalKind::Down | RefusalKind::BadKey => {
-                refusal::refused(Check::List, &answer, read)
-            }
-            _ => protocol::outcome(
-                &answer,
+        Err(match asked.kind() {
+            RefusalKind::RateLimited
+            | RefusalKind::Down
+            | RefusalKind::BadKey
+            | RefusalKind::Caller
+            | RefusalKind::Page => asked.refused(Check::List),
+            _ => CheckResult::of(
+                &asked.answer,
                 Reason::SyncFailed,
                 "this resource does not list its deployments by key, only the catalog of base models; \
                  declare an LlmModel for each deployment",
@@ -114,11 +120,11 @@ impl Driver for AzureOpenAi {
                 protocol::url(&protocol::url(&root, &["openai", "v1"]), smallest.path)
             }
         };
-        let request = dress(call, Request::post_json(url, &smallest.body));
-        match refusal::ask(call, Check::Test, request, read).await {
+        let request = |body: &Value| dress(call, Request::post_json(url.clone(), body));
+        match protocol::ask_model(call, read, &smallest.body, request).await {
             Ok(answer) => match document::unreadable(&answer, &smallest.fields) {
                 Some(what) => refusal::unreadable(Check::Test, &answer, &what),
-                None => protocol::outcome(&answer, Reason::ModelAnswered, "the deployment answers"),
+                None => CheckResult::of(&answer, Reason::ModelAnswered, "the deployment answers"),
             },
             Err(outcome) if outcome.reason == Reason::ModelNotFound => {
                 missing(outcome, model.tested_for)
@@ -197,11 +203,7 @@ fn dated(api_version: Option<&str>) -> Option<&str> {
 
 /// The resource's URL, without the path of either API.
 fn root(base: &Url) -> Url {
-    let mut url = base.clone();
-    let path = base.path().trim_end_matches('/');
-    let path = path.strip_suffix("/v1").unwrap_or(path);
-    url.set_path(path.strip_suffix("/openai").unwrap_or(path));
-    url
+    base_url::without(&base_url::without(base, &["/v1"]), &["/openai"])
 }
 
 fn catalog_request(call: &Call<'_>) -> Result<Request, HttpError> {
@@ -234,19 +236,15 @@ fn dress(call: &Call<'_>, mut request: Request) -> Result<Request, HttpError> {
 }
 
 /// The code is often the status as a string (facts, 6).
-fn read(answer: &Response) -> (RefusalKind, Option<String>) {
-    let body = protocol::ErrorBody::read(answer);
-    let finding = match body.code.as_deref() {
-        _ if body.limit_reached => RefusalKind::CutShort,
-        _ if body.other_operation => RefusalKind::OtherOperation,
-        Some("OperationNotSupported") => RefusalKind::OtherOperation,
-        Some("401" | "invalid_api_key") => RefusalKind::BadKey,
-        Some("PermissionDenied") => RefusalKind::Restricted,
-        Some("DeploymentNotFound" | "model_not_found") => RefusalKind::NoModel,
-        Some("insufficient_quota") => RefusalKind::Quota,
-        _ => refusal::by_status(answer.status.as_u16()),
-    };
-    (finding, body.code)
+fn read(_: &Response, body: &ErrorBody) -> Option<RefusalKind> {
+    match body.code.as_deref()? {
+        "OperationNotSupported" => Some(RefusalKind::OtherOperation),
+        "401" | "invalid_api_key" => Some(RefusalKind::BadKey),
+        "PermissionDenied" => Some(RefusalKind::Restricted),
+        "DeploymentNotFound" | "model_not_found" => Some(RefusalKind::NoModel),
+        "insufficient_quota" => Some(RefusalKind::Quota),
+        _ => None,
+    }
 }
 
 fn deployment(entry: &Value) -> ListedModel {

@@ -12,15 +12,13 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
 
-use self::{
-    answers::{Availability, concluded, unreadable},
-    hosts::BedrockHost,
-};
+use self::{answers::Availability, hosts::BedrockHost};
 use super::openai_protocol as protocol;
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ModelList,
     TestedModel,
     answers::{
+        health,
         refusal::{self, Check, RefusalKind},
         result::{self, Retry},
     },
@@ -107,12 +105,17 @@ impl Driver for Bedrock {
         };
         if place.runtime != place.control {
             let request = dressed(call, Request::get(place.runtime.clone()));
-            let said = refusal::probe(call, Ok(request), answers::read).await;
-            if said.reason != Reason::ProbeSucceeded {
-                return said;
+            match refusal::exchange(call, Ok(request), answers::read).await {
+                Ok(asked) if answers::is_aws(&asked) => {}
+                Ok(asked) => return health::judge(&asked, |_| Err("it is not AWS's".to_owned())),
+                Err(error) => return CheckResult::from_http_error(&error, Reason::ProbeFailed),
             }
         }
-        refusal::probe(call, short_list(call, &place), answers::read).await
+        let is_own = |answer: &Response| {
+            let read = answers::object(answer).and_then(|body| answers::base_models(&body));
+            read.map(drop)
+        };
+        health::probe(call, short_list(call, &place), answers::read, is_own).await
     }
 
     /// By the shortest list that the vendor filters.
@@ -122,8 +125,8 @@ impl Driver for Bedrock {
             let request = short_list(call, &place);
             let answer = ask(call, &place, Check::Validate, request).await?;
             let read = answers::object(&answer).and_then(|body| answers::base_models(&body));
-            read.map_err(|what| unreadable(Check::Validate, &answer, what))?;
-            Ok(concluded(
+            read.map_err(|what| refusal::unreadable(Check::Validate, &answer, &what))?;
+            Ok(CheckResult::of(
                 &answer,
                 Reason::KeyAccepted,
                 "the vendor accepts the key",
@@ -139,7 +142,7 @@ impl Driver for Bedrock {
         let answer = ask_list(call, &place, request, "bedrock:ListFoundationModels").await?;
         let mut models = answers::object(&answer)
             .and_then(|body| answers::base_models(&body))
-            .map_err(|what| unreadable(Check::List, &answer, what))?;
+            .map_err(|what| refusal::unreadable(Check::List, &answer, &what))?;
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let mut query = vec![("maxResults", "1000")];
@@ -148,10 +151,10 @@ impl Driver for Bedrock {
             }
             let request = control(call, &place, &["inference-profiles"], &query);
             let answer = ask_list(call, &place, request, "bedrock:ListInferenceProfiles").await?;
-            let unreadable = |what| unreadable(Check::List, &answer, what);
+            let unreadable = |what: &str| refusal::unreadable(Check::List, &answer, what);
             let page = answers::object(&answer)
                 .and_then(|body| answers::profiles(&body))
-                .map_err(unreadable)?;
+                .map_err(|what| unreadable(&what))?;
             models.extend(page.models);
             match page.next {
                 None => return Ok(protocol::collect(models.into_iter())),
@@ -173,8 +176,12 @@ impl Driver for Bedrock {
         test.run().await.unwrap_or_else(|outcome| outcome)
     }
 
-    fn listed_id<'a>(&self, model_id: &'a str) -> Option<Cow<'a, str>> {
-        (!model_id.starts_with("arn:")).then_some(Cow::Borrowed(model_id))
+    fn spellings<'a>(&self, model_id: &'a str) -> Vec<Cow<'a, str>> {
+        let listed = !model_id.starts_with("arn:");
+        listed
+            .then_some(Cow::Borrowed(model_id))
+            .into_iter()
+            .collect()
     }
 
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
@@ -274,10 +281,10 @@ async fn ask(
     request: Result<Request, HttpError>,
 ) -> Result<Response, CheckResult> {
     match refusal::exchange(call, request, answers::read).await {
-        Ok(answer) if answer.status.is_success() => Ok(answer),
-        Ok(answer) => Err(answers::refused(
+        Ok(asked) if !refusal::is_refusal(&asked.answer) => Ok(asked.answer),
+        Ok(asked) => Err(answers::refused(
             check,
-            &answer,
+            &asked,
             &place.region,
             call.client.now(),
         )),
@@ -292,16 +299,16 @@ async fn ask_list(
     request: Result<Request, HttpError>,
     right: &str,
 ) -> Result<Response, CheckResult> {
-    let answer = match refusal::exchange(call, request, answers::read).await {
-        Ok(answer) => answer,
+    let asked = match refusal::exchange(call, request, answers::read).await {
+        Ok(asked) => asked,
         Err(error) => return Err(CheckResult::from_http_error(&error, Reason::SyncFailed)),
     };
-    if answer.status.is_success() {
-        return Ok(answer);
+    if !refusal::is_refusal(&asked.answer) {
+        return Ok(asked.answer);
     }
     let now = call.client.now();
-    let outcome = answers::refused(Check::List, &answer, &place.region, now);
-    Err(match answers::read(&answer).0 {
+    let outcome = answers::refused(Check::List, &asked, &place.region, now);
+    Err(match asked.kind() {
         RefusalKind::Restricted => CheckResult {
             message: format!("the key is genuine, and its IAM policy lacks {right}"),
             ..outcome
@@ -375,16 +382,16 @@ impl Test<'_> {
     ) -> Result<Response, RefusedCall> {
         let request = control(self.call, place, &[what, id], &[]);
         match refusal::exchange(self.call, request, answers::read).await {
-            Ok(answer) if answer.status.is_success() => Ok(answer),
-            Ok(answer) => {
+            Ok(asked) if !refusal::is_refusal(&asked.answer) => Ok(asked.answer),
+            Ok(asked) => {
                 let now = self.call.client.now();
                 Err(RefusedCall {
                     // A denied reading says nothing of the model itself.
                     try_it: matches!(
-                        answers::read(&answer).0,
+                        asked.kind(),
                         RefusalKind::Restricted | RefusalKind::NoSuchPath
                     ),
-                    outcome: answers::refused(Check::Test, &answer, &place.region, now),
+                    outcome: answers::refused(Check::Test, &asked, &place.region, now),
                 })
             }
             Err(error) => Err(RefusedCall {
@@ -399,9 +406,9 @@ impl Test<'_> {
         place: &BedrockHost,
         answer: &Response,
     ) -> Result<CheckResult, CheckResult> {
-        let unreadable = |what| unreadable(Check::Test, answer, what);
-        let body = answers::object(answer).map_err(unreadable)?;
-        let behind = answers::behind_profile(&body).map_err(unreadable)?;
+        let unreadable = |what: &str| refusal::unreadable(Check::Test, answer, what);
+        let body = answers::object(answer).map_err(|what| unreadable(&what))?;
+        let behind = answers::behind_profile(&body).map_err(|what| unreadable(&what))?;
         let mut last = None;
         for id in behind.iter().take(MAX_BEHIND_PROFILE) {
             let outcome = match self.read(place, "foundation-model-availability", id).await {
@@ -422,35 +429,36 @@ impl Test<'_> {
         answer: &Response,
         id: &str,
     ) -> Result<CheckResult, CheckResult> {
-        let body = answers::object(answer).map_err(|what| unreadable(Check::Test, answer, what))?;
+        let body = answers::object(answer)
+            .map_err(|what| refusal::unreadable(Check::Test, answer, &what))?;
         let region = &place.region;
         let of = match id == self.model_id {
             true => "the model".to_owned(),
             false => "the model behind the profile".to_owned(),
         };
         Ok(match answers::availability(&body) {
-            Availability::Granted => concluded(
+            Availability::Granted => CheckResult::of(
                 answer,
                 Reason::ModelListed,
                 format!("AWS lists {of} in {region} and grants it to the account"),
             ),
-            Availability::Denied(why) => concluded(
+            Availability::Denied(why) => CheckResult::of(
                 answer,
                 Reason::ModelAccessDenied,
                 format!("the account may not call {of}: {why}"),
             ),
-            Availability::Elsewhere if id == self.model_id => concluded(
+            Availability::Elsewhere if id == self.model_id => CheckResult::of(
                 answer,
                 Reason::ModelNotFound,
                 format!("AWS does not offer the model in {region}; choose another region or id"),
             ),
             // A profile's models may answer from other regions than the one that is asked.
-            Availability::Elsewhere => concluded(
+            Availability::Elsewhere => CheckResult::of(
                 answer,
                 Reason::ModelListed,
                 format!("AWS lists the profile in {region}, and {of} elsewhere"),
             ),
-            Availability::Open(why) => concluded(
+            Availability::Open(why) => CheckResult::of(
                 answer,
                 Reason::CheckInconclusive,
                 format!("whether the account may call {of} is not certain: {why}"),
@@ -482,13 +490,17 @@ impl Test<'_> {
         let request = with_key(self.call, place, request);
         let answer = ask(self.call, place, Check::Test, request).await?;
         match answers::object(&answer) {
-            Ok(body) if body.get("output").is_some_and(Value::is_object) => Ok(concluded(
+            Ok(body) if body.get("output").is_some_and(Value::is_object) => Ok(CheckResult::of(
                 &answer,
                 Reason::ModelAnswered,
                 "the model answers",
             )),
-            Ok(_) => Err(unreadable(Check::Test, &answer, "it has no `output`")),
-            Err(what) => Err(unreadable(Check::Test, &answer, what)),
+            Ok(_) => Err(refusal::unreadable(
+                Check::Test,
+                &answer,
+                "it has no `output`",
+            )),
+            Err(what) => Err(refusal::unreadable(Check::Test, &answer, &what)),
         }
     }
 }

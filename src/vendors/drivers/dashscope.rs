@@ -11,7 +11,13 @@ use crate::crd::{model::Capability, model::ModelCapability, names::did_you_mean,
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
     TestedModel,
-    answers::refusal::{self, Check, RefusalKind},
+    answers::{
+        document,
+        error_body::ErrorBody,
+        health,
+        refusal::{self, Check, RefusalKind},
+    },
+    base_url,
     http::client::{HttpError, Request, Response},
 };
 
@@ -59,18 +65,14 @@ impl Driver for DashScope {
     }
 
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
-        refusal::probe(call, list_request(call, 1, 1, None), read).await
+        let is_own = |answer: &Response| page(answer).map(drop);
+        health::probe(call, list_request(call, 1, 1, None), read, is_own).await
     }
 
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
         let request = list_request(call, 1, 1, None);
         match refusal::ask(call, Check::Validate, request, read).await {
-            Ok(answer) => match page(&answer) {
-                Ok(_) => {
-                    protocol::outcome(&answer, Reason::KeyAccepted, "the vendor accepts the key")
-                }
-                Err(what) => refusal::unreadable(Check::Validate, &answer, what),
-            },
+            Ok(answer) => protocol::accepted(&answer, page(&answer).map(drop)),
             Err(outcome) if outcome.reason == Reason::KeyRejected => {
                 match sibling_that_accepts(call).await {
                     Some(region) => CheckResult {
@@ -99,8 +101,8 @@ impl Driver for DashScope {
         for number in 1..=MAX_PAGES {
             let request = list_request(call, number, PAGE_SIZE, None);
             let answer = refusal::ask(call, Check::List, request, read).await?;
-            let unreadable = |what| refusal::unreadable(Check::List, &answer, what);
-            let page = page(&answer).map_err(unreadable)?;
+            let unreadable = |what: &str| refusal::unreadable(Check::List, &answer, what);
+            let page = page(&answer).map_err(|what| unreadable(&what))?;
             let is_last = page.models.is_empty();
             let new = page.models.iter().filter(|m| !earlier.contains(&m.id));
             counted += new.count();
@@ -128,14 +130,14 @@ impl Driver for DashScope {
         match refusal::ask(call, Check::Test, request, read).await {
             Ok(answer) => match page(&answer) {
                 Ok(page) if page.models.iter().any(|m| m.id == model.id) => {
-                    protocol::outcome(&answer, Reason::ModelListed, "the vendor lists the model")
+                    CheckResult::of(&answer, Reason::ModelListed, "the vendor lists the model")
                 }
-                Ok(_) => protocol::outcome(
+                Ok(_) => CheckResult::of(
                     &answer,
                     Reason::ModelNotFound,
                     "the vendor does not list the model; check modelId",
                 ),
-                Err(what) => refusal::unreadable(Check::Test, &answer, what),
+                Err(what) => refusal::unreadable(Check::Test, &answer, &what),
             },
             Err(outcome) => outcome,
         }
@@ -152,19 +154,13 @@ impl Driver for DashScope {
 
 /// The base URL without the path of one of the vendor's protocols.
 fn root(base: &Url) -> Url {
-    let mut url = base.clone();
-    let path = base.path().trim_end_matches('/');
-    let path = [
+    const PATHS: [&str; 4] = [
         "/compatible-mode/v1",
         "/api/v1",
         "/apps/anthropic",
         "/compatible-api/v1",
-    ]
-    .iter()
-    .find_map(|known| path.strip_suffix(known))
-    .unwrap_or(path);
-    url.set_path(path);
-    url
+    ];
+    base_url::without(base, &PATHS)
 }
 
 fn list_request(
@@ -216,21 +212,16 @@ async fn sibling_that_accepts(call: &Call<'_>) -> Option<&'static str> {
 }
 
 /// Codes come in two spellings and two envelopes (facts, 7.4); arrears are a 400.
-fn read(answer: &Response) -> (RefusalKind, Option<String>) {
-    let native = serde_json::from_slice::<Value>(&answer.body)
-        .ok()
-        .and_then(|body| body.get("code")?.as_str().map(str::to_owned));
-    let code = native.or_else(|| protocol::ErrorBody::read(answer).code);
-    let finding = match code.as_deref() {
-        Some("InvalidApiKey" | "invalid_api_key") => RefusalKind::BadKey,
-        Some("AccessDenied" | "access_denied") => RefusalKind::Restricted,
-        Some("ModelNotFound" | "model_not_found") => RefusalKind::NoModel,
-        Some("NotFound") => RefusalKind::NoSuchPath,
-        Some("Arrearage" | "insufficient_quota") => RefusalKind::Quota,
-        Some(code) if code.starts_with("Throttling") => RefusalKind::RateLimited,
-        _ => refusal::by_status(answer.status.as_u16()),
-    };
-    (finding, code)
+fn read(_: &Response, body: &ErrorBody) -> Option<RefusalKind> {
+    match body.code.as_deref()? {
+        "InvalidApiKey" | "invalid_api_key" => Some(RefusalKind::BadKey),
+        "AccessDenied" | "access_denied" => Some(RefusalKind::Restricted),
+        "ModelNotFound" | "model_not_found" => Some(RefusalKind::NoModel),
+        "NotFound" => Some(RefusalKind::NoSuchPath),
+        "Arrearage" | "insufficient_quota" => Some(RefusalKind::Quota),
+        code if code.starts_with("Throttling") => Some(RefusalKind::RateLimited),
+        _ => None,
+    }
 }
 
 struct Page {
@@ -238,16 +229,13 @@ struct Page {
     total: Option<usize>,
 }
 
-fn page(answer: &Response) -> Result<Page, &'static str> {
-    let body: Value = serde_json::from_slice(&answer.body).map_err(|_| "it is not JSON")?;
-    if body.get("success") == Some(&Value::Bool(false)) {
-        return Err("it says that the call did not succeed");
-    }
+fn page(answer: &Response) -> Result<Page, String> {
+    let body = document::json(answer)?;
     let output = body.get("output").ok_or("it has no `output`")?;
     let models = match output.get("models") {
         Some(Value::Array(entries)) => entries.iter().map(model).collect(),
         Some(Value::Null) => Vec::new(),
-        _ => return Err("it has no list `output.models`"),
+        _ => return Err("it has no list `output.models`".to_owned()),
     };
     let total = output
         .get("total")
@@ -373,7 +361,8 @@ mod tests {
         assert_eq!(page.total, Some(2));
         assert_eq!(page.models[0].context_window, Some(262_144));
         assert_eq!(page.models[0].capabilities.as_ref().map(Vec::len), Some(3));
-        assert!(super::page(&answer(200, r#"{"success":false,"output":{}}"#)).is_err());
+        let failed = answer(200, r#"{"success":false,"output":{}}"#);
+        assert!(refusal::is_refusal(&failed) && super::page(&failed).is_err());
     }
 
     #[test]

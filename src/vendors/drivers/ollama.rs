@@ -10,7 +10,12 @@ use super::openai_protocol as protocol;
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel,
     ModelList, TestedModel,
-    http::client::{HttpError, Response},
+    answers::{
+        document, health,
+        refusal::{self, Check},
+    },
+    base_url,
+    http::client::{HttpError, Request, Response},
 };
 use crate::{
     crd::{
@@ -47,24 +52,28 @@ impl Driver for Ollama {
     }
 
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
-        match native(call, &["api", "version"]).await {
-            Ok(answer) => protocol::classify_probe(&answer),
-            Err(error) => CheckResult::from_http_error(&error, Reason::ProbeFailed),
-        }
+        let is_own = |answer: &Response| match document::unreadable(answer, &["version"]) {
+            Some(what) => Err(what),
+            None => Ok(()),
+        };
+        health::probe(
+            call,
+            native(call, &["api", "version"]),
+            refusal::common,
+            is_own,
+        )
+        .await
     }
 
     /// Only ollama.com, or a proxy, looks at a key; a local server answers everyone, and says so.
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
-        let with_key = match native(call, &["api", "tags"]).await {
-            Ok(answer) => protocol::classify_key(&answer, "models"),
-            Err(error) => return CheckResult::from_http_error(&error, Reason::CheckInconclusive),
-        };
+        let with_key = validate_by_tags(call).await;
         if with_key.reason != Reason::KeyAccepted {
             return with_key;
         }
         let without = Call { key: None, ..*call };
-        match native(&without, &["api", "tags"]).await {
-            Ok(answer) if is_list(&answer) => CheckResult {
+        match validate_by_tags(&without).await.reason {
+            Reason::KeyAccepted => CheckResult {
                 message: "the server enforces no key: it answers without one too".to_owned(),
                 ..with_key
             },
@@ -73,33 +82,18 @@ impl Driver for Ollama {
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
-        let answer = native(call, &["api", "tags"])
-            .await
-            .map_err(|error| CheckResult::from_http_error(&error, Reason::SyncFailed))?;
-        if !answer.status.is_success() {
-            return Err(protocol::refused_list(&answer));
-        }
-        match serde_json::from_slice::<Value>(&answer.body)
-            .ok()
-            .as_ref()
-            .and_then(|b| b.get("models"))
-        {
-            Some(Value::Array(entries)) => Ok(protocol::collect(entries.iter().map(read_model))),
-            Some(Value::Null) => Ok(ModelList::default()),
-            _ => Err(protocol::unreadable_list(
-                &answer,
-                "the answer has no list `models`",
-            )),
-        }
+        let request = native(call, &["api", "tags"]);
+        let answer = refusal::ask(call, Check::List, request, refusal::common).await?;
+        protocol::read_list(&answer, read_model)
     }
 
     /// A name without a tag means `:latest` (facts, 9).
-    fn listed_id<'a>(&self, model_id: &'a str) -> Option<Cow<'a, str>> {
+    fn spellings<'a>(&self, model_id: &'a str) -> Vec<Cow<'a, str>> {
         let name = model_id.rsplit('/').next().unwrap_or(model_id);
-        Some(match name.contains(':') {
+        vec![match name.contains(':') {
             true => Cow::Borrowed(model_id),
             false => Cow::Owned(format!("{model_id}:latest")),
-        })
+        }]
     }
 
     /// By `POST /api/show`, which reads the model's file and does not load it.
@@ -110,9 +104,9 @@ impl Driver for Ollama {
             ..*call
         };
         let request = protocol::post(&at_root, &["api", "show"], &json!({ "model": model.id }));
-        match protocol::send(&at_root, request).await {
-            Ok(answer) => protocol::classify_description(&answer, &DESCRIPTION),
-            Err(error) => CheckResult::from_http_error(&error, Reason::CheckInconclusive),
+        match refusal::ask(call, Check::Test, request, refusal::common).await {
+            Ok(answer) => protocol::described(&answer, &DESCRIPTION),
+            Err(said) => said,
         }
     }
 
@@ -143,31 +137,31 @@ impl Driver for Ollama {
     }
 }
 
-async fn native(call: &Call<'_>, segments: &[&str]) -> Result<Response, HttpError> {
+fn native(call: &Call<'_>, segments: &[&str]) -> Result<Request, HttpError> {
     let root = native_root(call.base_url);
-    let at_root = Call {
-        base_url: &root,
-        ..*call
-    };
-    protocol::send(&at_root, protocol::get(&at_root, segments)).await
+    protocol::get(
+        &Call {
+            base_url: &root,
+            ..*call
+        },
+        segments,
+    )
 }
 
-/// A page of something in between is none.
-fn is_list(answer: &Response) -> bool {
-    protocol::classify_key(answer, "models").reason == Reason::KeyAccepted
+async fn validate_by_tags(call: &Call<'_>) -> CheckResult {
+    let request = native(call, &["api", "tags"]);
+    match refusal::ask(call, Check::Validate, request, refusal::common).await {
+        Ok(answer) => {
+            let read = protocol::read_page(&answer, read_model).map(drop);
+            protocol::accepted(&answer, read)
+        }
+        Err(said) => said,
+    }
 }
 
 /// People write the root, `/api` or `/v1`; the native calls stand at the root.
 fn native_root(base: &Url) -> Url {
-    let mut url = base.clone();
-    let path = url.path().trim_end_matches('/');
-    let kept = path
-        .strip_suffix("/v1")
-        .or_else(|| path.strip_suffix("/api"))
-        .unwrap_or(path)
-        .to_owned();
-    url.set_path(&kept);
-    url
+    base_url::without(base, &["/v1", "/api"])
 }
 
 fn read_model(entry: &Value) -> ListedModel {
@@ -241,7 +235,7 @@ mod tests {
             ("me/llama3", "me/llama3:latest"),
             ("host:5000/me/llama3", "host:5000/me/llama3:latest"),
         ] {
-            assert_eq!(Ollama.listed_id(written).as_deref(), Some(listed));
+            assert_eq!(Ollama.spellings(written), [listed]);
         }
     }
 

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use super::openai_protocol as protocol;
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ModelList, TestedModel,
+    answers::refusal::{self, Check},
 };
-use crate::{crd::reasons::Reason, encryption::SecretFields};
 
 pub(in crate::vendors) struct OpenAi;
 
@@ -36,27 +36,24 @@ impl Driver for OpenAi {
         KeyFields::ApiKey
     }
 
-    fn check_key(&self, key: &SecretFields) -> Result<(), String> {
-        crate::vendors::answers::result::not_a_placeholder(key)
-    }
-
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
-        protocol::probe_list(call).await
+        protocol::probe_list(call, refusal::common).await
     }
 
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
-        protocol::validate_by_list(call).await
+        protocol::validate_by_list(call, refusal::common).await
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
-        protocol::list(call, protocol::read_id).await
+        protocol::list(call, refusal::common, protocol::read_id).await
     }
 
     /// By `GET /models/{id}`, which spends nothing.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
-        match protocol::send(call, protocol::get(call, &["models", model.id])).await {
-            Ok(answer) => protocol::classify_description(&answer, &["id"]),
-            Err(error) => CheckResult::from_http_error(&error, Reason::CheckInconclusive),
+        let request = protocol::get(call, &["models", model.id]);
+        match refusal::ask(call, Check::Test, request, refusal::common).await {
+            Ok(answer) => protocol::described(&answer, &["id"]),
+            Err(said) => said,
         }
     }
 

@@ -1,13 +1,17 @@
 //! Anything that speaks OpenAI's protocol: gateways, proxies, vendors without a driver of their own.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
 use super::openai_protocol as protocol;
 use crate::crd::{model::ModelType, reasons::Reason};
 use crate::vendors::{
-    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
-    TestedModel, answers::result::Retry,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, Listed, ListedModel,
+    ModelList, TestedModel,
+    answers::{refusal, result::Retry},
+    like_id,
 };
 
 pub(in crate::vendors) struct OpenAiCompatible;
@@ -27,35 +31,48 @@ impl Driver for OpenAiCompatible {
     }
 
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
-        protocol::probe_list(call).await
+        protocol::probe_server(call, refusal::common).await
     }
 
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
-        protocol::validate_by_list(call).await
+        protocol::validate_by_list(call, refusal::common).await
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
-        protocol::list(call, read_model).await
+        protocol::list(call, refusal::common, read_model).await
+    }
+
+    /// Google lists its models as `models/...` and takes them without (facts, 15), Ollama takes a
+    /// name without a tag for `:latest` (facts, 9).
+    fn spellings<'a>(&self, model_id: &'a str) -> Vec<Cow<'a, str>> {
+        let bare = like_id(model_id);
+        let name = bare.rsplit('/').next().unwrap_or(bare);
+        let tagged = (!name.contains(':')).then(|| Cow::Owned(format!("{bare}:latest")));
+        let spellings = [Cow::Borrowed(bare), Cow::Owned(format!("models/{bare}"))];
+        spellings.into_iter().chain(tagged).collect()
     }
 
     /// By the smallest call: `GET /models/{id}` is not everywhere, and a gateway's list says
     /// nothing of what stands behind it. But it says what a plain 400 or 404 for a name that it does
     /// not know leaves open (LiteLLM 1.106 answers so).
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
-        let tested = protocol::test_by_call(call, model).await;
-        if !matches!(tested.http_status, Some(400 | 404))
+        let tested = protocol::test_by_call(call, refusal::common, self, model).await;
+        if !matches!(tested.http_status, Some(400 | 404 | 422 | 503))
             || tested.reason != Reason::CheckInconclusive
         {
             return tested;
         }
-        match protocol::list(call, protocol::read_id).await {
-            Ok(list) if list.lacks(model.id) => CheckResult {
-                reason: Reason::ModelNotFound,
-                message: "the gateway neither answers for the model nor lists it; check modelId"
-                    .to_owned(),
-                retry: Retry::No,
-                ..tested
-            },
+        match protocol::list(call, refusal::common, protocol::read_id).await {
+            Ok(list) if !list.models.is_empty() && list.find(self, model.id) == Listed::No => {
+                CheckResult {
+                    reason: Reason::ModelNotFound,
+                    message:
+                        "the gateway neither answers for the model nor lists it; check modelId"
+                            .to_owned(),
+                    retry: Retry::No,
+                    ..tested
+                }
+            }
             _ => tested,
         }
     }
@@ -65,28 +82,84 @@ impl Driver for OpenAiCompatible {
     }
 }
 
-/// What gateways and servers add to the protocol's entry: LiteLLM (1.106) both limits and a mode,
-/// OpenRouter `context_length` (facts, 12), vLLM `max_model_len` (facts, 10).
+/// Names for tokens of prompt and answer together: OpenRouter, Together (facts, 12, 15), vLLM (facts,
+/// 10), LM Studio, Mistral, Groq, llama.cpp, DeepInfra (facts, 15).
+const WINDOWS: [&str; 14] = [
+    "context_length",
+    "max_model_len",
+    "context_window",
+    "max_context_length",
+    "max_context_window",
+    "max_context_window_tokens",
+    "max_context_tokens",
+    "context_size",
+    "contextLength",
+    "contextWindow",
+    "max_seq_len",
+    "max_sequence_length",
+    "n_ctx",
+    "n_ctx_train",
+];
+/// Names for tokens of prompt: LiteLLM (facts, 12), Google (facts, 15).
+const INPUTS: [&str; 4] = [
+    "max_input_tokens",
+    "max_prompt_tokens",
+    "input_token_limit",
+    "inputTokenLimit",
+];
+/// Names for tokens of answer. `max_tokens` is either of two things, and is not read.
+const OUTPUTS: [&str; 5] = [
+    "max_output_tokens",
+    "max_completion_tokens",
+    "max_output_length",
+    "output_token_limit",
+    "outputTokenLimit",
+];
+/// Objects inside an entry that hold such numbers.
+const INNER: [&str; 8] = [
+    "top_provider",
+    "model_info",
+    "meta",
+    "metadata",
+    "details",
+    "limits",
+    "limit",
+    "config",
+];
+
+/// What gateways and servers add to the protocol's entry: LiteLLM (1.106) both limits and a mode.
 fn read_model(entry: &Value) -> ListedModel {
-    let count = |name| protocol::read_count(entry, name);
+    let inner = INNER.iter().filter_map(|name| entry.get(*name));
+    let places: Vec<&Value> = std::iter::once(entry).chain(inner).collect();
+    let count = |names: &[&str]| {
+        let mut each = places
+            .iter()
+            .flat_map(|place| names.iter().map(move |name| (place, name)));
+        each.find_map(|(place, name)| protocol::read_count(place, name))
+    };
+    let word = |name: &str| entry.get(name).and_then(Value::as_str);
     ListedModel {
-        context_window: count("context_length").or_else(|| count("max_model_len")),
-        max_input_tokens: count("max_input_tokens"),
-        max_output_tokens: count("max_output_tokens"),
-        type_: entry.get("mode").and_then(Value::as_str).and_then(mode),
+        context_window: count(&WINDOWS),
+        max_input_tokens: count(&INPUTS),
+        max_output_tokens: count(&OUTPUTS),
+        type_: [word("mode"), word("type")]
+            .into_iter()
+            .flatten()
+            .find_map(mode),
         ..protocol::read_id(entry)
     }
 }
 
-/// LiteLLM's word for a model's type (facts, 12).
+/// A model's type in the words of LiteLLM (facts, 12), Together and LM Studio (facts, 15).
 fn mode(word: &str) -> Option<ModelType> {
     match word {
-        "chat" | "responses" => Some(ModelType::Chat),
-        "completion" => Some(ModelType::Completion),
-        "embedding" => Some(ModelType::Embedding),
+        "chat" | "responses" | "llm" => Some(ModelType::Chat),
+        "vlm" => Some(ModelType::Vision),
+        "completion" | "language" => Some(ModelType::Completion),
+        "embedding" | "embeddings" => Some(ModelType::Embedding),
         "rerank" => Some(ModelType::Rerank),
-        "image_generation" | "image_edit" => Some(ModelType::Image),
-        "audio_transcription" | "audio_speech" => Some(ModelType::Audio),
+        "image" | "image_generation" | "image_edit" => Some(ModelType::Image),
+        "audio" | "audio_transcription" | "audio_speech" => Some(ModelType::Audio),
         _ => None,
     }
 }
@@ -118,6 +191,120 @@ mod tests {
         assert_eq!(model.max_output_tokens, None);
         let bare = read_model(&json!({ "id": "x", "context_length": 0, "mode": "new" }));
         assert_eq!((bare.context_window, bare.type_), (None, None));
+    }
+
+    #[test]
+    fn a_window_is_read_however_it_is_named_and_written() {
+        for entry in [
+            json!({ "max_context_length": 131_072 }),
+            json!({ "context_length": 131_072.0 }),
+            json!({ "max_model_len": "131072" }),
+            json!({ "context_window": "131,072" }),
+            json!({ "contextLength": 1.31072e5 }),
+            json!({ "meta": { "n_ctx_train": 131_072 } }),
+            json!({ "top_provider": { "context_length": "131072.0" } }),
+            json!({ "context_length": null, "limits": { "max_context_length": 131_072 } }),
+            json!({ "context_length": 0, "max_seq_len": 131_072 }),
+        ] {
+            assert_eq!(read_model(&entry).context_window, Some(131_072), "{entry}");
+        }
+        for odd in [
+            json!(-1),
+            json!(0),
+            json!(1e300),
+            json!(0.5),
+            json!("128k"),
+            json!("inf"),
+            json!("NaN"),
+            json!(true),
+            json!([8]),
+        ] {
+            let entry = json!({ "id": "m", "context_length": odd });
+            assert_eq!(read_model(&entry).context_window, None, "{entry}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_limits_older_name_is_tried_where_the_newer_is_unknown() {
+        let completion = || answer(200, r#"{"choices":[{"finish_reason":"length"}]}"#);
+        for (status, body) in [
+            (
+                400,
+                r#"{"error":{"message":"Unrecognized request argument supplied: max_completion_tokens","type":"invalid_request_error","param":null,"code":null}}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Unsupported parameter","param":"max_completion_tokens","code":"unsupported_parameter"}}"#,
+            ),
+            (
+                422,
+                r#"{"detail":[{"type":"extra_forbidden","loc":["body","max_completion_tokens"],"msg":"Extra inputs are not permitted","input":1}]}"#,
+            ),
+            (
+                422,
+                r#"{"object":"error","message":{"detail":[{"loc":["body","max_completion_tokens"],"msg":"m"}]}}"#,
+            ),
+            (
+                400,
+                r#"{"message":"property 'max_completion_tokens' is unsupported"}"#,
+            ),
+            (400, r#""unknown field `max_completion_tokens`""#),
+        ] {
+            let script = Script::new([answer(status, body), completion()]);
+            let said = with_call(&script, async |call| {
+                OpenAiCompatible.test_model(call, &of("m")).await
+            })
+            .await;
+            assert_eq!(said.reason, Reason::ModelAnswered, "{status} {body}");
+            assert_eq!(asked(&script).len(), 2);
+        }
+        let limit = r#"{"error":{"message":"Could not finish the message because max_tokens or model output limit was reached.","code":null}}"#;
+        let script = Script::new([answer(400, limit)]);
+        let said = with_call(&script, async |call| {
+            OpenAiCompatible.test_model(call, &of("m")).await
+        })
+        .await;
+        assert_eq!(
+            (said.reason, asked(&script).len()),
+            (Reason::ModelAnswered, 1)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_without_a_list_is_alive_where_it_refuses_an_empty_call() {
+        for (list, call, reason) in [
+            (
+                404,
+                answer(400, r#"{"error":{"message":"model is required"}}"#),
+                Reason::ProbeSucceeded,
+            ),
+            (
+                405,
+                answer(401, r#"{"detail":"Unauthorized"}"#),
+                Reason::ProbeSucceeded,
+            ),
+            (
+                404,
+                answer(422, r#"{"detail":[{"msg":"Field required"}]}"#),
+                Reason::ProbeSucceeded,
+            ),
+            (
+                404,
+                answer(404, r#"{"detail":"Not Found"}"#),
+                Reason::ProbeFailed,
+            ),
+            (
+                404,
+                answer(403, "<html>blocked</html>"),
+                Reason::ProbeFailed,
+            ),
+            (404, answer(200, "<html>home</html>"), Reason::ProbeFailed),
+        ] {
+            let script = Script::new([answer(list, r#"{"detail":"Not Found"}"#), call]);
+            let said = with_call(&script, async |call| OpenAiCompatible.probe(call).await).await;
+            assert_eq!(said.reason, reason, "{said:?}");
+            assert_eq!(asked(&script), ["/v1/models", "/v1/chat/completions"]);
+        }
     }
 
     #[tokio::test]

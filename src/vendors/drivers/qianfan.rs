@@ -8,6 +8,7 @@ use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ModelList, TestedModel,
     answers::{
         document,
+        error_body::ErrorBody,
         refusal::{self, Check, RefusalKind},
         result::{self, Retry},
     },
@@ -46,23 +47,11 @@ impl Driver for Qianfan {
     }
 
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
-        refusal::probe(call, protocol::get(call, &["models"]), read).await
+        protocol::probe_list(call, read).await
     }
 
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
-        let request = protocol::get(call, &["models"]);
-        match refusal::ask(call, Check::Validate, request, read).await {
-            Ok(answer) if v1_error(&answer).is_some() => {
-                refusal::refused(Check::Validate, &answer, read)
-            }
-            Ok(answer) => match protocol::read_page(&answer, protocol::read_id) {
-                Ok(_) => {
-                    protocol::outcome(&answer, Reason::KeyAccepted, "the vendor accepts the key")
-                }
-                Err(_) => refusal::unreadable(Check::Validate, &answer, "it is no model list"),
-            },
-            Err(outcome) => outcome,
-        }
+        protocol::validate_by_list(call, read).await
     }
 
     /// Windows and prices that some answers hold disagree with the vendor's pages (facts, 8.1) and
@@ -70,9 +59,6 @@ impl Driver for Qianfan {
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         let request = protocol::get(call, &["models"]);
         let answer = refusal::ask(call, Check::List, request, read).await?;
-        if v1_error(&answer).is_some() {
-            return Err(refusal::refused(Check::List, &answer, read));
-        }
         protocol::read_list(&answer, protocol::read_id)
     }
 
@@ -83,11 +69,7 @@ impl Driver for Qianfan {
             let listed = protocol::read_page(&answer, protocol::read_id)
                 .is_ok_and(|page| page.models.iter().any(|m| m.id == model.id));
             if listed {
-                return protocol::outcome(
-                    &answer,
-                    Reason::ModelListed,
-                    "the vendor lists the model",
-                );
+                return CheckResult::of(&answer, Reason::ModelListed, "the vendor lists the model");
             }
         }
         let Some(mut smallest) = protocol::smallest_call(model.type_) else {
@@ -99,14 +81,11 @@ impl Driver for Qianfan {
             .with_retry(Retry::Backoff);
         };
         smallest.body["model"] = json!(model.id);
-        let request = protocol::post(call, smallest.path, &smallest.body);
-        match refusal::ask(call, Check::Test, request, read).await {
-            Ok(answer) if v1_error(&answer).is_some() => {
-                refusal::refused(Check::Test, &answer, read)
-            }
+        let request = |body: &Value| protocol::post(call, smallest.path, body);
+        match protocol::ask_model(call, read, &smallest.body, request).await {
             Ok(answer) => match document::unreadable(&answer, &smallest.fields) {
                 Some(what) => refusal::unreadable(Check::Test, &answer, &what),
-                None => protocol::outcome(&answer, Reason::ModelAnswered, "the model answers"),
+                None => CheckResult::of(&answer, Reason::ModelAnswered, "the model answers"),
             },
             Err(outcome) => outcome,
         }
@@ -117,40 +96,26 @@ impl Driver for Qianfan {
     }
 }
 
-/// v1's number, which comes with HTTP 200 too (facts, 8.4).
-fn v1_error(answer: &Response) -> Option<i64> {
-    let body: Value = serde_json::from_slice(&answer.body).ok()?;
-    body.get("error_code")?.as_i64()
-}
-
-/// A wrong model name is a 401 here and arrears are a 403: the code decides (facts, 8.4).
-fn read(answer: &Response) -> (RefusalKind, Option<String>) {
-    if let Some(number) = v1_error(answer) {
-        let finding = match number {
-            14 | 110 | 111 => RefusalKind::BadKey,
-            6 => RefusalKind::Restricted,
-            17 | 19 => RefusalKind::Quota,
-            4 | 18 | 336_501 | 336_502 => RefusalKind::RateLimited,
-            2 | 336_000 | 336_100 => RefusalKind::Down,
-            336_005 => RefusalKind::NoModel,
-            _ => RefusalKind::Unclear,
-        };
-        return (finding, Some(number.to_string()));
-    }
-    let code = protocol::ErrorBody::read(answer).code;
-    let finding = match code.as_deref() {
-        Some("invalid_iam_token") => RefusalKind::BadKey,
-        Some("invalid_model") => RefusalKind::NoModel,
-        Some("account_overdue") => RefusalKind::Quota,
-        Some("coding_plan_api_key_not_allowed") => RefusalKind::OtherPlan,
-        Some("no_parameter_permission") => RefusalKind::Restricted,
-        Some("internal_error" | "dispatch_internal_error") => RefusalKind::Down,
-        Some(code) if code.ends_with("rate_limit_exceeded") || code.starts_with("cluster_") => {
+/// A wrong model name is a 401 here and arrears are a 403: the code decides (facts, 8.4). v1's
+/// numbers come with HTTP 200 too.
+fn read(_: &Response, body: &ErrorBody) -> Option<RefusalKind> {
+    Some(match body.code.as_deref()? {
+        "invalid_iam_token" | "14" | "110" | "111" => RefusalKind::BadKey,
+        "invalid_model" | "336005" => RefusalKind::NoModel,
+        "account_overdue" | "17" | "19" => RefusalKind::Quota,
+        "coding_plan_api_key_not_allowed" => RefusalKind::OtherPlan,
+        "no_parameter_permission" | "6" => RefusalKind::Restricted,
+        "internal_error" | "dispatch_internal_error" | "2" | "336000" | "336100" => {
+            RefusalKind::Down
+        }
+        // A wrong header `appid`, a request without a key: neither speaks of this key.
+        "invalid_appid" | "13" | "no_permission" => RefusalKind::Unclear,
+        "4" | "18" | "336501" | "336502" => RefusalKind::RateLimited,
+        code if code.ends_with("rate_limit_exceeded") || code.starts_with("cluster_") => {
             RefusalKind::RateLimited
         }
-        _ => refusal::by_status(answer.status.as_u16()),
-    };
-    (finding, code)
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,12 @@ use super::openai_protocol as protocol;
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
     TestedModel,
-    answers::{document, result::Retry},
+    answers::{
+        document, health,
+        refusal::{self, Exchanged},
+        result::Retry,
+    },
+    base_url,
     http::client::{Request, Response},
 };
 use crate::{crd::reasons::Reason, encryption::SecretFields};
@@ -39,34 +44,37 @@ impl Driver for Vllm {
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
-        match protocol::send(call, Ok(request)).await {
-            Ok(answer) if answer.status.is_success() && is_its_own(&answer) => protocol::outcome(
-                &answer,
-                Reason::ProbeSucceeded,
-                "the server says that it is healthy",
-            ),
+        match refusal::exchange(call, Ok(request), refusal::common).await {
+            Ok(Exchanged { answer, .. }) if answer.status.is_success() && is_its_own(&answer) => {
+                health::alive(&answer, "the server says that it is healthy")
+            }
             // A gateway in front may hide /health; then the list call tells.
-            Ok(answer) if !answer.status.is_server_error() => protocol::probe_list(call).await,
-            Ok(answer) if answer.status.as_u16() == 503 => protocol::outcome(
+            Ok(Exchanged { answer, .. }) if !answer.status.is_server_error() => {
+                protocol::probe_server(call, refusal::common).await
+            }
+            Ok(Exchanged { answer, .. }) if answer.status.as_u16() == 503 => CheckResult::of(
                 &answer,
                 Reason::ProbeFailed,
                 "the server says that its engine is dead",
             )
             .with_retry(Retry::Backoff),
-            Ok(answer) => protocol::classify_probe(&answer),
+            Ok(exchanged) => health::judge(&exchanged, |_| Ok(())),
             Err(error) => CheckResult::from_http_error(&error, Reason::ProbeFailed),
         }
     }
 
     /// A server without `--api-key` accepts every key, which proves nothing of this one.
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
-        let with_key = protocol::validate_by_list(call).await;
+        let with_key = protocol::validate_by_list(call, refusal::common).await;
         if with_key.reason != Reason::KeyAccepted {
             return with_key;
         }
         let without = Call { key: None, ..*call };
-        match protocol::send(&without, protocol::get(&without, &["models"])).await {
-            Ok(answer) if is_list(&answer) => CheckResult {
+        match protocol::validate_by_list(&without, refusal::common)
+            .await
+            .reason
+        {
+            Reason::KeyAccepted => CheckResult {
                 message: "the server enforces no key: it answers without one too".to_owned(),
                 ..with_key
             },
@@ -75,12 +83,12 @@ impl Driver for Vllm {
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
-        protocol::list(call, read_model).await
+        protocol::list(call, refusal::common, read_model).await
     }
 
     /// The server has no `GET /v1/models/{id}`; it lists just what it has loaded.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
-        protocol::test_by_list(call, model.id).await
+        protocol::test_by_list(call, refusal::common, self, model.id).await
     }
 
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
@@ -96,39 +104,29 @@ fn read_model(entry: &Value) -> ListedModel {
     }
 }
 
-/// Wrappers give an error with HTTP 200 too (facts, 10).
-fn is_list(answer: &Response) -> bool {
-    protocol::classify_key(answer, "data").reason == Reason::KeyAccepted
-}
-
 /// The server's sign of life has no body (facts, 10); a gateway may put JSON in it.
 fn is_its_own(answer: &Response) -> bool {
     answer.body.is_empty() || document::unreadable(answer, &[]).is_none()
 }
 
 fn at_root(call: &Call<'_>, path: &str) -> url::Url {
-    let mut url = call.base_url.clone();
-    let kept = url
-        .path()
-        .trim_end_matches('/')
-        .trim_end_matches("/v1")
-        .to_owned();
-    url.set_path(&format!("{kept}/{path}"));
-    url
+    protocol::url(&base_url::without(call.base_url, &["/v1"]), &[path])
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, StatusCode};
-
     use super::*;
+    use crate::vendors::{
+        answers::refusal::testing::answer,
+        http::script::{Script, testing::with_call},
+    };
 
-    #[test]
-    fn an_error_with_200_is_no_list() {
-        let answer = |body: &str| Response {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body: body.to_owned().into(),
+    /// Wrappers give an error with HTTP 200 too (facts, 10).
+    #[tokio::test]
+    async fn an_error_with_200_is_no_list() {
+        let validated = async |body: &str| {
+            let script = Script::new([answer(200, body)]);
+            with_call(&script, async |call| Vllm.validate(call).await).await
         };
         for error in [
             r#"{"object":"error","message":"The model `x` does not exist.","type":"NotFoundError","param":null,"code":404}"#,
@@ -136,8 +134,10 @@ mod tests {
             r#"{"error":"Unauthorized"}"#,
             "",
         ] {
-            assert!(!is_list(&answer(error)), "{error}");
+            let said = validated(error).await;
+            assert_ne!(said.reason, Reason::KeyAccepted, "{error}");
         }
-        assert!(is_list(&answer(r#"{"object":"list","data":[]}"#)));
+        let said = validated(r#"{"object":"list","data":[]}"#).await;
+        assert_eq!(said.reason, Reason::KeyAccepted);
     }
 }

@@ -1,7 +1,6 @@
 //! What a model's declaration, the vendor's lists and its tests amount to. Pure.
 
 use std::{
-    borrow::Cow,
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
@@ -21,13 +20,13 @@ use crate::{
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
     },
     crd::{
-        LlmModel,
+        LlmModel, ProviderType,
         conditions::{ConditionInput, ConditionType},
         model::{EffectiveModel, Lifecycle, Origin},
         reasons::{ReadyEffect, Reason},
     },
-    db::{CheckKind, StoredCheck},
-    vendors::{self, ListedModel},
+    db::{CheckKind, EndpointRow, StoredCheck},
+    vendors::{self, Listed, ListedModel},
 };
 
 /// What is to be in force.
@@ -54,11 +53,16 @@ pub fn desired(input: &ModelInputs) -> Result<ValidatedModel, Refusal> {
             duplicate(twin, &input.object),
         ));
     }
-    let listed_id = vendors::driver(provider.spec.type_).listed_id(&spec.model_id);
+    let driver = vendors::driver(provider.spec.type_);
     let sources: Vec<(Origin, &ListedModel)> = input
         .lists
         .iter()
-        .filter_map(|(_, list)| Some((Origin::Vendor, list.get(listed_id.as_deref()?)?)))
+        .filter_map(
+            |(_, list)| match vendors::find(driver, list, &spec.model_id) {
+                Listed::Yes(model) => Some((Origin::Vendor, model)),
+                Listed::No | Listed::Perhaps(_) => None,
+            },
+        )
         .chain(input.catalog.iter().map(|entry| (Origin::Catalog, entry)))
         .collect();
     let mut effective = effective(spec, |field| stated_by(&input.object, field), &sources);
@@ -181,15 +185,15 @@ fn listed(input: &ModelInputs) -> ConditionInput {
             "none of the endpoints that serve it is active",
         );
     }
-    let provider = input.parent.found();
-    let listed_id = provider.map_or(Some(Cow::Borrowed(id.as_str())), |provider| {
-        vendors::driver(provider.spec.type_).listed_id(id)
-    });
-    let listed_id = listed_id.map(Cow::into_owned);
-    let at: Vec<&str> = input
-        .lists
+    // Of a provider that is not there nothing is said in any case.
+    let type_ = (input.parent.found()).map_or(ProviderType::OpenAICompatible, |p| p.spec.type_);
+    let driver = vendors::driver(type_);
+    let found: Vec<(&EndpointRow, Listed<'_, ListedModel>)> = (input.lists.iter())
+        .map(|(endpoint, list)| (endpoint, vendors::find(driver, list, id)))
+        .collect();
+    let at: Vec<&str> = found
         .iter()
-        .filter(|(_, list)| listed_id.as_ref().is_some_and(|id| list.contains_key(id)))
+        .filter(|(_, found)| matches!(found, Listed::Yes(_)))
         .map(|(endpoint, _)| endpoint.name.as_str())
         .collect();
     if !at.is_empty() {
@@ -205,15 +209,25 @@ fn listed(input: &ModelInputs) -> ConditionInput {
         .find(|(endpoint, list)| list.is_empty() && !was_read(endpoint.list_verdict_here()));
     let keyless =
         unread.is_some_and(|(endpoint, _)| endpoint.list_verdict_here().is_some_and(no_key));
-    if listed_id.is_none() && !keyless {
+    if driver.spellings(id).is_empty() && !keyless {
         return ConditionInput::new(
             Reason::Unverifiable,
             "the vendor's list names no models by ids of this form; to have this one asked, switch spec.availabilityTest on",
         );
     }
-    match unread {
-        Some((endpoint, _)) => not_read(&endpoint.name, endpoint.list_verdict_here()),
-        None => ConditionInput::new(Reason::ModelNotFound, not_listed(input, id)),
+    let pattern = found.iter().find_map(|(_, found)| match found {
+        Listed::Perhaps(pattern) => Some(*pattern),
+        Listed::Yes(_) | Listed::No => None,
+    });
+    match (unread, pattern) {
+        (Some((endpoint, _)), _) => not_read(&endpoint.name, endpoint.list_verdict_here()),
+        (None, Some(pattern)) => ConditionInput::new(
+            Reason::Unverifiable,
+            format!(
+                "the vendor lists {pattern} in the place of the models that it covers; to have this one asked, switch spec.availabilityTest on"
+            ),
+        ),
+        (None, None) => ConditionInput::new(Reason::ModelNotFound, not_listed(input, id)),
     }
 }
 
@@ -250,7 +264,7 @@ fn not_listed(input: &ModelInputs, id: &str) -> String {
     let mut known: Vec<String> = input
         .lists
         .iter()
-        .flat_map(|(_, list)| list.keys().cloned())
+        .flat_map(|(_, list)| list.keys().filter(|id| !vendors::is_pattern(id)).cloned())
         .collect();
     known.sort_unstable();
     known.dedup();

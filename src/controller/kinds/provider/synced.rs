@@ -81,11 +81,11 @@ fn before(input: &ProviderInputs) -> Option<ConditionInput> {
 
 /// What a complete sync comes to: nothing in it changes but with the lists and the spec.
 fn complete(active: &[&EndpointRow], plan: &Plan) -> String {
-    let mut said = vec![format!(
-        "the model lists of {} endpoints were read: {} ids",
-        active.len(),
-        plan.ids
-    )];
+    let lists = match active {
+        [one] => format!("the model list of endpoint {} was read", one.name),
+        several => format!("the model lists of {} endpoints were read", several.len()),
+    };
+    let mut said = vec![format!("{lists}: {}", counted(plan.ids, "id"))];
     if plan.over_limit > 0 {
         said.push(format!(
             "{} of {} have a generated LlmModel: the limit is reached; narrow spec.modelSync.include, declare those that matter, or have an operator raise LLMPLANE_MODEL_SYNC_LIMIT",
@@ -94,6 +94,12 @@ fn complete(active: &[&EndpointRow], plan: &Plan) -> String {
     }
     if plan.unusable > 0 {
         said.push(format!("{} cannot be a modelId", plan.unusable));
+    }
+    if plan.patterns > 0 {
+        said.push(format!(
+            "no LlmModel is made of {}, which may cover any model",
+            counted(plan.patterns, "pattern")
+        ));
     }
     if plan.name_taken > 0 {
         said.push(format!(
@@ -107,4 +113,12 @@ fn complete(active: &[&EndpointRow], plan: &Plan) -> String {
     });
     said.extend(notes);
     said.join("; ")
+}
+
+/// A number of things, as one says it.
+fn counted(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
 }

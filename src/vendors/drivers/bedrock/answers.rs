@@ -8,11 +8,12 @@ use crate::{
     vendors::{
         ListedModel,
         answers::{
-            refusal::{self, Check, RefusalKind},
+            document,
+            error_body::{ErrorBody, Form},
+            refusal::{Check, Exchanged, RefusalKind},
             result::{CheckResult, Retry},
         },
-        drivers::openai_protocol as protocol,
-        http::client::Response,
+        http::{client::Response, redaction},
     },
 };
 
@@ -69,11 +70,11 @@ fn bare(code: &str) -> &str {
     code.rsplit('#').next().unwrap_or_default().trim()
 }
 
-/// The code first, the status second.
-pub(super) fn read(answer: &Response) -> (RefusalKind, Option<String>) {
+/// AWS's codes, which may stand in a header alone.
+pub(super) fn read(answer: &Response, _: &ErrorBody) -> Option<RefusalKind> {
     let error = AwsError::read(answer);
     let status = answer.status.as_u16();
-    let finding = match error.code.as_deref() {
+    Some(match error.code.as_deref() {
         // A gateway's page may well speak of a clock or of authentication, and is no JSON.
         _ if error.blames_the_clock() => RefusalKind::Unclear,
         Some("AccessDeniedException" | "AccessDenied") | None
@@ -118,9 +119,21 @@ pub(super) fn read(answer: &Response) -> (RefusalKind, Option<String>) {
         None if status == 403 && error.says("is not authorized to perform") => {
             RefusalKind::Restricted
         }
-        _ => refusal::by_status(status),
-    };
-    (finding, error.code)
+        // What AWS says to a request without a key.
+        _ if status == 403 && error.says("missing authentication token") => RefusalKind::Denied,
+        _ => return None,
+    })
+}
+
+/// Whether an answer is AWS's own, a refusal included: the runtime host has nothing at its root.
+pub(super) fn is_aws(asked: &Exchanged) -> bool {
+    let answer = &asked.answer;
+    let marked = ["x-amzn-requestid", "x-amzn-errortype"];
+    let is_marked = marked.iter().any(|name| answer.header(name).is_some());
+    match asked.kind() {
+        RefusalKind::Down | RefusalKind::Page => false,
+        _ => is_marked || ErrorBody::read(answer).form == Form::Json,
+    }
 }
 
 fn names_no_model(error: &AwsError) -> bool {
@@ -131,12 +144,14 @@ fn names_no_model(error: &AwsError) -> bool {
 /// machine's time.
 pub(super) fn refused(
     check: Check,
-    answer: &Response,
+    asked: &Exchanged,
     region: &str,
     now: Timestamp,
 ) -> CheckResult {
+    let answer = &asked.answer;
     let error = AwsError::read(answer);
-    let outcome = refusal::refused(check, answer, read);
+    let outcome = asked.refused(check);
+    let outcome = outcome.with_code(error.code.as_deref().and_then(redaction::word));
     if let Some(message) = clock(&error, answer, now) {
         return CheckResult {
             reason: check.inconclusive(),
@@ -144,7 +159,7 @@ pub(super) fn refused(
             ..outcome.with_retry(Retry::Backoff)
         };
     }
-    let message = match (read(answer).0, error.code.as_deref()) {
+    let message = match (asked.kind(), error.code.as_deref()) {
         (RefusalKind::BadKey, Some("UnrecognizedClientException" | "InvalidClientTokenId")) => {
             "AWS does not know the access key id, or does not take its session token; put a valid \
              key in the Secret"
@@ -213,27 +228,26 @@ fn clock(error: &AwsError, answer: &Response, now: Timestamp) -> Option<String> 
 }
 
 /// An answer's JSON object.
-pub(super) fn object(answer: &Response) -> Result<Value, &'static str> {
-    match serde_json::from_slice(&answer.body) {
-        Ok(body @ Value::Object(_)) => Ok(body),
-        Ok(_) => Err("it is no JSON object"),
-        Err(_) => Err("it is not JSON"),
+pub(super) fn object(answer: &Response) -> Result<Value, String> {
+    match document::json(answer)? {
+        body @ Value::Object(_) => Ok(body),
+        _ => Err("it is not a JSON object".to_owned()),
     }
 }
 
 /// A list under its name; `null` is how an empty one may be written.
-fn entries<'a>(body: &'a Value, name: &str) -> Result<&'a [Value], &'static str> {
+fn entries<'a>(body: &'a Value, name: &str) -> Result<&'a [Value], String> {
     match body.get(name) {
         Some(Value::Array(entries)) => Ok(entries),
         Some(Value::Null) => Ok(&[]),
-        Some(_) => Err("what should be its list is none"),
-        None => Err("it has no list"),
+        Some(_) => Err(format!("its `{name}` is not a list")),
+        None => Err(format!("it has no list `{name}`")),
     }
 }
 
 /// The base models that can be called by their own ids. One that only a profile or bought
 /// throughput reaches is not among them. One that is `LEGACY` is: it answers until its end.
-pub(super) fn base_models(body: &Value) -> Result<Vec<ListedModel>, &'static str> {
+pub(super) fn base_models(body: &Value) -> Result<Vec<ListedModel>, String> {
     let on_demand = |entry: &&Value| match entry.get("inferenceTypesSupported") {
         Some(Value::Array(types)) => types.iter().any(|t| t.as_str() == Some("ON_DEMAND")),
         _ => true,
@@ -268,7 +282,7 @@ pub(super) struct Profiles {
 }
 
 /// The profiles of a page that are active, and the token of the next page.
-pub(super) fn profiles(body: &Value) -> Result<Profiles, &'static str> {
+pub(super) fn profiles(body: &Value) -> Result<Profiles, String> {
     let active = |entry: &&Value| !matches!(entry.get("status").and_then(Value::as_str), Some(status) if status != "ACTIVE");
     let models = entries(body, "inferenceProfileSummaries")?
         .iter()
@@ -284,9 +298,9 @@ pub(super) fn profiles(body: &Value) -> Result<Profiles, &'static str> {
 }
 
 /// The base models behind an active profile, each once.
-pub(super) fn behind_profile(body: &Value) -> Result<Vec<String>, &'static str> {
+pub(super) fn behind_profile(body: &Value) -> Result<Vec<String>, String> {
     if text(body, "status").is_some_and(|status| status != "ACTIVE") {
-        return Err("the profile is not active");
+        return Err("the profile is not active".to_owned());
     }
     let mut ids: Vec<String> = entries(body, "models")?
         .iter()
@@ -295,7 +309,7 @@ pub(super) fn behind_profile(body: &Value) -> Result<Vec<String>, &'static str> 
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {
-        return Err("the profile names no model");
+        return Err("the profile names no model".to_owned());
     }
     Ok(ids)
 }
@@ -348,20 +362,6 @@ pub(super) fn availability(body: &Value) -> Availability {
 
 fn text(entry: &Value, name: &str) -> Option<String> {
     entry.get(name).and_then(Value::as_str).map(str::to_owned)
-}
-
-/// A successful answer that cannot be read.
-pub(super) fn unreadable(check: Check, answer: &Response, what: &str) -> CheckResult {
-    refusal::unreadable(check, answer, what)
-}
-
-/// A conclusion that stands on an answer.
-pub(super) fn concluded(
-    answer: &Response,
-    reason: crate::crd::reasons::Reason,
-    message: impl Into<String>,
-) -> CheckResult {
-    protocol::outcome(answer, reason, message)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     crd::reasons::Reason,
-    vendors::answers::refusal::testing::{answer, is_careful},
+    vendors::answers::refusal::testing::{answer, exchanged, is_careful},
 };
 
 const NOW: &str = "2026-11-23T08:00:00Z";
@@ -28,7 +28,7 @@ fn with(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
 }
 
 fn judged(check: Check, answer: &Response) -> CheckResult {
-    refused(check, answer, "us-east-1", now())
+    refused(check, &exchanged(answer.clone(), read), "us-east-1", now())
 }
 
 /// Every error of the facts (5.3), in the three places that its code may stand in.

@@ -4,12 +4,16 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{ErrorBody, dress, outcome, send, url};
+use super::{dress, url};
 use crate::{
     crd::reasons::Reason,
     vendors::{
         Call, ListedModel, ModelList,
-        answers::result::{CheckResult, Retry},
+        answers::{
+            document,
+            refusal::{self, Check, CodeTable},
+            result::CheckResult,
+        },
         http::client::{Request, Response},
     },
 };
@@ -37,30 +41,50 @@ enum Next {
     Unnamed,
 }
 
-/// The list call's answer as one page, or why it is none.
+/// A successful answer as one page, or why it is none.
 pub(in crate::vendors) fn read_page(
     answer: &Response,
     read: impl Fn(&Value) -> ListedModel,
-) -> Result<Page, CheckResult> {
-    if !answer.status.is_success() || ErrorBody::read(answer).is_error {
-        return Err(refused_list(answer));
+) -> Result<Page, String> {
+    let body = document::json(answer)?;
+    let entries = entries(&body)?;
+    let is_entry = |entry: &Value| entry.is_object() || entry.is_string();
+    if !entries.is_empty() && !entries.iter().any(is_entry) {
+        return Err("none of its entries is a model".to_owned());
     }
-    let failed = |what: &str| Err(unreadable_list(answer, what));
-    let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
-        return failed("the answer is not JSON");
+    Ok(Page {
+        models: entries.iter().map(read).collect(),
+        next: next(&body, entries),
+    })
+}
+
+/// Names under which servers put their lists, `data` before all others (facts, 15.4).
+const LISTS: [&str; 5] = ["data", "models", "items", "result", "results"];
+
+/// The entries of a list: an array, or one under a name, or under two.
+fn entries(body: &Value) -> Result<&[Value], String> {
+    let object = match body {
+        Value::Array(entries) => return Ok(entries),
+        Value::Object(object) => object,
+        _ => return Err("it is neither a list nor an object".to_owned()),
     };
-    match body.get("data") {
-        Some(Value::Array(entries)) => Ok(Page {
-            models: entries.iter().map(read).collect(),
-            next: next(&body, entries),
-        }),
-        // `"data": null` is how some servers say that there are none.
-        Some(Value::Null) => Ok(Page {
-            models: Vec::new(),
-            next: next(&body, &[]),
-        }),
-        Some(_) => failed("`data` is not a list"),
-        None => failed("the answer has no `data`"),
+    let mut found = None;
+    for name in LISTS {
+        match object.get(name) {
+            Some(Value::Array(entries)) => return Ok(entries),
+            // `"data": null` is how some servers say that there are none.
+            Some(Value::Null) => found = found.or(Some(&[][..])),
+            Some(Value::Object(inner)) => {
+                let inner = LISTS.iter().find_map(|name| inner.get(*name)?.as_array());
+                found = inner.map(Vec::as_slice).or(found);
+            }
+            _ => {}
+        }
+    }
+    match (found, object.contains_key("data")) {
+        (Some(entries), _) => Ok(entries),
+        (None, true) => Err("its `data` is not a list".to_owned()),
+        (None, false) => Err("it has no list `data`".to_owned()),
     }
 }
 
@@ -82,33 +106,20 @@ fn next(body: &Value, entries: &[Value]) -> Next {
     }
 }
 
-/// The list call's answer as a whole list, or why it is none.
+/// A successful answer as a whole list, or why it is none.
 pub(in crate::vendors) fn read_list(
     answer: &Response,
     read: impl Fn(&Value) -> ListedModel,
 ) -> Result<ModelList, CheckResult> {
-    let page = read_page(answer, read)?;
+    let unreadable = |what: &str| refusal::unreadable(Check::List, answer, what);
+    let page = read_page(answer, read).map_err(|what| unreadable(&what))?;
     match page.next {
         Next::None => Ok(collect(page.models.into_iter())),
-        Next::After(_) | Next::Unnamed => Err(unreadable_list(answer, MORE_PAGES)),
+        Next::After(_) | Next::Unnamed => Err(unreadable(MORE_PAGES)),
     }
 }
 
 const MORE_PAGES: &str = "it has further pages, and does not say how they are asked for";
-
-/// A refusal of the list call.
-pub(in crate::vendors) fn refused_list(answer: &Response) -> CheckResult {
-    let status = answer.status.as_u16();
-    let message = format!("the model list could not be read: the vendor answered HTTP {status}");
-    let retry = answer.retry_after().map_or(Retry::Backoff, Retry::After);
-    outcome(answer, Reason::SyncFailed, message).with_retry(retry)
-}
-
-/// A successful answer that is no list.
-pub(in crate::vendors) fn unreadable_list(answer: &Response, what: &str) -> CheckResult {
-    let message = format!("the model list could not be read: {what}");
-    outcome(answer, Reason::SyncFailed, message).with_retry(Retry::Backoff)
-}
 
 /// Each id once, and each capability of it once; what cannot be an id is counted.
 pub(in crate::vendors) fn collect(models: impl Iterator<Item = ListedModel>) -> ModelList {
@@ -131,25 +142,39 @@ pub(in crate::vendors) fn collect(models: impl Iterator<Item = ListedModel>) -> 
 
 /// A list's entry of which nothing but the id is told.
 pub(in crate::vendors) fn read_id(entry: &Value) -> ListedModel {
-    let id = entry
-        .get("id")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let id = match entry {
+        // Servers that have nothing else to say of a model.
+        Value::String(id) => Some(id.as_str()),
+        entry => ["id", "name", "model", "model_id", "modelId", "model_name"]
+            .iter()
+            .find_map(|name| entry.get(*name)?.as_str()),
+    };
     ListedModel {
-        id,
+        id: id.unwrap_or_default().to_owned(),
         ..ListedModel::default()
     }
 }
 
-/// A positive whole number of an entry.
+/// A positive whole number of an entry, however it is written: `131072`, `131072.0` or `"131072"`.
 pub(in crate::vendors) fn read_count(entry: &Value, name: &str) -> Option<i64> {
-    entry.get(name).and_then(Value::as_i64).filter(|n| *n > 0)
+    // Above this a float no longer tells whole numbers apart.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let value = entry.get(name)?;
+    let number = match value {
+        Value::Number(number) => number
+            .as_i64()
+            .map_or_else(|| number.as_f64(), |n| Some(n as f64)),
+        Value::String(text) => text.trim().replace([',', '_'], "").parse().ok(),
+        _ => None,
+    };
+    let number = number.filter(|n: &f64| n.fract() == 0.0 && (1.0..=MOST).contains(n))?;
+    Some(number as i64)
 }
 
 /// Lists models, page by page where there are several.
 pub(in crate::vendors) async fn list(
     call: &Call<'_>,
+    table: CodeTable,
     read: impl Fn(&Value) -> ListedModel + Send,
 ) -> Result<ModelList, CheckResult> {
     let mut models = Vec::new();
@@ -159,15 +184,14 @@ pub(in crate::vendors) async fn list(
         if let Some(id) = &after {
             url.query_pairs_mut().append_pair("after", id);
         }
-        let answer = send(call, dress(call, Request::get(url)))
-            .await
-            .map_err(|error| CheckResult::from_http_error(&error, Reason::SyncFailed))?;
-        let page = read_page(&answer, &read)?;
+        let answer = refusal::ask(call, Check::List, dress(call, Request::get(url)), table).await?;
+        let unreadable = |what: &str| refusal::unreadable(Check::List, &answer, what);
+        let page = read_page(&answer, &read).map_err(|what| unreadable(&what))?;
         models.extend(page.models);
         after = match page.next {
             Next::None => return Ok(collect(models.into_iter())),
             Next::After(id) if after.as_ref() != Some(&id) => Some(id),
-            Next::After(_) | Next::Unnamed => return Err(unreadable_list(&answer, MORE_PAGES)),
+            Next::After(_) | Next::Unnamed => return Err(unreadable(MORE_PAGES)),
         };
     }
     let message = format!("the model list has more than {MAX_PAGES} pages");

@@ -12,23 +12,18 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::crd::reasons::Reason;
-pub(in crate::vendors) use crate::vendors::answers::error_body::ErrorBody;
 use crate::vendors::{
     Call, ClientConfig, ClientInput, KeyField,
     answers::{
-        document,
-        result::{CheckResult, Retry},
+        health,
+        refusal::{self, Check, CodeTable, RefusalKind},
+        result::CheckResult,
     },
-    http::{
-        client::{HttpError, Request, Response},
-        redaction,
-    },
+    http::client::{HttpError, Request, Response},
 };
-pub(in crate::vendors) use list::{
-    collect, list, read_count, read_id, read_list, read_page, refused_list, unreadable_list,
-};
+pub(in crate::vendors) use list::{collect, list, read_count, read_id, read_list, read_page};
 pub(in crate::vendors) use model_test::{
-    OTHER_OPERATION, classify_description, smallest_call, smallest_chat, test_by_call, test_by_list,
+    ask_model, described, smallest_call, smallest_chat, test_by_call, test_by_list,
 };
 
 /// The URL of a path under the base URL. The path's segments are percent-encoded.
@@ -73,138 +68,57 @@ pub(in crate::vendors) fn dress(
     })
 }
 
-/// Sends, and tries again what is worth it.
-pub(in crate::vendors) async fn send(
-    call: &Call<'_>,
-    request: Result<Request, HttpError>,
-) -> Result<Response, HttpError> {
-    call.client
-        .send(&request?, call.deadline, is_transient)
-        .await
-}
-
-fn is_transient(answer: &Response) -> bool {
-    match answer.status.as_u16() {
-        408 | 409 => true,
-        429 => !ErrorBody::read(answer).is_billing(),
-        status => status >= 500,
-    }
-}
-
-/// The vendor's id of the request.
-pub(in crate::vendors) fn request_id(answer: &Response) -> Option<String> {
-    [
-        "x-request-id",
-        "request-id",
-        "apim-request-id",
-        "x-ms-request-id",
-        "x-amzn-requestid",
-    ]
-    .iter()
-    .find_map(|name| answer.header(name))
-    .and_then(redaction::word)
-}
-
-/// An outcome that carries what may be kept of the answer.
-pub(in crate::vendors) fn outcome(
-    answer: &Response,
-    reason: Reason,
-    message: impl Into<String>,
-) -> CheckResult {
-    CheckResult {
-        reason,
-        message: message.into(),
-        http_status: Some(answer.status.as_u16()),
-        code: ErrorBody::read(answer).public_code(),
-        request_id: request_id(answer),
-        retry: Retry::No,
-    }
-}
-
-/// What an answer says of the endpoint: a refusal is a sign of life, a 401 included (facts, 1), and
-/// so is a success that looks like the vendor's.
-pub(in crate::vendors) fn classify_probe(answer: &Response) -> CheckResult {
-    if answer.status.is_success()
-        && let Some(what) = document::unreadable(answer, &[])
-    {
-        let message = format!("the endpoint's answer cannot be read: {what}");
-        return outcome(answer, Reason::ProbeFailed, message).with_retry(Retry::Backoff);
-    }
-    match answer.status.as_u16() {
-        200..=299 | 400..=499 => outcome(answer, Reason::ProbeSucceeded, "the endpoint answers"),
-        status => outcome(
-            answer,
-            Reason::ProbeFailed,
-            format!("the endpoint answered HTTP {status}"),
-        )
-        .with_retry(Retry::Backoff),
-    }
-}
-
-/// What an answer to the list call says of the key: on the code first, the status second. `list`
-/// is the field that a list stands in.
-pub(in crate::vendors) fn classify_key(answer: &Response, list: &str) -> CheckResult {
-    let body = ErrorBody::read(answer);
-    let status = answer.status.as_u16();
-    if (200..300).contains(&status) && !body.is_error {
-        if let Some(what) = document::unreadable(answer, &[list]) {
-            return unreadable(answer, &what);
-        }
-        return outcome(answer, Reason::KeyAccepted, "the vendor accepts the key");
-    }
-    if body.is_billing() || status == 402 {
-        return outcome(
-            answer,
-            Reason::QuotaExhausted,
-            "the key is genuine, and its account's quota or balance is used up",
-        );
-    }
-    if body.missing_scope && matches!(status, 401 | 403) {
-        return outcome(
-            answer,
-            Reason::KeyRestricted,
-            "the key is genuine, and may not list models",
-        );
-    }
-    if body.is_bad_key() || (status == 401 && body.is_plain_refusal()) {
-        return outcome(
-            answer,
-            Reason::KeyRejected,
-            "the vendor rejects the key; put a valid one in the Secret",
-        );
-    }
-    inconclusive(answer, "the key could not be checked")
-}
-
-/// An answer that proves nothing.
-pub(in crate::vendors) fn inconclusive(answer: &Response, what: &str) -> CheckResult {
-    let said = match answer.status.as_u16() {
-        429 => "the vendor asks to slow down (HTTP 429)".to_owned(),
-        status => format!("the vendor answered HTTP {status}"),
-    };
-    let retry = answer.retry_after().map_or(Retry::Backoff, Retry::After);
-    outcome(answer, Reason::CheckInconclusive, format!("{what}: {said}")).with_retry(retry)
-}
-
-/// A successful answer that is not what was asked for.
-fn unreadable(answer: &Response, what: &str) -> CheckResult {
-    let message = format!("the vendor's answer cannot be read: {what}");
-    outcome(answer, Reason::CheckInconclusive, message).with_retry(Retry::Backoff)
-}
-
 /// Probes by the list call.
-pub(in crate::vendors) async fn probe_list(call: &Call<'_>) -> CheckResult {
-    match send(call, get(call, &["models"])).await {
-        Ok(answer) => classify_probe(&answer),
-        Err(error) => CheckResult::from_http_error(&error, Reason::ProbeFailed),
+pub(in crate::vendors) async fn probe_list(call: &Call<'_>, table: CodeTable) -> CheckResult {
+    health::probe(call, get(call, &["models"]), table, is_list).await
+}
+
+/// Probes a server that may have no list: where there is none, by a call of a model that names no
+/// model, and so costs nothing. A server that has the call refuses it in its own words.
+pub(in crate::vendors) async fn probe_server(call: &Call<'_>, table: CodeTable) -> CheckResult {
+    let listed = match refusal::exchange(call, get(call, &["models"]), table).await {
+        Ok(listed) => listed,
+        Err(error) => return CheckResult::from_http_error(&error, Reason::ProbeFailed),
+    };
+    let said = health::judge(&listed, is_list);
+    let is_missing = listed.kind() == RefusalKind::NoSuchPath
+        || matches!(listed.answer.status.as_u16(), 404 | 405);
+    if said.reason == Reason::ProbeSucceeded || !is_missing {
+        return said;
     }
+    let request = post(call, &["chat", "completions"], &json!({}));
+    match refusal::exchange(call, request, table).await {
+        Ok(refused)
+            if !refused.answer.status.is_success()
+                && health::is_own_refusal(&refused, refused.kind()) =>
+        {
+            health::alive(
+                &refused.answer,
+                "the endpoint answers, and has no model list",
+            )
+        }
+        _ => said,
+    }
+}
+
+fn is_list(answer: &Response) -> Result<(), String> {
+    read_page(answer, read_id).map(drop)
 }
 
 /// Validates by the list call.
-pub(in crate::vendors) async fn validate_by_list(call: &Call<'_>) -> CheckResult {
-    match send(call, get(call, &["models"])).await {
-        Ok(answer) => classify_key(&answer, "data"),
-        Err(error) => CheckResult::from_http_error(&error, Reason::CheckInconclusive),
+pub(in crate::vendors) async fn validate_by_list(call: &Call<'_>, table: CodeTable) -> CheckResult {
+    match refusal::ask(call, Check::Validate, get(call, &["models"]), table).await {
+        Ok(answer) => accepted(&answer, is_list(&answer)),
+        Err(said) => said,
+    }
+}
+
+/// What a successful answer says of the key: that the vendor takes it, where it is what was asked
+/// for.
+pub(in crate::vendors) fn accepted(answer: &Response, read: Result<(), String>) -> CheckResult {
+    match read {
+        Ok(()) => CheckResult::of(answer, Reason::KeyAccepted, "the vendor accepts the key"),
+        Err(what) => refusal::unreadable(Check::Validate, answer, &what),
     }
 }
 

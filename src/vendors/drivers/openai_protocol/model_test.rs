@@ -2,13 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{ErrorBody, inconclusive, list, outcome, post, read_id, send, unreadable};
+use super::{list, post, read_id};
 use crate::{
     crd::{model::ModelType, reasons::Reason},
     vendors::{
-        Call, TestedModel,
-        answers::{document, result::CheckResult},
-        http::client::Response,
+        Call, Driver, Listed, TestedModel,
+        answers::{
+            document,
+            error_body::ErrorBody,
+            refusal::{self, Check, CodeTable, Exchanged, RefusalKind},
+            result::{CheckResult, Retry},
+        },
+        http::client::{HttpError, Request, Response},
     },
 };
 
@@ -55,72 +60,76 @@ pub(in crate::vendors) fn smallest_chat() -> SmallestCall {
 
 /// What an answer that describes one model says: listed is the most that it proves. A description
 /// has one of these fields.
-pub(in crate::vendors) fn classify_description(answer: &Response, fields: &[&str]) -> CheckResult {
-    let said = classify_model(answer, fields);
-    match said.reason {
-        Reason::ModelAnswered => outcome(answer, Reason::ModelListed, "the vendor lists the model"),
-        _ => said,
+pub(in crate::vendors) fn described(answer: &Response, fields: &[&str]) -> CheckResult {
+    match document::unreadable(answer, fields) {
+        Some(what) => refusal::unreadable(Check::Test, answer, &what),
+        None => CheckResult::of(answer, Reason::ModelListed, "the vendor lists the model"),
     }
 }
 
-/// What a model's answer says, or the refusal in its place. An answer has one of these fields.
-pub(super) fn classify_model(answer: &Response, fields: &[&str]) -> CheckResult {
-    let body = ErrorBody::read(answer);
-    let status = answer.status.as_u16();
-    match status {
-        200..=299 if !body.is_error => match document::unreadable(answer, fields) {
-            Some(what) => unreadable(answer, &what),
-            None => outcome(answer, Reason::ModelAnswered, "the model answers"),
-        },
-        _ if body.is_billing() || status == 402 => outcome(
-            answer,
-            Reason::QuotaExhausted,
-            "the account's quota or balance is used up",
-        ),
-        _ if body.limit_reached => outcome(
-            answer,
-            Reason::ModelAnswered,
-            "the model answers, up to the test's limit of tokens",
-        ),
-        _ if body.other_operation => outcome(answer, Reason::ModelListed, OTHER_OPERATION),
-        _ if body.is_unknown_model(status) => outcome(
-            answer,
-            Reason::ModelNotFound,
-            "the vendor does not know the model, or does not grant it; check modelId",
-        ),
-        401 => inconclusive(
-            answer,
-            "the model could not be tested, for the key is not accepted",
-        ),
-        // A page of something in between again, or a refusal of the caller.
-        403 if body.is_error && !body.missing_scope && !body.is_policy() && !body.other_cause => {
-            outcome(
-                answer,
-                Reason::ModelAccessDenied,
-                "the vendor does not grant this model to the account",
-            )
-        }
-        404 => inconclusive(
-            answer,
-            "the model could not be tested; check baseUrl and modelId",
-        ),
-        _ => inconclusive(answer, "the model could not be tested"),
-    }
+/// Sends a test's call. Where the server does not know the newer name of its limit of tokens, it is
+/// asked once more by the older one: servers that were written before 2025, and some that check
+/// every field, refuse `max_completion_tokens` (facts, 15.5).
+pub(in crate::vendors) async fn ask_model(
+    call: &Call<'_>,
+    table: CodeTable,
+    body: &Value,
+    request: impl Fn(&Value) -> Result<Request, HttpError>,
+) -> Result<Response, CheckResult> {
+    let failed =
+        |error: &HttpError| CheckResult::from_http_error(error, Check::Test.inconclusive());
+    let asked = refusal::exchange(call, request(body), table).await;
+    let asked = asked.map_err(|error| failed(&error))?;
+    let Some(older) = refuses_newer_limit(&asked)
+        .then(|| by_older_limit(body))
+        .flatten()
+    else {
+        return asked.or_refused(Check::Test);
+    };
+    let asked = refusal::exchange(call, request(&older), table).await;
+    asked
+        .map_err(|error| failed(&error))?
+        .or_refused(Check::Test)
 }
 
-/// What is said of a model that is there for another call than the test's.
-pub(in crate::vendors) const OTHER_OPERATION: &str = "the vendor knows the model, which does not take the test's call; spec.type says which it takes";
+const NEWER_LIMIT: &str = "max_completion_tokens";
+
+/// Whether the call was refused for the name of its limit, and not for anything that a second call
+/// would meet again.
+fn refuses_newer_limit(asked: &Exchanged) -> bool {
+    let status = asked.answer.status.as_u16();
+    matches!(status, 400 | 422)
+        && matches!(asked.kind(), RefusalKind::Unclear | RefusalKind::NoModel)
+        && ErrorBody::read(&asked.answer).names_field(NEWER_LIMIT)
+}
+
+fn by_older_limit(body: &Value) -> Option<Value> {
+    let mut older = body.clone();
+    let limit = older.as_object_mut()?.remove(NEWER_LIMIT)?;
+    older["max_tokens"] = limit;
+    Some(older)
+}
 
 /// Tests a model by the vendor's list: listed is the most that it says.
-pub(in crate::vendors) async fn test_by_list(call: &Call<'_>, model_id: &str) -> CheckResult {
-    match list(call, read_id).await {
-        Ok(list) if list.models.iter().any(|m| m.id == model_id) => {
-            CheckResult::new(Reason::ModelListed, "the vendor lists the model")
-        }
-        Ok(_) => CheckResult::new(
-            Reason::ModelNotFound,
-            "the vendor does not list the model; check modelId",
-        ),
+pub(in crate::vendors) async fn test_by_list(
+    call: &Call<'_>,
+    table: CodeTable,
+    driver: &dyn Driver,
+    model_id: &str,
+) -> CheckResult {
+    match list(call, table, read_id).await {
+        Ok(list) => match list.find(driver, model_id) {
+            Listed::Yes(_) => CheckResult::new(Reason::ModelListed, "the vendor lists the model"),
+            Listed::No => CheckResult::new(
+                Reason::ModelNotFound,
+                "the vendor does not list the model; check modelId",
+            ),
+            Listed::Perhaps(pattern) => CheckResult::new(
+                Reason::CheckInconclusive,
+                format!("the vendor lists {pattern} in the place of the models that it covers"),
+            )
+            .with_retry(Retry::Backoff),
+        },
         Err(outcome) if outcome.reason == Reason::AddressRefused => outcome,
         Err(outcome) => CheckResult {
             reason: Reason::CheckInconclusive,
@@ -132,6 +141,8 @@ pub(in crate::vendors) async fn test_by_list(call: &Call<'_>, model_id: &str) ->
 /// Tests a model by the smallest call that its type answers; where there is none, by the list.
 pub(in crate::vendors) async fn test_by_call(
     call: &Call<'_>,
+    table: CodeTable,
+    driver: &dyn Driver,
     model: &TestedModel<'_>,
 ) -> CheckResult {
     let Some(SmallestCall {
@@ -140,11 +151,14 @@ pub(in crate::vendors) async fn test_by_call(
         fields,
     }) = smallest_call(model.type_)
     else {
-        return test_by_list(call, model.id).await;
+        return test_by_list(call, table, driver, model.id).await;
     };
     body["model"] = json!(model.id);
-    match send(call, post(call, path, &body)).await {
-        Ok(answer) => classify_model(&answer, &fields),
-        Err(error) => CheckResult::from_http_error(&error, Reason::CheckInconclusive),
+    match ask_model(call, table, &body, |body| post(call, path, body)).await {
+        Ok(answer) => match document::unreadable(&answer, &fields) {
+            Some(what) => refusal::unreadable(Check::Test, &answer, &what),
+            None => CheckResult::of(&answer, Reason::ModelAnswered, "the model answers"),
+        },
+        Err(said) => said,
     }
 }
