@@ -161,7 +161,7 @@ async fn an_endpoint_is_healthy_by_the_apis_own_answers_alone_and_says_which_url
             "{name}: {message}"
         );
         assert!(message.contains("HTTP 404"), "{name}: {message}");
-        let likely = format!("check baseUrl, which is probably {}", fake.url());
+        let likely = format!("check baseUrl: {} is probably meant", fake.url());
         assert!(message.ends_with(&likely), "{name}: {message}");
     }
     for (name, _) in in_place_of_the_api {

@@ -206,6 +206,7 @@ impl Case {
                 R::ModelAccessDenied,
                 R::QuotaExhausted,
                 R::CheckInconclusive,
+                R::Unverifiable,
             ],
         };
         assert!(may_say.contains(&outcome.reason), "{outcome:?}");
@@ -266,9 +267,14 @@ fn sent(takes: KeyFields, kind: u8) -> &'static str {
     }
 }
 
+/// Whether an answer holds words that are no web page's, or says by a header what is refused.
 fn says_something(answer: &Response) -> bool {
-    let body = serde_json::from_slice::<serde_json::Value>(&answer.body);
-    body.is_ok_and(|body| body.is_object()) || answer.header("x-amzn-errortype").is_some()
+    let text = std::str::from_utf8(&answer.body).unwrap_or_default().trim();
+    let lower = text.to_ascii_lowercase();
+    let is_page = lower.contains("<html") || lower.contains("<!doctype html");
+    !text.is_empty() && !is_page
+        || answer.header("x-amzn-errortype").is_some()
+        || answer.header("www-authenticate").is_some()
 }
 
 /// Each id once, none empty, long or with control characters; numbers that can be.

@@ -46,6 +46,15 @@ fn word() -> impl Strategy<Value = String> {
         "401",
         "gpt-4o",
         "ACTIVE",
+        "API_KEY_INVALID",
+        "exceeded_current_quota_error",
+        "Incorrect API key provided",
+        "余额不足",
+        "令牌已过期",
+        "max_completion_tokens",
+        "Unexpected endpoint",
+        "acme/*",
+        "<html><body>log in</body></html>",
         KEY,
     ];
     prop_oneof![
@@ -86,6 +95,14 @@ fn body() -> impl Strategy<Value = Value> {
         "nextToken",
         "status",
         "mode",
+        "detail",
+        "errors",
+        "msg",
+        "reason",
+        "loc",
+        "base_resp",
+        "status_code",
+        "result",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -198,7 +215,7 @@ proptest! {
         ])?;
         is_ours(&model, &[
             R::ModelListed, R::ModelAnswered, R::ModelNotFound, R::ModelAccessDenied,
-            R::QuotaExhausted, R::CheckInconclusive,
+            R::QuotaExhausted, R::CheckInconclusive, R::Unverifiable,
         ])?;
         match &list {
             Ok(list) => is_a_list(list)?,
@@ -208,6 +225,31 @@ proptest! {
         prop_assert!(succeeded || key.reason != R::KeyAccepted);
         prop_assert!(succeeded || list.is_err());
         prop_assert!(succeeded || !matches!(model.reason, R::ModelListed | R::ModelAnswered));
+    }
+
+    #[test]
+    fn a_web_page_a_broken_server_and_a_rate_limit_reject_no_key(
+        provider in any_provider(),
+        status in prop_oneof![Just(429_u16), 500_u16..600, 200_u16..600],
+        said in word(),
+        answered in answer(),
+    ) {
+        let page = format!("<!DOCTYPE html><html><body>{said}</body></html>");
+        let mut answers = vec![Response {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: answered.headers.clone(),
+            body: page.into(),
+        }];
+        if status == 429 || status >= 500 {
+            answers.push(Response { status: answers[0].status, ..answered });
+        }
+        let driver = driver(provider);
+        for answer in answers {
+            let script = Script::new(vec![answer; 4]);
+            let key = RUNTIME.block_on(with_call(&script, async |call| driver.validate(call).await));
+            let open = [Reason::CheckInconclusive, Reason::QuotaExhausted];
+            prop_assert!(open.contains(&key.reason), "{key:?}");
+        }
     }
 
     #[test]

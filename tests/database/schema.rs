@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use llmplane::crd::credential::VersionState;
+use llmplane::crd::{ProviderType, credential::VersionState};
 use llmplane::db::{self, DbError};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
@@ -32,6 +32,29 @@ async fn catalog(connection: &mut PgConnection) -> Vec<String> {
     .iter()
     .map(|row| row.get(0))
     .collect()
+}
+
+/// Words of a CHECK and of the type that they stand for are the same.
+#[tokio::test]
+async fn every_provider_type_can_be_stored() {
+    let database = TestDatabase::migrated().await;
+    let mut owner = database.connect("llmplane_owner").await;
+    let check: String = sqlx::query_scalar(
+        "SELECT pg_get_constraintdef(c.oid) FROM pg_constraint c
+           JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+          WHERE c.conrelid = 'providers'::regclass AND c.contype = 'c' AND a.attname = 'type'",
+    )
+    .fetch_one(&mut owner)
+    .await
+    .unwrap();
+    let mut stored: Vec<&str> = check.split('\'').skip(1).step_by(2).collect();
+    let mut known: Vec<&str> = ProviderType::ALL
+        .iter()
+        .map(|type_| type_.as_str())
+        .collect();
+    stored.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(stored, known, "{check}");
 }
 
 fn refusal(outcome: Result<(), DbError>) -> String {

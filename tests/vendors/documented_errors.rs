@@ -270,7 +270,7 @@ async fn a_model_is_tested_by_the_call_that_its_type_answers() {
             caller.type_ = Some(type_);
             let said = caller.ask_about(Ask::Test, model).await;
             let reason = match provider {
-                Qianfan => Unsure,
+                Qianfan => Unverifiable,
                 _ => ModelListed,
             };
             assert_eq!(said.reason, reason, "{provider} {type_:?}: {said:?}");

@@ -280,12 +280,20 @@ impl Exchanged {
 
     /// Which setting to look at, and what it should probably be.
     pub fn advice(&self) -> String {
+        let is_dated = self
+            .url
+            .query_pairs()
+            .any(|(name, _)| name == "api-version");
+        let settings = match is_dated {
+            true => "baseUrl and apiVersion",
+            false => "baseUrl",
+        };
         match base_url::likely(&self.base_url, &self.url) {
-            Some(likely) => format!(
-                "check baseUrl, which is probably {}",
-                base_url::shown(&likely)
-            ),
-            None => "check baseUrl".to_owned(),
+            Some(likely) => {
+                let likely = base_url::shown(&likely);
+                format!("check {settings}: {likely} is probably meant")
+            }
+            None => format!("check {settings}"),
         }
     }
 }

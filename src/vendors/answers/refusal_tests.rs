@@ -227,7 +227,7 @@ fn a_path_that_is_not_there_says_what_was_asked_and_what_was_meant() {
         );
         assert!(message.contains("HTTP 404"), "{message}");
         assert!(
-            message.contains("probably https://gateway.example.com/v1"),
+            message.contains("check baseUrl: https://gateway.example.com/v1 is probably meant"),
             "{message}"
         );
         assert!(!message.contains("secret"), "{message}");

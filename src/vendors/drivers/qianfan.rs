@@ -10,7 +10,7 @@ use crate::vendors::{
         document,
         error_body::ErrorBody,
         refusal::{self, Check, RefusalKind},
-        result::{self, Retry},
+        result,
     },
     http::client::Response,
 };
@@ -74,11 +74,10 @@ impl Driver for Qianfan {
         }
         let Some(mut smallest) = protocol::smallest_call(model.type_) else {
             return CheckResult::new(
-                Reason::CheckInconclusive,
+                Reason::Unverifiable,
                 "the vendor does not list the model, and a model of this type has no call that \
                  costs next to nothing",
-            )
-            .with_retry(Retry::Backoff);
+            );
         };
         smallest.body["model"] = json!(model.id);
         let request = |body: &Value| protocol::post(call, smallest.path, body);

@@ -120,7 +120,10 @@ pub(super) fn read(answer: &Response, _: &ErrorBody) -> Option<RefusalKind> {
             RefusalKind::Restricted
         }
         // What AWS says to a request without a key.
-        _ if status == 403 && error.says("missing authentication token") => RefusalKind::Denied,
+        Some("MissingAuthenticationToken" | "MissingAuthenticationTokenException") => {
+            RefusalKind::Unclear
+        }
+        _ if error.says("missing authentication token") => RefusalKind::Unclear,
         _ => return None,
     })
 }

@@ -11,7 +11,7 @@ use crate::{
             document,
             error_body::ErrorBody,
             refusal::{self, Check, CodeTable, Exchanged, RefusalKind},
-            result::{CheckResult, Retry},
+            result::CheckResult,
         },
         http::client::{HttpError, Request, Response},
     },
@@ -124,11 +124,11 @@ pub(in crate::vendors) async fn test_by_list(
                 Reason::ModelNotFound,
                 "the vendor does not list the model; check modelId",
             ),
-            Listed::Perhaps(pattern) => CheckResult::new(
-                Reason::CheckInconclusive,
-                format!("the vendor lists {pattern} in the place of the models that it covers"),
-            )
-            .with_retry(Retry::Backoff),
+            Listed::Perhaps(_) => CheckResult::new(
+                Reason::Unverifiable,
+                "the vendor lists a pattern in the place of the models that it covers, and a model \
+                 of this type has no call that costs next to nothing",
+            ),
         },
         Err(outcome) if outcome.reason == Reason::AddressRefused => outcome,
         Err(outcome) => CheckResult {
