@@ -100,7 +100,7 @@ async fn what_nobody_declared_is_made_with_label_owner_and_the_vendors_facts() {
     let status = world.get("LlmModel", &name).await["status"].clone();
     assert_eq!(status["effective"]["origin"]["contextWindow"], "vendor");
     let message = world.message("LlmProvider", "p", "ModelsSynced").await;
-    assert!(message.contains("but for 1 entries"), "{message}");
+    assert!(message.contains("but for 1 entry "), "{message}");
     eventually("the provider counts them", async || {
         let status = world.get("LlmProvider", "p").await["status"].clone();
         status["models"] == json!({ "total": 4, "available": 4 })
