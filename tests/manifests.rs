@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::plane::Plane;
+use crate::support::{history::kstatus, plane::Plane};
 
 fn folder(name: &str) -> String {
     format!("{}/manifests/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -205,7 +205,8 @@ fn argocd_health(object: &Value) -> (String, String) {
     (status.to_owned(), message.to_owned())
 }
 
-/// A sync of Argo CD goes on when a resource is Healthy or Degraded, and waits for ever otherwise.
+/// A sync of Argo CD goes on when a resource is Healthy, fails when it is Degraded, and waits
+/// otherwise. Flux concludes the same from the same conditions.
 #[test]
 fn argocd_waits_for_the_first_verdict_and_for_nothing_that_is_switched_off() {
     let judged = |status: &str, reason: &str, seen: i64| {
@@ -219,6 +220,14 @@ fn argocd_waits_for_the_first_verdict_and_for_nothing_that_is_switched_off() {
                 ],
             },
         })
+    };
+    let stalled = |reason: &str| {
+        let mut object = judged("False", reason, 2);
+        let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+        conditions.push(json!({
+            "type": "Stalled", "status": "True", "reason": reason, "message": "why",
+        }));
+        object
     };
     let fresh = json!({ "metadata": { "generation": 1 }, "status": { "observedGeneration": -1 } });
     let cases = [
@@ -249,13 +258,33 @@ fn argocd_waits_for_the_first_verdict_and_for_nothing_that_is_switched_off() {
             "Healthy",
             "ProviderDisabled: why",
         ),
+        (stalled("KeyRejected"), "Degraded", "KeyRejected: why"),
         (
-            judged("False", "KeyRejected", 2),
+            judged("False", "ProviderNotFound", 2),
+            "Progressing",
+            "ProviderNotFound: why",
+        ),
+        (
+            judged("False", "ProbeFailed", 2),
+            "Progressing",
+            "ProbeFailed: why",
+        ),
+        (
+            stalled("ProviderNotFound"),
             "Degraded",
-            "KeyRejected: why",
+            "ProviderNotFound: why",
         ),
     ];
     for (object, status, message) in cases {
+        let kstatus = match kstatus(&object) {
+            "Current" => "Healthy",
+            "Failed" => "Degraded",
+            _ => "Progressing",
+        };
+        // An object without any condition is none that the kube-apiserver hands out.
+        if !object["status"].is_null() {
+            assert_eq!(kstatus, status, "Flux and Argo CD differ: {object}");
+        }
         let said = argocd_health(&object);
         assert_eq!(said.0, status, "{object}");
         assert!(said.1.starts_with(message), "{object}: {}", said.1);

@@ -10,17 +10,26 @@ if obj.status.observedGeneration ~= obj.metadata.generation then
   return hs
 end
 
+local ready, stalled
 for _, condition in ipairs(obj.status.conditions) do
   if condition.type == "Ready" then
-    hs.message = condition.reason .. ": " .. condition.message
-    if condition.status == "True" then
-      -- Also where it is switched off on purpose: a sync waits for Healthy or Degraded, and
-      -- Suspended would hold it up for ever. The message says that it is off.
-      hs.status = "Healthy"
-    elseif condition.status == "False" then
-      hs.status = "Degraded"
-    end
+    ready = condition
+  elseif condition.type == "Stalled" and condition.status == "True" then
+    stalled = condition
   end
+end
+
+if ready ~= nil then
+  hs.message = ready.reason .. ": " .. ready.message
+  if stalled ~= nil then
+    hs.status = "Degraded"
+  elseif ready.status == "True" then
+    -- Also where it is switched off on purpose: a sync waits for Healthy or Degraded, and
+    -- Suspended would hold it up for ever. The message says that it is off.
+    hs.status = "Healthy"
+  end
+  -- False without Stalled may pass by itself: what it waits for may still be applied, or the
+  -- vendor is down.
 end
 
 return hs

@@ -1,6 +1,8 @@
 //! What goes wrong in a reconcile, and what that means: condition, log and requeue are decided
 //! here, once.
 
+use kube::core::response::StatusCause;
+
 use super::runtime::queue::Next;
 use crate::{
     crd::{conditions::ConditionInput, reasons::Reason},
@@ -37,6 +39,18 @@ impl From<kube::Error> for Error {
             other => Self::Kube(Box::new(other)),
         }
     }
+}
+
+/// Whether the kube-apiserver refuses a write because its namespace is being deleted or is gone:
+/// everything in it goes too.
+pub fn namespace_is_going(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    status.details.as_ref().is_some_and(|details| {
+        let terminating = |cause: &StatusCause| cause.reason == "NamespaceTerminating";
+        details.causes.iter().any(terminating) || status.code == 404 && details.kind == "namespaces"
+    })
 }
 
 /// What kind of trouble it is.

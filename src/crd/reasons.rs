@@ -168,6 +168,23 @@ reasons! {
     ModelAccessDenied => False, ReadyEffect::False;
 }
 
+impl Reason {
+    /// Whether another object ends it, which may still be applied, or deleted: a tool applies many
+    /// objects in any order over seconds. `Stalled` is absent until it has stood for
+    /// [`STALL_GRACE`](super::conditions::STALL_GRACE).
+    pub fn may_still_end_by_itself(self) -> bool {
+        matches!(
+            self,
+            Self::ProviderNotFound
+                | Self::EndpointNotFound
+                | Self::CredentialNotFound
+                | Self::SecretNotFound
+                | Self::DuplicateModel
+                | Self::LimitExceeded
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -6,6 +6,7 @@ pub mod database;
 pub mod etcd;
 pub mod fake_vendor;
 pub mod gate;
+pub mod history;
 pub mod keys;
 pub mod outcome;
 pub mod plane;

@@ -161,7 +161,8 @@ impl World {
             .unwrap();
     }
 
-    fn dynamic(&self, kind: &str) -> Api<DynamicObject> {
+    /// Objects of a kind, whatever their fields.
+    pub fn dynamic(&self, kind: &str) -> Api<DynamicObject> {
         let resource = match kind {
             "Secret" => ApiResource::erase::<k8s_openapi::api::core::v1::Secret>(&()),
             kind => {

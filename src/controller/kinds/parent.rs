@@ -132,15 +132,22 @@ pub fn endpoint_uids(
         .collect()
 }
 
-/// The stored endpoints of a provider, by name. Makes sure that the provider is stored: where it has
-/// endpoints, it is.
+/// The stored endpoints of a provider, by name. Makes sure that the provider is stored (where it has
+/// endpoints, it is), and that each of its declared endpoints was reconciled.
 ///
 /// # Errors
-/// [`Error::Waiting`] as [`stored`].
-pub async fn endpoint_rows(context: &Context, parent: &Parent) -> Result<Vec<EndpointRow>, Error> {
+/// [`Error::Waiting`] as [`stored`], and where an endpoint was not reconciled yet; its reconcile
+/// wakes `child`.
+pub async fn endpoint_rows(
+    context: &Context,
+    parent: &Parent,
+    declared: &[Arc<LlmEndpoint>],
+    child: &ObjectKey,
+) -> Result<Vec<EndpointRow>, Error> {
     let Parent::Found(provider) = parent else {
         return Ok(Vec::new());
     };
+    context.endpoints_seen.all(declared, child)?;
     let uid = identity::uid(&**provider);
     let mut rows = context.db.endpoint_rows_of_providers(&[uid]).await?;
     if rows.is_empty() {

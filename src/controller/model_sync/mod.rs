@@ -28,7 +28,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    error::{Class, Error},
+    error::{Class, Error, namespace_is_going},
     kinds::{identity, provider},
     runtime::{
         context::Context,
@@ -210,6 +210,10 @@ async fn carry_out(
             }
             Ok(ApplyResult::Nothing) => "nothing",
             Err(error) if error.class() == Class::Fatal => return Err(error),
+            Err(Error::Kube(error)) if namespace_is_going(&error) => {
+                tracing::debug!(provider = %owner.name, namespace = %owner.namespace, %error, "no LlmModel is made in a namespace that is being deleted");
+                return Ok(carried);
+            }
             Err(error) => {
                 tracing::warn!(provider = %owner.name, namespace = %owner.namespace, %error, "a generated LlmModel could not be written");
                 carried.failures += 1;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::Client;
 use uuid::Uuid;
 
-use super::{index::Index, metrics::Metrics, queue::Waker};
+use super::{endpoints_seen::EndpointsSeen, index::Index, metrics::Metrics, queue::Waker};
 use crate::controller::{
     kinds::credential::{intact::UnreadableVersions, secret_cache::SecretCache},
     maintenance::{dependency_health::DependencyHealth, sweep::Sweeper},
@@ -53,6 +53,8 @@ pub struct Context {
     pub taken: Mutex<HashMap<Uuid, SecretCache>>,
     /// Stored keys that do not authenticate and were told of.
     pub unreadable: UnreadableVersions,
+    /// The endpoints that were reconciled.
+    pub endpoints_seen: EndpointsSeen,
     /// Statuses that wait for more news.
     pub patience: Mutex<StatusDebounce>,
     /// Whether PostgreSQL answers.
@@ -92,6 +94,7 @@ impl Context {
             let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
             taken.remove(uid);
             self.unreadable.forget(*uid);
+            self.endpoints_seen.forget(*uid);
         }
     }
 }

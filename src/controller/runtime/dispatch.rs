@@ -9,7 +9,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{
-    context::Context, index::Declared, metrics::ReconcileLabels, object_key::ObjectKey, queue::Next,
+    context::Context,
+    index::Declared,
+    metrics::ReconcileLabels,
+    object_key::{ObjectKey, Wake},
+    queue::Next,
 };
 use crate::controller::{
     error::{Class, Error},
@@ -32,6 +36,12 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
         Kind::Credential => credential::reconcile(&context, &key).await,
         Kind::Model => model::reconcile(&context, &key).await,
     };
+    if let (Kind::Endpoint, Some(uid)) = (key.kind, uid)
+        && outcome.as_ref().map_or_else(is_stored, |_| true)
+    {
+        let waited = context.endpoints_seen.note(uid);
+        context.waker.wake_all(waited.into_iter().map(Wake::now));
+    }
     let (result, next) = match outcome {
         Ok(next) => ("done", next),
         Err(error) => {
@@ -54,6 +64,11 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
     };
     context.metrics.reconciles.get_or_create(&labels).inc();
     Ok(next)
+}
+
+/// Whether an object whose reconcile failed so has a row for what it declares, or is refused for good.
+fn is_stored(error: &Error) -> bool {
+    matches!(error, Error::Stale) || error.class() == Class::User
 }
 
 /// An object that was deleted meanwhile may have been swept before this reconcile stored its row and

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use k8s_openapi::{
@@ -13,6 +14,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference},
 };
 use kube::{ResourceExt, core::PartialObjectMeta};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::object_key::{ObjectKey, Wake};
@@ -23,6 +25,9 @@ use crate::crd::{
     conditions::{self, ConditionType},
 };
 use crate::vendors::like_id;
+
+/// How long the time of a namespace's last deletion is known.
+const DELETION_KEPT: Duration = Duration::from_secs(60);
 
 /// Namespace and name.
 type Name = (String, String);
@@ -97,6 +102,8 @@ pub struct Index {
     lookups: HashMap<Lookup, BTreeSet<String>>,
     /// Objects that exist and were not understood.
     undecodable: HashSet<ObjectKey>,
+    /// When an object or an opted-in Secret of a namespace was last seen to be deleted.
+    deletions: HashMap<String, Instant>,
 }
 
 impl Index {
@@ -131,6 +138,25 @@ impl Index {
             Kind::Credential => (self.get::<LlmCredential>(namespace, name)).map(|o| uid(&*o)),
             Kind::Model => (self.get::<LlmModel>(namespace, name)).map(|o| uid(&*o)),
         }
+    }
+
+    /// UID of the object of this name, and the conditions of its status.
+    pub fn conditions(&self, key: &ObjectKey) -> Option<(String, Vec<Condition>)> {
+        fn of<K: Declared>(index: &Index, key: &ObjectKey) -> Option<(String, Vec<Condition>)> {
+            let object = index.get::<K>(&key.namespace, &key.name)?;
+            Some((object.uid()?, object.conditions().to_vec()))
+        }
+        match key.kind {
+            Kind::Provider => of::<LlmProvider>(self, key),
+            Kind::Endpoint => of::<LlmEndpoint>(self, key),
+            Kind::Credential => of::<LlmCredential>(self, key),
+            Kind::Model => of::<LlmModel>(self, key),
+        }
+    }
+
+    /// When an object or an opted-in Secret of this namespace was last seen to be deleted.
+    pub fn last_deletion(&self, namespace: &str) -> Option<Instant> {
+        self.deletions.get(namespace).copied()
     }
 
     /// Metadata of the opted-in Secret of this name.
@@ -228,6 +254,7 @@ impl Index {
     pub fn delete<K: Declared>(&mut self, namespace: &str, name: &str) -> Vec<Wake> {
         let key = (namespace.to_owned(), name.to_owned());
         (self.undecodable).remove(&ObjectKey::new(K::KIND, namespace, name));
+        self.note_deletion(namespace);
         let Some(object) = K::map_mut(self).remove(&key) else {
             return Vec::new();
         };
@@ -287,6 +314,7 @@ impl Index {
         if self.secrets.remove(&name).is_none() {
             return Vec::new();
         }
+        self.note_deletion(&name.0);
         self.secret_users(&name)
     }
 
@@ -310,6 +338,12 @@ impl Index {
             wakes.extend(self.apply_secret(secret));
         }
         distinct(wakes)
+    }
+
+    fn note_deletion(&mut self, namespace: &str) {
+        let now = Instant::now();
+        self.deletions.retain(|_, at| *at + DELETION_KEPT > now);
+        self.deletions.insert(namespace.to_owned(), now);
     }
 
     fn secret_users(&self, (namespace, name): &Name) -> Vec<Wake> {

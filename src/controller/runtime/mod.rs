@@ -5,6 +5,7 @@ mod apiserver_addresses;
 pub(super) mod context;
 pub(super) mod decode;
 pub(super) mod dispatch;
+pub(super) mod endpoints_seen;
 pub mod index;
 pub(super) mod leader;
 mod lease_observer;

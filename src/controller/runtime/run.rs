@@ -228,7 +228,9 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
     let (sweeper, sweeps) = Sweeper::channel();
     let (model_sync, syncs) = ModelSync::new(parts.settings.model_sync_limit as usize);
     let writes = parts.settings.model_sync_writes_per_second;
-    let (events, publishing) = Events::new(parts.client.clone(), parts.identity.clone());
+    let index = Arc::new(RwLock::new(Index::default()));
+    let instance = parts.identity.clone();
+    let (events, publishing) = Events::new(parts.client.clone(), instance, index.clone());
     let (checks, reports) = Checks::new(CheckDeps {
         db: parts.db.clone(),
         epoch,
@@ -240,7 +242,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         client: parts.client.clone(),
         db: parts.db.clone(),
         epoch,
-        index: Arc::new(RwLock::new(Index::default())),
+        index,
         waker,
         checks: checks.clone(),
         keyring: parts.keyring.clone(),
@@ -251,6 +253,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         catalog: parts.catalog.clone(),
         taken: Mutex::default(),
         unreadable: Default::default(),
+        endpoints_seen: Default::default(),
         patience: Mutex::default(),
         database: DependencyHealth::new(
             "database",

@@ -92,12 +92,8 @@ impl StatusDebounce {
 fn longest(ready: Reason) -> Option<Duration> {
     match ready {
         Reason::NotCheckedYet => Some(FIRST_VERDICT_WAIT),
-        Reason::NoEndpoint
-        | Reason::NoValidCredential
-        | Reason::ProviderNotFound
-        | Reason::EndpointNotFound
-        | Reason::CredentialNotFound
-        | Reason::SecretNotFound => Some(OTHER_OBJECT_WAIT),
+        Reason::NoEndpoint | Reason::NoValidCredential => Some(OTHER_OBJECT_WAIT),
+        reason if reason.may_still_end_by_itself() => Some(OTHER_OBJECT_WAIT),
         _ => None,
     }
 }

@@ -1,6 +1,16 @@
 //! Events: one on each transition of `Ready` and of the kind's own condition, none for the first
 //! True; and one each time a warning begins that something will expire.
+//!
+//! Objects that are deleted or applied together raise no Warning about each other: what another
+//! object may still end is told of when it is `Stalled`, and while objects of a namespace are being
+//! deleted a Warning waits, and is dropped where it does not hold any more.
 
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use futures::StreamExt;
 use k8s_openapi::{
     NamespaceResourceScope, api::core::v1::ObjectReference,
     apimachinery::pkg::apis::meta::v1::Condition,
@@ -9,9 +19,17 @@ use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::time::DelayQueue;
 
-use crate::controller::{kinds::credential::expiry, runtime::index::Declared};
+use crate::controller::{
+    error::namespace_is_going,
+    kinds::credential::expiry,
+    runtime::{
+        index::{Declared, Index},
+        object_key::ObjectKey,
+    },
+};
 use crate::crd::{
     conditions::{self, ConditionType},
     reasons::Reason,
@@ -19,6 +37,9 @@ use crate::crd::{
 
 /// Events that may wait; beyond that they are dropped, for an Event is never worth a delay.
 const MAX_QUEUED_EVENTS: usize = 1024;
+
+/// Time for which a Warning waits, and for which a deletion counts as recent.
+const DELETION_WINDOW: Duration = Duration::from_secs(10);
 
 /// What an Event tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +62,16 @@ pub fn transitions(
     now: &[Condition],
 ) -> Vec<EventDraft> {
     let mut told: Vec<EventDraft> = Vec::new();
+    let (waited, waits) = (conditions::awaited(before), conditions::awaited(now));
     for kind in [outside, ConditionType::Ready] {
         let Some(current) = conditions::find(now, kind) else {
             continue;
         };
-        let previous = conditions::find(before, kind);
+        if waits.is_some_and(|(reason, _)| is_part_of(current, reason)) {
+            continue;
+        }
+        let previous = conditions::find(before, kind)
+            .filter(|c| waited.is_none_or(|(reason, _)| !is_part_of(c, reason)));
         if is_told(previous, current) && !told.iter().any(|t| t.reason == current.reason) {
             told.push(EventDraft {
                 warning: current.status == "False",
@@ -72,6 +98,11 @@ pub fn transitions(
     told
 }
 
+/// Whether a condition says what is not told of yet, or nothing for that reason.
+fn is_part_of(condition: &Condition, awaited: Reason) -> bool {
+    condition.reason == awaited.as_str() || condition.status == "Unknown"
+}
+
 fn is_told(previous: Option<&Condition>, now: &Condition) -> bool {
     let before = previous.map(|c| c.status.as_str());
     match now.status.as_str() {
@@ -83,18 +114,25 @@ fn is_told(previous: Option<&Condition>, now: &Condition) -> bool {
 
 /// Publishes Events in the background, through one recorder but for those that stand apart.
 #[derive(Clone, Debug)]
-pub struct Events(mpsc::Sender<(ObjectReference, EventDraft)>);
+pub struct Events(mpsc::Sender<Queued>);
+
+/// An Event that waits for its turn.
+type Queued = (ObjectKey, ObjectReference, EventDraft);
 
 impl Events {
     /// A publisher and the work that it needs done, which ends when the publisher is dropped.
-    pub fn new(client: Client, instance: String) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn new(
+        client: Client,
+        instance: String,
+        index: Arc<RwLock<Index>>,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED_EVENTS);
         let reporter = Reporter {
             controller: "llmplane.dev/controller".to_owned(),
             instance: Some(instance),
         };
         let recorder = move || Recorder::new(client.clone(), reporter.clone());
-        (Self(sender), publish(recorder, receiver))
+        (Self(sender), publish(recorder, receiver, index))
     }
 
     /// Queues what is told of an object.
@@ -103,7 +141,8 @@ impl Events {
         K: Declared + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
         for one in told {
-            if self.0.try_send((object.object_ref(&()), one)).is_err() {
+            let queued = (object.key(), object.object_ref(&()), one);
+            if self.0.try_send(queued).is_err() {
                 tracing::warn!(object = %object.key(), "too many Events wait; one is dropped");
             }
         }
@@ -112,29 +151,67 @@ impl Events {
 
 async fn publish(
     new: impl Fn() -> Recorder,
-    mut receiver: mpsc::Receiver<(ObjectReference, EventDraft)>,
+    mut receiver: mpsc::Receiver<Queued>,
+    index: Arc<RwLock<Index>>,
 ) {
     let shared = new();
-    while let Some((object, told)) = receiver.recv().await {
-        let event = Event {
-            type_: if told.warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
+    let mut waiting: DelayQueue<Queued> = DelayQueue::new();
+    loop {
+        let queued = tokio::select! {
+            queued = receiver.recv() => match queued {
+                Some(queued) if waits(&index, &queued) => {
+                    waiting.insert(queued, DELETION_WINDOW);
+                    continue;
+                }
+                Some(queued) => queued,
+                None => return,
             },
-            reason: told.reason,
-            note: Some(told.note),
-            action: "Reconcile".to_owned(),
-            secondary: None,
+            Some(due) = waiting.next(), if !waiting.is_empty() => due.into_inner(),
         };
-        let published = match told.apart {
-            true => new().publish(&event, &object).await,
-            false => shared.publish(&event, &object).await,
-        };
-        if let Err(error) = published {
-            tracing::warn!(%error, "an Event was not published");
+        if holds(&index, &queued) {
+            let (_, object, draft) = queued;
+            let recorder = if draft.apart { &new() } else { &shared };
+            send(recorder, &object, draft).await;
         }
     }
+}
+
+async fn send(recorder: &Recorder, object: &ObjectReference, draft: EventDraft) {
+    let event = Event {
+        type_: if draft.warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        },
+        reason: draft.reason,
+        note: Some(draft.note),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    match recorder.publish(&event, object).await {
+        Ok(()) => {}
+        Err(error) if namespace_is_going(&error) => {
+            tracing::debug!(%error, "an Event was not published: its namespace is being deleted");
+        }
+        Err(error) => tracing::warn!(%error, "an Event was not published"),
+    }
+}
+
+/// Whether it is a Warning while objects of its namespace are being deleted: its own may be next.
+fn waits(index: &RwLock<Index>, (key, _, draft): &Queued) -> bool {
+    let index = index.read().unwrap_or_else(PoisonError::into_inner);
+    let deleted = index.last_deletion(&key.namespace);
+    draft.warning && !draft.apart && deleted.is_some_and(|at| at + DELETION_WINDOW > Instant::now())
+}
+
+/// Whether the object is still there and, of a transition, still says so.
+fn holds(index: &RwLock<Index>, (key, object, draft): &Queued) -> bool {
+    let index = index.read().unwrap_or_else(PoisonError::into_inner);
+    let Some((uid, conditions)) = index.conditions(key) else {
+        return false;
+    };
+    let says = || conditions.iter().any(|c| c.reason == draft.reason);
+    object.uid.as_deref() == Some(uid.as_str()) && (draft.apart || says())
 }
 
 #[cfg(test)]
@@ -179,6 +256,44 @@ mod tests {
         assert_eq!(told(&[], &failed), [(true, "ProbeFailed".into())]);
         assert_eq!(told(&failed, &failed), []);
         assert_eq!(told(&failed, &fine), [(false, "ProbeSucceeded".into())]);
+    }
+
+    #[test]
+    fn what_another_object_may_still_end_is_told_when_it_is_stalled() {
+        let fine = [
+            condition("Healthy", "True", "ProbeSucceeded"),
+            condition("Ready", "True", "ProbeSucceeded"),
+        ];
+        let waits = [
+            condition("Healthy", "Unknown", "NotCheckedYet"),
+            condition("Ready", "False", "ProviderNotFound"),
+        ];
+        let stalled = [
+            condition("Healthy", "Unknown", "NotCheckedYet"),
+            condition("Ready", "False", "ProviderNotFound"),
+            condition("Stalled", "True", "ProviderNotFound"),
+        ];
+        assert_eq!(told(&[], &waits), []);
+        assert_eq!(told(&fine, &waits), []);
+        assert_eq!(told(&waits, &fine), []);
+        assert_eq!(told(&waits, &stalled), [(true, "ProviderNotFound".into())]);
+        assert_eq!(told(&stalled, &stalled), []);
+        assert_eq!(told(&stalled, &fine), [(false, "ProbeSucceeded".into())]);
+        let failed = [
+            condition("Healthy", "False", "ProbeFailed"),
+            condition("Ready", "False", "ProbeFailed"),
+        ];
+        assert_eq!(told(&waits, &failed), [(true, "ProbeFailed".into())]);
+        let secret = [
+            condition("Healthy", "False", "SecretNotFound"),
+            condition("Ready", "False", "SecretNotFound"),
+        ];
+        assert_eq!(told(&[], &secret), []);
+        let other = [
+            condition("Healthy", "False", "ProbeFailed"),
+            condition("Ready", "False", "CredentialNotFound"),
+        ];
+        assert_eq!(told(&fine, &other), [(true, "ProbeFailed".into())]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Writing a status: by server-side apply that carries the resourceVersion which was read, and
 //! only when it differs in something other than time.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api, Resource,
@@ -18,7 +21,7 @@ use crate::controller::{
     runtime::{context::Context, decode::Decoded, index::Declared, queue::Next},
 };
 use crate::crd::{
-    conditions::{ConditionType, find},
+    conditions::{ConditionType, awaited, find},
     reasons::Reason,
 };
 
@@ -31,7 +34,7 @@ const TIMES: [&str; 3] = ["lastTransitionTime", "lastSyncedAt", "since"];
 const COUNTS: [&str; 3] = ["endpoints", "credentials", "models"];
 
 /// Writes `status` as [`write`] does, but holds it back for a while where better news is about to
-/// come. Answers when to look again.
+/// come. Answers when to look again: then too, when `Stalled` is due.
 ///
 /// # Errors
 /// Those of [`write`].
@@ -49,20 +52,24 @@ where
         + std::fmt::Debug,
     S: Serialize,
 {
+    let stalls = awaited(conditions).map_or(Next::Done, |(_, at)| {
+        let left = at.duration_since(Timestamp::now());
+        Next::After(Duration::try_from(left).unwrap_or_default())
+    });
     let is = serde_json::to_value(object).unwrap_or_default();
     let shall = serde_json::to_value(status).unwrap_or_default();
     if without_times(is["status"].clone()) == without_times(shall.clone()) {
-        return Ok(Next::Done);
+        return Ok(stalls);
     }
     let news = news(&is["status"], &shall, conditions);
     let waits = context
         .patience()
         .wait(identity::uid(object), news, Instant::now());
     if let Some(wait) = waits {
-        return Ok(Next::After(wait));
+        return Ok(stalls.or_sooner(Next::After(wait)));
     }
     write(context, object, status, conditions).await?;
-    Ok(Next::Done)
+    Ok(stalls)
 }
 
 /// What a status tells that the object's own does not say yet.

@@ -65,7 +65,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Credentia
             index.children::<LlmCredential>(&key.namespace, provider),
         )
     };
-    let endpoint_rows = parent::endpoint_rows(context, &parent).await?;
+    let endpoint_rows = parent::endpoint_rows(context, &parent, &endpoints, key).await?;
     let uid = identity::uid(&*object);
     let row = context.db.credential_row(uid).await?;
     let versions = context.db.credential_version_rows(&[uid]).await?;

@@ -55,7 +55,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInpu
         parent::Parent::Found(provider) => same(provider.spec.type_, &object, twins),
         parent::Parent::Refused(_) => twins,
     };
-    let lists = lists(context, &object, &parent).await?;
+    let lists = lists(context, &object, &parent, &endpoints, key).await?;
     let row = context.db.model_row(identity::uid(&*object)).await?;
     let (catalog, held) = match &parent {
         parent::Parent::Found(provider) => {
@@ -92,9 +92,11 @@ async fn lists(
     context: &Context,
     object: &LlmModel,
     parent: &parent::Parent,
+    endpoints: &[Arc<LlmEndpoint>],
+    key: &ObjectKey,
 ) -> Result<Vec<(EndpointRow, Arc<ModelsById>)>, Error> {
     let named = &object.spec.endpoint_refs;
-    let mut rows = parent::endpoint_rows(context, parent).await?;
+    let mut rows = parent::endpoint_rows(context, parent, endpoints, key).await?;
     rows.retain(|row| {
         row.is_active && (named.is_empty() || named.iter().any(|r| r.name == row.name))
     });

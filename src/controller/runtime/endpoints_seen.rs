@@ -1,0 +1,95 @@
+//! Which endpoints this process has reconciled. What is concluded over all endpoints of a
+//! provider (no host is allowed, no list has the model) waits until each of them was.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kube::ResourceExt;
+use uuid::Uuid;
+
+use super::object_key::ObjectKey;
+use crate::controller::{error::Error, kinds::identity};
+use crate::crd::LlmEndpoint;
+
+/// The endpoints that were reconciled, and who waits for one that was not.
+#[derive(Debug, Default)]
+pub struct EndpointsSeen(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    seen: HashSet<Uuid>,
+    waiting: HashMap<Uuid, HashSet<ObjectKey>>,
+}
+
+impl EndpointsSeen {
+    /// Makes sure that each of these endpoints was reconciled.
+    ///
+    /// # Errors
+    /// [`Error::Waiting`] where one was not yet; [`Self::note`] then names `child`.
+    pub fn all(&self, endpoints: &[Arc<LlmEndpoint>], child: &ObjectKey) -> Result<(), Error> {
+        let mut state = self.state();
+        let unseen = endpoints
+            .iter()
+            .map(|endpoint| (identity::uid(&**endpoint), endpoint))
+            .find(|(uid, _)| !state.seen.contains(uid));
+        let Some((uid, endpoint)) = unseen else {
+            return Ok(());
+        };
+        state.waiting.entry(uid).or_default().insert(child.clone());
+        let name = endpoint.name_any();
+        Err(Error::Waiting(format!(
+            "LlmEndpoint {name} to be reconciled"
+        )))
+    }
+
+    /// Notes an endpoint that was reconciled; answers who waited for it.
+    pub fn note(&self, endpoint: Uuid) -> HashSet<ObjectKey> {
+        let mut state = self.state();
+        state.seen.insert(endpoint);
+        state.waiting.remove(&endpoint).unwrap_or_default()
+    }
+
+    /// Forgets an endpoint that is gone.
+    pub fn forget(&self, endpoint: Uuid) {
+        let mut state = self.state();
+        state.seen.remove(&endpoint);
+        state.waiting.remove(&endpoint);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::crd::Kind;
+
+    #[test]
+    fn a_child_waits_until_every_endpoint_was_reconciled_and_is_named_then() {
+        let endpoint = |name: &str, uid: Uuid| {
+            let object = json!({
+                "apiVersion": "llmplane.dev/v1alpha1", "kind": "LlmEndpoint",
+                "metadata": { "name": name, "namespace": "team", "uid": uid },
+                "spec": { "providerRef": { "name": "p" } },
+            });
+            Arc::new(serde_json::from_value::<LlmEndpoint>(object).unwrap())
+        };
+        let (a, b) = (Uuid::new_v4(), Uuid::new_v4());
+        let both = [endpoint("a", a), endpoint("b", b)];
+        let child = ObjectKey::new(Kind::Model, "team", "m");
+        let seen = EndpointsSeen::default();
+        assert_eq!(seen.note(a), HashSet::new());
+        assert!(matches!(seen.all(&both, &child), Err(Error::Waiting(_))));
+        assert_eq!(seen.note(b), HashSet::from([child.clone()]));
+        assert!(seen.all(&both, &child).is_ok());
+        assert_eq!(seen.note(b), HashSet::new());
+        seen.forget(a);
+        assert!(seen.all(&both, &child).is_err());
+    }
+}
