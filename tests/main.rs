@@ -36,6 +36,7 @@ mod reconcile_limits;
 mod refused_writes;
 mod samples;
 mod settings;
+mod stalled_readers;
 mod support;
 mod tampered_keys;
 mod unverifiable;

@@ -18,7 +18,7 @@ const UNIT: usize = 1024;
 const ALL: usize = 64 << 20;
 
 /// Bytes of one connection's answers.
-const OF_CONNECTION: usize = 8 << 20;
+const OF_CONNECTION: usize = 2 << 20;
 
 /// How long an answer waits for others to be taken.
 const WAIT: Duration = Duration::from_secs(5);

@@ -101,7 +101,7 @@ impl ConnectionLimits {
             next_request: Duration::from_secs(100),
             ping: Duration::from_secs(30),
             no_sign_of_life: Duration::from_secs(20),
-            under_pressure: Duration::from_secs(2),
+            under_pressure: Duration::from_secs(1),
             grace: Duration::from_secs(4),
             headers: 128 << 10,
             streams: 100,

@@ -404,7 +404,7 @@ async fn who_takes_an_answer_slowly_gets_all_of_it() {
 async fn answers_that_nobody_takes_hold_bounded_memory_and_keep_nobody_else_from_one() {
     let running = start(limits());
     let mut hostile = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..40 {
         hostile.push(with_window(&running, 0).await);
     }
     let flood = hostile.iter().flat_map(|requests| {
