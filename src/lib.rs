@@ -1,8 +1,7 @@
 //! llmplane: a declarative control plane for LLM providers, endpoints, keys and models.
 //!
-//! Dependencies point one way: `crd` and `encryption` know nobody; `db` knows them; `vendors`
-//! knows `crd`; `checks` knows `vendors` and `db`; `snapshot` knows `db`'s rows; `controller`
-//! wires `checks`; `controller` and `api` never know each other. `http_server` knows nobody.
+//! Dependencies point one way; `docs/architecture.md` says which room may know which, and a test
+//! holds it.
 
 pub mod admin;
 pub mod all;
@@ -15,6 +14,7 @@ pub mod crd;
 pub mod db;
 pub mod encryption;
 pub mod http_server;
+pub mod keys;
 pub mod lint;
 pub mod local;
 pub mod output;

@@ -11,10 +11,11 @@ use libfuzzer_sys::fuzz_target;
 use llmplane::{
     controller::fuzzing::consent,
     crd::{ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, ProviderType, hosts::AllowedHost},
+    keys::key_allowed,
     vendors::{
         HostNotAllowed,
         address::{AddressGuard, AllowRule},
-        driver, key_allowed,
+        driver, vendor,
     },
 };
 use url::{Origin, Url};
@@ -52,21 +53,21 @@ fn destination(provider: ProviderType, label: &str, annotation: &str, url: &Url)
         assert_eq!(&again.to_string(), host);
         assert!(!host.contains(['*', '/', '@', ',', ' ']) || host.starts_with("http://"));
     }
-    let allowed = key_allowed(label, &consent.hosts, provider, url);
+    let allowed = key_allowed(label, &consent.hosts, vendor(provider), url);
     assert_eq!(
         allowed.is_ok(),
         may_go(provider, annotation, url),
         "{annotation:?} {url}"
     );
     let other = ProviderType::ALL[(provider as usize + 1) % 9];
-    assert!(key_allowed(label, &consent.hosts, other, url).is_err());
+    assert!(key_allowed(label, &consent.hosts, vendor(other), url).is_err());
     if let Err(HostNotAllowed::OtherHost { host }) = allowed
         && matches!(url.scheme(), "http" | "https")
         && is_a_name(url)
     {
         let mut hosts = consent.hosts;
         hosts.push(host);
-        assert_eq!(key_allowed(label, &hosts, provider, url), Ok(()), "{url}");
+        assert_eq!(key_allowed(label, &hosts, vendor(provider), url), Ok(()), "{url}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use llmplane::{crd::{ProviderType, reasons::Reason}, encryption::SecretFields, vendors::{BoundKey, Call, HttpClient, HttpClients, KeyFields, ModelList, CheckResult, Retry, TestedModel, http::{address_guard::AddressGuard, client::Response, script::Script}, driver}};
+use llmplane::{crd::{ProviderType, reasons::Reason}, encryption::SecretFields, keys::BoundKey, vendors::{Call, HttpClient, HttpClients, KeyFields, ModelList, CheckResult, Retry, TestedModel, http::{address_guard::AddressGuard, client::Response, script::Script}, driver, vendor}};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{runtime::Runtime, time::Instant};
 use url::Url;
@@ -120,7 +120,7 @@ impl Case {
         let own = [base_url.origin().ascii_serialization()];
         let key = fields(driver.key_fields(), self.key).map(|fields| {
             let type_ = self.provider;
-            BoundKey::bind(fields, type_.as_str(), &own, type_, &base_url).expect("it is its host")
+            BoundKey::bind(fields, type_.as_str(), &own, vendor(type_), &base_url).expect("it is its host")
         });
         let headers = [("x-team".to_owned(), "search".to_owned())];
         let model = TestedModel {

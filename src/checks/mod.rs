@@ -8,7 +8,6 @@
 pub mod budget;
 pub mod fold;
 pub mod jitter;
-mod keys;
 mod listings;
 mod metrics;
 mod model_test;
@@ -35,7 +34,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use keys::is_unreadable;
 pub use listings::ModelsById;
 pub use metrics::CheckMetrics;
 pub use schedule::{JobKey, Owner, PlannedJob, Stored};

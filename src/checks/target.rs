@@ -6,17 +6,17 @@ use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
-use super::{
-    keys::{self, KeyError, UsableKey},
-    listings::ModelsById,
-    run::Runner,
-};
+use super::{listings::ModelsById, run::Runner};
 use crate::{
     crd::{ProviderType, reasons::Reason},
     db::{CredentialRow, DbError, EndpointRow, ProviderRow},
+    keys::{
+        BoundKey,
+        open::{KeyError, UsableKey, open_for},
+        select,
+    },
     vendors::{
-        BoundKey, Call, CheckResult, Driver, HttpClient, ListedModel, Retry, TestedModel, driver,
-        key_hosts::is_the_vendors_own,
+        Call, CheckResult, Driver, HttpClient, ListedModel, Retry, TestedModel, driver, vendor,
     },
 };
 
@@ -73,7 +73,7 @@ impl Runner {
             .db
             .credential_rows_of_providers(&[provider])
             .await?;
-        self.first_usable(target, keys::named(rows, &wanted.name))
+        self.first_usable(target, select::named(rows, &wanted.name))
             .await
     }
 
@@ -85,7 +85,7 @@ impl Runner {
             .db
             .credential_rows_of_providers(&[provider])
             .await?;
-        self.first_usable(target, keys::candidates(rows, target.endpoint.uid))
+        self.first_usable(target, select::candidates(rows, target.endpoint.uid))
             .await
     }
 
@@ -101,12 +101,12 @@ impl Runner {
         let db = &self.means.db;
         let versions = db.credential_version_rows(&uids).await?;
         for credential in &credentials {
-            let Some(version) = keys::current(&versions, credential) else {
+            let Some(version) = select::current(&versions, credential) else {
                 continue;
             };
             let type_ = target.provider.type_;
             let ring = &self.means.keyring;
-            match keys::open_for(db, ring, credential, version, type_, &target.url).await {
+            match open_for(db, ring, credential, version, vendor(type_), &target.url).await {
                 Ok(key) => return Ok(Some(key)),
                 Err(KeyError::Db(error)) => return Err(error),
                 Err(KeyError::NotAllowed(_) | KeyError::Gone) => {}
@@ -174,7 +174,7 @@ impl Runner {
         timeout: Duration,
         question: CheckCall<'_>,
     ) -> (TargetResult, Option<ModelsById>) {
-        if key.is_none() && is_the_vendors_own(target.provider.type_, &target.url) {
+        if key.is_none() && vendor(target.provider.type_).owns(&target.url) {
             return (TargetResult::unasked(no_key()), None);
         }
         let bound = key.map(|key| &key.bound);
@@ -290,7 +290,7 @@ fn storable(model: &ListedModel) -> bool {
 /// An endpoint's own certificates do not apply to any vendor's own hosts, whatever its provider's
 /// type: a gateway's type may be used for them too.
 fn own_certificates<'a>(ca_bundle: Option<&'a str>, url: &Url) -> Option<&'a str> {
-    let fixed = || (ProviderType::ALL.into_iter()).any(|type_| is_the_vendors_own(type_, url));
+    let fixed = || (ProviderType::ALL.into_iter()).any(|type_| vendor(type_).owns(url));
     ca_bundle.filter(|_| !fixed())
 }
 

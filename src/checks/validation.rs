@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::{
     fold,
-    keys::{self, KeyError, UsableKey},
     run::{JobResult, Runner, probe_row},
     schedule::JobEnd,
     target::{CheckCall, NoTarget, Target, TargetResult},
@@ -84,7 +83,7 @@ impl Runner {
     ) -> Result<Option<AskedVersion<'a>>, DbError> {
         let (db, ring) = (&self.means.db, &self.means.keyring);
         let type_ = target.provider.type_;
-        let opened = keys::open_for(db, ring, credential, row, type_, &target.url).await;
+        let opened = open_for(db, ring, credential, row, vendor(type_), &target.url).await;
         let (key, said) = match opened {
             Ok(key) => {
                 let said = self.ask_validity(target, &key, timeout).await;

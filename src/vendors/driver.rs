@@ -10,9 +10,10 @@ use url::Url;
 use crate::{
     crd::{model::ModelCapability, model::ModelType, model::Pricing},
     encryption::SecretFields,
+    keys::BoundKey,
 };
 
-use super::{BoundKey, CheckResult, HttpClient, answers::result};
+use super::{CheckResult, HttpClient, answers::result};
 
 /// What one call to a vendor is made with.
 pub struct Call<'a> {

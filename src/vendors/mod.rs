@@ -12,7 +12,6 @@ pub mod catalog;
 mod driver;
 mod drivers;
 pub mod http;
-pub mod key_hosts;
 #[cfg(test)]
 mod properties;
 
@@ -21,6 +20,5 @@ pub use driver::{
     Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, Listed, ListedModel, ModelList,
     TestedModel, WrongFields, find, is_pattern, like_id,
 };
-pub use drivers::driver;
+pub use drivers::{driver, vendor};
 pub use http::{HttpClient, HttpClients};
-pub use key_hosts::{BoundKey, HostNotAllowed, key_allowed};

@@ -8,9 +8,10 @@ use std::{
 use llmplane::{
     crd::{ProviderType, model::ModelType, reasons::Reason},
     encryption::SecretFields,
+    keys::BoundKey,
     vendors::{
-        BoundKey, Call, CheckResult, HttpClients, ModelList, TestedModel, driver,
-        http::address_guard::AddressGuard,
+        Call, CheckResult, HttpClients, ModelList, TestedModel, driver,
+        http::address_guard::AddressGuard, vendor,
     },
 };
 use tokio::time::Instant;
@@ -200,7 +201,7 @@ impl Caller {
     fn bound_key(&self) -> Option<BoundKey> {
         let here = [self.url.origin().ascii_serialization()];
         let type_ = self.provider;
-        let bind = |key| BoundKey::bind(key, type_.as_str(), &here, type_, &self.url);
+        let bind = |key| BoundKey::bind(key, type_.as_str(), &here, vendor(type_), &self.url);
         self.key.clone().map(|key| bind(key).unwrap())
     }
 

@@ -7,7 +7,8 @@ use llmplane::{
         ProviderType::{self, *},
         reasons::Reason,
     },
-    vendors::key_allowed,
+    keys::key_allowed,
+    vendors::vendor,
 };
 use url::Url;
 
@@ -174,7 +175,7 @@ fn consent_to_a_host_is_consent_to_nothing_that_looks_like_it() {
     let allows = |hosts: &[&str], url: &str| {
         let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
         let url = Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-        key_allowed("OpenAI", &hosts, OpenAI, &url).is_ok()
+        key_allowed("OpenAI", &hosts, vendor(OpenAI), &url).is_ok()
     };
     assert!(allows(&["gw.example"], "https://GW.example/v1"));
     assert!(
@@ -229,7 +230,12 @@ fn a_key_of_one_vendor_is_no_other_vendors() {
     for sealed in ProviderType::ALL {
         for provider in ProviderType::ALL {
             let url = Url::parse("https://gw.example/v1").unwrap();
-            let allowed = key_allowed(sealed.as_str(), &["gw.example".to_owned()], provider, &url);
+            let allowed = key_allowed(
+                sealed.as_str(),
+                &["gw.example".to_owned()],
+                vendor(provider),
+                &url,
+            );
             assert_eq!(
                 allowed.is_ok(),
                 sealed == provider,
@@ -239,7 +245,10 @@ fn a_key_of_one_vendor_is_no_other_vendors() {
     }
     for word in ["", "openai", "OpenAI ", "OpenAI,VLLM", "*"] {
         let url = Url::parse("https://api.openai.com/v1").unwrap();
-        assert!(key_allowed(word, &[], OpenAI, &url).is_err(), "{word}");
+        assert!(
+            key_allowed(word, &[], vendor(OpenAI), &url).is_err(),
+            "{word}"
+        );
     }
 }
 

@@ -12,7 +12,7 @@ mod qianfan;
 mod vllm;
 
 use super::Driver;
-use crate::crd::ProviderType;
+use crate::{crd::ProviderType, keys::Vendor};
 
 /// The driver of a provider type.
 pub fn driver(provider: ProviderType) -> &'static dyn Driver {
@@ -26,5 +26,13 @@ pub fn driver(provider: ProviderType) -> &'static dyn Driver {
         ProviderType::DashScope => &dashscope::DashScope,
         ProviderType::Qianfan => &qianfan::Qianfan,
         ProviderType::Bedrock => &bedrock::Bedrock,
+    }
+}
+
+/// Whose key is sent to a provider of this type: the vendor and its own hosts.
+pub fn vendor(provider: ProviderType) -> Vendor {
+    Vendor {
+        type_: provider,
+        own_hosts: driver(provider).trusted_hosts(),
     }
 }

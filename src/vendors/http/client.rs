@@ -26,7 +26,7 @@ pub use super::{
     message::{Request, Response},
 };
 use crate::crd::ca_bundle;
-use crate::vendors::BoundKey;
+use crate::keys::BoundKey;
 
 /// Largest answer that is read, in bytes: a list of 5,000 models is about 2 MiB.
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;

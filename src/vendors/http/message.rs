@@ -9,7 +9,10 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::client::HttpError;
-use crate::vendors::key_hosts::Destinations;
+use crate::{
+    encryption::SecretFields,
+    keys::{BoundKey, Destinations},
+};
 
 /// One request.
 #[derive(Clone)]
@@ -107,7 +110,7 @@ impl Request {
     }
 
     /// Adds a secret header; it is marked so that it is in no `Debug` output and no compression
-    /// table. A request that has one is sent only where a [`BoundKey`](crate::vendors::BoundKey) may go.
+    /// table. A request that has one is sent only where a [`BoundKey`](crate::keys::BoundKey) may go.
     ///
     /// # Errors
     /// When the value cannot stand in a header.
@@ -117,6 +120,25 @@ impl Request {
         value.set_sensitive(true);
         self.headers.insert(name, value);
         Ok(self)
+    }
+}
+
+impl BoundKey {
+    /// Lets a driver put the key into a request. What comes of it is bound to the key's hosts,
+    /// wherever in it the key stands.
+    ///
+    /// # Errors
+    /// When the request is for another host, and before the key is shown to anyone; what `put` says.
+    pub(in crate::vendors) fn put_into(
+        &self,
+        request: Request,
+        put: impl FnOnce(Request, &SecretFields) -> Result<Request, HttpError>,
+    ) -> Result<Request, HttpError> {
+        let request = request.bound_to(self.destinations());
+        request.may_go_to(request.url())?;
+        let request = put(request, self.fields())?.bound_to(self.destinations());
+        request.may_go_to(request.url())?;
+        Ok(request)
     }
 }
 
@@ -157,3 +179,7 @@ impl Response {
             .then(|| Duration::from_secs_f64(seconds.min(86_400.0)))
     }
 }
+
+#[cfg(test)]
+#[path = "bound_key_tests.rs"]
+mod bound_key_tests;

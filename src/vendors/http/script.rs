@@ -64,7 +64,8 @@ pub(in crate::vendors) mod testing {
     use crate::{
         crd::ProviderType,
         encryption::SecretFields,
-        vendors::{BoundKey, Call, HttpClients, TestedModel, http::address_guard::AddressGuard},
+        keys::BoundKey,
+        vendors::{Call, HttpClients, TestedModel, http::address_guard::AddressGuard, vendor},
     };
 
     /// A key whose beginning does not tell that it is one.
@@ -85,7 +86,7 @@ pub(in crate::vendors) mod testing {
         };
         let own = [base_url.origin().ascii_serialization()];
         let type_ = ProviderType::OpenAI;
-        let key = BoundKey::bind(key, type_.as_str(), &own, type_, &base_url);
+        let key = BoundKey::bind(key, type_.as_str(), &own, vendor(type_), &base_url);
         let key = key.expect("a key for this URL");
         work(&Call {
             base_url: &base_url,

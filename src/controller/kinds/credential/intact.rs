@@ -8,12 +8,13 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{dereference::CredentialInputs, versions::VersionSteps};
+use super::dereference::CredentialInputs;
 use crate::{
-    checks::{Owner, is_unreadable},
+    checks::Owner,
     controller::{error::Error, runtime::context::Context, status::events::EventDraft},
     crd::{credential::VersionState, reasons::STORED_KEY_TAMPERED},
     db::CredentialVersionRow,
+    keys::{open::is_unreadable, versions::VersionSteps},
 };
 
 /// The versions that were told of and do not authenticate yet, by credential.

@@ -10,7 +10,6 @@ pub mod secret_cache;
 mod status;
 mod store;
 mod validate;
-pub mod versions;
 
 /// For the fuzz targets: what is read of a Secret.
 #[cfg(fuzzing)]

@@ -4,7 +4,6 @@ use super::{
     dereference::CredentialInputs,
     intact,
     validate::{self, ValidatedCredential},
-    versions::{VersionInsert, VersionSteps},
 };
 use crate::{
     controller::{
@@ -12,7 +11,11 @@ use crate::{
     },
     crd::credential::VersionState,
     db::{CredentialRow, CredentialUpsert, CredentialVersionRow, NewVersion, SealedVersion},
-    encryption::{Binding, Payload, seal},
+    encryption::Payload,
+    keys::{
+        seal::seal_version,
+        versions::{VersionInsert, VersionSteps},
+    },
 };
 
 /// Stores what was concluded, in one transaction; answers the versions as they are then, newest
@@ -109,21 +112,11 @@ fn sealed(
         provider_type: holding.consent.provider_type.to_string(),
         allowed_hosts: holding.consent.hosts.clone(),
     };
-    let binding = Binding {
-        namespace: &input.owner.namespace,
-        name: &input.owner.name,
-        uid: input.owner.uid,
-        version,
-    };
-    let sealed = seal(&context.keyring.current(), &binding, &payload)
-        .map_err(|error| Error::Keyring(error.to_string()))?;
-    Ok(Some(SealedVersion {
-        credential_uid: input.owner.uid,
-        version,
-        kek_id: sealed.kek_id.to_string(),
-        wrapped_key: sealed.wrapped_key,
-        payload: sealed.payload,
-    }))
+    let owner = &input.owner;
+    let object = (owner.namespace.as_str(), owner.name.as_str(), owner.uid);
+    seal_version(&context.keyring, object, version, &payload)
+        .map(Some)
+        .map_err(|error| Error::Keyring(error.to_string()))
 }
 
 fn derived(

@@ -9,13 +9,7 @@ use jiff::Timestamp;
 use url::Url;
 use uuid::Uuid;
 
-use super::{
-    dereference::CredentialInputs,
-    expiry,
-    versions::{
-        self, KnownVersions, PendingWait, SecretState, VersionRules, VersionSteps, VersionVerdict,
-    },
-};
+use super::{dereference::CredentialInputs, expiry};
 use crate::{
     checks::{JobKey, PlannedJob, Stored},
     controller::{
@@ -31,7 +25,11 @@ use crate::{
         reasons::{ConditionStatus, Reason},
     },
     db::{CheckKind, CredentialVersionRow, EndpointRow, StoredCheck},
-    vendors::key_allowed,
+    keys::{
+        key_allowed,
+        versions::{self, KnownVersions, PendingWait, SecretState, VersionRules, VersionSteps, VersionVerdict},
+    },
+    vendors::vendor,
 };
 
 /// What is to be in force.
@@ -384,8 +382,13 @@ fn allowed<'a>(
         let may = Url::parse(&endpoint.base_url)
             .map_err(|_| "its URL cannot be read".to_owned())
             .and_then(|url| {
-                key_allowed(sealed, &holding.consent.hosts, desired.provider_type, &url)
-                    .map_err(|why| why.to_string())
+                key_allowed(
+                    sealed,
+                    &holding.consent.hosts,
+                    vendor(desired.provider_type),
+                    &url,
+                )
+                .map_err(|why| why.to_string())
             });
         match may {
             Ok(()) => allowed.push(*endpoint),

@@ -5,13 +5,15 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     crd::ProviderType,
+    keys::BoundKey,
     vendors::{
-        BoundKey, HttpClients,
+        HttpClients,
         answers::refusal::testing::answer,
         http::{
             address_guard::AddressGuard,
             script::{Script, testing::of},
         },
+        vendor,
     },
 };
 
@@ -35,7 +37,13 @@ macro_rules! asked {
         let client = clients.client("team", &base_url, None).expect("a client");
         let client = client.scripted(&script);
         let own = [base_url.origin().ascii_serialization()];
-        let key = BoundKey::bind(pair(), "Bedrock", &own, ProviderType::Bedrock, &base_url);
+        let key = BoundKey::bind(
+            pair(),
+            "Bedrock",
+            &own,
+            vendor(ProviderType::Bedrock),
+            &base_url,
+        );
         let key = key.expect("a key for this URL");
         let $call = Call {
             base_url: &base_url,

@@ -19,11 +19,13 @@ use tokio::{
 
 use super::*;
 use crate::{
-    crd::reasons::Reason,
+    crd::{ProviderType, reasons::Reason},
+    keys::HostNotAllowed,
     vendors::{
         Call, CheckResult, ClientConfig, ClientInput, Driver, HttpClient, HttpClients, KeyFields,
         ModelList, TestedModel,
         http::{address_guard::AddressGuard, script::testing::of},
+        vendor,
     },
 };
 
@@ -194,7 +196,7 @@ async fn a_driver_cannot_send_its_key_elsewhere() {
     let client = client(&base_url);
     let type_ = ProviderType::OpenAICompatible;
     let named = ["127.0.0.1".to_owned()];
-    let key = BoundKey::bind(fields(), type_.as_str(), &named, type_, &base_url);
+    let key = BoundKey::bind(fields(), type_.as_str(), &named, vendor(type_), &base_url);
     let key = key.expect("its own host");
     let call = Call {
         base_url: &base_url,
@@ -234,7 +236,8 @@ fn scheme_host_and_port_are_all_the_keys_own() {
     let named = ["gw.example.com:8443".to_owned()];
     let url = |text: &str| Url::parse(text).expect("a URL");
     let home = url("https://gw.example.com:8443/v1");
-    let key = BoundKey::bind(fields(), type_.as_str(), &named, type_, &home).expect("named");
+    let key =
+        BoundKey::bind(fields(), type_.as_str(), &named, vendor(type_), &home).expect("named");
     for fine in [home.as_str(), "https://api.openai.com/v1/models"] {
         assert!(key.put_into(Request::get(url(fine)), bearer).is_ok());
     }
@@ -250,6 +253,6 @@ fn scheme_host_and_port_are_all_the_keys_own() {
         let shown = key.put_into(Request::get(url(other)), |_, _| panic!("{other}"));
         assert!(matches!(shown, Err(HttpError::KeyElsewhere)), "{other}");
     }
-    let elsewhere = BoundKey::bind(fields(), type_.as_str(), &[], type_, &home);
+    let elsewhere = BoundKey::bind(fields(), type_.as_str(), &[], vendor(type_), &home);
     assert!(matches!(elsewhere, Err(HostNotAllowed::OtherHost { .. })));
 }

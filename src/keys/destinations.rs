@@ -5,14 +5,28 @@ use std::sync::Arc;
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::{
-    driver,
-    http::client::{HttpError, Request},
-};
 use crate::{
     crd::{ProviderType, hosts::AllowedHost},
     encryption::SecretFields,
 };
+
+/// Whose key it is: a provider type, and the hosts that are that vendor's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Vendor {
+    /// The provider's type.
+    pub type_: ProviderType,
+    /// The vendor's own fixed hosts, exact; its keys may go there by https without being asked.
+    pub own_hosts: &'static [&'static str],
+}
+
+impl Vendor {
+    /// Whether a URL is one of the vendor's own fixed hosts, by https on its usual port.
+    pub fn owns(&self, url: &Url) -> bool {
+        url.scheme() == "https"
+            && url.port_or_known_default() == Some(443)
+            && (url.host_str()).is_some_and(|host| self.own_hosts.contains(&host))
+    }
+}
 
 /// Why a key stays.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,16 +57,16 @@ pub enum HostNotAllowed {
 pub fn key_allowed(
     sealed_type: &str,
     sealed_hosts: &[String],
-    provider: ProviderType,
+    vendor: Vendor,
     url: &Url,
 ) -> Result<(), HostNotAllowed> {
-    if sealed_type != provider.as_str() {
+    if sealed_type != vendor.type_.as_str() {
         return Err(HostNotAllowed::OtherType {
             sealed: sealed_type.to_owned(),
-            provider,
+            provider: vendor.type_,
         });
     }
-    if !Destinations::sealed(provider, sealed_hosts).allow(url) {
+    if !Destinations::sealed(vendor, sealed_hosts).allow(url) {
         return Err(HostNotAllowed::OtherHost { host: spell(url) });
     }
     Ok(())
@@ -60,22 +74,22 @@ pub fn key_allowed(
 
 /// Where one key may go: its vendor's own hosts, and those that its Secret's owner named.
 #[derive(Debug)]
-pub(super) struct Destinations {
-    provider: ProviderType,
+pub struct Destinations {
+    vendor: Vendor,
     named: Vec<AllowedHost>,
 }
 
 impl Destinations {
-    fn sealed(provider: ProviderType, hosts: &[String]) -> Self {
+    fn sealed(vendor: Vendor, hosts: &[String]) -> Self {
         Self {
-            provider,
+            vendor,
             named: hosts.iter().filter_map(|h| h.parse().ok()).collect(),
         }
     }
 
     /// Whether scheme, host and port of a URL are among them.
     pub fn allow(&self, url: &Url) -> bool {
-        self.named.iter().any(|h| h.allows(url)) || is_the_vendors_own(self.provider, url)
+        self.named.iter().any(|h| h.allows(url)) || self.vendor.owns(url)
     }
 }
 
@@ -97,46 +111,31 @@ impl BoundKey {
         fields: SecretFields,
         sealed_type: &str,
         sealed_hosts: &[String],
-        provider: ProviderType,
+        vendor: Vendor,
         url: &Url,
     ) -> Result<Self, HostNotAllowed> {
-        key_allowed(sealed_type, sealed_hosts, provider, url)?;
+        key_allowed(sealed_type, sealed_hosts, vendor, url)?;
         Ok(Self {
             fields,
-            destinations: Arc::new(Destinations::sealed(provider, sealed_hosts)),
+            destinations: Arc::new(Destinations::sealed(vendor, sealed_hosts)),
         })
     }
 
     /// Its texts, for finding them in answers.
-    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
         let texts = self.fields.each().into_iter().flatten();
         texts.map(|text| text.expose_secret().as_bytes())
     }
 
-    /// Lets a driver put the key into a request. What comes of it is bound to the key's hosts,
-    /// wherever in it the key stands.
-    ///
-    /// # Errors
-    /// When the request is for another host, and before the key is shown to anyone; what `put` says.
-    pub(super) fn put_into(
-        &self,
-        request: Request,
-        put: impl FnOnce(Request, &SecretFields) -> Result<Request, HttpError>,
-    ) -> Result<Request, HttpError> {
-        let request = request.bound_to(&self.destinations);
-        request.may_go_to(request.url())?;
-        let request = put(request, &self.fields)?.bound_to(&self.destinations);
-        request.may_go_to(request.url())?;
-        Ok(request)
+    /// Its fields, for the HTTP layer alone, which binds the request that they go into.
+    pub(crate) fn fields(&self) -> &SecretFields {
+        &self.fields
     }
-}
 
-/// Whether a URL is one of the vendor's own fixed hosts, by https on its usual port.
-pub fn is_the_vendors_own(provider: ProviderType, url: &Url) -> bool {
-    let own = driver(provider).trusted_hosts();
-    url.scheme() == "https"
-        && url.port_or_known_default() == Some(443)
-        && url.host_str().is_some_and(|host| own.contains(&host))
+    /// Where it may go.
+    pub(crate) fn destinations(&self) -> &Arc<Destinations> {
+        &self.destinations
+    }
 }
 
 /// A URL's host as the annotation spells it.
@@ -153,14 +152,14 @@ fn spell(url: &Url) -> String {
 mod tests {
     use super::*;
 
+    const OPENAI: Vendor = Vendor {
+        type_: ProviderType::OpenAI,
+        own_hosts: &["api.openai.com"],
+    };
+
     fn allowed(hosts: &[&str], url: &str) -> Result<(), HostNotAllowed> {
         let hosts: Vec<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
-        key_allowed(
-            "OpenAI",
-            &hosts,
-            ProviderType::OpenAI,
-            &Url::parse(url).expect("a URL"),
-        )
+        key_allowed("OpenAI", &hosts, OPENAI, &Url::parse(url).expect("a URL"))
     }
 
     #[test]
@@ -205,16 +204,7 @@ mod tests {
     #[test]
     fn a_provider_of_another_type_gets_no_key() {
         let url = Url::parse("https://api.openai.com/v1").expect("a URL");
-        let refused = key_allowed(
-            "Anthropic",
-            &["api.openai.com".to_owned()],
-            ProviderType::OpenAI,
-            &url,
-        );
+        let refused = key_allowed("Anthropic", &["api.openai.com".to_owned()], OPENAI, &url);
         assert!(matches!(refused, Err(HostNotAllowed::OtherType { .. })));
     }
 }
-
-#[cfg(test)]
-#[path = "key_hosts_tests.rs"]
-mod bound_key_tests;
