@@ -4,7 +4,6 @@
 //! holds it.
 
 pub mod admin;
-pub mod all;
 pub mod api;
 pub mod checks;
 pub mod cli;

@@ -6,7 +6,6 @@
 //! are not given out here, and nothing is written.
 
 pub mod auth;
-pub mod command;
 pub mod openapi;
 pub mod problem;
 pub mod read;

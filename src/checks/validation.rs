@@ -15,7 +15,8 @@ use super::{
 use crate::{
     crd::{credential::VersionState, reasons::Reason},
     db::{CheckKind, CredentialRow, CredentialVersionRow, DbError, EndpointRow, StoredCheck},
-    vendors::CheckResult,
+    keys::open::{KeyError, UsableKey, open_for},
+    vendors::{CheckResult, vendor},
 };
 
 /// One version of a key, as it was asked for.

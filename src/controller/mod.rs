@@ -5,7 +5,6 @@
 //! (pure), store (one transaction), status. No reconcile calls a vendor; that is what `checks` does,
 //! which this module wires. It must never know the read API.
 
-pub mod command;
 pub mod error;
 mod kinds;
 mod maintenance;

@@ -12,7 +12,6 @@ pub mod decimal;
 pub mod endpoint;
 pub mod generate;
 pub mod hosts;
-pub mod init;
 pub mod model;
 pub mod names;
 pub mod provider;

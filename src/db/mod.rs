@@ -5,7 +5,6 @@
 //! nothing. The snapshot and the read API only read. Nothing here calls a vendor or the
 //! kube-apiserver, and no plain key ever comes this way.
 
-pub mod command;
 mod error;
 pub mod feed;
 mod maintenance;

@@ -5,7 +5,6 @@
 //! objects say of each other, [`report`] prints. Nothing here calls out, and no value of a Secret
 //! is ever shown.
 
-pub mod command;
 pub mod documents;
 pub mod metadata;
 pub mod references;

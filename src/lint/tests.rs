@@ -443,8 +443,8 @@ fn a_secret_is_checked_and_its_data_never_shown() {
 
 #[test]
 fn what_init_prints_is_good_for_every_type() {
+    use crate::cli::init::{manifests, uncommented};
     use crate::crd::ProviderType;
-    use crate::crd::init::{manifests, uncommented};
     for provider_type in ProviderType::ALL {
         let keyless = matches!(provider_type, ProviderType::Ollama | ProviderType::VLLM);
         for namespace in [None, Some("team-a")] {

@@ -178,7 +178,7 @@ pub enum LocalError {
 
 impl LocalError {
     /// For `map_err` on a file operation.
-    pub(super) fn io(
+    pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {

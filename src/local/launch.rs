@@ -178,7 +178,7 @@ pub async fn up(
 }
 
 /// [`up`], but where `at_once` completes while something is being stopped, it is killed instead.
-pub(super) async fn up_or_kill(
+pub(crate) async fn up_or_kill(
     options: &Options,
     report: &(dyn Fn(&str) + Sync),
     cancelled: impl Future<Output = ()>,
@@ -422,7 +422,7 @@ pub async fn down(dir: &StateDir, purge: bool) -> Result<()> {
 }
 
 /// [`down`], saying what it waits for.
-pub(super) async fn down_and_report(
+pub(crate) async fn down_and_report(
     dir: &StateDir,
     purge: bool,
     report: &(dyn Fn(&str) + Sync),

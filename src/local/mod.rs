@@ -7,21 +7,19 @@
 
 pub mod binaries;
 mod bootstrap;
-pub mod command;
-mod error;
+pub(crate) mod error;
 mod kubernetes;
-mod launch;
+pub(crate) mod launch;
 mod module_build;
 mod pki;
 pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod state;
-mod status;
+pub(crate) mod status;
 mod workloads;
 
 pub use bootstrap::SYSTEM_NAMESPACE;
-pub use command::{LocalArgs, run};
 pub use error::LocalError;
 pub use launch::{Durability, Options, down, up};
 pub use process::Lifetime;

@@ -296,7 +296,7 @@ impl StateDir {
 }
 
 /// Serializes plain data.
-pub(super) fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
     // Invariant: the types of this module have string keys and no fallible `Serialize`.
     serde_json::to_vec_pretty(value).expect("plain data serializes")
 }

@@ -79,7 +79,13 @@ async fn checks(driver: &'static dyn Driver, vendor: &Vendor) -> Vec<(&'static s
     let here = [vendor.base_url.origin().ascii_serialization()];
     let bound = |key: &SecretFields| {
         let (type_, url) = (vendor.provider, &vendor.base_url);
-        BoundKey::bind(key.clone(), type_.as_str(), &here, llmplane::vendors::vendor(type_), url)
+        BoundKey::bind(
+            key.clone(),
+            type_.as_str(),
+            &here,
+            llmplane::vendors::vendor(type_),
+            url,
+        )
     };
     let keys = vendor.key.as_ref().map(bound).transpose();
     let (right, wrong) = match (keys, bound(&vendor.wrong_key)) {

@@ -106,7 +106,7 @@ pub(super) fn read_keks(dir: &Path) -> Result<BTreeMap<KekId, KeyBytes>, Keyring
 }
 
 /// The names of the files that hold key-encryption keys, in order.
-pub(super) fn kek_files(dir: &Path) -> Result<Vec<OsString>, KeyringError> {
+pub(crate) fn kek_files(dir: &Path) -> Result<Vec<OsString>, KeyringError> {
     let listing_failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => KeyringError::FolderMissing {
             dir: dir.to_owned(),
@@ -168,7 +168,7 @@ fn read_active(dir: &Path, keks: &BTreeMap<KekId, KeyBytes>) -> Result<KekId, Ke
 }
 
 /// Reads one key file; None where there is none.
-pub(super) fn read_key(dir: &Path, name: &Path) -> Result<Option<KeyBytes>, KeyringError> {
+pub(crate) fn read_key(dir: &Path, name: &Path) -> Result<Option<KeyBytes>, KeyringError> {
     let path = dir.join(name);
     let mut file = match File::open(&path) {
         Ok(file) => file,

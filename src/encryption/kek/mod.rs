@@ -9,11 +9,10 @@
 //!
 //! Everything else in the folder is left alone. Only the commands in [`command`] write to it.
 
-pub mod command;
 mod error;
 mod handle;
-mod load;
-mod write;
+pub(crate) mod load;
+pub(crate) mod write;
 
 #[cfg(test)]
 mod tests;

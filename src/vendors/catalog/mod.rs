@@ -4,8 +4,6 @@
 //! The built-in file names the source of each entry. `--catalog FILE` lays another of the same form
 //! over it; what would change an entry beyond belief is held back and shown.
 
-pub mod command;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -241,7 +239,7 @@ fn impossible(entry: &CatalogEntry) -> Option<(&'static str, &'static str)> {
     sourceless.then_some(("source", "say where the figures come from"))
 }
 
-fn prices(entry: &CatalogEntry) -> [Option<&str>; 2] {
+pub(crate) fn prices(entry: &CatalogEntry) -> [Option<&str>; 2] {
     let pricing = entry.pricing.as_ref();
     [
         pricing.and_then(|p| p.input_per1k_tokens.as_deref()),

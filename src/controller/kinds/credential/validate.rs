@@ -27,7 +27,10 @@ use crate::{
     db::{CheckKind, CredentialVersionRow, EndpointRow, StoredCheck},
     keys::{
         key_allowed,
-        versions::{self, KnownVersions, PendingWait, SecretState, VersionRules, VersionSteps, VersionVerdict},
+        versions::{
+            self, KnownVersions, PendingWait, SecretState, VersionRules, VersionSteps,
+            VersionVerdict,
+        },
     },
     vendors::vendor,
 };

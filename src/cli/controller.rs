@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::Settings;
+use crate::controller::Settings;
 
 /// Brings what is declared into force, and checks it against the vendors
 #[derive(Clone, Debug, clap::Args)]
@@ -21,7 +21,7 @@ impl ControllerCommand {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let shutdown = CancellationToken::new();
         let signalled = crate::telemetry::cancel_on_signal(shutdown.clone())?;
-        let ended = super::run(self.settings, shutdown).await;
+        let ended = crate::controller::run(self.settings, shutdown).await;
         signalled.abort();
         Ok(ended?)
     }

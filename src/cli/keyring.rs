@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::super::types::KekId;
-use super::load::{kek_files, read_key};
-use super::{Keyring, KeyringError, write};
+use crate::encryption::KekId;
+use crate::encryption::kek::load::{kek_files, read_key};
+use crate::encryption::kek::{Keyring, KeyringError, write};
 
 /// Make and rotate the keys that encrypt credentials
 #[derive(Debug, Subcommand)]
@@ -56,7 +56,7 @@ impl KeyringCommand {
         self.run_to(&mut crate::output::stdout())
     }
 
-    pub(super) fn run_to(self, out: &mut impl Write) -> Result<(), KeyringCommandError> {
+    pub(crate) fn run_to(self, out: &mut impl Write) -> Result<(), KeyringCommandError> {
         match self {
             Self::New { dir } => {
                 let id = write::create(&dir)?;

@@ -1,22 +1,34 @@
 //! The command line: one binary, one subcommand a task.
 
+mod all;
+mod api;
+mod catalog;
+mod controller;
+mod crds;
+pub(crate) mod init;
+mod keyring;
+mod lint;
+mod local;
+mod migrate;
+
 use std::io::Write;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::all::AllCommand;
-use crate::api::command::ApiCommand;
-use crate::controller::command::ControllerCommand;
-use crate::crd::generate::CrdsCommand;
-use crate::crd::init::InitCommand;
-use crate::db::command::MigrateCommand;
-use crate::encryption::kek::command::KeyringCommand;
-use crate::lint::command::LintCommand;
-use crate::local::LocalArgs;
+use all::AllCommand;
+use api::ApiCommand;
+use catalog::CatalogCommand;
+use controller::ControllerCommand;
+use crds::CrdsCommand;
+use init::InitCommand;
+use keyring::KeyringCommand;
+use lint::LintCommand;
+use local::LocalArgs;
+use migrate::MigrateCommand;
+
 use crate::output::printable;
 use crate::telemetry::LogArgs;
-use crate::vendors::catalog::command::CatalogCommand;
 
 /// A declarative control plane for LLM providers, endpoints, keys and models
 #[derive(Debug, Parser)]
@@ -105,7 +117,7 @@ impl Cli {
                 let json = crate::api::openapi::json();
                 Ok(crate::output::stdout().write_all(json.as_bytes())?)
             }
-            Command::Local(args) => Ok(runtime()?.block_on(crate::local::run(args))?),
+            Command::Local(args) => Ok(runtime()?.block_on(local::run(args))?),
             Command::Migrate(command) => Ok(command.run()?),
         }
     }

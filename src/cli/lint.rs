@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use thiserror::Error;
 
-use super::documents::read_all;
-use super::report::{Report, Severity};
+use crate::lint::documents::read_all;
+use crate::lint::report::{Report, Severity};
 
 /// Why lint ends with a failure.
 #[derive(Debug, Error)]
@@ -53,7 +53,7 @@ impl LintCommand {
     /// # Errors
     /// Where an object would be refused; with `--strict` also where there is a warning.
     pub fn run(&self) -> Result<(), LintError> {
-        let report = super::lint(&read_all(&self.files, &mut io::stdin().lock()));
+        let report = crate::lint::lint(&read_all(&self.files, &mut io::stdin().lock()));
         self.print(&report, &mut crate::output::stdout())?;
         let bad = report.count(Severity::Error) > 0
             || (self.strict && report.count(Severity::Warning) > 0);

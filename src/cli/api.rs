@@ -22,7 +22,7 @@ impl ApiCommand {
         let settings = self.args.settings()?;
         let shutdown = CancellationToken::new();
         let signalled = crate::telemetry::cancel_on_signal(shutdown.clone())?;
-        let ended = super::run(settings, admin, shutdown).await;
+        let ended = crate::api::run(settings, admin, shutdown).await;
         signalled.abort();
         Ok(ended?)
     }

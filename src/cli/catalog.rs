@@ -7,9 +7,9 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Catalog, CatalogEntry, CatalogError};
 use crate::crd::ProviderType;
 use crate::output::{printable, printable_json};
+use crate::vendors::catalog::{Catalog, CatalogEntry, CatalogError};
 
 /// What to print.
 #[derive(Debug, Args)]
@@ -123,7 +123,7 @@ fn list(
 
 fn line(entry: &CatalogEntry) -> String {
     let count = |n: Option<i64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
-    let [input, output] = super::prices(entry).map(|p| p.unwrap_or("?"));
+    let [input, output] = crate::vendors::catalog::prices(entry).map(|p| p.unwrap_or("?"));
     let mut abilities: Vec<&str> = entry.capabilities.iter().map(|c| c.as_str()).collect();
     let unmapped = format!("(unmapped: {})", entry.unmapped.join(", "));
     if !entry.unmapped.is_empty() {

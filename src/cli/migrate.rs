@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{DbError, migrate, revert};
+use crate::db::{DbError, migrate, revert};
 
 /// Bring the database's schema up to date
 #[derive(Clone, Debug, clap::Args)]

@@ -8,12 +8,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::binaries::Binaries;
-use super::error::{LocalError, Result};
-use super::launch::{Durability, Options, down_and_report, up_or_kill};
-use super::process::Lifetime;
-use super::state::StateDir;
-use super::status::{Status, status};
+use crate::local::binaries::Binaries;
+use crate::local::error::{LocalError, Result};
+use crate::local::launch::{Durability, Options, down_and_report, up_or_kill};
+use crate::local::process::Lifetime;
+use crate::local::state::StateDir;
+use crate::local::status::{Status, status};
 use crate::output::{printable, printable_json, printable_lines};
 
 /// Run a real control plane on this machine.
@@ -166,7 +166,7 @@ fn interrupts() -> Result<(CancellationToken, CancellationToken)> {
 fn print(status: &Status, output: Output) {
     match output {
         Output::Json => {
-            let json = super::state::to_json(status);
+            let json = crate::local::state::to_json(status);
             println!("{}", printable_json(&String::from_utf8_lossy(&json)));
         }
         Output::Text => print!("{}", describe(status)),

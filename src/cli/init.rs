@@ -4,7 +4,7 @@ use std::io::Write;
 
 use thiserror::Error;
 
-use super::{ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, ProviderType};
+use crate::crd::{ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, ProviderType};
 
 /// Why no manifests are printed.
 #[derive(Debug, Error)]
@@ -59,7 +59,7 @@ fn find_type(name: &str) -> Result<ProviderType, InitError> {
         .into_iter()
         .find(|t| t.as_str().eq_ignore_ascii_case(name))
         .ok_or_else(|| {
-            let near = super::names::did_you_mean(name, words);
+            let near = crate::crd::names::did_you_mean(name, words);
             InitError::UnknownType(name.to_owned(), near, words.join(", "))
         })
 }
