@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use axum::{
     Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse,
     routing::get,
 };
+use parking_lot::Mutex;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +52,7 @@ impl Readiness {
 
     /// What is waited for, one line each; empty when ready.
     pub fn missing(&self) -> Vec<String> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting.lock();
         waiting
             .iter()
             .filter_map(|(what, why)| why.as_ref().map(|why| format!("{what}: {why}")))
@@ -59,10 +60,7 @@ impl Readiness {
     }
 
     fn set(&self, what: &'static str, why: Option<String>) {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(what, why);
+        self.waiting.lock().insert(what, why);
     }
 }
 

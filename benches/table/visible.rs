@@ -2,7 +2,7 @@
 //! event, a commit, a notification.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
 use llmplane::crd::Kind;
 use llmplane::local::postgres::Role;
+use parking_lot::{Mutex, MutexGuard};
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
@@ -42,8 +43,8 @@ struct Inner {
 }
 
 impl Changes {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock()
     }
 
     fn made(&self, marker: String, name: String, at: Instant) {

@@ -1,12 +1,9 @@
 //! How many checks run at once, in all and against one host, and how fast they follow each other
 //! there.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until},
@@ -80,7 +77,7 @@ impl Budget {
     }
 
     fn host(&self, host: &str) -> Arc<HostBudget> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.hosts.lock();
         if let Some(known) = hosts.get(host) {
             return known.clone();
         }
@@ -97,12 +94,12 @@ impl Budget {
 impl HostBudget {
     /// Whether its next check has to wait.
     fn is_ahead(&self) -> bool {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) > Instant::now()
+        *self.next.lock() > Instant::now()
     }
 
     /// When this check may begin; the next one may so much later.
     fn turn(&self, apart: Duration) -> Instant {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next.lock();
         let turn = (*next).max(Instant::now());
         *next = turn + apart;
         turn
@@ -145,6 +142,6 @@ mod tests {
             drop(budget.leave(host).await);
         }
         drop(budget.leave("d").await);
-        assert_eq!(budget.hosts.lock().unwrap().len(), 1);
+        assert_eq!(budget.hosts.lock().len(), 1);
     }
 }

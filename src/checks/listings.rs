@@ -2,9 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -72,8 +73,8 @@ impl ModelLists {
         self.known().remove(&endpoint);
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, StoredList>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, HashMap<Uuid, StoredList>> {
+        self.known.lock()
     }
 }
 

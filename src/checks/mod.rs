@@ -18,13 +18,10 @@ mod target;
 pub mod threshold;
 mod validation;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::registry::Registry;
 use tokio::{
     sync::{Notify, mpsc},
@@ -227,10 +224,7 @@ impl Checks {
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
-        self.0
-            .schedule
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.schedule.lock()
     }
 }
 

@@ -1,12 +1,9 @@
 //! One check: read what to check, call the vendor, store what was found.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -112,8 +109,8 @@ impl Runner {
         self.streaks().remove(&owner);
     }
 
-    fn streaks(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, ProbeStreak>> {
-        self.streaks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn streaks(&self) -> MutexGuard<'_, HashMap<Uuid, ProbeStreak>> {
+        self.streaks.lock()
     }
 
     pub(super) async fn run(&self, planned: &PlannedJob) -> Result<JobResult, DbError> {

@@ -3,9 +3,9 @@
 //! after it was reset. So the first refusal (SQLSTATE 25006) outdates every connection that was open
 //! by then: they are closed rather than used again, and new ones show what holds now.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::{Db, DbError};
 
@@ -20,7 +20,7 @@ pub(super) struct ReadOnly(Mutex<Option<Instant>>);
 impl ReadOnly {
     /// Notes a refusal of now.
     fn refused(&self, now: Instant) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         if last.is_none_or(|last| now.saturating_duration_since(last) >= APART) {
             *last = Some(now);
         }
@@ -28,7 +28,7 @@ impl ReadOnly {
 
     /// Whether a connection of this age is older than the last refusal.
     pub(super) fn outdates(&self, age: Duration) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.0.lock();
         last.is_some_and(|last| age > last.elapsed())
     }
 }

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::config::cluster;
 use crate::encryption::kek;
@@ -193,9 +194,7 @@ pub(crate) async fn up_or_kill(
         () = cancelled => Err(LocalError::Interrupted),
     };
     if outcome.is_err() {
-        let started = started
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let started = started.into_inner();
         let dir = &options.state_dir;
         let stop = async {
             for &component in started.iter().rev() {
@@ -358,10 +357,7 @@ impl Launch<'_> {
 
     /// From here on a failure stops this component.
     fn note(&self, component: Component) {
-        self.started
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .push(component);
+        self.started.lock().push(component);
     }
 
     /// Waits until a component is ready, and says what it waits for.

@@ -1,9 +1,9 @@
 //! Answers of the kube-apiserver, each for as long as it counts.
 
 use std::hash::Hash;
-use std::sync::Mutex;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use super::REVIEW_TTL;
@@ -98,7 +98,7 @@ where
 
     /// Drops what counts no longer, now and then: nobody may ever ask for it again.
     fn sweep(&self, now: Instant) {
-        if let Ok(mut swept) = self.swept.try_lock()
+        if let Some(mut swept) = self.swept.try_lock()
             && now.duration_since(*swept) >= REVIEW_TTL
         {
             *swept = now;

@@ -3,9 +3,9 @@
 //! is decided before: whoever asks the same of the same revision gets the same bytes.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
 
 use axum::http::Uri;
+use parking_lot::RwLock;
 use uuid::fmt::Hyphenated;
 
 use super::answer::Page;
@@ -48,7 +48,7 @@ pub(in crate::api) fn key(scope: &Scope, index: &Index, uri: &Uri) -> String {
 impl ListCache {
     /// The list that was asked for at this revision, if it is there.
     pub(in crate::api) fn get(&self, revision: Revision, key: &str) -> Option<Page> {
-        let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.read();
         match kept.revision == revision {
             true => kept.pages.get(key).cloned(),
             false => None,
@@ -58,7 +58,7 @@ impl ListCache {
     /// Keeps a list of this revision; those of older ones go.
     pub(in crate::api) fn put(&self, revision: Revision, key: String, page: &Page) {
         let size = key.len() + page.size();
-        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.write();
         if revision < kept.revision || size > MAX_CACHED_BYTES {
             return;
         }
@@ -126,7 +126,7 @@ mod tests {
         let long = "x".repeat(MAX_CACHED_BYTES / 4);
         for number in 0..20 {
             pages.put(Revision(1), number.to_string(), &page(&long));
-            assert!(pages.0.read().unwrap().bytes <= MAX_CACHED_BYTES);
+            assert!(pages.0.read().bytes <= MAX_CACHED_BYTES);
         }
         pages.put(
             Revision(1),

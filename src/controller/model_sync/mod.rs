@@ -16,14 +16,11 @@ mod pace;
 pub mod plan;
 mod waiting;
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -94,7 +91,7 @@ impl ModelSync {
     }
 
     fn failures(&self) -> MutexGuard<'_, HashMap<ObjectKey, String>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failures.lock()
     }
 }
 

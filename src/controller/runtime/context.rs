@@ -1,12 +1,10 @@
 //! What every reconcile works with.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 use kube::Client;
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uuid::Uuid;
 
 use super::{endpoints_seen::EndpointsSeen, index::Index, metrics::Metrics, queue::Waker};
@@ -66,12 +64,12 @@ pub struct Context {
 impl Context {
     /// The declared objects. Held for a look-up, never across an await.
     pub fn index(&self) -> RwLockReadGuard<'_, Index> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
+        self.index.read()
     }
 
     /// The declared objects, to be changed.
     pub fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
+        self.index.write()
     }
 
     /// The time, to the second: what is computed twice within one is then equal.
@@ -83,7 +81,7 @@ impl Context {
 impl Context {
     /// Statuses that wait for more news.
     pub fn patience(&self) -> MutexGuard<'_, StatusDebounce> {
-        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+        self.patience.lock()
     }
 
     /// Forgets objects that are gone: their checks, and what is kept of them in memory.
@@ -91,7 +89,7 @@ impl Context {
         for uid in uids {
             self.checks.forget(*uid);
             self.patience().forget(*uid);
-            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut taken = self.taken.lock();
             taken.remove(uid);
             self.unreadable.forget(*uid);
             self.endpoints_seen.forget(*uid);

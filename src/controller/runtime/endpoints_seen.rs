@@ -3,10 +3,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use kube::ResourceExt;
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::object_key::ObjectKey;
@@ -59,7 +60,7 @@ impl EndpointsSeen {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

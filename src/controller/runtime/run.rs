@@ -1,11 +1,12 @@
 //! The wiring: what runs in a controller, in which order it starts, and how it ends.
 
 use std::{
-    sync::{Arc, Mutex, RwLock, atomic::AtomicUsize, atomic::Ordering},
+    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
     time::Duration,
 };
 
 use kube::Client;
+use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,

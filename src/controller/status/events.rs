@@ -5,10 +5,7 @@
 //! object may still end is told of when it is `Stalled`, and while objects of a namespace are being
 //! deleted a Warning waits, and is dropped where it does not hold any more.
 
-use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use k8s_openapi::{
@@ -19,6 +16,7 @@ use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use parking_lot::RwLock;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::time::DelayQueue;
 
@@ -199,14 +197,14 @@ async fn send(recorder: &Recorder, object: &ObjectReference, draft: EventDraft) 
 
 /// Whether it is a Warning while objects of its namespace are being deleted: its own may be next.
 fn waits(index: &RwLock<Index>, (key, _, draft): &Queued) -> bool {
-    let index = index.read().unwrap_or_else(PoisonError::into_inner);
+    let index = index.read();
     let deleted = index.last_deletion(&key.namespace);
     draft.warning && !draft.apart && deleted.is_some_and(|at| at + DELETION_WINDOW > Instant::now())
 }
 
 /// Whether the object is still there and, of a transition, still says so.
 fn holds(index: &RwLock<Index>, (key, object, draft): &Queued) -> bool {
-    let index = index.read().unwrap_or_else(PoisonError::into_inner);
+    let index = index.read();
     let Some((uid, conditions)) = index.conditions(key) else {
         return false;
     };

@@ -4,10 +4,10 @@
 //! Each runs behind a savepoint of its own, so that one that fails takes nothing else with it.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -99,10 +99,8 @@ impl WriteQueue {
     }
 
     /// The list is whole whatever happened to whoever held the lock.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn QueuedWrite>>> {
-        self.jobs
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Box<dyn QueuedWrite>>> {
+        self.jobs.lock()
     }
 }
 

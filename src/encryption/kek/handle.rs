@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use super::super::types::KekId;
 use super::load::{Stamp, load_stamped};
@@ -111,7 +112,7 @@ impl KeyringHandle {
     /// `fingerprint.key` than it is held to. The old keyring stays in use,
     /// and every refresh reports the error until the folder is mended.
     pub fn refresh_if_changed(&self) -> Result<Refresh, KeyringError> {
-        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.seen.lock();
         if seen.is_some() && *seen == Stamp::of(&self.0.dir).ok() {
             return Ok(Refresh::Unchanged);
         }

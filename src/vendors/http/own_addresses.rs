@@ -7,7 +7,7 @@ use std::{
     future::ready,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
+use parking_lot::RwLock;
 use tokio::time::{Instant, timeout};
 
 use super::address_guard::unwrap;
@@ -82,10 +83,7 @@ impl OwnAddresses {
         lookup: impl Fn() -> BoxFuture<'static, Found> + Send + Sync + 'static,
     ) -> Self {
         self.lookups.push(Box::new(lookup));
-        self.seen
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(HashMap::new());
+        self.seen.get_mut().push(HashMap::new());
         self
     }
 
@@ -103,7 +101,7 @@ impl OwnAddresses {
 
     /// Whether this is one of them, as far as was looked up.
     pub(in crate::vendors) fn contain(&self, address: SocketAddr) -> bool {
-        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen.read();
         let ip = address.ip();
         self.literals.contains(&address)
             || (self.ports.contains(&address.port()) && (ip.is_loopback() || ip.is_unspecified()))
@@ -125,7 +123,7 @@ impl OwnAddresses {
         }
         let lookups = self.lookups.iter();
         let answers = join_all(lookups.map(|lookup| timeout(RESOLVE_TIMEOUT, lookup()))).await;
-        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.write();
         for (found, answer) in seen.iter_mut().zip(answers) {
             let Ok(Ok(addresses)) = answer else { continue };
             found.retain(|_, at| now.duration_since(*at) < STALE_TTL);

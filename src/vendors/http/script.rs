@@ -1,11 +1,9 @@
 //! Answers in the network's place, for tests and fuzz targets: drivers run whole, and nothing is
 //! sent. No other build has this.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use parking_lot::Mutex;
 use url::Url;
 
 use super::{
@@ -31,15 +29,15 @@ impl Script {
 
     /// The URLs that were asked, in order.
     pub fn asked(&self) -> Vec<Url> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = self.asked.lock();
         asked.clone()
     }
 
     /// The next answer.
     pub(in crate::vendors) fn answer(&self, url: &Url) -> Result<Response, HttpError> {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock();
         asked.push(url.clone());
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = self.answers.lock();
         let late = || HttpError::Timeout(HostAndPort::of(url));
         answers.pop_front().ok_or_else(late)
     }

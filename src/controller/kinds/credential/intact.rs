@@ -1,11 +1,9 @@
 //! Stored keys that do not authenticate: somebody changed or moved their rows. They are found here
 //! and told of once; the steps say what becomes of them.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::dereference::CredentialInputs;
@@ -24,7 +22,7 @@ pub struct UnreadableVersions(Mutex<HashMap<Uuid, Vec<i32>>>);
 impl UnreadableVersions {
     /// Notes the versions of a credential that do not authenticate now; answers those that are news.
     fn note(&self, credential: Uuid, versions: &[i32]) -> Vec<i32> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         let before = known.remove(&credential).unwrap_or_default();
         if !versions.is_empty() {
             known.insert(credential, versions.to_vec());

@@ -70,7 +70,6 @@ pub async fn take(context: &Context, input: &mut CredentialInputs) -> Result<(),
     let generation = identity::generation(&*input.object);
     let known = {
         let taken = context.taken.lock();
-        let taken = taken.unwrap_or_else(std::sync::PoisonError::into_inner);
         taken.get(&input.owner.uid).cloned()
     };
     if let Some(known) = known
@@ -126,10 +125,7 @@ pub fn forget_if_gone(
     desired: &Result<ValidatedCredential, Refusal>,
 ) {
     if desired.is_err() {
-        let mut taken = context
-            .taken
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut taken = context.taken.lock();
         taken.remove(&uid);
     }
 }
@@ -181,11 +177,7 @@ async fn read(
         provider_type,
         result: result.clone(),
     };
-    context
-        .taken
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .insert(input.owner.uid, taken);
+    context.taken.lock().insert(input.owner.uid, taken);
     input.secret = Some(result);
     input.fields = fields;
     Ok(())
