@@ -147,3 +147,35 @@ async fn what_leaves_the_secret_ref_alone_needs_no_right_to_the_secret() {
     ];
     refused_for(&plane.kubectl(&other_entry).await, "other");
 }
+
+/// No schema can bound an object of any form as a whole.
+#[tokio::test]
+async fn parameters_of_more_than_16_kib_are_refused_however_they_are_nested() {
+    let plane = Plane::shared().await;
+    let namespace = plane.namespace("parameters").await;
+    let tried = async |name: &str, parameters: serde_json::Value| {
+        let model = serde_json::json!({
+            "apiVersion": "llmplane.dev/v1alpha1",
+            "kind": "LlmModel",
+            "metadata": { "name": name, "namespace": namespace.name },
+            "spec": {
+                "providerRef": { "name": "p" }, "modelId": name, "defaultParameters": parameters,
+            },
+        });
+        apply(plane, &model.to_string(), &[]).await
+    };
+    let text = |bytes: usize| "x".repeat(bytes);
+    let exact = serde_json::json!({ "a": text(16_384 - r#"{"a":""}"#.len()) });
+    succeeded(&tried("exact", exact).await);
+    let fractions = serde_json::json!({ "a": vec![0.5; 4_000] });
+    succeeded(&tried("fractions", fractions).await);
+    let nested =
+        serde_json::json!({ "a": { "b": [{ "c": [text(9_000), { "d": text(9_000) }] }] } });
+    let flat = serde_json::json!({ "a": text(16_384) });
+    for (name, parameters) in [("nested", nested), ("flat", flat)] {
+        let answer = tried(name, parameters).await;
+        let said = String::from_utf8_lossy(&answer.stderr);
+        assert!(!answer.status.success(), "{name} was taken");
+        assert!(said.contains("spec.defaultParameters"), "{name}: {said}");
+    }
+}

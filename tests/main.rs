@@ -18,6 +18,7 @@ mod failover;
 mod gitops_waits;
 mod key_proof;
 mod killed_at_every_write;
+mod kustomize;
 mod local_access;
 mod local_plane;
 mod lost_apiserver;

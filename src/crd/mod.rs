@@ -12,6 +12,7 @@ pub mod decimal;
 pub mod endpoint;
 pub mod generate;
 pub mod hosts;
+pub mod json_schema;
 pub mod model;
 pub mod names;
 pub mod provider;

@@ -121,7 +121,8 @@ pub struct LlmModelSpec {
     #[schemars(length(max = 50), inner(length(min = 1, max = 100)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = rules::LINES)]
     pub recommended_for: Vec<String>,
-    /// Parameters that clients send unless they know better. Any JSON object of at most 32 levels.
+    /// Parameters that clients send unless they know better. Any JSON object of at most 32 levels
+    /// and 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free_form_object")]
     pub default_parameters: Option<serde_json::Map<String, serde_json::Value>>,
@@ -131,7 +132,19 @@ pub struct LlmModelSpec {
 }
 
 fn free_form_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 100 })
+    // Of the whole a schema cannot say how long it is, but of each value, without refusing one that
+    // fits: an item takes two bytes at least, a field four.
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 100,
+        "additionalProperties": {
+            "x-kubernetes-preserve-unknown-fields": true,
+            "nullable": true,
+            "maxLength": MAX_PARAMETER_BYTES,
+            "maxItems": MAX_PARAMETER_BYTES / 2,
+            "maxProperties": MAX_PARAMETER_BYTES / 4,
+        },
+    })
 }
 
 /// What kind of model it is.
@@ -342,12 +355,22 @@ pub struct EffectiveModel {
 /// Levels of objects and lists that `defaultParameters` may have, itself the first.
 const MAX_PARAMETER_LEVELS: usize = 32;
 
-/// What is wrong with a model's spec whose `defaultParameters` are nested too deeply, which no
-/// schema can say.
-pub fn too_deep(spec: &serde_json::Value) -> Option<String> {
-    has_more_levels(spec.get("defaultParameters")?, MAX_PARAMETER_LEVELS).then(|| {
-        format!(
+/// Bytes that `defaultParameters` may have, as JSON without spaces between its parts.
+const MAX_PARAMETER_BYTES: usize = 16 * 1024;
+
+/// What is wrong with a model's spec whose `defaultParameters` are nested too deeply or too long, of
+/// which no schema can say the whole.
+pub fn parameters_out_of_bounds(spec: &serde_json::Value) -> Option<String> {
+    let parameters = spec.get("defaultParameters")?;
+    if has_more_levels(parameters, MAX_PARAMETER_LEVELS) {
+        return Some(format!(
             "spec.defaultParameters is nested more than {MAX_PARAMETER_LEVELS} levels deep; make it flatter"
+        ));
+    }
+    let bytes = parameters.to_string().len();
+    (bytes > MAX_PARAMETER_BYTES).then(|| {
+        format!(
+            "spec.defaultParameters has {bytes} bytes as JSON, and {MAX_PARAMETER_BYTES} (16 KiB) at most are kept; take out what clients do not need"
         )
     })
 }

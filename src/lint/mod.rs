@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::crd::{GROUP, Kind, ca_bundle, model::too_deep};
+use crate::crd::{GROUP, Kind, ca_bundle, model::parameters_out_of_bounds};
 
 use documents::{Document, Source};
 use report::{Problem, Report, Severity};
@@ -103,8 +103,8 @@ fn judge(schemas: &Schemas, object: &Document) -> Vec<Violation> {
         Ok(schema) => {
             let mut violations = metadata::check(object);
             violations.extend(schema.violations(&object.value));
-            let too_deep = object.value.get("spec").and_then(too_deep);
-            violations.extend(too_deep.map(|why| Violation::new("spec.defaultParameters", why)));
+            let parameters = (object.value.get("spec")).and_then(parameters_out_of_bounds);
+            violations.extend(parameters.map(|why| Violation::new("spec.defaultParameters", why)));
             if kind == Kind::Endpoint.kubernetes()
                 && violations.iter().all(|v| v.field != CA_BUNDLE)
             {

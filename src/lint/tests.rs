@@ -476,3 +476,15 @@ fn parameters_that_are_nested_too_deeply_are_found_as_the_controller_finds_them(
     assert_eq!(fields(&model(32)), [""; 0]);
     assert_eq!(fields(&model(33)), ["spec.defaultParameters"]);
 }
+
+#[test]
+fn parameters_that_are_too_long_are_found_as_the_controller_finds_them() {
+    let model = |bytes: usize| {
+        let filler = "x".repeat(bytes / 2 - r#"{"a":"","#.len());
+        format!(
+            "apiVersion: llmplane.dev/v1alpha1\nkind: LlmModel\nmetadata:\n  name: m\nspec: {{providerRef: {{name: p}}, modelId: m, defaultParameters: {{a: {filler}, b: {filler}}}}}\n"
+        )
+    };
+    assert_eq!(fields(&model(16_384)), [""; 0]);
+    assert_eq!(fields(&model(16_400)), ["spec.defaultParameters"]);
+}

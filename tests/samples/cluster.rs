@@ -27,6 +27,28 @@ async fn the_apiserver_takes_every_valid_sample() {
     assert!(!said.contains("Warning"), "{said}");
 }
 
+/// As Flux and Argo CD apply. It is told of more than a client-side apply is: of nulls, for one.
+#[tokio::test]
+async fn a_server_side_apply_takes_every_valid_sample() {
+    let plane = Plane::shared().await;
+    let namespace = plane.namespace("valid-ssa").await;
+    let (folder, namespace) = (folder("valid"), namespace.name.as_str());
+    let folder = folder.to_str().unwrap();
+    let args = [
+        "apply",
+        "--server-side",
+        "--validate=strict",
+        "-n",
+        namespace,
+        "-f",
+        folder,
+    ];
+    let applied = plane.kubectl(&args).await;
+    let said = String::from_utf8_lossy(&applied.stderr);
+    assert!(applied.status.success(), "{said}");
+    assert!(!said.contains("Warning"), "{said}");
+}
+
 #[tokio::test]
 async fn the_apiserver_refuses_every_invalid_sample_on_the_same_field() {
     let plane = Plane::shared().await;

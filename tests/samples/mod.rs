@@ -3,6 +3,7 @@
 
 mod cluster;
 mod invalid;
+mod json_schemas;
 mod rules;
 
 use std::path::{Path, PathBuf};

@@ -1,12 +1,15 @@
 //! What cannot be stored, found before it is tried: a NUL character, which JSON's strings and keys
-//! may have and PostgreSQL's may not, and parameters that are nested too deeply. Pure.
+//! may have and PostgreSQL's may not, and parameters that are nested too
+//! deeply or too long. Pure.
 
 use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::controller::error::Refusal;
-use crate::crd::{ANNOTATION_RECONCILE_REQUESTED_AT, model::too_deep, reasons::Reason};
+use crate::crd::{
+    ANNOTATION_RECONCILE_REQUESTED_AT, model::parameters_out_of_bounds, reasons::Reason,
+};
 
 /// Why an object cannot be stored, if it cannot; `spec` is its own.
 pub fn refusal<K: ResourceExt>(object: &K, spec: &impl Serialize) -> Option<Refusal> {
@@ -19,7 +22,7 @@ pub fn refusal<K: ResourceExt>(object: &K, spec: &impl Serialize) -> Option<Refu
         _ => nul(&spec, "spec"),
     };
     let Some(field) = field else {
-        return too_deep(&spec).map(|why| Refusal::new(Reason::InvalidSpec, why));
+        return parameters_out_of_bounds(&spec).map(|why| Refusal::new(Reason::InvalidSpec, why));
     };
     Some(Refusal::new(
         Reason::InvalidSpec,
@@ -80,6 +83,9 @@ mod tests {
         let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
         assert_eq!(told(nested(32)), "");
         assert!(told(nested(33)).starts_with("spec.defaultParameters is nested"));
+        let long = |bytes: usize| json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });
+        assert_eq!(told(long(16_384)), "");
+        assert!(told(long(16_385)).starts_with("spec.defaultParameters has 16385 bytes"));
         let asked = json!({ "llmplane.dev/reconcile-requested-at": "\0" });
         let told = refused(asked, nothing).unwrap();
         assert!(
