@@ -192,6 +192,10 @@ impl fmt::Display for Reason {
 }
 
 #[cfg(test)]
+#[path = "reasons_doc_tests.rs"]
+mod doc_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
