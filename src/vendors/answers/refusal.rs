@@ -124,6 +124,7 @@ pub(in crate::vendors) fn by_shape(answer: &Response, body: &ErrorBody) -> Refus
         429 if has_code(body, Topic::Billing) => return K::Quota,
         429 if has_text(body, Topic::Billing) && !says(Topic::Rate) => return K::Quota,
         429 => return K::RateLimited,
+        501 => return K::NoSuchPath,
         500.. => return K::Down,
         _ => {}
     }
@@ -135,6 +136,8 @@ pub(in crate::vendors) fn by_shape(answer: &Response, body: &ErrorBody) -> Refus
         _ if has_code(body, Topic::BadKey) => K::BadKey,
         402 => K::Quota,
         _ if says(Topic::Billing) => K::Quota,
+        // Google's 403 `rateLimitExceeded`.
+        _ if has_code(body, Topic::Rate) => K::RateLimited,
         401 | 403 if says(Topic::Scope) || challenge.contains("insufficient_scope") => {
             K::LacksScope
         }
@@ -145,6 +148,7 @@ pub(in crate::vendors) fn by_shape(answer: &Response, body: &ErrorBody) -> Refus
         // vLLM's for a model (facts, 10); llama.cpp has it for a path too.
         _ if body.has_code(&["notfounderror"]) => K::NoModel,
         404 if has_text(body, Topic::NoModel) || body.blames_field("model") => K::NoModel,
+        451 => K::Caller,
         _ if has_code(body, Topic::Caller) => K::Caller,
         401 | 403 if has_text(body, Topic::NoModel) => K::NoModel,
         400 | 401 | 403 | 422 if has_text(body, Topic::BadKey) => K::BadKey,

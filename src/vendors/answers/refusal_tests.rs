@@ -86,6 +86,8 @@ fn what_blames_another_thing_than_the_key_does_not_reject_it() {
         (500, r#"{"error":{"code":"invalid_api_key"}}"#),
         (503, r#"{"error":{"message":"no available channel","code":"model_not_found"}}"#),
         (502, "<html>Unauthorized</html>"),
+        (501, r#"{"error":"Unauthorized"}"#),
+        (451, r#"{"error":"Unavailable for legal reasons"}"#),
         (200, r#"{"code":500,"msg":"404 NOT_FOUND","success":false}"#),
     ]
     .map(|(status, body)| (status, body, Unsure, Unsure))
@@ -117,6 +119,7 @@ fn what_is_used_up_is_told_from_what_passes_by_waiting() {
         (429, r#"{"error":{"message":"Rate limit reached on tokens per min. You can increase your rate limit by adding a payment method at https://x.example/account/billing.","type":"tokens","code":"rate_limit_exceeded"}}"#),
         (429, r#"{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details. Please retry in 33s.","status":"RESOURCE_EXHAUSTED"}}"#),
         (429, r#"{"error":{"type":"engine_overloaded_error","message":"m"}}"#),
+        (403, r#"{"error":{"code":403,"errors":[{"reason":"rateLimitExceeded","message":"m"}]}}"#),
         (429, "<html>Too Many Requests</html>"),
         (429, ""),
     ]

@@ -82,7 +82,7 @@ pub(in crate::vendors) async fn probe_server(call: &Call<'_>, table: CodeTable) 
     };
     let said = health::judge(&listed, is_list);
     let is_missing = listed.kind() == RefusalKind::NoSuchPath
-        || matches!(listed.answer.status.as_u16(), 404 | 405);
+        || matches!(listed.answer.status.as_u16(), 404 | 405 | 501);
     if said.reason == Reason::ProbeSucceeded || !is_missing {
         return said;
     }
