@@ -16,6 +16,7 @@ mod database;
 mod deleted_together;
 mod failover;
 mod gitops_waits;
+mod hostile_vendor;
 mod key_proof;
 mod killed_at_every_write;
 mod kustomize;

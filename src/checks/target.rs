@@ -199,7 +199,8 @@ impl Runner {
         question: CheckCall<'_>,
     ) -> (TargetResult, Option<ModelsById>) {
         let host = target.url.host_str().unwrap_or_default();
-        let _leave = self.budget.leave(host).await;
+        let namespace = &target.endpoint.namespace;
+        let _permit = self.budget.permit(namespace, host).await;
         let begun = Instant::now();
         let call = Call {
             base_url: &target.url,

@@ -12,6 +12,7 @@ pub mod catalog;
 mod driver;
 mod drivers;
 pub mod http;
+mod isolated;
 #[cfg(test)]
 mod properties;
 

@@ -85,7 +85,19 @@ impl RunningChecks {
 
     /// Stores an endpoint at this URL, whose probes use this credential if one is named.
     pub async fn endpoint(&self, provider: Uuid, url: &str, credential: Option<&str>) -> Uuid {
+        self.endpoint_of("team", provider, url, credential).await
+    }
+
+    /// The same in another namespace.
+    pub async fn endpoint_of(
+        &self,
+        namespace: &str,
+        provider: Uuid,
+        url: &str,
+        credential: Option<&str>,
+    ) -> Uuid {
         let mut row = rows::endpoint(provider, &Uuid::new_v4().to_string());
+        row.namespace = namespace.to_owned();
         row.base_url = url.to_owned();
         row.region = Some("us-east-1".to_owned());
         row.headers.clear();
@@ -190,6 +202,20 @@ impl RunningChecks {
         endpoint: Uuid,
         period: Duration,
     ) {
+        let timeout = Duration::from_secs(5);
+        self.plan_within(owner_kind, kind, subject, endpoint, (period, timeout))
+            .await;
+    }
+
+    /// The same with this period, and with this time for each check.
+    pub async fn plan_within(
+        &self,
+        owner_kind: Kind,
+        kind: CheckKind,
+        subject: Uuid,
+        endpoint: Uuid,
+        (period, timeout): (Duration, Duration),
+    ) {
         let owner = Owner {
             kind: owner_kind,
             uid: Uuid::new_v4(),
@@ -203,7 +229,7 @@ impl RunningChecks {
                 endpoint,
             },
             period,
-            timeout: Duration::from_secs(5),
+            timeout,
             // Another one each time, so that a check that was made already is made again.
             trigger: Uuid::new_v4().as_u64_pair().0,
             stored: Stored::Nothing,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use llmplane::{
-    crd::{Kind, ProviderType::OpenAICompatible},
+    crd::{Kind, ProviderType::OpenAICompatible, reasons::Reason},
     db::CheckKind,
 };
 
@@ -78,4 +78,43 @@ async fn a_host_that_hangs_keeps_no_other_waiting() {
         begun.elapsed()
     );
     assert!(slow.calls() <= 8, "{}", slow.calls());
+}
+
+/// One tenant has eight hosts that never answer, and checks that wait for them for a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_slow_hosts_keep_no_other_tenant_waiting() {
+    let checks = RunningChecks::start().await;
+    let provider = checks.provider(OpenAICompatible).await;
+    let mut slow = Vec::new();
+    let mut waiting = Vec::new();
+    let times = (Duration::from_secs(3600), Duration::from_secs(60));
+    for number in 0..8 {
+        let vendor = Fake::at(OpenAICompatible, &format!("127.0.0.{}:0", 50 + number)).await;
+        vendor.fail(Fault::Hang);
+        for _ in 0..4 {
+            let uid = checks.endpoint(provider, &vendor.url(), None).await;
+            checks
+                .plan_within(Kind::Endpoint, CheckKind::Probe, uid, uid, times)
+                .await;
+            waiting.push(uid);
+        }
+        slow.push(vendor);
+    }
+    let called = || slow.iter().map(Fake::calls).sum::<usize>();
+    eventually("slow hosts are called", async || called() >= 8).await;
+    let quick = Fake::at(OpenAICompatible, "127.0.0.60:0").await;
+    let uid = checks
+        .endpoint_of("other", provider, &quick.url(), None)
+        .await;
+    let said = checks.made(CheckKind::Probe, uid, uid).await;
+    assert_eq!(said, Some(Reason::ProbeSucceeded));
+    // It did not wait for any of them: they are all still under way.
+    for uid in waiting {
+        let history = checks
+            .db
+            .check_history(uid, CheckKind::Probe, None, 1)
+            .await;
+        assert!(history.unwrap().is_empty());
+    }
+    assert!(called() <= 8, "{}", called());
 }

@@ -9,6 +9,7 @@ mod faults;
 mod fixtures;
 mod health;
 mod herd;
+mod hostile;
 mod key_destination;
 mod paging;
 mod rate_limits;

@@ -17,6 +17,7 @@ use crate::vendors::{
         document,
         error_body::ErrorBody,
         health,
+        model_list::ModelListBuilder,
         refusal::{self, Check, RefusalKind},
         result::Retry,
     },
@@ -61,7 +62,7 @@ impl Driver for Anthropic {
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
-        let mut models = Vec::new();
+        let mut list = ModelListBuilder::default();
         let mut after: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let mut query = vec![("limit", "1000")];
@@ -72,9 +73,10 @@ impl Driver for Anthropic {
                 refusal::ask(call, Check::List, request(call, &["models"], &query), read).await?;
             let unreadable = |what: &str| refusal::unreadable(Check::List, &answer, what);
             let page = page(&answer).map_err(|what| unreadable(&what))?;
-            models.extend(page.models);
+            list.add(page.models)
+                .map_err(|why| unreadable(why.into()))?;
             if !page.has_more {
-                return Ok(protocol::collect(models.into_iter()));
+                return Ok(list.finish());
             }
             if page.last_id.is_none() || page.last_id == after {
                 return Err(unreadable(
@@ -92,7 +94,7 @@ impl Driver for Anthropic {
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let request = request(call, &["models", model.id], &[]);
         match refusal::ask(call, Check::Test, request, read).await {
-            Ok(answer) => match serde_json::from_slice::<Value>(&answer.body) {
+            Ok(answer) => match document::json(&answer) {
                 Ok(body) if body.get("id").is_some_and(Value::is_string) => {
                     CheckResult::of(&answer, Reason::ModelListed, "the vendor lists the model")
                 }
@@ -195,10 +197,11 @@ struct Page {
 }
 
 fn page(answer: &Response) -> Result<Page, String> {
-    let body = document::json(answer)?;
-    let models = match body.get("data") {
-        Some(Value::Array(entries)) => entries.iter().map(model).collect(),
-        Some(Value::Null) => Vec::new(),
+    let list = document::list(answer, &[&["data"]], model)?;
+    let body = list.document;
+    let models = match (list.entries, body.get("data")) {
+        (Some(models), Some(_)) => models,
+        (None, Some(Value::Null)) => Vec::new(),
         _ => return Err("it has no list `data`".to_owned()),
     };
     Ok(Page {

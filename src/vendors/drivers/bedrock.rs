@@ -19,6 +19,7 @@ use crate::vendors::{
     TestedModel,
     answers::{
         health,
+        model_list::ModelListBuilder,
         refusal::{self, Check, RefusalKind},
         result::{self, Retry},
     },
@@ -111,10 +112,7 @@ impl Driver for Bedrock {
                 Err(error) => return CheckResult::from_http_error(&error, Reason::ProbeFailed),
             }
         }
-        let is_own = |answer: &Response| {
-            let read = answers::object(answer).and_then(|body| answers::base_models(&body));
-            read.map(drop)
-        };
+        let is_own = |answer: &Response| answers::base_models(answer).map(drop);
         health::probe(call, short_list(call, &place), answers::read, is_own).await
     }
 
@@ -124,7 +122,7 @@ impl Driver for Bedrock {
             let place = place(call, Check::Validate)?;
             let request = short_list(call, &place);
             let answer = ask(call, &place, Check::Validate, request).await?;
-            let read = answers::object(&answer).and_then(|body| answers::base_models(&body));
+            let read = answers::base_models(&answer);
             read.map_err(|what| refusal::unreadable(Check::Validate, &answer, &what))?;
             Ok(CheckResult::of(
                 &answer,
@@ -140,9 +138,10 @@ impl Driver for Bedrock {
         let place = place(call, Check::List)?;
         let request = control(call, &place, &["foundation-models"], &[]);
         let answer = ask_list(call, &place, request, "bedrock:ListFoundationModels").await?;
-        let mut models = answers::object(&answer)
-            .and_then(|body| answers::base_models(&body))
-            .map_err(|what| refusal::unreadable(Check::List, &answer, &what))?;
+        let unreadable = |what: &str| refusal::unreadable(Check::List, &answer, what);
+        let models = answers::base_models(&answer).map_err(|what| unreadable(&what))?;
+        let mut list = ModelListBuilder::default();
+        list.add(models).map_err(|why| unreadable(why.into()))?;
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let mut query = vec![("maxResults", "1000")];
@@ -152,12 +151,11 @@ impl Driver for Bedrock {
             let request = control(call, &place, &["inference-profiles"], &query);
             let answer = ask_list(call, &place, request, "bedrock:ListInferenceProfiles").await?;
             let unreadable = |what: &str| refusal::unreadable(Check::List, &answer, what);
-            let page = answers::object(&answer)
-                .and_then(|body| answers::profiles(&body))
-                .map_err(|what| unreadable(&what))?;
-            models.extend(page.models);
+            let page = answers::profiles(&answer).map_err(|what| unreadable(&what))?;
+            list.add(page.models)
+                .map_err(|why| unreadable(why.into()))?;
             match page.next {
-                None => return Ok(protocol::collect(models.into_iter())),
+                None => return Ok(list.finish()),
                 next if next == token => return Err(unreadable("a page names itself as the next")),
                 next => token = next,
             }

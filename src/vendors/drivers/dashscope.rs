@@ -15,6 +15,7 @@ use crate::vendors::{
         document,
         error_body::ErrorBody,
         health,
+        model_list::ModelListBuilder,
         refusal::{self, Check, RefusalKind},
     },
     base_url,
@@ -94,7 +95,7 @@ impl Driver for DashScope {
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
-        let mut models: Vec<ListedModel> = Vec::new();
+        let mut list = ModelListBuilder::default();
         // What an earlier page had too is no further model: the list moved while it was read.
         let mut earlier: HashSet<String> = HashSet::new();
         let mut counted = 0;
@@ -108,15 +109,14 @@ impl Driver for DashScope {
             counted += new.count();
             let named = page.models.iter().filter(|m| !m.id.is_empty());
             earlier.extend(named.map(|m| m.id.clone()));
-            models.extend(page.models);
+            list.add(page.models)
+                .map_err(|why| unreadable(why.into()))?;
             match page.total {
-                Some(total) if counted >= total => {
-                    return Ok(protocol::collect(models.into_iter()));
-                }
+                Some(total) if counted >= total => return Ok(list.finish()),
                 Some(_) if is_last => {
                     return Err(unreadable("it holds fewer models than it counts"));
                 }
-                None if is_last => return Ok(protocol::collect(models.into_iter())),
+                None if is_last => return Ok(list.finish()),
                 _ => {}
             }
         }
@@ -230,11 +230,11 @@ struct Page {
 }
 
 fn page(answer: &Response) -> Result<Page, String> {
-    let body = document::json(answer)?;
-    let output = body.get("output").ok_or("it has no `output`")?;
-    let models = match output.get("models") {
-        Some(Value::Array(entries)) => entries.iter().map(model).collect(),
-        Some(Value::Null) => Vec::new(),
+    let list = document::list(answer, &[&["output", "models"]], model)?;
+    let output = list.document.get("output").ok_or("it has no `output`")?;
+    let models = match (list.entries, output.get("models")) {
+        (Some(models), Some(_)) => models,
+        (None, Some(Value::Null)) => Vec::new(),
         _ => return Err("it has no list `output.models`".to_owned()),
     };
     let total = output

@@ -11,21 +11,21 @@ pub(super) mod openai_protocol;
 mod qianfan;
 mod vllm;
 
-use super::Driver;
+use super::{Driver, isolated::Isolated};
 use crate::{crd::ProviderType, keys::Vendor};
 
-/// The driver of a provider type.
+/// The driver of a provider type; its calls are made apart from the rest of the process.
 pub fn driver(provider: ProviderType) -> &'static dyn Driver {
     match provider {
-        ProviderType::OpenAI => &openai::OpenAi,
-        ProviderType::OpenAICompatible => &openai_compatible::OpenAiCompatible,
-        ProviderType::VLLM => &vllm::Vllm,
-        ProviderType::Ollama => &ollama::Ollama,
-        ProviderType::Anthropic => &anthropic::Anthropic,
-        ProviderType::AzureOpenAI => &azure_openai::AzureOpenAi,
-        ProviderType::DashScope => &dashscope::DashScope,
-        ProviderType::Qianfan => &qianfan::Qianfan,
-        ProviderType::Bedrock => &bedrock::Bedrock,
+        ProviderType::OpenAI => &Isolated(&openai::OpenAi),
+        ProviderType::OpenAICompatible => &Isolated(&openai_compatible::OpenAiCompatible),
+        ProviderType::VLLM => &Isolated(&vllm::Vllm),
+        ProviderType::Ollama => &Isolated(&ollama::Ollama),
+        ProviderType::Anthropic => &Isolated(&anthropic::Anthropic),
+        ProviderType::AzureOpenAI => &Isolated(&azure_openai::AzureOpenAi),
+        ProviderType::DashScope => &Isolated(&dashscope::DashScope),
+        ProviderType::Qianfan => &Isolated(&qianfan::Qianfan),
+        ProviderType::Bedrock => &Isolated(&bedrock::Bedrock),
     }
 }
 

@@ -4,7 +4,11 @@ use std::{error::Error as StdError, fmt};
 
 use url::Url;
 
-use super::{address_guard::AddressRefused, client::MAX_BODY_BYTES};
+use super::{
+    address_guard::AddressRefused,
+    client::{MAX_BODY_BYTES, MAX_CHECK_BYTES},
+    meter::MAX_INTERIM_ANSWERS,
+};
 use crate::crd::ca_bundle::BadCaBundle;
 
 /// The host and port that were tried. User info, path and query may hold what is secret.
@@ -49,6 +53,15 @@ pub enum HttpError {
     /// The answer is larger than a check reads.
     #[error("the answer is larger than {} MiB", MAX_BODY_BYTES / 1024 / 1024)]
     BodyTooLarge,
+    /// The answers to one check are larger than it reads.
+    #[error("the pages of the answer are larger than {} MiB together", MAX_CHECK_BYTES / 1024 / 1024)]
+    AnswersTooLarge,
+    /// The host does not come to its answer.
+    #[error(
+        "{0} sends more than {max} interim answers (HTTP 1xx) before its answer",
+        max = MAX_INTERIM_ANSWERS
+    )]
+    InterimAnswers(HostAndPort),
     /// The answer broke off.
     #[error("the answer of {0} broke off, or is not HTTP")]
     Truncated(HostAndPort),
@@ -66,30 +79,35 @@ pub enum HttpError {
     Invalid(&'static str),
 }
 
-/// Our words for a transport's error. The error itself is dropped: it may hold the URL.
-pub(in crate::vendors) fn explain(error: &reqwest::Error, url: &Url) -> HttpError {
+/// The name has no address.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the name has no address")]
+pub(super) struct NoAddress;
+
+/// Our words for why there is no connection. The error itself is dropped: it may hold the URL.
+pub(super) fn explain_connection(error: &(dyn StdError + 'static), url: &Url) -> HttpError {
     let tried = HostAndPort::of(url);
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(this) = cause {
         if let Some(refused) = this.downcast_ref::<AddressRefused>() {
             return HttpError::AddressRefused(refused.clone());
         }
+        if let Some(known) = this.downcast_ref::<HttpError>() {
+            return known.clone();
+        }
+        if this.is::<NoAddress>() {
+            return HttpError::Dns(tried);
+        }
         if let Some(tls) = tls_error(this) {
             return HttpError::Tls(tried, explain_tls(tls));
         }
+        let io = this.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut) {
+            return HttpError::Timeout(tried);
+        }
         cause = this.source();
     }
-    if error.is_timeout() {
-        HttpError::Timeout(tried)
-    } else if error.is_dns() {
-        HttpError::Dns(tried)
-    } else if error.is_connect() {
-        HttpError::Connect(tried)
-    } else if error.is_body() || error.is_decode() || error.is_request() {
-        HttpError::Truncated(tried)
-    } else {
-        HttpError::Invalid("it is not a request that HTTP allows")
-    }
+    HttpError::Connect(tried)
 }
 
 /// An `io::Error` shows what it wraps in no `source`, and one may wrap another.

@@ -29,7 +29,7 @@ struct AwsError {
 
 impl AwsError {
     fn read(answer: &Response) -> Self {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let body = document::json(answer).unwrap_or_default();
         let member = |name: &str| body.get(name).and_then(Value::as_str);
         let code = answer
             .header("x-amzn-errortype")
@@ -238,25 +238,33 @@ pub(super) fn object(answer: &Response) -> Result<Value, String> {
     }
 }
 
-/// A list under its name; `null` is how an empty one may be written.
-fn entries<'a>(body: &'a Value, name: &str) -> Result<&'a [Value], String> {
-    match body.get(name) {
-        Some(Value::Array(entries)) => Ok(entries),
-        Some(Value::Null) => Ok(&[]),
-        Some(_) => Err(format!("its `{name}` is not a list")),
-        None => Err(format!("it has no list `{name}`")),
+/// The entries of a list under its name, and the document around it; `null` is how an empty one may
+/// be written.
+fn entries<T>(
+    answer: &Response,
+    name: &str,
+    read: impl Fn(&Value) -> T,
+) -> Result<(Vec<T>, Value), String> {
+    let list = document::list(answer, &[&[name]], read)?;
+    match (list.entries, list.document.get(name)) {
+        (Some(entries), Some(_)) => Ok((entries, list.document)),
+        (None, Some(Value::Null)) => Ok((Vec::new(), list.document)),
+        (_, Some(_)) => Err(format!("its `{name}` is not a list")),
+        (_, None) if list.document.is_object() => Err(format!("it has no list `{name}`")),
+        (_, None) => Err("it is not a JSON object".to_owned()),
     }
 }
 
 /// The base models that can be called by their own ids. One that only a profile or bought
 /// throughput reaches is not among them. One that is `LEGACY` is: it answers until its end.
-pub(super) fn base_models(body: &Value) -> Result<Vec<ListedModel>, String> {
-    let on_demand = |entry: &&Value| match entry.get("inferenceTypesSupported") {
+pub(super) fn base_models(answer: &Response) -> Result<Vec<ListedModel>, String> {
+    let on_demand = |entry: &Value| match entry.get("inferenceTypesSupported") {
         Some(Value::Array(types)) => types.iter().any(|t| t.as_str() == Some("ON_DEMAND")),
         _ => true,
     };
-    let models = entries(body, "modelSummaries")?;
-    Ok(models.iter().filter(on_demand).map(base_model).collect())
+    let read = |entry: &Value| on_demand(entry).then(|| base_model(entry));
+    let (models, _) = entries(answer, "modelSummaries", read)?;
+    Ok(models.into_iter().flatten().collect())
 }
 
 /// Kinds are open words here; of text alone nobody knows whether it chats or ranks.
@@ -285,18 +293,17 @@ pub(super) struct Profiles {
 }
 
 /// The profiles of a page that are active, and the token of the next page.
-pub(super) fn profiles(body: &Value) -> Result<Profiles, String> {
-    let active = |entry: &&Value| !matches!(entry.get("status").and_then(Value::as_str), Some(status) if status != "ACTIVE");
-    let models = entries(body, "inferenceProfileSummaries")?
-        .iter()
-        .filter(active)
-        .map(|entry| ListedModel {
+pub(super) fn profiles(answer: &Response) -> Result<Profiles, String> {
+    let is_active = |entry: &Value| !matches!(entry.get("status").and_then(Value::as_str), Some(status) if status != "ACTIVE");
+    let (models, body) = entries(answer, "inferenceProfileSummaries", |entry| {
+        is_active(entry).then(|| ListedModel {
             id: text(entry, "inferenceProfileId").unwrap_or_default(),
             display_name: text(entry, "inferenceProfileName"),
             ..ListedModel::default()
         })
-        .collect();
-    let next = text(body, "nextToken").filter(|token| !token.is_empty());
+    })?;
+    let models = models.into_iter().flatten().collect();
+    let next = text(&body, "nextToken").filter(|token| !token.is_empty());
     Ok(Profiles { models, next })
 }
 
@@ -305,8 +312,8 @@ pub(super) fn behind_profile(body: &Value) -> Result<Vec<String>, String> {
     if text(body, "status").is_some_and(|status| status != "ACTIVE") {
         return Err("the profile is not active".to_owned());
     }
-    let mut ids: Vec<String> = entries(body, "models")?
-        .iter()
+    let models = body.get("models").and_then(Value::as_array);
+    let mut ids: Vec<String> = (models.ok_or("it has no list `models`")?.iter())
         .filter_map(|model| base_id(model.get("modelArn")?.as_str()?).map(str::to_owned))
         .collect();
     ids.sort_unstable();

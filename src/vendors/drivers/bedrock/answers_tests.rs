@@ -27,6 +27,10 @@ fn with(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     }
 }
 
+fn json_answer(body: &Value) -> Response {
+    answer(200, &body.to_string())
+}
+
 fn judged(check: Check, answer: &Response) -> CheckResult {
     refused(check, &exchanged(answer.clone(), read), "us-east-1", now())
 }
@@ -191,7 +195,7 @@ fn a_list_holds_what_can_be_called_by_its_own_id() {
         { "modelId": "bought.model", "inferenceTypesSupported": ["PROVISIONED"] },
         { "modelName": "no id" },
     ]});
-    let models = base_models(&body).expect("a list");
+    let models = base_models(&json_answer(&body)).expect("a list");
     let ids: Vec<&str> = models.iter().map(|m| m.id.as_str()).collect();
     assert_eq!(
         ids,
@@ -206,12 +210,12 @@ fn a_list_holds_what_can_be_called_by_its_own_id() {
     assert_eq!(models[0].type_, None);
     assert_eq!(models[1].type_, Some(ModelType::Embedding));
     assert!(
-        base_models(&json!({ "modelSummaries": null }))
+        base_models(&json_answer(&json!({ "modelSummaries": null })))
             .expect("none")
             .is_empty()
     );
-    assert!(base_models(&json!({ "models": [] })).is_err());
-    assert!(base_models(&json!({ "modelSummaries": "many" })).is_err());
+    assert!(base_models(&json_answer(&json!({ "models": [] }))).is_err());
+    assert!(base_models(&json_answer(&json!({ "modelSummaries": "many" }))).is_err());
 }
 
 #[test]
@@ -220,7 +224,7 @@ fn a_page_holds_active_profiles_and_the_next_pages_token() {
         { "inferenceProfileId": "us.a.b", "inferenceProfileName": "B", "status": "ACTIVE" },
         { "inferenceProfileId": "us.a.c", "status": "DELETING" },
     ]});
-    let page = profiles(&body).expect("a page");
+    let page = profiles(&json_answer(&body)).expect("a page");
     assert_eq!(page.models.len(), 1);
     assert_eq!(page.models[0].id, "us.a.b");
     assert_eq!(page.next.as_deref(), Some("t"));

@@ -1,7 +1,5 @@
 //! Lists of models: what a page says, and how the next one is asked for.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 
 use super::{dress, url};
@@ -11,6 +9,7 @@ use crate::{
         Call, ListedModel, ModelList,
         answers::{
             document,
+            model_list::ModelListBuilder,
             refusal::{self, Check, CodeTable},
             result::CheckResult,
         },
@@ -20,9 +19,6 @@ use crate::{
 
 /// Pages that are read before a list counts as endless.
 const MAX_PAGES: usize = 100;
-
-/// Longest id of a model that is taken, in characters.
-const MAX_ID_CHARS: usize = 256;
 
 /// One page of a list; mostly there is no other.
 pub(in crate::vendors) struct Page {
@@ -46,56 +42,56 @@ pub(in crate::vendors) fn read_page(
     answer: &Response,
     read: impl Fn(&Value) -> ListedModel,
 ) -> Result<Page, String> {
-    let body = document::json(answer)?;
-    let entries = entries(&body)?;
+    let nested = LISTS.map(|name| LISTS.map(|inner| [name, inner]));
+    let direct = LISTS.iter().map(std::slice::from_ref);
+    let paths: Vec<&[&str]> = direct
+        .chain(nested.iter().flatten().map(|path| &path[..]))
+        .collect();
     let is_entry = |entry: &Value| entry.is_object() || entry.is_string();
-    if !entries.is_empty() && !entries.iter().any(is_entry) {
+    let list = document::list(answer, &paths, |entry| (is_entry(entry), read(entry)))?;
+    let Some(entries) = list.entries else {
+        return without_list(&list.document);
+    };
+    if !entries.is_empty() && !entries.iter().any(|(is_entry, _)| *is_entry) {
         return Err("none of its entries is a model".to_owned());
     }
+    let models: Vec<_> = entries.into_iter().map(|(_, model)| model).collect();
     Ok(Page {
-        models: entries.iter().map(read).collect(),
-        next: next(&body, entries),
+        next: next(&list.document, models.last()),
+        models,
     })
 }
 
-/// Names under which servers put their lists, `data` before all others (facts, 15.4).
+/// Names under which servers put their lists, `data` before all others (facts, 15.4): an array, or
+/// an object with an array under one of these names.
 const LISTS: [&str; 5] = ["data", "models", "items", "result", "results"];
 
-/// The entries of a list: an array, or one under a name, or under two.
-fn entries(body: &Value) -> Result<&[Value], String> {
-    let object = match body {
-        Value::Array(entries) => return Ok(entries),
-        Value::Object(object) => object,
-        _ => return Err("it is neither a list nor an object".to_owned()),
+/// What a document says in which there is no list.
+fn without_list(document: &Value) -> Result<Page, String> {
+    let Value::Object(object) = document else {
+        return Err("it is neither a list nor an object".to_owned());
     };
-    let mut found = None;
-    for name in LISTS {
-        match object.get(name) {
-            Some(Value::Array(entries)) => return Ok(entries),
-            // `"data": null` is how some servers say that there are none.
-            Some(Value::Null) => found = found.or(Some(&[][..])),
-            Some(Value::Object(inner)) => {
-                let inner = LISTS.iter().find_map(|name| inner.get(*name)?.as_array());
-                found = inner.map(Vec::as_slice).or(found);
-            }
-            _ => {}
-        }
+    // `"data": null` is how some servers say that there are none.
+    if LISTS
+        .iter()
+        .any(|name| object.get(*name) == Some(&Value::Null))
+    {
+        return Ok(Page {
+            models: Vec::new(),
+            next: next(document, None),
+        });
     }
-    match (found, object.contains_key("data")) {
-        (Some(entries), _) => Ok(entries),
-        (None, true) => Err("its `data` is not a list".to_owned()),
-        (None, false) => Err("it has no list `data`".to_owned()),
-    }
+    Err(match object.contains_key("data") {
+        true => "its `data` is not a list".to_owned(),
+        false => "it has no list `data`".to_owned(),
+    })
 }
 
-fn next(body: &Value, entries: &[Value]) -> Next {
-    let text = |value: Option<&Value>| {
-        let text = value.and_then(Value::as_str).unwrap_or_default();
-        (!text.is_empty()).then(|| text.to_owned())
-    };
+fn next(body: &Value, last: Option<&ListedModel>) -> Next {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).and_then(some);
     if body.get("has_more") == Some(&Value::Bool(true)) {
-        let last = entries.last().and_then(|entry| entry.get("id"));
-        let last = text(body.get("last_id")).or_else(|| text(last));
+        let last = text(body.get("last_id")).or_else(|| some(&last?.id));
         return last.map_or(Next::Unnamed, Next::After);
     }
     // Nobody's protocol says how these are followed.
@@ -114,31 +110,17 @@ pub(in crate::vendors) fn read_list(
     let unreadable = |what: &str| refusal::unreadable(Check::List, answer, what);
     let page = read_page(answer, read).map_err(|what| unreadable(&what))?;
     match page.next {
-        Next::None => Ok(collect(page.models.into_iter())),
+        Next::None => {
+            let mut list = ModelListBuilder::default();
+            list.add(page.models)
+                .map_err(|why| unreadable(why.into()))?;
+            Ok(list.finish())
+        }
         Next::After(_) | Next::Unnamed => Err(unreadable(MORE_PAGES)),
     }
 }
 
 const MORE_PAGES: &str = "it has further pages, and does not say how they are asked for";
-
-/// Each id once, and each capability of it once; what cannot be an id is counted.
-pub(in crate::vendors) fn collect(models: impl Iterator<Item = ListedModel>) -> ModelList {
-    let mut list = ModelList::default();
-    let mut seen = HashSet::new();
-    for mut model in models {
-        if let Some(capabilities) = &mut model.capabilities {
-            let mut named = HashSet::new();
-            capabilities.retain(|capability| named.insert(capability.name));
-        }
-        let id = model.id.as_str();
-        if id.is_empty() || id.chars().count() > MAX_ID_CHARS || id.chars().any(char::is_control) {
-            list.skipped += 1;
-        } else if seen.insert(model.id.clone()) {
-            list.models.push(model);
-        }
-    }
-    list
-}
 
 /// A list's entry of which nothing but the id is told.
 pub(in crate::vendors) fn read_id(entry: &Value) -> ListedModel {
@@ -177,7 +159,7 @@ pub(in crate::vendors) async fn list(
     table: CodeTable,
     read: impl Fn(&Value) -> ListedModel + Send,
 ) -> Result<ModelList, CheckResult> {
-    let mut models = Vec::new();
+    let mut list = ModelListBuilder::default();
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES {
         let mut url = url(call.base_url, &["models"]);
@@ -187,9 +169,10 @@ pub(in crate::vendors) async fn list(
         let answer = refusal::ask(call, Check::List, dress(call, Request::get(url)), table).await?;
         let unreadable = |what: &str| refusal::unreadable(Check::List, &answer, what);
         let page = read_page(&answer, &read).map_err(|what| unreadable(&what))?;
-        models.extend(page.models);
+        list.add(page.models)
+            .map_err(|why| unreadable(why.into()))?;
         after = match page.next {
-            Next::None => return Ok(collect(models.into_iter())),
+            Next::None => return Ok(list.finish()),
             Next::After(id) if after.as_ref() != Some(&id) => Some(id),
             Next::After(_) | Next::Unnamed => return Err(unreadable(MORE_PAGES)),
         };

@@ -21,7 +21,7 @@ use crate::vendors::{
     },
     http::client::{HttpError, Request, Response},
 };
-pub(in crate::vendors) use list::{collect, list, read_count, read_id, read_list, read_page};
+pub(in crate::vendors) use list::{list, read_count, read_id, read_list, read_page};
 pub(in crate::vendors) use model_test::{
     ask_model, described, smallest_call, smallest_chat, test_by_call, test_by_list,
 };

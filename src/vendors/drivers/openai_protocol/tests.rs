@@ -1,15 +1,12 @@
 use serde_json::json;
 use url::Url;
 
-use super::{collect, read_id, read_list, url};
+use super::{read_id, read_list, url};
 use crate::{
     crd::reasons::Reason,
-    vendors::{
-        ListedModel,
-        answers::refusal::{
-            Check, common,
-            testing::{answer, said},
-        },
+    vendors::answers::refusal::{
+        Check, common,
+        testing::{answer, said},
     },
 };
 
@@ -81,30 +78,6 @@ fn ids_are_percent_encoded_in_paths() {
         url(&base, &["models", "ft:gpt-4o/a b"]).as_str(),
         "https://api.openai.com/v1/models/ft:gpt-4o%2Fa%20b"
     );
-}
-
-#[test]
-fn a_capability_that_is_told_twice_is_one() {
-    use crate::crd::model::{Capability, ModelCapability};
-    let told = |names: &[Capability]| {
-        let each = names.iter().map(|name| ModelCapability {
-            name: *name,
-            score: None,
-        });
-        Some(each.collect::<Vec<_>>())
-    };
-    let model = ListedModel {
-        id: "m".to_owned(),
-        capabilities: told(&[
-            Capability::Reasoning,
-            Capability::Chat,
-            Capability::Reasoning,
-        ]),
-        ..ListedModel::default()
-    };
-    let list = collect([model].into_iter());
-    let once = told(&[Capability::Reasoning, Capability::Chat]);
-    assert_eq!(list.models[0].capabilities, once);
 }
 
 #[test]
