@@ -102,11 +102,11 @@ impl Error {
             )),
             Self::Db(_) => Some(ConditionInput::new(
                 Reason::DatabaseUnavailable,
-                "PostgreSQL cannot be reached or refuses; the controller keeps trying, see its log",
+                "PostgreSQL cannot be reached, or refuses the controller; it keeps trying, and its log says why",
             )),
             Self::Keyring(why) => Some(ConditionInput::new(
                 Reason::KeyringUnavailable,
-                format!("the controller keeps trying: {why}"),
+                format!("the keyring cannot be used: {why}; the controller keeps trying"),
             )),
             Self::Kube(_) | Self::Stale | Self::Waiting(_) | Self::Task(_) => None,
         }

@@ -35,6 +35,17 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Synced,
+        Self::Healthy,
+        Self::Valid,
+        Self::Available,
+        Self::ModelsSynced,
+        Self::Ready,
+        Self::Stalled,
+    ];
+
     /// The word that stands in `status.conditions[].type`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,6 +94,8 @@ pub struct ConditionInputs<'a> {
     pub outside: (ConditionType, ConditionInput),
     /// What decides `Ready` before the outside world does (disabled, a missing reference, ...).
     pub declared: Option<ConditionInput>,
+    /// Whether all that it would be checked at, or with, is switched off on purpose.
+    pub lacks_what_is_off: bool,
     /// The conditions as they were, for transition times and `AsItWas`.
     pub previous: &'a [Condition],
 }
@@ -188,10 +201,21 @@ fn ready(seen: &ConditionInputs<'_>) -> (ConditionStatus, ConditionInput) {
     match decided_by.reason.ready() {
         ReadyEffect::True => (ConditionStatus::True, decided_by.clone()),
         ReadyEffect::False => (ConditionStatus::False, decided_by.clone()),
-        ReadyEffect::UntilVerified(_) if verified => (ConditionStatus::True, decided_by.clone()),
+        ReadyEffect::UntilVerified(_) if verified || lacks_what_is_off(seen, decided_by) => {
+            (ConditionStatus::True, decided_by.clone())
+        }
         ReadyEffect::UntilVerified(before) => (before, decided_by.clone()),
         ReadyEffect::AsItWas => (previous_ready(seen.previous), decided_by.clone()),
     }
+}
+
+/// Whether nothing is to be waited for: what is missing is there, and switched off.
+fn lacks_what_is_off(seen: &ConditionInputs<'_>, decided_by: &ConditionInput) -> bool {
+    let lacks = matches!(
+        decided_by.reason,
+        Reason::NoEndpoint | Reason::NoValidCredential
+    );
+    seen.lacks_what_is_off && lacks
 }
 
 fn previous_ready(previous: &[Condition]) -> ConditionStatus {
@@ -243,6 +267,7 @@ mod tests {
             synced: ConditionInput::new(reason, "why"),
             outside: (ConditionType::Healthy, nothing),
             declared: None,
+            lacks_what_is_off: false,
             previous,
         };
         conditions(&inputs, at(now))
@@ -318,6 +343,7 @@ mod tests {
                 synced: ConditionInput::new(Reason::Reconciled, ""),
                 outside: (ConditionType::Healthy, ConditionInput::new(reason, "")),
                 declared: None,
+                lacks_what_is_off: false,
                 previous: &[],
             };
             let failed = conditions(&inputs, at(0));

@@ -7,5 +7,7 @@ pub(super) mod identity;
 pub(super) mod model;
 pub(super) mod parent;
 pub(super) mod precedence;
+#[cfg(test)]
+mod proof_table;
 pub(super) mod provider;
 pub(super) mod storable;

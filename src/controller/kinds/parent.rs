@@ -11,7 +11,7 @@ use crate::controller::{
     runtime::{context::Context, index::Index, object_key::ObjectKey},
 };
 use crate::{
-    crd::{Kind, LlmEndpoint, LlmProvider, LocalRef, reasons::Reason},
+    crd::{Kind, LlmCredential, LlmEndpoint, LlmProvider, LocalRef, reasons::Reason},
     db::EndpointRow,
 };
 
@@ -130,6 +130,43 @@ pub fn endpoint_uids(
                 })
         })
         .collect()
+}
+
+/// The declared endpoints that a child is for: those that `endpointRefs` names, or all where it names
+/// none.
+#[derive(Clone, Copy)]
+pub struct Named<'a> {
+    /// Every endpoint of the provider.
+    pub declared: &'a [Arc<LlmEndpoint>],
+    /// `endpointRefs`.
+    pub refs: &'a [LocalRef],
+}
+
+impl Named<'_> {
+    /// Whether there are some, and each of them is switched off.
+    pub fn all_off(self) -> bool {
+        let is_meant = |name: String| self.refs.iter().any(|r| r.name == name);
+        let mut meant = (self.declared.iter())
+            .filter(|e| self.refs.is_empty() || is_meant(e.name_any()))
+            .peekable();
+        meant.peek().is_some() && meant.all(|endpoint| !endpoint.spec.enabled)
+    }
+}
+
+/// Why none of these endpoints can be called, and what to do.
+pub fn no_endpoint(named: Named<'_>) -> &'static str {
+    if named.declared.is_empty() {
+        "the provider has no LlmEndpoint; add one"
+    } else if named.all_off() {
+        "every LlmEndpoint that it is for is switched off by spec.enabled"
+    } else {
+        "no LlmEndpoint that it is for is in force; see what their Ready conditions say"
+    }
+}
+
+/// Whether credentials are declared and each of them is switched off.
+pub fn keys_off(declared: &[Arc<LlmCredential>]) -> bool {
+    !declared.is_empty() && declared.iter().all(|credential| !credential.spec.enabled)
 }
 
 /// The stored endpoints of a provider, by name. Makes sure that the provider is stored (where it has

@@ -12,7 +12,7 @@ use crate::controller::{
     kinds::credential::{intact::UnreadableVersions, secret_cache::SecretCache},
     maintenance::{dependency_health::DependencyHealth, sweep::Sweeper},
     model_sync::ModelSync,
-    status::{debounce::StatusDebounce, events::Events},
+    status::{debounce::StatusDebounce, events::Events, repair::OwnStatuses},
 };
 use crate::{
     checks::Checks,
@@ -53,6 +53,8 @@ pub struct Context {
     pub unreadable: UnreadableVersions,
     /// The endpoints that were reconciled.
     pub endpoints_seen: EndpointsSeen,
+    /// What this process has said in each status.
+    pub own_statuses: OwnStatuses,
     /// Statuses that wait for more news.
     pub patience: Mutex<StatusDebounce>,
     /// Whether PostgreSQL answers.
@@ -93,6 +95,7 @@ impl Context {
             taken.remove(uid);
             self.unreadable.forget(*uid);
             self.endpoints_seen.forget(*uid);
+            self.own_statuses.forget(*uid);
         }
     }
 }

@@ -255,6 +255,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         taken: Mutex::default(),
         unreadable: Default::default(),
         endpoints_seen: Default::default(),
+        own_statuses: Default::default(),
         patience: Mutex::default(),
         database: DependencyHealth::new(
             "database",
@@ -360,6 +361,7 @@ fn spawn_watch<K>(
 ) where
     K: Declared
         + kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + serde::Serialize
         + serde::de::DeserializeOwned
         + std::fmt::Debug,
 {

@@ -21,7 +21,7 @@ use kube::{
         watcher::{self, Event, ExponentialBackoff, watcher},
     },
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -30,7 +30,7 @@ use super::{
     index::{Declared, SecretMeta},
     metrics::KindLabel,
 };
-use crate::controller::model_sync::ownership;
+use crate::controller::{model_sync::ownership, status::write};
 use crate::crd::{GROUP, LABEL_CREDENTIAL};
 
 /// Waits between two attempts to take up a watch. The library's own grow to half a minute, and a
@@ -55,6 +55,7 @@ pub async fn objects<K>(
 ) where
     K: Declared
         + Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Serialize
         + DeserializeOwned
         + Debug,
 {
@@ -128,7 +129,7 @@ impl<K> Default for ModelsById<K> {
     }
 }
 
-fn take<K: Declared>(
+fn take<K: Declared + Serialize>(
     context: &Context,
     scope: Option<&str>,
     listing: &mut ModelsById<K>,
@@ -156,7 +157,12 @@ fn take<K: Declared>(
             context.index_mut().replace(scope, objects, &undecodable)
         }
         Event::Apply(guard) => match decode(context, guard, &mut listing.told) {
-            Ok(object) => context.index_mut().apply(object),
+            Ok(object) => {
+                let repair = write::repair(context, &object);
+                let mut wakes = context.index_mut().apply(object);
+                wakes.extend(repair);
+                wakes
+            }
             Err((namespace, name)) => {
                 (context.index_mut()).apply_undecodable::<K>(&namespace, &name);
                 Vec::new()

@@ -45,6 +45,17 @@ impl<'a> PreviousStatus<'a> {
     }
 }
 
+impl PreviousStatus<'_> {
+    /// With the proof of the stored generation carried over to this one, where nothing that it
+    /// depends on has changed between the two.
+    pub fn carried(mut self, stored: Option<i64>, generation: i64, still_holds: bool) -> Self {
+        if still_holds && stored.is_some() && self.verified_generation == stored {
+            self.verified_generation = Some(generation);
+        }
+        self
+    }
+}
+
 /// What was told of an object: a row, or a status.
 pub trait RecordedStatus {
     /// As it stands here.
@@ -88,6 +99,9 @@ pub struct EvaluationInputs<'a> {
     pub declared: Option<ConditionInput>,
     /// What the outside world says of this generation.
     pub outside: (ConditionType, ConditionInput),
+    /// Whether all that it would be checked at, or with, is switched off on purpose: then nothing is
+    /// to be waited for where that is missing.
+    pub lacks_what_is_off: bool,
     /// The value of `llmplane.dev/reconcile-requested-at`.
     pub asked: Option<&'a str>,
     /// Whether every check that this object needs has been made since it was asked for.
@@ -116,11 +130,12 @@ pub fn evaluate(facts: &EvaluationInputs<'_>, now: Timestamp) -> Evaluation {
     let outside = match (&facts.refusal, &off) {
         (Some(_), _) => ConditionInput::new(
             Reason::NotCheckedYet,
-            "not checked, for it is not in force; see Ready",
+            "not checked: this object is not in force; see the Ready condition",
         ),
-        (None, Some(_)) => {
-            ConditionInput::new(Reason::CheckDisabled, "not checked while switched off")
-        }
+        (None, Some(_)) => ConditionInput::new(
+            Reason::CheckDisabled,
+            "not checked while it is switched off",
+        ),
         (None, None) => seen.clone(),
     };
     let verified_generation = if outside.reason.status() == ConditionStatus::True {
@@ -130,7 +145,10 @@ pub fn evaluate(facts: &EvaluationInputs<'_>, now: Timestamp) -> Evaluation {
     };
     let synced = match facts.refusal {
         Some(refusal) => refusal.0.clone(),
-        None => ConditionInput::new(Reason::Reconciled, "this generation is stored"),
+        None => ConditionInput::new(
+            Reason::Reconciled,
+            "this generation is stored in the database",
+        ),
     };
     let declared = match facts.refusal {
         Some(_) => None,
@@ -148,6 +166,7 @@ pub fn evaluate(facts: &EvaluationInputs<'_>, now: Timestamp) -> Evaluation {
                 synced,
                 outside: (*outside_type, outside),
                 declared,
+                lacks_what_is_off: facts.lacks_what_is_off,
                 previous: facts.before.conditions,
             },
             now,
@@ -162,12 +181,12 @@ fn switched_off(facts: &EvaluationInputs<'_>) -> Option<ConditionInput> {
     if !facts.enabled {
         Some(ConditionInput::new(
             Reason::Disabled,
-            "switched off by spec.enabled",
+            "switched off: spec.enabled is false",
         ))
     } else if !facts.provider_enabled {
         Some(ConditionInput::new(
             Reason::ProviderDisabled,
-            "switched off by its provider's spec.enabled",
+            "switched off: spec.enabled of its LlmProvider is false",
         ))
     } else {
         None
@@ -187,6 +206,7 @@ mod tests {
             refusal: None,
             declared: None,
             outside: (ConditionType::Healthy, ConditionInput::new(reason, "")),
+            lacks_what_is_off: false,
             asked: None,
             settled: true,
             before: PreviousStatus::default(),
@@ -228,7 +248,41 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_object_is_stalled_and_says_why_everywhere() {
+    fn what_lacks_something_that_is_off_on_purpose_is_ready_and_says_what_it_lacks() {
+        for reason in [Reason::NoEndpoint, Reason::NoValidCredential] {
+            let waits = evaluate(&facts(reason), Timestamp::UNIX_EPOCH);
+            assert_eq!(ready(&waits), says("Unknown", reason.as_str()));
+            let mut off = facts(reason);
+            off.lacks_what_is_off = true;
+            let off = evaluate(&off, Timestamp::UNIX_EPOCH);
+            assert_eq!(ready(&off), says("True", reason.as_str()));
+        }
+        let mut failed = facts(Reason::ProbeFailed);
+        failed.lacks_what_is_off = true;
+        let failed = evaluate(&failed, Timestamp::UNIX_EPOCH);
+        assert_eq!(ready(&failed), says("False", "ProbeFailed"));
+    }
+
+    #[test]
+    fn a_proof_is_carried_over_an_edit_that_it_does_not_depend_on() {
+        let before = |verified_generation| PreviousStatus {
+            verified_generation,
+            ..PreviousStatus::default()
+        };
+        let carried = |verified, stored, holds| {
+            before(verified)
+                .carried(stored, 3, holds)
+                .verified_generation
+        };
+        assert_eq!(carried(Some(2), Some(2), true), Some(3));
+        assert_eq!(carried(Some(2), Some(2), false), Some(2));
+        assert_eq!(carried(Some(1), Some(2), true), Some(1));
+        assert_eq!(carried(None, None, true), None);
+        assert_eq!(carried(Some(2), None, true), Some(2));
+    }
+
+    #[test]
+    fn a_refused_object_says_why_everywhere() {
         let refusal = Refusal::new(Reason::ProviderNotFound, "no such provider");
         let mut refused = facts(Reason::ProbeSucceeded);
         refused.refusal = Some(&refusal);
@@ -236,7 +290,6 @@ mod tests {
         assert_eq!(ready(&refused), says("False", "ProviderNotFound"));
         let synced = find(&refused.conditions, ConditionType::Synced).unwrap();
         assert_eq!(synced.reason, "ProviderNotFound");
-        assert!(find(&refused.conditions, ConditionType::Stalled).is_some());
         assert!(!refused.is_active);
     }
 

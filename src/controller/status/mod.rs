@@ -4,5 +4,6 @@
 pub(super) mod debounce;
 pub(super) mod evaluate;
 pub(super) mod events;
+pub(super) mod repair;
 pub(super) mod unavailable;
 pub(super) mod write;

@@ -25,7 +25,12 @@ pub fn conditions_of<K: Declared>(
                 c.message.clone(),
             ))
         })
-        .unwrap_or_else(|| ConditionInput::new(Reason::NotCheckedYet, "not stored yet"));
+        .unwrap_or_else(|| {
+            ConditionInput::new(
+                Reason::NotCheckedYet,
+                "not checked: this object is not stored yet",
+            )
+        });
     let mut built = conditions(
         &ConditionInputs {
             generation: object.meta().generation.unwrap_or(1),
@@ -33,6 +38,7 @@ pub fn conditions_of<K: Declared>(
             synced: why.clone(),
             outside: (K::OUTSIDE, outside),
             declared: None,
+            lacks_what_is_off: false,
             previous,
         },
         now,

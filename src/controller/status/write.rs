@@ -18,7 +18,7 @@ use super::{debounce::StatusChange, events};
 use crate::controller::{
     error::Error,
     kinds::identity,
-    runtime::{context::Context, decode::Decoded, index::Declared, queue::Next},
+    runtime::{context::Context, decode::Decoded, index::Declared, object_key::Wake, queue::Next},
 };
 use crate::crd::{
     conditions::{ConditionType, awaited, find},
@@ -58,7 +58,8 @@ where
     });
     let is = serde_json::to_value(object).unwrap_or_default();
     let shall = serde_json::to_value(status).unwrap_or_default();
-    if without_times(is["status"].clone()) == without_times(shall.clone()) {
+    if ours(&is["status"]) == ours(&shall) {
+        (context.own_statuses).says(identity::uid(object), &ours(&shall));
         return Ok(stalls);
     }
     let news = news(&is["status"], &shall, conditions);
@@ -116,7 +117,9 @@ where
 {
     let is = serde_json::to_value(object).unwrap_or_default();
     let shall = serde_json::to_value(status).unwrap_or_default();
-    if without_times(is["status"].clone()) == without_times(shall.clone()) {
+    let uid = identity::uid(object);
+    context.own_statuses.says(uid, &ours(&shall));
+    if ours(&is["status"]) == ours(&shall) {
         return Ok(false);
     }
     let meta = object.meta();
@@ -146,16 +149,38 @@ where
     };
     context.metrics.status_writes.inc();
     let counts = COUNTS.iter().any(|counts| shall.get(counts).is_some());
-    let uid = identity::uid(object);
     context.patience().written(uid, counts, Instant::now());
     // One that does not decode now has changed meanwhile: the watch tells.
     if let Ok(written) = written.0 {
+        (context.own_statuses).wrote(uid, written.resource_version());
         let wakes = context.index_mut().refresh(object, written);
         context.waker.wake_all(wakes);
     }
     let told = events::transitions(K::OUTSIDE, object.conditions(), conditions);
     context.events.publish(object, told);
     Ok(true)
+}
+
+/// What a watch tells of an object: whom to wake where somebody else has changed its status.
+pub fn repair<K: Declared + Serialize>(context: &Context, object: &K) -> Option<Wake> {
+    let is = serde_json::to_value(object).unwrap_or_default();
+    let version = object.resource_version();
+    let status = ours(&is["status"]);
+    let uid = identity::uid(object);
+    let after = (context.own_statuses).repair(uid, version.as_deref(), &status, Instant::now())?;
+    let key = object.key();
+    tracing::info!(object = %key, "somebody else has changed this status; it is put right");
+    Some(Wake { key, after })
+}
+
+/// What of a status is ours, without times: others may keep conditions of their own beside ours.
+fn ours(status: &Value) -> Value {
+    let mut status = without_times(status.clone());
+    if let Some(Value::Array(conditions)) = status.get_mut("conditions") {
+        let known = |c: &Value| ConditionType::ALL.iter().any(|t| c["type"] == t.as_str());
+        conditions.retain(known);
+    }
+    status
 }
 
 fn without_times(mut value: Value) -> Value {

@@ -5,6 +5,7 @@ mod dereference;
 pub mod expiry;
 pub mod intact;
 mod key_text;
+mod proof;
 mod secret;
 pub mod secret_cache;
 mod status;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use url::Url;
 use uuid::Uuid;
 
-use super::{dereference::CredentialInputs, expiry};
+use super::{dereference::CredentialInputs, expiry, proof};
 use crate::{
     checks::{JobKey, PlannedJob, Stored},
     controller::{
@@ -186,6 +186,14 @@ pub fn in_state<'a, 'b>(versions: &'b [Usable<'a>], state: VersionState) -> Opti
     versions.iter().find(|v| v.state == state)
 }
 
+/// The declared endpoints that it is for.
+fn named(input: &CredentialInputs) -> parent::Named<'_> {
+    parent::Named {
+        declared: &input.endpoints,
+        refs: &input.object.spec.endpoint_refs,
+    }
+}
+
 /// The conditions, and whether it is in force.
 pub fn validate(
     input: &CredentialInputs,
@@ -196,6 +204,9 @@ pub fn validate(
 ) -> Evaluation {
     let row = input.row.as_ref();
     let status = input.object.status.as_ref();
+    let still_holds = row
+        .zip(desired.as_ref().ok())
+        .is_some_and(|(row, desired)| proof::still_holds(row, input, desired));
     let valid = match desired {
         Ok(desired) => validity(input, desired, (steps, versions), now),
         Err(_) => ConditionInput::new(Reason::NotCheckedYet, ""),
@@ -208,9 +219,14 @@ pub fn validate(
             refusal: desired.as_ref().err(),
             declared: rejected_successor(input, desired.as_ref().ok(), versions),
             outside: (ConditionType::Valid, valid),
+            lacks_what_is_off: named(input).all_off(),
             asked: asked_at(&*input.object),
             settled,
-            before: PreviousStatus::of(row, status),
+            before: PreviousStatus::of(row, status).carried(
+                row.map(|row| row.generation),
+                identity::generation(&*input.object),
+                still_holds,
+            ),
         },
         now,
     )
@@ -345,17 +361,17 @@ fn judged_at_endpoints(
 ) -> ConditionInput {
     let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
     if eligible.is_empty() {
-        return ConditionInput::new(
-            Reason::NoEndpoint,
-            "none of the endpoints that it is for is active",
-        );
+        return ConditionInput::new(Reason::NoEndpoint, parent::no_endpoint(named(input)));
     }
     let (allowed, left_out) = allowed(input, desired, &eligible);
     if allowed.is_empty() {
         return ConditionInput::new(Reason::HostNotAllowed, left_out[0].1.clone());
     }
     if !input.object.spec.validation.enabled {
-        return ConditionInput::new(Reason::CheckDisabled, "spec.validation.enabled is off");
+        return ConditionInput::new(
+            Reason::CheckDisabled,
+            "not checked: spec.validation.enabled is false",
+        );
     }
     let generation = identity::generation(&*input.object);
     let current = in_state(versions, VersionState::Current);

@@ -1,6 +1,7 @@
 //! LlmEndpoint: an address at which a provider answers, and its probes.
 
 mod dereference;
+mod proof;
 mod status;
 mod store;
 mod validate;

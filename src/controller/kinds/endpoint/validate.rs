@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use url::Url;
 use uuid::Uuid;
 
-use super::dereference::EndpointInputs;
+use super::{dereference::EndpointInputs, proof};
 use crate::{
     checks::{JobKey, PlannedJob, Stored},
     controller::{
@@ -117,6 +117,9 @@ pub fn validate(
 ) -> Evaluation {
     let row = input.row.as_ref();
     let status = input.object.status.as_ref();
+    let still_holds = row
+        .zip(desired.as_ref().ok())
+        .is_some_and(|(row, desired)| proof::still_holds(row, &input.object.spec, desired));
     evaluate(
         &EvaluationInputs {
             generation: identity::generation(&*input.object),
@@ -125,9 +128,14 @@ pub fn validate(
             refusal: desired.as_ref().err(),
             declared: missing_credential(input),
             outside: (ConditionType::Healthy, health(input)),
+            lacks_what_is_off: false,
             asked: asked_at(&*input.object),
             settled,
-            before: PreviousStatus::of(row, status),
+            before: PreviousStatus::of(row, status).carried(
+                row.map(|row| row.generation),
+                identity::generation(&*input.object),
+                still_holds,
+            ),
         },
         now,
     )
@@ -147,7 +155,10 @@ fn missing_credential(input: &EndpointInputs) -> Option<ConditionInput> {
 
 fn health(input: &EndpointInputs) -> ConditionInput {
     if !input.object.spec.health_check.enabled {
-        return ConditionInput::new(Reason::CheckDisabled, "spec.healthCheck.enabled is off");
+        return ConditionInput::new(
+            Reason::CheckDisabled,
+            "not probed: spec.healthCheck.enabled is false",
+        );
     }
     let generation = identity::generation(&*input.object);
     match input.row.as_ref().and_then(|row| row.verdict.as_ref()) {

@@ -26,6 +26,8 @@ pub struct ModelInputs {
     pub lists: Vec<(EndpointRow, Arc<ModelsById>)>,
     /// Name and fingerprint of each credential that a test could be made with.
     pub usable_keys: Vec<(String, String)>,
+    /// Whether the provider has credentials and each of them is switched off.
+    pub keys_off: bool,
     /// Models of the same provider and `modelId`, however it is written, this one among them.
     pub twins: Vec<Arc<LlmModel>>,
     /// What the catalog knows of it.
@@ -36,7 +38,7 @@ pub struct ModelInputs {
 
 /// Reads it; `None` where the object is gone.
 pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInputs>, Error> {
-    let (object, parent, endpoints, usable_keys, twins) = {
+    let (object, parent, endpoints, credentials, twins) = {
         let index = context.index();
         let Some(object) = index.get::<LlmModel>(&key.namespace, &key.name) else {
             return Ok(None);
@@ -47,7 +49,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInpu
             object.clone(),
             parent::declared(&index, &key.namespace, provider)?,
             index.children::<LlmEndpoint>(&key.namespace, provider),
-            usable_keys(&index.children::<LlmCredential>(&key.namespace, provider)),
+            index.children::<LlmCredential>(&key.namespace, provider),
             index.models_like_id(&key.namespace, provider, &object.spec.model_id),
         )
     };
@@ -73,7 +75,8 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInpu
         parent,
         endpoints,
         lists,
-        usable_keys,
+        usable_keys: usable_keys(&credentials),
+        keys_off: parent::keys_off(&credentials),
         twins,
         catalog,
         held,

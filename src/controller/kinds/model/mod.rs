@@ -2,6 +2,7 @@
 
 mod dereference;
 mod effective;
+mod proof;
 mod status;
 mod store;
 mod validate;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use uuid::Uuid;
 
-use super::{dereference::ModelInputs, effective::effective};
+use super::{dereference::ModelInputs, effective::effective, proof};
 use crate::{
     checks::{JobKey, PlannedJob, Stored},
     controller::{
@@ -98,6 +98,14 @@ fn duplicate(twin: &LlmModel, own: &LlmModel) -> String {
     }
 }
 
+/// The declared endpoints that it is for.
+fn named(input: &ModelInputs) -> parent::Named<'_> {
+    parent::Named {
+        declared: &input.endpoints,
+        refs: &input.object.spec.endpoint_refs,
+    }
+}
+
 /// The conditions, and whether it is in force.
 pub fn validate(
     input: &ModelInputs,
@@ -107,6 +115,9 @@ pub fn validate(
 ) -> Evaluation {
     let row = input.row.as_ref();
     let status = input.object.status.as_ref();
+    let still_holds = row
+        .zip(desired.as_ref().ok())
+        .is_some_and(|(row, desired)| proof::still_holds(row, &input.object.spec, desired));
     let available = known(input);
     evaluate(
         &EvaluationInputs {
@@ -116,9 +127,14 @@ pub fn validate(
             refusal: desired.as_ref().err(),
             declared: lifecycle(input, &available),
             outside: (ConditionType::Available, available),
+            lacks_what_is_off: input.keys_off || named(input).all_off(),
             asked: asked_at(&*input.object),
             settled,
-            before: PreviousStatus::of(row, status),
+            before: PreviousStatus::of(row, status).carried(
+                row.map(|row| row.generation),
+                identity::generation(&*input.object),
+                still_holds,
+            ),
         },
         now,
     )
@@ -131,7 +147,7 @@ fn lifecycle(input: &ModelInputs, available: &ConditionInput) -> Option<Conditio
         Lifecycle::Available => None,
         Lifecycle::Maintenance => Some(ConditionInput::new(
             Reason::UnderMaintenance,
-            "spec.lifecycle is Maintenance",
+            "under maintenance: spec.lifecycle is Maintenance",
         )),
         Lifecycle::Deprecated if available.reason.ready() == ReadyEffect::False => None,
         Lifecycle::Deprecated => Some(ConditionInput::new(
@@ -180,10 +196,7 @@ fn no_key(verdict: &StoredCheck) -> bool {
 fn listed(input: &ModelInputs) -> ConditionInput {
     let id = &input.object.spec.model_id;
     if input.lists.is_empty() {
-        return ConditionInput::new(
-            Reason::NoEndpoint,
-            "none of the endpoints that serve it is active",
-        );
+        return ConditionInput::new(Reason::NoEndpoint, parent::no_endpoint(named(input)));
     }
     // Of a provider that is not there nothing is said in any case.
     let type_ = (input.parent.found()).map_or(ProviderType::OpenAICompatible, |p| p.spec.type_);
@@ -199,7 +212,7 @@ fn listed(input: &ModelInputs) -> ConditionInput {
     if !at.is_empty() {
         return ConditionInput::new(
             Reason::ModelListed,
-            format!("the vendor lists it at {}", at.join(", ")),
+            format!("the vendor lists it at endpoint {}", at.join(", ")),
         );
     }
     // A list that was read stands until another one is, also while the vendor is down.

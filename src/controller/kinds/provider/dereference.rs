@@ -8,7 +8,7 @@ use crate::{
     checks::{ModelsById, Owner},
     controller::{
         error::Error,
-        kinds::identity,
+        kinds::{identity, parent},
         model_sync::{
             globs::{BadGlob, Globs},
             plan::{self, Plan, PlanInputs},
@@ -38,6 +38,8 @@ pub struct ProviderInputs {
     pub endpoints: Vec<EndpointRow>,
     /// Name and fingerprint of each credential that a list could be read with.
     pub usable_keys: Vec<(String, String)>,
+    /// It has endpoints, or credentials, and each of them is switched off.
+    pub children_off: bool,
     /// There is none yet, and of a credential nothing has been told.
     pub keys_awaited: bool,
     pub counts: ChildCounts,
@@ -70,6 +72,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ProviderI
         object,
         endpoint_names,
         usable_keys,
+        children_off,
         keys_awaited,
         counts,
     } = declared;
@@ -85,6 +88,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ProviderI
         endpoint_names,
         endpoints,
         usable_keys,
+        children_off,
         keys_awaited,
         counts,
         sync,
@@ -148,6 +152,7 @@ struct Declaration {
     object: Arc<LlmProvider>,
     endpoint_names: Vec<String>,
     usable_keys: Vec<(String, String)>,
+    children_off: bool,
     keys_awaited: bool,
     counts: ChildCounts,
 }
@@ -179,9 +184,18 @@ fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
             .chain(index.undecodable_names(Kind::Endpoint, &key.namespace))
             .collect(),
         keys_awaited: usable_keys.is_empty() && credentials.iter().any(awaited),
+        children_off: endpoints_off(&endpoints) || parent::keys_off(&credentials),
         usable_keys,
         counts,
     })
+}
+
+fn endpoints_off(declared: &[Arc<LlmEndpoint>]) -> bool {
+    let all = parent::Named {
+        declared,
+        refs: &[],
+    };
+    all.all_off()
 }
 
 /// Name and fingerprint of each of these credentials that a check may be made with.

@@ -2,6 +2,7 @@
 //! vendor's model list.
 
 pub mod dereference;
+mod proof;
 mod status;
 mod store;
 mod synced;

@@ -16,7 +16,7 @@ pub fn synced(input: &ProviderInputs) -> ConditionInput {
     let Some(SyncState { plan, failure }) = &input.sync else {
         return ConditionInput::new(
             Reason::SyncDisabled,
-            "spec.modelSync.enabled is off; the vendor's list is read for declared models only",
+            "spec.modelSync.enabled is false: the vendor's list is read for declared models only",
         );
     };
     let plan = match plan {
@@ -27,7 +27,7 @@ pub fn synced(input: &ProviderInputs) -> ConditionInput {
     if active.is_empty() {
         return ConditionInput::new(
             Reason::NoEndpoint,
-            "no active endpoint to read the model list from; add an LlmEndpoint",
+            "no LlmEndpoint is in force to read the model list from; add one, or see why those that exist are not",
         );
     }
     if let Some(finding) = not_read(&active) {

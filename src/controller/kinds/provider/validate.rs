@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     dereference::{ProviderInputs, SyncState},
-    synced,
+    proof, synced,
 };
 use crate::{
     checks::{JobKey, PlannedJob, Stored},
@@ -31,6 +31,7 @@ pub fn validate(input: &ProviderInputs, settled: bool, now: Timestamp) -> Evalua
     let spec = &input.object.spec;
     let row = input.row.as_ref();
     let status = input.object.status.as_ref();
+    let still_holds = row.is_some_and(|row| proof::still_holds(row, spec));
     evaluate(
         &EvaluationInputs {
             generation: identity::generation(&*input.object),
@@ -39,9 +40,14 @@ pub fn validate(input: &ProviderInputs, settled: bool, now: Timestamp) -> Evalua
             refusal: None,
             declared: bad_glob(input).or_else(|| missing_default(input)),
             outside: (ConditionType::ModelsSynced, synced::synced(input)),
+            lacks_what_is_off: input.children_off,
             asked: asked_at(&*input.object),
             settled,
-            before: PreviousStatus::of(row, status),
+            before: PreviousStatus::of(row, status).carried(
+                row.map(|row| row.generation),
+                identity::generation(&*input.object),
+                still_holds,
+            ),
         },
         now,
     )
