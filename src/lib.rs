@@ -12,6 +12,7 @@ pub mod controller;
 pub mod crd;
 pub mod db;
 pub mod encryption;
+mod files;
 pub mod http_server;
 pub mod keys;
 pub mod lint;

@@ -119,8 +119,10 @@ async fn base() -> Vec<Value> {
     let plane = Plane::shared().await;
     let rendered = plane.kubectl(&["kustomize", &folder("base")]).await;
     let manifests = String::from_utf8(rendered.stdout).unwrap();
-    let objects = llmplane::lint::documents::parse("base", &manifests).unwrap();
-    objects.into_iter().map(|object| object.value).collect()
+    let objects = llmplane::lint::documents::parse("base", &manifests);
+    assert!(objects.errors.is_empty(), "{:?}", objects.errors);
+    let documents = objects.documents.into_iter();
+    documents.map(|object| object.value).collect()
 }
 
 /// Metrics name resources, and the admin ports ask for no token.

@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(!problem.message.is_empty());
     }
     let shown = report.text();
-    for document in source.content.iter().flatten().filter(|d| d.is_secret()) {
+    for document in source.content.documents.iter().filter(|d| d.is_secret()) {
         for secret in secrets(document).filter(|s| text.matches(*s).count() == 1) {
             assert!(!shown.contains(secret), "a Secret's value is shown");
         }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::lint::documents::read_all;
 use crate::lint::report::{Report, Severity};
+use crate::output::printable_json;
 
 /// Why lint ends with a failure.
 #[derive(Debug, Error)]
@@ -35,14 +36,14 @@ enum Output {
 /// Judges manifests as the apiserver would, without one
 #[derive(Debug, clap::Args)]
 pub struct LintCommand {
-    /// Files, folders (all .yaml, .yml and .json in them but for hidden ones), or - for standard
-    /// input
+    /// Files, folders (all .yaml, .yml and .json in them but for hidden ones), or - for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How the report is printed
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-    /// Let warnings fail too, such as a reference to what no file declares
+    /// Let warnings fail too: a reference to what no file declares, what `kubectl apply` takes and
+    /// `kubectl apply --server-side` refuses
     #[arg(long)]
     strict: bool,
 }
@@ -69,7 +70,10 @@ impl LintCommand {
                 writeln!(out, "{}ok: {}", report.text(), report.summary())?;
             }
             Output::Text => write!(out, "{}", report.text())?,
-            Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(report)?)?,
+            Output::Json => {
+                let json = serde_json::to_string_pretty(report)?;
+                writeln!(out, "{}", printable_json(&json))?;
+            }
         }
         Ok(())
     }

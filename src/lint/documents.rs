@@ -1,25 +1,24 @@
 //! Reading files, folders and standard input into objects with line numbers.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
-use serde_saphyr::{Spanned, UserMessageFormatter};
+use serde_json::Value;
 use thiserror::Error;
 
+use super::node::{self, Content, Node, in_file};
+use super::stream::{self, Fault};
 use crate::crd::GROUP;
+use crate::files::open_regular;
 
 /// Largest file that is read, in bytes. An object in etcd has at most 1.5 MiB.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 /// Most nested folders that are entered.
 const MAX_FOLDER_DEPTH: usize = 32;
 
-/// Why a file could not be read as objects.
+/// Why a file, or a part of it, could not be read as objects.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The file or folder cannot be read.
@@ -42,6 +41,48 @@ pub enum ReadError {
         /// Line, from 1, where it is known.
         line: Option<u64>,
     },
+    /// kubectl refuses the separator.
+    #[error("has more than a comment after ---, which kubectl refuses: let --- stand alone")]
+    Separator {
+        /// Line, from 1.
+        line: u64,
+    },
+    /// kubectl stops after several JSON objects.
+    #[error(
+        "has something else than JSON after its JSON objects, which kubectl refuses: write all of it as JSON, or all as YAML with a line of --- between the objects"
+    )]
+    AfterJson {
+        /// Line, from 1.
+        line: u64,
+    },
+    /// kubectl reads one object between two separators.
+    #[error("has a second object here that kubectl passes over: put a line of --- before it")]
+    PassedOver {
+        /// Line, from 1.
+        line: u64,
+    },
+    /// Bytes that are no text. Not an error of kubectl's, which replaces them.
+    #[error(
+        "is not all UTF-8: kubectl replaces what it cannot read here by U+FFFD; save the file as UTF-8"
+    )]
+    NotText {
+        /// Line, from 1, of the first.
+        line: u64,
+    },
+}
+
+impl ReadError {
+    /// The line in the file, from 1, where there is one.
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            Self::Yaml { line, .. } => *line,
+            Self::Separator { line }
+            | Self::AfterJson { line }
+            | Self::PassedOver { line }
+            | Self::NotText { line } => Some(*line),
+            _ => None,
+        }
+    }
 }
 
 /// A file, and what was in it.
@@ -51,8 +92,16 @@ pub struct Source {
     pub file: String,
     /// Whether it was found in a folder, among files that need not be manifests.
     pub found: bool,
-    /// Its objects in order, those of a `List` one by one.
-    pub content: Result<Vec<Document>, ReadError>,
+    /// What was read of it.
+    pub content: Objects,
+}
+
+/// The objects of a file, and what of it could not be read.
+#[derive(Debug, Default)]
+pub struct Objects {
+    /// In order, those of a `List` one by one.
+    pub documents: Vec<Document>,
+    pub errors: Vec<ReadError>,
 }
 
 /// An object in a file.
@@ -65,19 +114,21 @@ pub struct Document {
     /// The object.
     pub value: Value,
     lines: Node,
+    /// The file's line, from 1, on which its document begins.
+    first_line: u64,
 }
 
 impl Document {
     /// Line, from 1, of a field such as `spec.headers[0].name`, or of the nearest field above it.
     pub fn line(&self, field: &str) -> u64 {
         let mut node = &self.lines;
-        for segment in field.split(['.', '[']) {
-            match node.child(segment.trim_end_matches(']')) {
+        for segment in segments(field) {
+            match node.child(segment) {
                 Some(child) => node = child,
                 None => break,
             }
         }
-        node.line
+        in_file(node.line, self.first_line)
     }
 
     /// `apiVersion`.
@@ -117,6 +168,20 @@ impl Document {
     }
 }
 
+/// The names and indices of a field such as `metadata.labels[example.com/a].b[0]`.
+fn segments(field: &str) -> impl Iterator<Item = &str> {
+    let mut rest = field;
+    std::iter::from_fn(move || {
+        let (segment, after) = match rest.strip_prefix('[') {
+            Some(inner) => inner.split_once(']')?,
+            None if rest.is_empty() => return None,
+            None => rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len())),
+        };
+        rest = after.strip_prefix('.').unwrap_or(after);
+        Some(segment)
+    })
+}
+
 /// Reads what the command line names: files, folders (all `.yaml`, `.yml` and `.json` in them, in
 /// order of name, but for hidden ones), and `-` for `stdin`. What is reached by two ways is read
 /// once.
@@ -124,7 +189,7 @@ pub fn read_all(names: &[PathBuf], stdin: &mut dyn Read) -> Vec<Source> {
     let mut reading = Reading::default();
     for name in names {
         if name.as_os_str() == "-" {
-            reading.sources.push(named("-", read_text(&mut *stdin)));
+            reading.sources.push(named("-", read_bytes(&mut *stdin)));
         } else if name.is_dir() {
             if reading.is_new(name) && !reading.folder(name, 0) {
                 let nothing = "holds no .yaml, .yml or .json file";
@@ -177,9 +242,9 @@ impl Reading {
             } else if has_manifest_extension(&path) {
                 any = true;
                 if self.is_new(&path) {
-                    let text = read_file(&path);
+                    let bytes = read_file(&path);
                     self.sources
-                        .push(source(&path.to_string_lossy(), true, text));
+                        .push(source(&path.to_string_lossy(), true, bytes));
                 }
             }
         }
@@ -197,19 +262,29 @@ fn has_manifest_extension(path: &Path) -> bool {
         .is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
 }
 
-fn read_file(path: &Path) -> Result<String, ReadError> {
-    fs::File::open(path)
-        .map_err(ReadError::from)
-        .and_then(read_text)
+fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let file = match is_descriptor(path) {
+        true => fs::File::open(path)?,
+        false => open_regular(path)?,
+    };
+    read_bytes(file)
 }
 
-fn read_text(reader: impl Read) -> Result<String, ReadError> {
-    let mut text = String::new();
-    reader.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
+/// Whether the shell handed it over opened, as in `lint <(kustomize build .)`: then it may be a pipe,
+/// like standard input.
+fn is_descriptor(path: &Path) -> bool {
+    let folders = ["/dev/fd", "/proc/self/fd"];
+    let folder = path.parent().and_then(Path::to_str).unwrap_or_default();
+    folders.contains(&folder) || path == Path::new("/dev/stdin")
+}
+
+fn read_bytes(reader: impl Read) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ReadError::TooLarge);
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 fn failed(path: &Path, error: ReadError) -> Source {
@@ -217,57 +292,76 @@ fn failed(path: &Path, error: ReadError) -> Source {
 }
 
 /// A file that the command line names: there has to be something in it.
-fn named(file: &str, text: Result<String, ReadError>) -> Source {
-    let mut source = source(file, false, text);
-    if source.content.as_ref().is_ok_and(Vec::is_empty) {
-        source.content = Err(ReadError::NoObject);
+fn named(file: &str, bytes: Result<Vec<u8>, ReadError>) -> Source {
+    let mut source = source(file, false, bytes);
+    let content = &mut source.content;
+    if content.documents.is_empty() && content.errors.is_empty() {
+        content.errors.push(ReadError::NoObject);
     }
     source
 }
 
-fn source(file: &str, found: bool, text: Result<String, ReadError>) -> Source {
+fn source(file: &str, found: bool, bytes: Result<Vec<u8>, ReadError>) -> Source {
+    let content = match bytes {
+        Ok(bytes) => {
+            let text = stream::decode(bytes);
+            let mut content = parse(file, &text.text);
+            let not_text = text.replaced.map(|line| ReadError::NotText { line });
+            content.errors.extend(not_text);
+            content
+        }
+        Err(error) => Objects {
+            errors: vec![error],
+            ..Objects::default()
+        },
+    };
     Source {
         file: file.to_owned(),
         found,
-        content: text.and_then(|text| parse(file, &text)),
+        content,
     }
 }
 
-/// The objects in one file's text.
-///
-/// # Errors
-/// Where it is not YAML, has a key twice, or aliases that grow out of bounds.
-pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, ReadError> {
-    // As kubectl reads YAML: booleans and octal numbers of YAML 1.1. No snippet in an error, for
-    // the lines around it may hold a key.
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        legacy_octal_numbers: true,
-    };
-    let roots: Vec<Node> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| yaml_error(&error))?;
-    let mut documents = Vec::new();
-    for (index, root) in roots.into_iter().enumerate() {
-        expand(file, index + 1, root, &mut documents);
+/// The objects in one file's text. A document that cannot be read does not keep the others from it.
+pub fn parse(file: &str, text: &str) -> Objects {
+    let mut objects = Objects::default();
+    let split = stream::split(text);
+    let mut number = 0;
+    for chunk in &split.chunks {
+        match node::parse(chunk) {
+            Ok(parsed) => {
+                if let Some(root) = parsed.root {
+                    number += 1;
+                    expand(file, number, chunk.line, root, &mut objects.documents);
+                }
+                let passed_over = parsed
+                    .passed_over
+                    .map(|line| ReadError::PassedOver { line });
+                objects.errors.extend(passed_over);
+            }
+            Err(unreadable) => {
+                number += 1;
+                objects.errors.push(ReadError::Yaml {
+                    message: unreadable.message,
+                    line: unreadable.line,
+                });
+            }
+        }
     }
-    Ok(documents)
-}
-
-fn yaml_error(error: &serde_saphyr::Error) -> ReadError {
-    ReadError::Yaml {
-        line: error.location().map(|l| l.line()),
-        message: error
-            .without_snippet()
-            .render_with_formatter(&UserMessageFormatter),
-    }
+    let faults = split.faults.into_iter().map(|(line, fault)| match fault {
+        Fault::Separator => ReadError::Separator { line },
+        Fault::AfterJson => ReadError::AfterJson { line },
+    });
+    objects.errors.extend(faults);
+    objects
 }
 
 /// A `List` (or `LlmModelList`, ...) counts as its items.
-fn expand(file: &str, document: usize, root: Node, documents: &mut Vec<Document>) {
+fn expand(file: &str, document: usize, first_line: u64, root: Node, documents: &mut Vec<Document>) {
     match items_of(root) {
         Ok(items) => {
             for item in items {
-                expand(file, document, item, documents);
+                expand(file, document, first_line, item, documents);
             }
         }
         Err(lines) => documents.push(Document {
@@ -275,6 +369,7 @@ fn expand(file: &str, document: usize, root: Node, documents: &mut Vec<Document>
             document,
             value: lines.to_value(),
             lines,
+            first_line,
         }),
     }
 }
@@ -284,124 +379,12 @@ fn items_of(mut root: Node) -> Result<Vec<Node>, Node> {
     let is_list = root.child("kind").is_some_and(
         |k| matches!(&k.content, Content::Scalar(Value::String(s)) if s.ends_with("List")),
     );
-    if is_list && let Content::Map(entries) = &mut root.content {
-        let items = entries.iter_mut().find(|(key, _)| key == "items");
-        if let Some((_, node)) = items
-            && let Content::List(items) = &mut node.content
-        {
-            return Ok(std::mem::take(items));
-        }
+    if is_list
+        && let Content::Map(entries) = &mut root.content
+        && let Some(node) = entries.get_mut("items")
+        && let Content::List(items) = &mut node.content
+    {
+        return Ok(std::mem::take(items));
     }
     Err(root)
-}
-
-/// A YAML node and the line it begins on.
-#[derive(Debug)]
-struct Node {
-    line: u64,
-    content: Content,
-}
-
-#[derive(Debug)]
-enum Content {
-    Scalar(Value),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
-}
-
-impl Node {
-    fn child(&self, segment: &str) -> Option<&Node> {
-        match &self.content {
-            Content::Scalar(_) => None,
-            Content::List(items) => items.get(segment.parse::<usize>().ok()?),
-            Content::Map(entries) => entries.iter().find(|(k, _)| k == segment).map(|(_, n)| n),
-        }
-    }
-
-    fn to_value(&self) -> Value {
-        match &self.content {
-            Content::Scalar(value) => value.clone(),
-            Content::List(items) => items.iter().map(Node::to_value).collect(),
-            Content::Map(entries) => {
-                let entries = entries.iter().map(|(k, n)| (k.clone(), n.to_value()));
-                Value::Object(entries.collect::<Map<_, _>>())
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Content>::deserialize(deserializer)?;
-        Ok(Node {
-            line: spanned.referenced.line(),
-            content: spanned.value,
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ContentVisitor)
-    }
-}
-
-struct ContentVisitor;
-
-impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = Content;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Content, E> {
-        Ok(Content::Scalar(Value::Bool(value)))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Content, E> {
-        Ok(Content::Scalar(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Content, E> {
-        Ok(Content::Scalar(value.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Content, E> {
-        Number::from_f64(value)
-            .map(|n| Content::Scalar(Value::Number(n)))
-            .ok_or_else(|| E::custom("a number that JSON cannot hold; quote it if it is text"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Content, E> {
-        Ok(Content::Scalar(value.into()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Content, E> {
-        Ok(Content::Scalar(Value::Null))
-    }
-
-    fn visit_none<E>(self) -> Result<Content, E> {
-        Ok(Content::Scalar(Value::Null))
-    }
-
-    fn visit_some<D: serde::Deserializer<'de>>(self, inner: D) -> Result<Content, D::Error> {
-        inner.deserialize_any(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Content, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Content::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Content, A::Error> {
-        let mut map = Vec::new();
-        while let Some(entry) = entries.next_entry()? {
-            map.push(entry);
-        }
-        Ok(Content::Map(map))
-    }
 }

@@ -1,19 +1,24 @@
 //! The same verdict as the apiserver, offline, from nothing but the generated CRDs.
 //!
-//! [`documents`] reads files into objects with line numbers, [`schema`] judges one object as the
-//! apiserver would, [`metadata`] looks at names, labels and Secrets, [`references`] at what the
-//! objects say of each other, [`report`] prints. Nothing here calls out, and no value of a Secret
-//! is ever shown.
+//! [`documents`] reads files into objects with line numbers, for which `stream` splits them as kubectl
+//! does and `node` reads one document; [`schema`] judges one object as the apiserver would,
+//! `ways_to_apply` finds what one way of applying takes and another refuses, [`metadata`] looks at names,
+//! labels and Secrets, [`references`] at what the objects say of each other, [`report`] prints.
+//! Nothing here calls out, and no value of a Secret is ever shown.
 
 pub mod documents;
+mod explain;
 pub mod metadata;
+mod node;
 pub mod references;
 pub mod report;
 pub mod schema;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod ways_to_apply;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -32,32 +37,48 @@ pub fn lint(sources: &[Source]) -> Report {
     let mut objects = Vec::new();
     for source in sources {
         report.files += 1;
-        match &source.content {
-            Ok(documents) => {
-                let (ours, strangers): (Vec<_>, Vec<_>) = documents
-                    .iter()
-                    .filter(|d| concerns_us(d))
-                    .partition(|d| !source.found || says_what_it_is(d));
-                objects.extend(ours);
-                report
-                    .problems
-                    .extend(strangers.into_iter().map(passed_over));
-            }
-            Err(unreadable) => report.problems.push(Problem::of_file(source, unreadable)),
-        }
+        let (ours, strangers): (Vec<_>, Vec<_>) = (source.content.documents.iter())
+            .filter(|d| concerns_us(d))
+            .partition(|d| !source.found || says_what_it_is(d));
+        objects.extend(ours);
+        report
+            .problems
+            .extend(strangers.into_iter().map(passed_over));
+        let unreadable = source.content.errors.iter();
+        report
+            .problems
+            .extend(unreadable.map(|error| Problem::of_file(source, error)));
     }
     report.objects = objects.len();
     for object in &objects {
-        for violation in judge(schemas, object) {
-            report
-                .problems
-                .push(Problem::new(Severity::Error, object, violation));
-        }
+        let errors = one_a_field(judge(schemas, object));
+        let wrong: HashSet<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        let mut warnings = match schemas.find(object.api_version(), object.kind().unwrap_or("")) {
+            Ok(schema) => ways_to_apply::differences(schema, object),
+            Err(_) => Vec::new(),
+        };
+        warnings.retain(|warning| !wrong.contains(warning.field.as_str()));
+        let problem = |severity| move |violation| Problem::new(severity, object, violation);
+        let errors = errors.into_iter().map(problem(Severity::Error));
+        report.problems.extend(errors);
+        let warnings = warnings.into_iter().map(problem(Severity::Warning));
+        report.problems.extend(warnings);
     }
     duplicates(&objects, &mut report);
     references::check(&objects, &mut report);
     report.problems.sort_by(|a, b| a.place().cmp(&b.place()));
     report
+}
+
+/// What breaks both a pattern and a format is said once, by the format: it says what to write.
+fn one_a_field(mut violations: Vec<Violation>) -> Vec<Violation> {
+    let formats: HashSet<String> = violations
+        .iter()
+        .filter(|violation| violation.keyword == "format")
+        .map(|violation| violation.field.clone())
+        .collect();
+    violations.retain(|it| it.keyword != "pattern" || !formats.contains(&it.field));
+    violations
 }
 
 /// A folder also holds what is no manifest: values of a chart, a kustomization without its kind.

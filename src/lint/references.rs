@@ -1,6 +1,8 @@
 //! What objects say of each other, among the files given. The rest of the cluster is not known
 //! here, so that everything found is a warning.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::crd::names::did_you_mean;
@@ -13,8 +15,9 @@ use super::schema::Violation;
 
 /// Adds a warning for each reference to what no file declares, or that cannot work.
 pub fn check(objects: &[&Document], report: &mut Report) {
+    let mut all = Names::of(objects);
     for object in objects.iter().filter(|o| o.group() == Some(GROUP)) {
-        for violation in warnings(object, objects) {
+        for violation in warnings(object, &mut all) {
             report
                 .problems
                 .push(Problem::new(Severity::Warning, object, violation));
@@ -22,16 +25,73 @@ pub fn check(objects: &[&Document], report: &mut Report) {
     }
 }
 
-fn warnings(object: &Document, all: &[&Document]) -> Vec<Violation> {
+/// Most names of a kind among which a near one is looked for: more than a person mistypes one of.
+const MOST_NAMES: usize = 200;
+
+/// The objects by what they are called: each question costs the same, however many there are.
+#[derive(Default)]
+struct Names<'a> {
+    /// The first of a kind, namespace and name, and its place among all.
+    exact: HashMap<(&'a str, Option<&'a str>, &'a str), (usize, &'a Document)>,
+    /// The first of a kind and name in any namespace.
+    anywhere: HashMap<(&'a str, &'a str), &'a Document>,
+    /// Some names of a kind, by namespace.
+    names: HashMap<(&'a str, Option<&'a str>), Vec<&'a str>>,
+    /// What was answered to a name that is missing.
+    near: HashMap<(&'static str, Option<&'a str>, &'a str), String>,
+}
+
+impl<'a> Names<'a> {
+    fn of(objects: &[&'a Document]) -> Self {
+        let mut all = Self::default();
+        for (place, object) in objects.iter().copied().enumerate() {
+            let (Some(kind), Some(name)) = (object.kind(), object.name()) else {
+                continue;
+            };
+            let namespace = object.namespace();
+            let exact = all.exact.entry((kind, namespace, name));
+            exact.or_insert((place, object));
+            all.anywhere.entry((kind, name)).or_insert(object);
+            let names = all.names.entry((kind, namespace)).or_default();
+            if names.len() < MOST_NAMES {
+                names.push(name);
+            }
+        }
+        all
+    }
+
+    /// The first object of this kind and name that may be in that namespace: a file without a
+    /// namespace is applied to whichever the user names.
+    fn find(&self, kind: &str, namespace: Option<&str>, name: &str) -> Option<&'a Document> {
+        let Some(namespace) = namespace else {
+            return self.anywhere.get(&(kind, name)).copied();
+        };
+        let places = [Some(namespace), None].map(|it| self.exact.get(&(kind, it, name)));
+        let first = places.into_iter().flatten().min_by_key(|(place, _)| *place);
+        first.map(|(_, object)| *object)
+    }
+
+    /// `; did you mean ...?`, where a name comes near one of those that may be meant.
+    fn near(&mut self, kind: &'static str, namespace: Option<&'a str>, name: &'a str) -> &str {
+        let names = &self.names;
+        self.near.entry((kind, namespace, name)).or_insert_with(|| {
+            let own = names.get(&(kind, namespace)).into_iter().flatten();
+            let unplaced = names.get(&(kind, None)).filter(|_| namespace.is_some());
+            let candidates = own.chain(unplaced.into_iter().flatten());
+            did_you_mean(name, candidates.copied())
+        })
+    }
+}
+
+fn warnings<'a>(object: &'a Document, all: &mut Names<'a>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (path, kind) in references(object) {
         let Some(name) = text_at(&object.value, &path) else {
             continue;
         };
-        let others = candidates(object, kind, all);
-        match others.iter().find(|o| o.name() == Some(name)) {
+        match all.find(kind, object.namespace(), name) {
             None => {
-                let near = did_you_mean(name, others.iter().filter_map(|o| o.name()));
+                let near = all.near(kind, object.namespace(), name);
                 let message = format!("no {kind} {name:?} among the files given{near}");
                 found.push(Violation::new(path, message));
             }
@@ -67,19 +127,6 @@ fn text_at<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
     value.pointer(&format!("/{pointer}"))?.as_str()
 }
 
-/// Objects of a kind that may be in this object's namespace. A file without a namespace is
-/// applied to whichever the user names.
-fn candidates<'a>(object: &Document, kind: &str, all: &[&'a Document]) -> Vec<&'a Document> {
-    let same = |other: &Document| match (object.namespace(), other.namespace()) {
-        (Some(a), Some(b)) => a == b,
-        _ => true,
-    };
-    all.iter()
-        .copied()
-        .filter(|o| o.kind() == Some(kind) && same(o))
-        .collect()
-}
-
 /// An endpoint or credential that is referred to belongs to the provider of who refers to it.
 fn same_provider(object: &Document, other: &Document, path: String) -> Option<Violation> {
     let provider = match object.kind() {
@@ -99,12 +146,11 @@ fn same_provider(object: &Document, other: &Document, path: String) -> Option<Vi
 }
 
 /// The Secret is opted in, for this provider's type, and has the entries that are named.
-fn secret_fits(credential: &Document, secret: &Document, all: &[&Document]) -> Vec<Violation> {
+fn secret_fits(credential: &Document, secret: &Document, all: &Names<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     let path = "spec.secretRef.name";
     let provider_type = text_at(&credential.value, "spec.providerRef.name").and_then(|name| {
-        let providers = candidates(credential, "LlmProvider", all);
-        let provider = providers.into_iter().find(|p| p.name() == Some(name))?;
+        let provider = all.find("LlmProvider", credential.namespace(), name)?;
         text_at(&provider.value, "spec.type")
     });
     match (secret_label(secret), provider_type) {

@@ -6,6 +6,10 @@ use serde::Serialize;
 
 use super::documents::{Document, ReadError, Source};
 use super::schema::Violation;
+use crate::output::printable;
+
+/// Most characters that any object's name has.
+const LONGEST_NAME: usize = 253;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -13,7 +17,7 @@ use super::schema::Violation;
 pub enum Severity {
     /// The apiserver would refuse it, or two files contradict each other.
     Error,
-    /// It would be taken, and not work as the files stand.
+    /// It would be taken and not work as the files stand, or one way of applying it is refused.
     Warning,
 }
 
@@ -53,23 +57,23 @@ impl Problem {
             document: Some(object.document),
             line: Some(object.line(&violation.field)).filter(|line| *line > 0),
             kind: object.kind().map(str::to_owned),
-            name: object.name().map(str::to_owned),
+            name: object.name().map(cut),
             field: violation.field,
             message: violation.message,
         }
     }
 
-    /// A file that cannot be read.
+    /// A file that cannot be read, or not all of it.
     pub fn of_file(source: &Source, error: &ReadError) -> Self {
-        let line = match error {
-            ReadError::Yaml { line, .. } => *line,
-            _ => None,
+        let severity = match error {
+            ReadError::NotText { .. } => Severity::Warning,
+            _ => Severity::Error,
         };
         Self {
-            severity: Severity::Error,
+            severity,
             file: source.file.clone(),
             document: None,
-            line,
+            line: error.line(),
             kind: None,
             name: None,
             field: String::new(),
@@ -100,7 +104,8 @@ impl Problem {
         if self.severity == Severity::Warning {
             text.push_str("warning: ");
         }
-        text + &self.message
+        text.push_str(&self.message);
+        printable(&text).into_owned()
     }
 }
 
@@ -136,6 +141,14 @@ impl Report {
             counted(self.objects, "object"),
             counted(self.files, "file"),
         )
+    }
+}
+
+/// A name as it is repeated with each problem of its object.
+fn cut(name: &str) -> String {
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
     }
 }
 

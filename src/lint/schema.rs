@@ -1,21 +1,18 @@
 //! One object against its generated schema, in the apiserver's order: unknown fields, nulls and
 //! defaults, the JSON schema, lists with keys, and then the CEL rules.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::paths::LocationSegment;
-use jsonschema::{Draft, ValidationError, Validator};
+use jsonschema::{Draft, Validator};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::cel;
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::explain::{explain, join, shown};
 use crate::crd::names::did_you_mean;
 use crate::crd::{GROUP, VERSION, crds};
-
-/// Most letters of a value that a message repeats.
-const SHOWN: usize = 60;
 
 /// A field, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +31,11 @@ impl Violation {
         Self::of("", field, message)
     }
 
-    fn of(keyword: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn of(
+        keyword: &'static str,
+        field: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             field: field.into(),
             message: message.into(),
@@ -151,14 +152,33 @@ impl Schema {
         }
         let old = old.map(|old| self.prepared(old));
         let checked = cel::validate_compiled(&self.rules, &object, old.as_ref());
+        let known_wrong = !violations.is_empty();
         for broken in checked.err().into_iter().flatten() {
-            violations.push(Violation::of(
-                "x-kubernetes-validations",
-                broken.field_path,
-                broken.message,
-            ));
+            let violation = match broken.kind {
+                cel::ErrorKind::ValidationFailure => Violation::of(
+                    "x-kubernetes-validations",
+                    broken.field_path,
+                    broken.message,
+                ),
+                // A rule cannot be evaluated over a value that is of no use: that is said already.
+                _ if known_wrong => continue,
+                _ => Violation::of(
+                    "rule",
+                    broken.field_path,
+                    format!(
+                        "a rule of this field cannot be checked here: {}",
+                        broken.message
+                    ),
+                ),
+            };
+            violations.push(violation);
         }
         violations
+    }
+
+    /// The generated schema.
+    pub(super) fn root(&self) -> &Value {
+        &self.schema
     }
 
     /// The object as it is when its rules are checked: nulls taken for fields that are not there,
@@ -173,7 +193,7 @@ impl Schema {
     }
 }
 
-fn properties(schema: &Value) -> Option<&Map<String, Value>> {
+pub(super) fn properties(schema: &Value) -> Option<&Map<String, Value>> {
     schema.get("properties")?.as_object()
 }
 
@@ -247,14 +267,16 @@ fn duplicate_items(schema: &Value, value: &Value, path: &str, found: &mut Vec<Vi
         }
         Value::Array(items) => {
             let Some(key) = list_key(schema) else { return };
+            let mut seen = HashSet::new();
             for (index, item) in items.iter().enumerate() {
-                let here = key(item);
-                if here.is_some() && items[..index].iter().any(|i| key(i) == here) {
-                    let shown = shown(here.as_ref().unwrap_or(item));
+                let Some(here) = key(item) else { continue };
+                if seen.contains(&here) {
+                    let shown = shown(&here);
                     let message = format!("{shown} is here twice; keep one of the two");
                     let field = format!("{path}[{index}]");
                     found.push(Violation::of("x-kubernetes-list-type", field, message));
                 }
+                seen.insert(here);
             }
         }
         _ => {}
@@ -277,102 +299,6 @@ fn list_key(schema: &Value) -> Option<ListKey<'_>> {
             }))
         }
         _ => None,
-    }
-}
-
-fn explain(error: &ValidationError<'_>) -> Violation {
-    let field = field_path(error);
-    let value = error.instance().as_ref();
-    match error.kind() {
-        ValidationErrorKind::Required { property } => {
-            let property = property.as_str().unwrap_or_default();
-            Violation::of("required", join(&field, property), "this field is required")
-        }
-        ValidationErrorKind::Enum { options } => {
-            Violation::of("enum", field, choice(value, options))
-        }
-        ValidationErrorKind::Type { .. } => {
-            let message = format!("{} is of the wrong type: {error}", shown(value));
-            Violation::of("type", field, message)
-        }
-        ValidationErrorKind::Maximum { limit } => {
-            Violation::of("maximum", field, format!("write at most {}", whole(limit)))
-        }
-        ValidationErrorKind::Minimum { limit } => {
-            Violation::of("minimum", field, format!("write at least {}", whole(limit)))
-        }
-        ValidationErrorKind::MaxLength { limit } => Violation::of(
-            "maxLength",
-            field,
-            format!("write at most {limit} characters"),
-        ),
-        ValidationErrorKind::MinLength { .. } => {
-            let message = "is empty: write something, or leave the field out if it is optional";
-            Violation::of("minLength", field, message)
-        }
-        ValidationErrorKind::MaxItems { limit } => {
-            Violation::of("maxItems", field, format!("list at most {limit} items"))
-        }
-        ValidationErrorKind::MaxProperties { limit } => Violation::of(
-            "maxProperties",
-            field,
-            format!("write at most {limit} fields"),
-        ),
-        ValidationErrorKind::Pattern { pattern } => Violation::of(
-            "pattern",
-            field,
-            format!("write it in the form of {pattern}"),
-        ),
-        ValidationErrorKind::Format { .. } => {
-            let message = "write a time as RFC 3339 does, for example 2027-01-31T00:00:00Z";
-            Violation::of("format", field, message)
-        }
-        _ => Violation::of("schema", field, error.to_string()),
-    }
-}
-
-/// A bound without the `.0` that schemas write.
-fn whole(limit: &Value) -> String {
-    let text = limit.to_string();
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
-}
-
-fn choice(value: &Value, options: &Value) -> String {
-    let words: Vec<&str> = options
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let near = did_you_mean(value.as_str().unwrap_or_default(), words.iter().copied());
-    format!("{} is none of {}{near}", shown(value), words.join(", "))
-}
-
-fn field_path(error: &ValidationError<'_>) -> String {
-    let mut path = String::new();
-    for segment in error.instance_path() {
-        match segment {
-            LocationSegment::Property(name) => path = join(&path, &name),
-            LocationSegment::Index(index) => path = format!("{path}[{index}]"),
-        }
-    }
-    path
-}
-
-fn join(path: &str, field: &str) -> String {
-    if path.is_empty() {
-        field.to_owned()
-    } else {
-        format!("{path}.{field}")
-    }
-}
-
-/// A value as JSON, cut where it is long.
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
     }
 }
 

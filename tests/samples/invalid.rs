@@ -87,10 +87,13 @@ pub fn invalid_samples() -> Vec<Sample> {
         for (index, text) in text.split("\n---\n").enumerate() {
             let file = path.file_name().unwrap().to_string_lossy();
             let place = format!("{file}:{}", index + 1);
-            let object = parse(&place, text).map(|mut objects| {
-                assert_eq!(objects.len(), 1, "{place}");
-                objects.remove(0)
-            });
+            let mut objects = parse(&place, text);
+            let read = objects.documents.len() + objects.errors.len();
+            assert_eq!(read, 1, "{place}");
+            let object = match objects.errors.pop() {
+                Some(error) => Err(error),
+                None => Ok(objects.documents.remove(0)),
+            };
             samples.push(Sample {
                 expected: expectation(&place, text.lines().next().unwrap()),
                 text: text.to_owned(),

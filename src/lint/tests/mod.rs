@@ -1,3 +1,5 @@
+mod reading;
+
 use super::documents::{Source, parse, read_all};
 use super::report::{Report, Severity};
 use super::*;
@@ -61,6 +63,170 @@ fn a_null_counts_as_a_field_that_is_not_there() {
     let spec = "{type: OpenAI, displayName: null, enabled: null, modelSync: null}";
     assert_eq!(problems(&provider(spec)), []);
     assert_eq!(fields(&provider("{type: null}")), ["spec.type"]);
+}
+
+/// Tried with kubectl 1.36: `create` and `apply` drop such a null, `apply --server-side` refuses it.
+#[test]
+fn a_null_that_one_way_of_applying_refuses_is_a_warning() {
+    let warned = |text: &str| {
+        let report = lint_text(text);
+        let warnings = report.problems.into_iter();
+        let warnings = warnings.filter(|p| p.severity == Severity::Warning);
+        let of_null = warnings.filter(|p| p.message.contains("--server-side"));
+        of_null.map(|p| p.field).collect::<Vec<_>>()
+    };
+    for (spec, fields) in [
+        ("{type: OpenAI, displayName: }", &["spec.displayName"][..]),
+        // Where there is a default, it takes the null's place.
+        ("{type: OpenAI, enabled: , modelSync: }", &[]),
+        (
+            "{type: OpenAI, modelSync: {include: , periodSeconds: }}",
+            &["spec.modelSync.include"],
+        ),
+        // Refused whatever the way.
+        ("{type: }", &[]),
+        ("{type: OpenAI, modelSync: {include: [null]}}", &[]),
+    ] {
+        assert_eq!(warned(&provider(spec)), fields, "{spec}");
+    }
+    let named = "metadata:\n  name: p\n";
+    for (metadata, fields) in [
+        (
+            "metadata: {generateName: p-}\n",
+            &["metadata.generateName"][..],
+        ),
+        ("metadata: {name: p, labels: , annotations: {a: }}\n", &[]),
+        (
+            "metadata: {name: p, managedFields: [{manager: a}]}\n",
+            &["metadata.managedFields"],
+        ),
+        ("metadata: {name: p, managedFields: []}\n", &[]),
+    ] {
+        let text = provider("{type: OpenAI}").replace(named, metadata);
+        let report = lint_text(&text);
+        let of_way = report
+            .problems
+            .iter()
+            .filter(|p| p.message.contains("kubectl"));
+        let found: Vec<&str> = of_way.map(|p| p.field.as_str()).collect();
+        assert_eq!(found, fields, "{metadata}: {}", report.text());
+    }
+    let parameters = "apiVersion: llmplane.dev/v1alpha1\nkind: LlmModel\nmetadata: {name: m}\nspec: {providerRef: {name: p}, modelId: m, defaultParameters: {a: , b: [null]}}";
+    assert_eq!(warned(parameters), [""; 0]);
+}
+
+#[test]
+fn a_value_of_another_type_is_told_what_to_write() {
+    for (spec, field, says) in [
+        (
+            "{type: OpenAI, displayName: 1.10}",
+            "spec.displayName",
+            "1.1 is a number to YAML; write text: put it in quotes",
+        ),
+        (
+            "{type: OpenAI, displayName: no}",
+            "spec.displayName",
+            "false is true or false to YAML, as yes, no, on and off are; write text: put it in quotes",
+        ),
+        (
+            "{type: OpenAI, displayName: [a]}",
+            "spec.displayName",
+            "[\"a\"] is a list; write text",
+        ),
+        (
+            "{type: OpenAI, enabled: 'true'}",
+            "spec.enabled",
+            "\"true\" is text; write true or false without quotes",
+        ),
+        (
+            "{type: OpenAI, enabled: ja}",
+            "spec.enabled",
+            "\"ja\" is text; write true or false",
+        ),
+        (
+            "{type: OpenAI, modelSync: {periodSeconds: '60'}}",
+            "spec.modelSync.periodSeconds",
+            "\"60\" is text; write the number without quotes",
+        ),
+        (
+            "{type: OpenAI, modelSync: {periodSeconds: 60.5}}",
+            "spec.modelSync.periodSeconds",
+            "60.5 is a number to YAML; write a whole number",
+        ),
+        (
+            "{type: OpenAI, modelSync: {include: a}}",
+            "spec.modelSync.include",
+            "\"a\" is text; write a list, each item on a line of its own after `- `",
+        ),
+        (
+            "{type: OpenAI, modelSync: {include: [null]}}",
+            "spec.modelSync.include[0]",
+            "null is no value; write text",
+        ),
+        (
+            "{type: OpenAI, modelSync: on}",
+            "spec.modelSync",
+            "true is true or false to YAML, as yes, no, on and off are; write fields, each as `name: value` on a line of its own",
+        ),
+    ] {
+        let found = problems(&provider(spec));
+        assert_eq!(found, [(field.to_owned(), says.to_owned())], "{spec}");
+    }
+}
+
+#[test]
+fn a_time_that_is_none_is_said_once_with_one_that_is() {
+    let credential = |expires: &str| {
+        format!(
+            "apiVersion: llmplane.dev/v1alpha1\nkind: LlmCredential\nmetadata: {{name: c}}\nspec: {{providerRef: {{name: p}}, secretRef: {{name: s}}, expiresAt: {expires}}}"
+        )
+    };
+    for (written, example) in [
+        ("2027-01-31", "2027-01-31T00:00:00Z"),
+        ("'2027-02-30T00:00:00Z'", "2027-01-31T00:00:00Z"),
+        ("2027-01-31 10:00", "2027-01-31T00:00:00Z"),
+        ("tomorrow", "2027-01-31T00:00:00Z"),
+    ] {
+        let found = problems(&credential(written));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "spec.expiresAt");
+        let says = format!("in quotes: \"{example}\"");
+        assert!(found[0].1.ends_with(&says), "{found:?}");
+    }
+    let number = problems(&credential("2027"));
+    assert_eq!(number.len(), 1, "{number:?}");
+    assert!(number[0].1.contains("put it in quotes"), "{number:?}");
+    assert_eq!(problems(&credential("2027-01-31T00:00:00Z")), []);
+}
+
+#[test]
+fn what_acts_on_a_terminal_is_escaped_in_a_report() {
+    let text = "apiVersion: llmplane.dev/v1alpha1\nkind: LlmProvider\nmetadata: {name: \"a\\e[31m\", labels: {\"\\e]0;x\\a\": b}}\nspec: {\"ty\\x9bpe\": OpenAI, type: \"\\u202eOpenAI\\n\"}\n";
+    let source = Source {
+        file: "f\u{1b}.yaml".to_owned(),
+        found: false,
+        content: parse("f\u{1b}.yaml", text),
+    };
+    let shown = lint(&[source]).text();
+    assert!(shown.lines().count() >= 4, "{shown:?}");
+    for line in shown.lines() {
+        assert!(line.starts_with("f\\u{1b}.yaml:1:"), "{line:?}");
+        assert!(
+            !line.contains(|c: char| c.is_control() || c == '\u{202e}'),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn a_label_s_problem_stands_at_its_line() {
+    let text = provider("{type: OpenAI}").replace(
+        "  name: p\n",
+        "  name: p\n  labels:\n    a: b\n    example.com/x: '-'\n",
+    );
+    let report = lint_text(&text);
+    assert_eq!(report.problems[0].field, "metadata.labels[example.com/x]");
+    assert_eq!(report.problems[0].line, Some(7));
 }
 
 #[test]
