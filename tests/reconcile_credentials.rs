@@ -453,7 +453,7 @@ async fn a_keyring_of_another_fingerprint_key_destroys_nothing() {
     let file = world.keyring_dir().join("fingerprint.key");
     let right = std::fs::read(&file).unwrap();
     world.stop().await;
-    std::fs::write(&file, [7; 32]).unwrap();
+    std::fs::write(&file, *b"another key of thirty-two bytes!").unwrap();
     world.start().await;
     world
         .says(

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use crate::encryption::KekId;
 use crate::encryption::kek::load::{kek_files, read_key};
 use crate::encryption::kek::{Keyring, KeyringError, write};
+use crate::output::printable;
 
 /// Make and rotate the keys that encrypt credentials
 #[derive(Debug, Subcommand)]
@@ -22,7 +23,7 @@ pub enum KeyringCommand {
         /// The keyring folder
         dir: PathBuf,
     },
-    /// Encrypt new rows under this key; old rows are re-wrapped in the background
+    /// Encrypt new rows under this key; rows that are stored stay under theirs
     Activate {
         /// The keyring folder
         dir: PathBuf,
@@ -60,10 +61,11 @@ impl KeyringCommand {
         match self {
             Self::New { dir } => {
                 let id = write::create(&dir)?;
-                writeln!(out, "made keyring {} with active key {id}", dir.display())?;
+                let dir = dir.to_string_lossy();
+                writeln!(out, "made keyring {} with active key {id}", printable(&dir))?;
                 writeln!(
                     out,
-                    "keep a copy where the database's backups are not: without it no stored key can be read"
+                    "keep a copy of it, apart from the database's backups: without it no stored key can be read"
                 )?;
             }
             Self::Add { dir } => {
@@ -72,14 +74,18 @@ impl KeyringCommand {
                 writeln!(
                     out,
                     "when every controller and API replica has it: llmplane keyring activate {} {id}",
-                    dir.display()
+                    printable(&dir.to_string_lossy())
                 )?;
             }
             Self::Activate { dir, id } => {
                 write::activate(&dir, &id)?;
                 writeln!(
                     out,
-                    "key {id} is active; keep the others until every row is re-wrapped"
+                    "key {id} is active: keys stored from now on are under it"
+                )?;
+                writeln!(
+                    out,
+                    "keep every other key file: what was stored before stays under its key until its Secret changes"
                 )?;
             }
             Self::List { dir } => list(&dir, out)?,
@@ -94,8 +100,8 @@ fn list(dir: &Path, out: &mut impl Write) -> Result<(), KeyringCommandError> {
         if let Some(key) = read_key(dir, name.as_ref())? {
             let id = KekId::of(&key);
             let mark = if id == keyring.active() { "active" } else { "" };
-            let line = format!("{id}  {mark:6}  {}", Path::new(&name).display());
-            writeln!(out, "{line}")?;
+            let line = format!("{id}  {mark:6}  {}", name.to_string_lossy());
+            writeln!(out, "{}", printable(&line))?;
         }
     }
     Ok(())

@@ -41,6 +41,26 @@ pub enum KeyringError {
         /// Its length in bytes.
         length: u64,
     },
+    /// A key file holds one byte over and over.
+    #[error(
+        "{path} holds the same byte {KEY_BYTES} times, which is no key: was it made and never filled? restore it, or make a keyring in a new folder with `llmplane keyring new`",
+        path = path.display()
+    )]
+    NotRandom {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// Other users could replace a key.
+    #[error(
+        "{path} can be changed by other users (its mode is {mode:04o}): `chmod go-w` it, and make a new keyring where somebody may have changed it already",
+        path = path.display()
+    )]
+    Writable {
+        /// The folder or file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// No `active` file.
     #[error(
         "{path} is missing: name the key that new rows are encrypted under with `llmplane keyring activate DIR ID`; the folder holds {known}",
@@ -90,7 +110,7 @@ pub enum KeyringError {
     },
     /// `fingerprint.key` is another one than what is stored was made with.
     #[error(
-        "{path} is another key than the stored fingerprints were made with, so that every key would look changed: restore the one of before; only where it is lost for good, empty the database's table keyring_check and restart the controller, which takes every key anew",
+        "{path} is not the key that the stored fingerprints were made with: restore that one; only where it is lost for good, empty the database's table keyring_check and restart the controller, which then takes every credential's key anew",
         path = path.display()
     )]
     OtherFingerprintKey {
@@ -108,7 +128,7 @@ pub enum KeyringError {
     },
     /// The key asked for is not in the folder.
     #[error(
-        "the keyring folder {dir} has no key {id}, it holds {known}: add the file of key {id} again",
+        "keyring folder {dir} has no key {id}, it holds {known}: put the file of key {id} back into it",
         dir = dir.display(),
         known = list(known)
     )]

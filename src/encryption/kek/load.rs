@@ -7,11 +7,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use secrecy::ExposeSecretMut;
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+use secrecy::{ExposeSecret, ExposeSecretMut};
 use zeroize::Zeroizing;
 
 use super::super::types::{KEY_BYTES, KekId, KeyBytes};
 use super::{ACTIVE, AUDIT_KEY, FINGERPRINT_KEY, Keyring, KeyringError};
+use crate::files::open_regular;
 
 /// The link by which a kubelet replaces all files of a mounted Secret at once.
 pub(super) const DATA_LINK: &str = "..data";
@@ -71,6 +73,55 @@ pub(super) fn load_stamped(dir: &Path) -> (Result<Keyring, KeyringError>, Option
     (last.unwrap_or_else(|| read_keyring(dir)), None)
 }
 
+/// Writing by the group, and by everybody.
+const WRITABLE: u32 = 0o022;
+/// In a folder with this bit each file is its owner's alone to replace.
+const STICKY: u32 = 0o1000;
+/// Longest content of `active` that is read, in bytes: an id, and blanks around it.
+const MAX_ACTIVE: u64 = 256;
+
+/// Refuses a folder in which another user could replace a key. A kubelet mounts a Secret as a
+/// folder of mode 1777, or 3777 with `fsGroup`: the sticky bit keeps its files the kubelet's.
+fn refuse_writable_folder(dir: &Path) -> Result<(), KeyringError> {
+    let unreadable = |source| KeyringError::Unreadable {
+        path: dir.to_owned(),
+        source,
+    };
+    let folder = File::open(dir).map_err(unreadable)?;
+    let mode = folder.metadata().map_err(unreadable)?.mode();
+    if mode & STICKY != 0 {
+        return Ok(());
+    }
+    refuse_writable(dir, &folder, mode)
+}
+
+fn refuse_writable(path: &Path, opened: &File, mode: u32) -> Result<(), KeyringError> {
+    let read_only = || fstatvfs(opened).is_ok_and(|it| it.flags().contains(FsFlags::ST_RDONLY));
+    if mode & WRITABLE == 0 || read_only() {
+        return Ok(());
+    }
+    Err(KeyringError::Writable {
+        path: path.to_owned(),
+        mode: mode & 0o7777,
+    })
+}
+
+/// Opens a file of the folder; none where there is none.
+fn open(path: &Path) -> Result<Option<File>, KeyringError> {
+    let unreadable = |source| KeyringError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let file = match open_regular(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(unreadable(source)),
+    };
+    let mode = file.metadata().map_err(unreadable)?.mode();
+    refuse_writable(path, &file, mode)?;
+    Ok(Some(file))
+}
+
 fn read_keyring(dir: &Path) -> Result<Keyring, KeyringError> {
     let keks = read_keks(dir)?;
     let active = read_active(dir, &keks)?;
@@ -127,6 +178,7 @@ pub(crate) fn kek_files(dir: &Path) -> Result<Vec<OsString>, KeyringError> {
         }
     }
     names.sort();
+    refuse_writable_folder(dir)?;
     Ok(names)
 }
 
@@ -139,17 +191,17 @@ fn is_key_file(name: &OsString) -> bool {
 fn read_active(dir: &Path, keks: &BTreeMap<KekId, KeyBytes>) -> Result<KekId, KeyringError> {
     let path = dir.join(ACTIVE);
     let known = || keks.keys().copied().collect();
-    // It may be a key put in the wrong place, so it is wiped like one and read as bytes.
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => Zeroizing::new(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(KeyringError::ActiveMissing {
-                path,
-                known: known(),
-            });
-        }
-        Err(source) => return Err(KeyringError::Unreadable { path, source }),
+    let Some(file) = open(&path)? else {
+        return Err(KeyringError::ActiveMissing {
+            path,
+            known: known(),
+        });
     };
+    // It may be a key put in the wrong place, so it is wiped like one and read as bytes.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_ACTIVE as usize));
+    if let Err(source) = file.take(MAX_ACTIVE).read_to_end(&mut bytes) {
+        return Err(KeyringError::Unreadable { path, source });
+    }
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let Ok(id) = text.trim().parse::<KekId>() else {
         return Err(KeyringError::ActiveMalformed {
@@ -170,10 +222,8 @@ fn read_active(dir: &Path, keks: &BTreeMap<KekId, KeyBytes>) -> Result<KekId, Ke
 /// Reads one key file; None where there is none.
 pub(crate) fn read_key(dir: &Path, name: &Path) -> Result<Option<KeyBytes>, KeyringError> {
     let path = dir.join(name);
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(KeyringError::Unreadable { path, source }),
+    let Some(mut file) = open(&path)? else {
+        return Ok(None);
     };
     // One byte more than a key, so that a longer file shows.
     let mut buffer = Zeroizing::new([0; KEY_BYTES + 1]);
@@ -196,5 +246,10 @@ pub(crate) fn read_key(dir: &Path, name: &Path) -> Result<Option<KeyBytes>, Keyr
     let mut key = KeyBytes::default();
     key.expose_secret_mut()
         .copy_from_slice(&buffer[..KEY_BYTES]);
+    // What a file holds that was made and never filled, or wiped; no random key is such a one.
+    let bytes = key.expose_secret();
+    if bytes.iter().all(|byte| *byte == bytes[0]) {
+        return Err(KeyringError::NotRandom { path });
+    }
     Ok(Some(key))
 }

@@ -95,7 +95,11 @@ fn another_fingerprint_key_is_refused_until_the_one_of_before_is_back() {
     let check = handle.current().fingerprint_check();
     handle.expect(check.to_vec());
     let right = fs::read(dir.join(FINGERPRINT_KEY)).unwrap();
-    fs::write(dir.join(FINGERPRINT_KEY), [7; 32]).unwrap();
+    fs::write(
+        dir.join(FINGERPRINT_KEY),
+        *b"another key of thirty-two bytes!",
+    )
+    .unwrap();
     let refused = handle.refresh_if_changed();
     assert!(matches!(
         refused,
@@ -153,4 +157,110 @@ fn a_mounted_secret_is_followed_when_its_link_moves_and_never_written() {
     handle.refresh_if_changed().unwrap();
     assert_eq!(handle.current().active(), second);
     assert!(matches!(add(dir), Err(KeyringError::Mounted { .. })));
+}
+
+#[test]
+fn a_key_of_one_byte_over_and_over_is_refused() {
+    for (byte, name) in [(0, "fingerprint.key"), (0, "audit.key"), (0xff, "more.key")] {
+        let (_parent, dir, _) = made();
+        fs::write(dir.join(name), [byte; 32]).unwrap();
+        let said = format!("DIR/{name} holds the same byte 32 times, which is no key");
+        assert!(fault(&dir).starts_with(&said), "{}", fault(&dir));
+    }
+}
+
+#[test]
+fn what_other_users_can_change_is_refused() {
+    let chmod = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let (_parent, dir, id) = made();
+    for mode in [0o777, 0o770, 0o702] {
+        chmod(&dir, mode);
+        let said =
+            format!("DIR can be changed by other users (its mode is {mode:04o}): `chmod go-w`");
+        assert!(fault(&dir).starts_with(&said), "{}", fault(&dir));
+        assert!(add(&dir).is_err() && activate(&dir, &id).is_err());
+    }
+    chmod(&dir, 0o700);
+    for name in [
+        "active",
+        "audit.key",
+        "fingerprint.key",
+        &format!("{id}.key"),
+    ] {
+        chmod(&dir.join(name), 0o620);
+        let said = format!("DIR/{name} can be changed by other users (its mode is 0620)");
+        assert!(fault(&dir).starts_with(&said), "{}", fault(&dir));
+        chmod(&dir.join(name), 0o600);
+    }
+    assert!(Keyring::load(&dir).is_ok());
+}
+
+/// As a kubelet mounts a Secret, also with `fsGroup` and with `defaultMode`.
+#[test]
+fn the_modes_of_a_mounted_secret_are_taken() {
+    for (folder, inner, file) in [
+        (0o1777, 0o755, 0o644),
+        (0o3777, 0o2755, 0o644),
+        (0o3777, 0o2755, 0o440),
+        (0o1777, 0o755, 0o400),
+    ] {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path();
+        let id = create(&dir.join("..one")).unwrap();
+        std::os::unix::fs::symlink("..one", dir.join("..data")).unwrap();
+        let chmod = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for entry in fs::read_dir(dir.join("..one")).unwrap() {
+            let name = entry.unwrap().file_name();
+            std::os::unix::fs::symlink(Path::new("..data").join(&name), dir.join(&name)).unwrap();
+            chmod(&dir.join(&name), file);
+        }
+        chmod(&dir.join("..one"), inner);
+        chmod(dir, folder);
+        assert_eq!(Keyring::load(dir).unwrap().active(), id);
+        chmod(dir, 0o700);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    for name in ["active", "fingerprint.key", "more.key"] {
+        let (_parent, dir, _) = made();
+        let _ = fs::remove_file(dir.join(name));
+        nix::unistd::mkfifo(&dir.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let said = format!("DIR/{name} cannot be read by this process: it is a named pipe");
+        assert!(fault(&dir).starts_with(&said), "{}", fault(&dir));
+    }
+}
+
+#[test]
+fn the_command_says_what_is_true_and_prints_names_escaped() {
+    let (_parent, dir, id) = made();
+    let mut out = Vec::new();
+    let activate = command::KeyringCommand::Activate {
+        dir: dir.clone(),
+        id,
+    };
+    activate.run_to(&mut out).unwrap();
+    let said = String::from_utf8(std::mem::take(&mut out)).unwrap();
+    assert!(
+        !said.contains("re-wrap"),
+        "nothing re-wraps rows yet: {said}"
+    );
+    assert!(said.contains("keep every other key file"), "{said}");
+    fs::write(
+        dir.join("a\u{1b}[31m.key"),
+        hex::decode("00ff".repeat(16)).unwrap(),
+    )
+    .unwrap();
+    let list = command::KeyringCommand::List { dir };
+    list.run_to(&mut out).unwrap();
+    let said = String::from_utf8(out).unwrap();
+    assert!(
+        said.contains(r"a\u{1b}[31m.key") && !said.contains('\u{1b}'),
+        "{said:?}"
+    );
 }
