@@ -48,7 +48,7 @@ pub enum DbError {
     #[error("a row cannot be read: {0}")]
     Unreadable(String),
     /// The URL or its options cannot be understood.
-    #[error("the database URL is not usable: {0}")]
+    #[error("the database URL cannot be used: {0}")]
     Url(String),
     /// Anything else: a missing right, a defect.
     #[error("PostgreSQL refused: {0}")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
-use super::pool::connect_options;
+use super::database_url::connect_options;
 use super::transactions::deadline::within;
 use super::{Db, DbError};
 

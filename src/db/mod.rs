@@ -5,6 +5,7 @@
 //! nothing. The snapshot and the read API only read. Nothing here calls a vendor or the
 //! kube-apiserver, and no plain key ever comes this way.
 
+mod database_url;
 mod error;
 pub mod feed;
 mod maintenance;

@@ -1,14 +1,14 @@
 //! Connections.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use tokio::sync::Semaphore;
 
+use super::database_url::connect_options;
 use super::read_only::ReadOnly;
 use super::transactions::group::WriteQueue;
 use super::{DbError, Revision};
@@ -180,35 +180,5 @@ async fn still_answers(connection: &mut PgConnection) -> Result<bool, sqlx::Erro
     match tokio::time::timeout(PING_TIMEOUT, connection.ping()).await {
         Ok(answered) => answered.map(|()| true),
         Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
-    }
-}
-
-/// Understands a URL, and says so in our words where it cannot: the library's may quote it.
-pub(super) fn connect_options(url: &str) -> Result<PgConnectOptions, DbError> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(DbError::Url(
-            "it must start with postgres:// or postgresql://".to_owned(),
-        ));
-    }
-    let options = PgConnectOptions::from_str(url).map_err(|_| {
-        DbError::Url("expected postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=...".to_owned())
-    })?;
-    Ok(options.disable_statement_logging())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unusable_url_is_refused_without_being_repeated() {
-        for url in [
-            "mysql://u:hunter2@h/db",
-            "postgres://u:hunter2@h:port/db",
-            "postgres://u:hunter2@h/db?sslmode=hunter2",
-        ] {
-            let error = connect_options(url).expect_err("it is unusable");
-            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
-        }
     }
 }
