@@ -106,3 +106,41 @@ fn list(dir: &Path, out: &mut impl Write) -> Result<(), KeyringCommandError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_command_says_what_is_true_and_prints_names_escaped() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("keyring");
+        let id = write::create(&dir).unwrap();
+        let mut out = Vec::new();
+        let activate = KeyringCommand::Activate {
+            dir: dir.clone(),
+            id,
+        };
+        activate.run_to(&mut out).unwrap();
+        let said = String::from_utf8(std::mem::take(&mut out)).unwrap();
+        assert!(
+            !said.contains("re-wrap"),
+            "nothing re-wraps rows yet: {said}"
+        );
+        assert!(said.contains("keep every other key file"), "{said}");
+        fs::write(
+            dir.join("a\u{1b}[31m.key"),
+            hex::decode("00ff".repeat(16)).unwrap(),
+        )
+        .unwrap();
+        let list = KeyringCommand::List { dir };
+        list.run_to(&mut out).unwrap();
+        let said = String::from_utf8(out).unwrap();
+        assert!(
+            said.contains(r"a\u{1b}[31m.key") && !said.contains('\u{1b}'),
+            "{said:?}"
+        );
+    }
+}

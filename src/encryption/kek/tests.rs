@@ -235,32 +235,3 @@ fn what_is_no_file_is_refused_at_once() {
         assert!(fault(&dir).starts_with(&said), "{}", fault(&dir));
     }
 }
-
-#[test]
-fn the_command_says_what_is_true_and_prints_names_escaped() {
-    let (_parent, dir, id) = made();
-    let mut out = Vec::new();
-    let activate = command::KeyringCommand::Activate {
-        dir: dir.clone(),
-        id,
-    };
-    activate.run_to(&mut out).unwrap();
-    let said = String::from_utf8(std::mem::take(&mut out)).unwrap();
-    assert!(
-        !said.contains("re-wrap"),
-        "nothing re-wraps rows yet: {said}"
-    );
-    assert!(said.contains("keep every other key file"), "{said}");
-    fs::write(
-        dir.join("a\u{1b}[31m.key"),
-        hex::decode("00ff".repeat(16)).unwrap(),
-    )
-    .unwrap();
-    let list = command::KeyringCommand::List { dir };
-    list.run_to(&mut out).unwrap();
-    let said = String::from_utf8(out).unwrap();
-    assert!(
-        said.contains(r"a\u{1b}[31m.key") && !said.contains('\u{1b}'),
-        "{said:?}"
-    );
-}
