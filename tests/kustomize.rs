@@ -72,8 +72,13 @@ async fn built() -> Vec<Value> {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let text = String::from_utf8(output.stdout).unwrap();
-    let objects = llmplane::lint::documents::parse("built", &text).unwrap();
-    objects.into_iter().map(|object| object.value).collect()
+    let objects = llmplane::lint::documents::parse("built", &text);
+    assert!(objects.errors.is_empty(), "{:?}", objects.errors);
+    objects
+        .documents
+        .into_iter()
+        .map(|object| object.value)
+        .collect()
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> &'a Value {

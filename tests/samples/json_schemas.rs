@@ -35,7 +35,7 @@ fn the_json_schemas_take_every_valid_sample() {
     let schemas = schemas();
     let mut taken = 0;
     for source in read_all(&[folder("valid")], &mut std::io::empty()) {
-        for object in source.content.unwrap() {
+        for object in source.content.documents {
             if let Some(schema) = object.kind().and_then(|kind| schemas.get(kind)) {
                 let wrong: Vec<String> = schema
                     .iter_errors(&object.value)
