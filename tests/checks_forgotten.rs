@@ -64,7 +64,8 @@ async fn remembered(forgotten: bool) -> Arc<ModelsById> {
     let mut rows = running.database.connect("llmplane_owner").await;
     let gone = rows.execute("DELETE FROM listed_models").await.unwrap();
     assert_eq!(gone.rows_affected(), 1);
-    checks.listing(endpoint, &vendor.url()).await.unwrap()
+    let row = running.db.endpoint_row(endpoint).await.unwrap().unwrap();
+    checks.listing(&row).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     crd::reasons::{ConditionStatus, Reason},
-    db::StoredCheck,
+    db::{LastPassed, StoredCheck},
     vendors::CheckResult,
 };
 
@@ -36,14 +36,16 @@ impl CheckResult {
         }
     }
 
-    /// As a verdict on this generation.
-    pub fn verdict(&self, generation: i64, now: Timestamp) -> StoredCheck {
+    /// As a verdict on this generation, found with these inputs; see [`super::inputs`].
+    pub fn verdict(&self, generation: i64, inputs: String, now: Timestamp) -> StoredCheck {
         StoredCheck {
             reason: self.reason,
             message: self.message.clone(),
             since: now,
             generation,
-            url: None,
+            inputs,
+            key: None,
+            last_passed: None,
             http_status: self.http_status,
             code: self.code.clone(),
             request_id: self.request_id.clone(),
@@ -105,14 +107,15 @@ fn without_nul(text: String) -> String {
     }
 }
 
-/// The verdict that is to stand after this one: a check that proved nothing leaves a verdict on
-/// the same generation and URL as it is, and a reason that stays keeps its time.
+/// The verdict that is to stand after this one: a check that proved nothing leaves a verdict that was
+/// found with the same inputs as it is, unless there is no key left to ask with, and a reason that
+/// stays keeps its time.
 pub fn after(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck {
     match stored {
         Some(stored)
-            if stored.generation == new.generation
-                && stored.url == new.url
+            if stored.is_of(&new.inputs)
                 && new.reason.is_open()
+                && new.reason != Reason::NoValidCredential
                 && !stored.reason.is_open() =>
         {
             stored.clone()
@@ -125,13 +128,35 @@ pub fn after(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck {
     }
 }
 
-/// The same of a key's version at an endpoint. What is proved of a key at a URL is so whatever else
+/// The verdict without one that was found with a key which cannot be used any more.
+pub fn with_usable_key<'a>(
+    stored: Option<&'a StoredCheck>,
+    usable: &[String],
+) -> Option<&'a StoredCheck> {
+    stored.filter(|stored| stored.key.as_ref().is_none_or(|key| usable.contains(key)))
+}
+
+/// The last check that passed, where another takes the place of the stored one; `at` is when it did,
+/// where that is known.
+pub fn last_passed(stored: Option<&StoredCheck>, at: Option<Timestamp>) -> Option<LastPassed> {
+    let stored = stored?;
+    match stored.reason.status() {
+        ConditionStatus::True => Some(LastPassed {
+            at: at.unwrap_or(stored.since),
+            inputs: stored.inputs.clone(),
+            key: stored.key.clone(),
+        }),
+        _ => stored.last_passed.clone(),
+    }
+}
+
+/// The same of a key's version at an endpoint. What is proved of a key there is so whatever else
 /// its credential declares, and only what the vendor says of the key itself undoes that it is
 /// refused. That it is taken ends with a rejection, with the proof that the answer proves nothing, or
 /// after three answers in a row that put it in doubt. While nothing is said of the key, the time of
 /// the first such answer stays.
 pub fn after_key(stored: Option<&StoredCheck>, new: StoredCheck) -> StoredCheck {
-    let stored = stored.filter(|stored| stored.url == new.url);
+    let stored = stored.filter(|stored| stored.is_of(&new.inputs));
     let after = match stored {
         None => new,
         Some(stored) if settles_key(new.reason) && new.doubts == 0 => StoredCheck {
@@ -210,18 +235,50 @@ mod tests {
     use super::*;
 
     fn verdict(reason: Reason, generation: i64, second: i64) -> StoredCheck {
-        CheckResult::new(reason, "").verdict(generation, Timestamp::from_second(second).unwrap())
+        let at = Timestamp::from_second(second).unwrap();
+        CheckResult::new(reason, "").verdict(generation, "inputs".to_owned(), at)
     }
 
     #[test]
-    fn a_verdict_of_another_url_does_not_stand() {
-        let at = |reason, url: &str| StoredCheck {
-            url: Some(url.to_owned()),
+    fn a_verdict_that_was_found_with_other_inputs_does_not_stand() {
+        let with = |reason, inputs: &str| StoredCheck {
+            inputs: inputs.to_owned(),
             ..verdict(reason, 1, 10)
         };
-        let stored = at(Reason::KeyAccepted, "https://a.example/v1");
-        let open = at(Reason::CheckInconclusive, "https://b.example/v1");
-        assert_eq!(after(Some(&stored), open.clone()), open);
+        for inputs in ["other", ""] {
+            let stored = with(Reason::KeyAccepted, inputs);
+            let open = verdict(Reason::CheckInconclusive, 1, 20);
+            assert_eq!(after(Some(&stored), open.clone()), open);
+            assert_eq!(after_key(Some(&stored), open.clone()), open);
+        }
+        let unknown = with(Reason::CheckInconclusive, "");
+        let stored = with(Reason::KeyAccepted, "");
+        assert_eq!(after(Some(&stored), unknown.clone()), unknown);
+    }
+
+    #[test]
+    fn a_verdict_whose_key_is_gone_does_not_stand_and_is_remembered() {
+        let stored = StoredCheck {
+            key: Some("f1".to_owned()),
+            ..verdict(Reason::SyncSucceeded, 1, 10)
+        };
+        let usable = |keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+            with_usable_key(Some(&stored), &keys).is_some()
+        };
+        assert!(usable(&["f2", "f1"]) && !usable(&["f2"]) && !usable(&[]));
+        let keyless = verdict(Reason::SyncSucceeded, 1, 10);
+        assert!(with_usable_key(Some(&keyless), &[]).is_some());
+        let no_key = verdict(Reason::NoValidCredential, 1, 20);
+        assert_eq!(after(Some(&keyless), no_key.clone()), no_key);
+        let at = Timestamp::from_second(15).unwrap();
+        let passed = last_passed(Some(&stored), Some(at)).unwrap();
+        assert_eq!((passed.at, passed.key.as_deref()), (at, Some("f1")));
+        let later = StoredCheck {
+            last_passed: Some(passed.clone()),
+            ..no_key
+        };
+        assert_eq!(last_passed(Some(&later), None), Some(passed));
     }
 
     #[test]
@@ -233,10 +290,10 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_on_an_older_generation_does_not_stand() {
+    fn an_edit_that_changes_none_of_the_inputs_leaves_a_verdict_as_it_is() {
         let stored = verdict(Reason::KeyAccepted, 1, 10);
         let open = verdict(Reason::CheckInconclusive, 2, 20);
-        assert_eq!(after(Some(&stored), open.clone()), open);
+        assert_eq!(after(Some(&stored), open), stored);
     }
 
     #[test]
@@ -255,7 +312,7 @@ mod tests {
         let accepted = verdict(Reason::KeyAccepted, 1, 20);
         assert_eq!(after_key(Some(&rejected), accepted.clone()), accepted);
         let elsewhere = StoredCheck {
-            url: Some("https://b.example".to_owned()),
+            inputs: "other".to_owned(),
             ..open
         };
         assert_eq!(after_key(Some(&rejected), elsewhere.clone()), elsewhere);
@@ -286,7 +343,11 @@ mod tests {
 
     /// An answer with this status that names no cause.
     fn unclear(status: u16, second: i64) -> StoredCheck {
-        unclear_result(status).verdict(1, Timestamp::from_second(second).unwrap())
+        unclear_result(status).verdict(
+            1,
+            "inputs".to_owned(),
+            Timestamp::from_second(second).unwrap(),
+        )
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod budget;
 pub mod fold;
+pub mod inputs;
 pub mod jitter;
 mod listings;
 mod metrics;
@@ -38,7 +39,7 @@ pub use target::LIST_READ;
 
 use crate::{
     crd::reasons::Reason,
-    db::{CheckKind, CheckRequest, Db, DbError, Epoch, LastCheck},
+    db::{CheckKind, CheckRequest, Db, DbError, EndpointRow, Epoch, LastCheck},
     encryption::KeyringHandle,
     vendors::HttpClients,
 };
@@ -54,6 +55,8 @@ pub struct Report {
     pub key: Option<JobKey>,
     /// Whether a model list now holds something else than before, or cannot be read any more.
     pub listing_changed: bool,
+    /// Whether a row that the check needs cannot be read.
+    pub unreadable: bool,
 }
 
 /// What checks work with.
@@ -158,13 +161,17 @@ impl Checks {
         self.0.runner.forget(owner);
     }
 
-    /// What the vendor's last complete list at an endpoint said, if it was read at this URL; else
-    /// nothing.
+    /// What the vendor's last complete list at an endpoint said, if it was read with what the endpoint
+    /// is called with now; else nothing.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn listing(&self, endpoint: Uuid, url: &str) -> Result<Arc<ModelsById>, DbError> {
-        self.0.runner.listings().get(endpoint, url).await
+    pub async fn listing(&self, endpoint: &EndpointRow) -> Result<Arc<ModelsById>, DbError> {
+        if endpoint.list_read_here().is_none() {
+            return Ok(Arc::default());
+        }
+        let listings = self.0.runner.listings();
+        listings.get(endpoint.uid, &endpoint.base_url).await
     }
 
     /// Runs what is due until `shutdown`; runs under way are dropped, for a check can be repeated.
@@ -199,10 +206,12 @@ impl Checks {
 
     async fn run_one(&self, run: DueJob) -> Result<(), DbError> {
         let key = run.planned.key;
+        let mut unreadable = false;
         let done = match self.0.runner.run(&run.planned).await {
             Ok(done) => done,
             Err(error @ DbError::Fenced) => return Err(error),
             Err(error) => {
+                unreadable = matches!(error, DbError::Unreadable(_));
                 self.0.runner.note_failed(key, &error);
                 run::JobResult::unmade()
             }
@@ -212,12 +221,13 @@ impl Checks {
             self.0.runner.forget(key.subject);
         }
         let first = self.schedule().finish(key, done.ended, Instant::now());
-        if done.changed || done.listing_changed || first {
+        if done.changed || done.listing_changed || first || unreadable {
             // Nobody listens after shutdown, which is no error.
             let _ = self.0.reports.send(Report {
                 owner: run.owner,
                 key: Some(key),
                 listing_changed: done.listing_changed,
+                unreadable,
             });
         }
         Ok(())

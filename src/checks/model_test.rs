@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    fold,
+    fold, inputs,
     run::{JobResult, Runner, probe_row},
     schedule::JobKey,
-    target::{CheckCall, Target, TargetResult},
+    target::{CheckCall, ChosenKey, Target, TargetResult},
 };
 use crate::{
     crd::reasons::Reason,
@@ -36,21 +36,21 @@ impl Runner {
         };
         let endpoints = self.serving(&model).await?;
         let mut at = None;
-        let mut key = None;
+        let mut keys = ChosenKey::default();
         let called = match self.first_target(&endpoints).await? {
             None => TargetResult::unasked(CheckResult::new(
                 Reason::NoEndpoint,
                 "no active endpoint serves this model",
             )),
             Some(target) => {
-                key = self.list_key(&target).await?;
+                keys = self.list_key(&target).await?;
                 let last = model.test_verdict.as_ref();
                 let question = CheckCall::Test(TestedModel {
                     id: &model.model_id,
                     type_: model.type_,
                     tested_for: tested_for(last, model.generation, Timestamp::now()),
                 });
-                let asked = self.ask_with_key(&target, key.as_ref(), timeout, question);
+                let asked = self.ask_with_key(&target, &keys, timeout, question);
                 let called = asked.await.0;
                 at = Some(target.endpoint);
                 called
@@ -58,25 +58,24 @@ impl Runner {
         };
         self.count(CheckKind::ModelTest, &called);
         // What one endpoint proved stands for as long as the model is served there.
-        let stored = (model.test_verdict.as_ref())
-            .filter(|stored| endpoints.iter().any(|e| stored.is_of(&e.base_url)));
-        let url = match stored {
-            Some(stored) if called.found.reason.is_open() => stored.url.clone(),
-            _ => at.as_ref().map(|endpoint| endpoint.base_url.clone()),
+        let inputs =
+            |e: &EndpointRow| inputs::of_test(&e.check_inputs, &model.model_id, model.type_);
+        let stored = fold::with_usable_key(model.test_verdict.as_ref(), &keys.usable)
+            .filter(|stored| endpoints.iter().any(|e| stored.is_of(&inputs(e))));
+        let found_with = match stored {
+            Some(stored) if called.found.reason.is_open() => stored.inputs.clone(),
+            _ => at.as_ref().map(inputs).unwrap_or_default(),
         };
+        let key = keys.key.map(|key| key.fingerprint);
         let new = StoredCheck {
-            url,
-            ..called.found.verdict(model.generation, Timestamp::now())
+            key: key.clone(),
+            ..called
+                .found
+                .verdict(model.generation, found_with, Timestamp::now())
         };
         let verdict = fold::after(stored, new);
         let at = at.map(|endpoint| endpoint.uid);
-        let probe = probe_row(
-            CheckKind::ModelTest,
-            model.uid,
-            at,
-            key.map(|key| key.fingerprint),
-            &called,
-        );
+        let probe = probe_row(CheckKind::ModelTest, model.uid, at, key, &called);
         let uid = model.uid;
         let stored = db
             .write_unversioned(self.means.epoch, move |tx| {
@@ -136,7 +135,8 @@ mod tests {
     #[test]
     fn a_declaration_is_tested_since_its_verdict_was_first_given() {
         let at = |second| Timestamp::from_second(second).expect("a time");
-        let last = CheckResult::new(Reason::CheckInconclusive, "").verdict(2, at(100));
+        let last =
+            CheckResult::new(Reason::CheckInconclusive, "").verdict(2, String::new(), at(100));
         let tested = |last, generation, second| tested_for(last, generation, at(second)).as_secs();
         assert_eq!(tested(None, 2, 400), 0);
         assert_eq!(tested(Some(&last), 2, 400), 300);

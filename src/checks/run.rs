@@ -10,11 +10,11 @@ use uuid::Uuid;
 use super::{
     CheckDeps, Report,
     budget::Budget,
-    fold,
+    fold, inputs,
     listings::{self, ModelLists},
     metrics::{CheckLabels, word},
     schedule::{JobEnd, JobKey, Owner, PlannedJob},
-    target::{CheckCall, NoTarget, TargetResult},
+    target::{CheckCall, ChosenKey, NoTarget, TargetResult},
     threshold::{self, ProbeStreak},
 };
 use crate::{
@@ -22,6 +22,9 @@ use crate::{
     db::{CheckKind, CredentialRow, Db, DbError, EndpointRow, NewProbe, StoredCheck},
     vendors::CheckResult,
 };
+
+/// Readings of a model list that are looked at for the last one that passed.
+const LISTS_LOOKED_AT: i64 = 20;
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +176,9 @@ impl Runner {
     ) -> Result<Option<StoredCheck>, DbError> {
         let now = Timestamp::now();
         let stored = endpoint.verdict.as_ref();
-        let new = found.verdict(endpoint.generation, now);
+        let used = endpoint.health_check.credential_ref.as_ref();
+        let inputs = inputs::of_probe(&endpoint.check_inputs, used.map(|r| r.name.as_str()));
+        let new = found.verdict(endpoint.generation, inputs, now);
         let Some(passed) = found.success() else {
             return Ok(Some(fold::after(stored, new)));
         };
@@ -191,7 +196,7 @@ impl Runner {
         streak.note(passed);
         self.streaks().insert(endpoint.uid, streak);
         let was = stored
-            .filter(|v| v.generation == endpoint.generation && !v.reason.is_open())
+            .filter(|v| v.is_of(&new.inputs) && !v.reason.is_open())
             .map(|v| v.reason == Reason::ProbeSucceeded);
         // A refused address is no outage that could pass: it counts at once.
         let is = match found.reason {
@@ -213,37 +218,48 @@ impl Runner {
     }
 
     async fn model_list(&self, endpoint: Uuid, timeout: Duration) -> Result<JobResult, DbError> {
-        let (endpoint, provider, called, key, listing) = match self.target(endpoint).await? {
+        let (endpoint, provider, called, keys, listing) = match self.target(endpoint).await? {
             Err(NoTarget::Off) => return Ok(JobResult::unmade()),
             Err(NoTarget::Unusable(endpoint, found)) => (
                 *endpoint,
                 None,
                 TargetResult::not(found.of_endpoint()),
-                None,
+                ChosenKey::default(),
                 None,
             ),
             Ok(target) => {
-                let key = self.list_key(&target).await?;
-                let asked = self.ask_with_key(&target, key.as_ref(), timeout, CheckCall::List);
+                let keys = self.list_key(&target).await?;
+                let asked = self.ask_with_key(&target, &keys, timeout, CheckCall::List);
                 let (called, listing) = asked.await;
-                (target.endpoint, Some(target.provider), called, key, listing)
+                (
+                    target.endpoint,
+                    Some(target.provider),
+                    called,
+                    keys,
+                    listing,
+                )
             }
         };
         self.count(CheckKind::ModelList, &called);
         let now = Timestamp::now();
         let stored = endpoint.list_verdict.as_ref();
+        let inputs = endpoint.check_inputs.clone();
+        let key = keys.key.map(|key| key.fingerprint);
         let new = StoredCheck {
-            url: Some(endpoint.base_url.clone()),
-            ..called.found.verdict(endpoint.generation, now)
+            key: key.clone(),
+            last_passed: match called.found.success() {
+                Some(true) => None,
+                _ => fold::last_passed(stored, self.last_read(&endpoint).await?),
+            },
+            ..called.found.verdict(endpoint.generation, inputs, now)
+        };
+        // Of an endpoint that cannot be called, which key would be used is not looked at.
+        let stored = match provider {
+            Some(_) => fold::with_usable_key(stored, &keys.usable),
+            None => stored,
         };
         let verdict = fold::after(stored, new);
-        let probe = probe_row(
-            CheckKind::ModelList,
-            endpoint.uid,
-            None,
-            key.map(|key| key.fingerprint),
-            &called,
-        );
+        let probe = probe_row(CheckKind::ModelList, endpoint.uid, None, key, &called);
         let uid = endpoint.uid;
         let url = endpoint.base_url.clone();
         let models = listing.as_ref().map(listings::stored);
@@ -280,6 +296,22 @@ impl Runner {
         })
     }
 
+    /// When its model list was read whole last, where the one that is stored was; a look at the
+    /// history, for the time of each reading is kept nowhere else.
+    async fn last_read(&self, endpoint: &EndpointRow) -> Result<Option<Timestamp>, DbError> {
+        let stored = endpoint.list_verdict.as_ref();
+        if stored.is_none_or(|stored| stored.reason != Reason::SyncSucceeded) {
+            return Ok(None);
+        }
+        let db = &self.means.db;
+        let history = db.check_history(endpoint.uid, CheckKind::ModelList, None, LISTS_LOOKED_AT);
+        let passed = history
+            .await?
+            .into_iter()
+            .find(|row| row.success == Some(true));
+        Ok(passed.map(|row| row.checked_at))
+    }
+
     async fn note_synced(&self, provider: Uuid, now: Timestamp) -> Result<(), DbError> {
         self.means
             .db
@@ -302,6 +334,7 @@ impl Runner {
             },
             key: None,
             listing_changed: false,
+            unreadable: false,
         });
     }
 

@@ -30,6 +30,17 @@ pub(super) struct Target {
     pub(super) client: HttpClient,
 }
 
+/// The key that a check is made with.
+#[derive(Default)]
+pub(super) struct ChosenKey {
+    /// The best that can be used here; `None` where there is none.
+    pub(super) key: Option<UsableKey>,
+    /// Fingerprints of the keys that it was chosen from.
+    pub(super) usable: Vec<String>,
+    /// Why one of them could not be opened, where that is the keyring's trouble.
+    pub(super) unopened: Option<String>,
+}
+
 /// Why an endpoint cannot be called.
 pub(super) enum NoTarget {
     /// It is gone or switched off; nothing is to be said of it.
@@ -73,12 +84,12 @@ impl Runner {
             .db
             .credential_rows_of_providers(&[provider])
             .await?;
-        self.first_usable(target, select::named(rows, &wanted.name))
-            .await
+        let chosen = self.first_usable(target, select::named(rows, &wanted.name));
+        Ok(chosen.await?.key)
     }
 
     /// The best credential for reading lists and testing models.
-    pub(super) async fn list_key(&self, target: &Target) -> Result<Option<UsableKey>, DbError> {
+    pub(super) async fn list_key(&self, target: &Target) -> Result<ChosenKey, DbError> {
         let provider = target.provider.uid;
         let rows = self
             .means
@@ -93,11 +104,14 @@ impl Runner {
         &self,
         target: &Target,
         credentials: Vec<CredentialRow>,
-    ) -> Result<Option<UsableKey>, DbError> {
+    ) -> Result<ChosenKey, DbError> {
         let uids: Vec<Uuid> = credentials.iter().map(|c| c.uid).collect();
+        let mut chosen = ChosenKey::default();
         if uids.is_empty() {
-            return Ok(None);
+            return Ok(chosen);
         }
+        let usable = credentials.iter().filter_map(|c| c.fingerprint.clone());
+        chosen.usable = usable.collect();
         let db = &self.means.db;
         let versions = db.credential_version_rows(&uids).await?;
         for credential in &credentials {
@@ -107,16 +121,20 @@ impl Runner {
             let type_ = target.provider.type_;
             let ring = &self.means.keyring;
             match open_for(db, ring, credential, version, vendor(type_), &target.url).await {
-                Ok(key) => return Ok(Some(key)),
+                Ok(key) => {
+                    chosen.key = Some(key);
+                    return Ok(chosen);
+                }
                 Err(KeyError::Db(error)) => return Err(error),
                 Err(KeyError::NotAllowed(_) | KeyError::Gone) => {}
                 Err(KeyError::Unreadable(_)) => self.tell_of_unreadable(credential),
                 Err(error) => {
                     tracing::warn!(credential = %credential.name, %error, "a stored key cannot be used");
+                    chosen.unopened = Some(error.to_string());
                 }
             }
         }
-        Ok(None)
+        Ok(chosen)
     }
 
     pub(super) async fn target(&self, endpoint: Uuid) -> Result<Result<Target, NoTarget>, DbError> {
@@ -170,10 +188,18 @@ impl Runner {
     pub(super) async fn ask_with_key(
         &self,
         target: &Target,
-        key: Option<&UsableKey>,
+        keys: &ChosenKey,
         timeout: Duration,
         question: CheckCall<'_>,
     ) -> (TargetResult, Option<ModelsById>) {
+        let key = keys.key.as_ref();
+        if let (None, Some(why)) = (key, &keys.unopened) {
+            let found = CheckResult::new(
+                Reason::CheckInconclusive,
+                format!("the stored key cannot be opened: {why}"),
+            );
+            return (TargetResult::unasked(found), None);
+        }
         if key.is_none() && vendor(target.provider.type_).owns(&target.url) {
             return (TargetResult::unasked(no_key()), None);
         }

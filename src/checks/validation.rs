@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     crd::{credential::VersionState, reasons::Reason},
-    db::{CheckKind, CredentialRow, CredentialVersionRow, DbError, EndpointRow, StoredCheck},
+    db::{CheckKind, CredentialRow, CredentialVersionRow, DbError, EndpointRow},
     keys::open::{KeyError, UsableKey, open_for},
     vendors::{CheckResult, vendor},
 };
@@ -172,15 +172,12 @@ impl Runner {
         endpoint: &EndpointRow,
         called: TargetResult,
     ) -> Result<JobResult, DbError> {
-        let url = Some(endpoint.base_url.clone());
+        let inputs = endpoint.check_inputs.clone();
         let endpoint = endpoint.uid;
         let stored = version.verdicts.get(&endpoint);
-        let new = StoredCheck {
-            url,
-            ..called
-                .found
-                .verdict(credential.generation, Timestamp::now())
-        };
+        let new = called
+            .found
+            .verdict(credential.generation, inputs, Timestamp::now());
         let verdict = fold::after_key(stored, new);
         let in_doubt = verdict.doubts > 0 && !verdict.reason.is_open();
         let probe = probe_row(

@@ -92,7 +92,8 @@ impl Error {
     /// What its `Synced` condition says, where the user can see the trouble at all.
     pub fn finding(&self) -> Option<ConditionInput> {
         match self {
-            Self::Db(DbError::Fenced | DbError::Conflict(_)) => None,
+            // A row that cannot be read is written anew, and this is tried again.
+            Self::Db(DbError::Fenced | DbError::Conflict(_) | DbError::Unreadable(_)) => None,
             Self::Db(DbError::Unstorable(why)) => Some(ConditionInput::new(
                 Reason::InvalidSpec,
                 format!(

@@ -32,6 +32,6 @@ pub use tables::endpoints::{EndpointRow, EndpointUpsert};
 pub use tables::health_probes::{CheckKind, LastCheck, NewProbe, ProbeCursor, ProbeRow};
 pub use tables::models::{ModelRow, ModelUpsert};
 pub use tables::providers::{ProviderRow, ProviderUpsert};
-pub use tables::verdict::StoredCheck;
+pub use tables::verdict::{LastPassed, StoredCheck};
 pub use transactions::write::{WriteResult, WriteTx};
 pub use types::{Epoch, Revision};

@@ -17,6 +17,9 @@ use crate::{
 /// How long a new key that no check could judge waits before it is taken anyway.
 const INCONCLUSIVE_WAIT: Duration = Duration::from_secs(15 * 60);
 
+/// How long the key of a Secret that was deleted is kept, for one that is made again at once.
+pub const SECRET_GONE_WAIT: Duration = Duration::from_secs(60);
+
 /// What is known of the versions there were.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownVersions<'a> {
@@ -40,6 +43,28 @@ pub struct SecretState<'a> {
     pub hosts: &'a [String],
 }
 
+/// What the Secret says of the key now.
+#[derive(Clone, Copy, Debug)]
+pub enum SecretView<'a> {
+    /// Nothing is known: what is stored goes on as it is.
+    Unknown,
+    /// It holds this key.
+    Holds(SecretState<'a>),
+    /// It holds none any more.
+    Lacks(KeyLoss),
+}
+
+/// Why the Secret holds no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyLoss {
+    /// Its label or its annotation does not allow the use any more: what is stored is destroyed.
+    Withdrawn,
+    /// It is deleted: what is stored is destroyed unless it comes back within [`SECRET_GONE_WAIT`].
+    SecretGone,
+    /// Its entry is gone or cannot be a key: the version in use has its grace.
+    EntryGone,
+}
+
 /// A change of a stored version's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateChange {
@@ -47,7 +72,7 @@ pub struct StateChange {
     pub version: i32,
     /// Its new state.
     pub state: VersionState,
-    /// Until when it may be used, where it becomes `Previous`.
+    /// Until when it may be used: it becomes `Previous`, or its Secret holds it no more.
     pub grace_until: Option<Timestamp>,
 }
 
@@ -94,13 +119,15 @@ pub struct VersionRules {
     pub grace: Duration,
     /// Whether keys are checked at all.
     pub validated: bool,
+    /// Whether the credential and its provider are switched on. Where they are not, nothing is kept
+    /// that the Secret does not hold.
+    pub on: bool,
 }
 
-/// Decides the steps. `seen` is `None` where the Secret cannot be read now, and what is stored then
-/// goes on as it is. `judged` is what the checks say of a stored version.
+/// Decides the steps. `judged` is what the checks say of a stored version.
 pub fn steps(
     known: KnownVersions<'_>,
-    seen: Option<SecretState<'_>>,
+    secret: SecretView<'_>,
     judged: &dyn Fn(&CredentialVersionRow) -> VersionVerdict,
     terms: VersionRules,
     now: Timestamp,
@@ -113,12 +140,65 @@ pub fn steps(
         .collect();
     end_graces(&live, now, &mut steps);
     withdraw(known, &live, &mut steps);
-    let still = match seen {
-        Some(seen) => follow_secret(known, &live, seen, (terms, now), &mut steps),
-        None => steps.left(&live),
+    let still = match secret {
+        SecretView::Holds(seen) => follow_secret(known, &live, seen, (terms, now), &mut steps),
+        SecretView::Lacks(loss) => {
+            end_lost(&live, loss, (terms, now), &mut steps);
+            steps.left(&live)
+        }
+        SecretView::Unknown => steps.left(&live),
     };
     promote(known, &still, judged, (terms, now), &mut steps);
+    if matches!(secret, SecretView::Holds(_)) {
+        keep_found(&live, &mut steps);
+    }
     steps
+}
+
+/// The Secret holds no key: each version has the time that this leaves it, counted from when it was
+/// first seen.
+fn end_lost(
+    live: &[&CredentialVersionRow],
+    loss: KeyLoss,
+    (terms, now): (VersionRules, Timestamp),
+    steps: &mut VersionSteps,
+) {
+    for row in live {
+        let wait = match (loss, row.state) {
+            _ if !terms.on => Duration::ZERO,
+            (KeyLoss::Withdrawn, _) | (_, VersionState::Pending) => Duration::ZERO,
+            (KeyLoss::SecretGone, _) => SECRET_GONE_WAIT,
+            (KeyLoss::EntryGone, VersionState::Previous) => continue,
+            (KeyLoss::EntryGone, _) => terms.grace,
+        };
+        let until = (row.grace_until).map_or(now + wait, |until| until.min(now + wait));
+        if until <= now {
+            steps.destroy(row.version);
+        } else if !steps.destroys(row.version) {
+            if row.grace_until != Some(until) {
+                steps.moves.push(StateChange {
+                    version: row.version,
+                    state: row.state,
+                    grace_until: Some(until),
+                });
+            }
+            steps.soonest(until);
+        }
+    }
+}
+
+/// The Secret holds a key again: the version in use has no end any more.
+fn keep_found(live: &[&CredentialVersionRow], steps: &mut VersionSteps) {
+    for row in live {
+        let ends = row.state == VersionState::Current && row.grace_until.is_some();
+        if ends && steps.moves.iter().all(|m| m.version != row.version) {
+            steps.moves.push(StateChange {
+                version: row.version,
+                state: row.state,
+                grace_until: None,
+            });
+        }
+    }
 }
 
 fn end_graces(live: &[&CredentialVersionRow], now: Timestamp, steps: &mut VersionSteps) {
@@ -160,7 +240,8 @@ fn follow_secret<'a>(
         .iter()
         .filter(|r| matching.is_none_or(|m| m.version != r.version))
     {
-        if row.state == VersionState::Pending || known.unreadable.contains(&row.version) {
+        let unused = row.state == VersionState::Pending || !terms.on;
+        if unused || known.unreadable.contains(&row.version) {
             steps.destroy(row.version);
         }
     }
@@ -171,16 +252,17 @@ fn follow_secret<'a>(
     }
     let left = steps.left(live);
     let current = left.iter().find(|r| r.state == VersionState::Current);
-    let was_current = known.was_current(seen.fingerprint);
+    // No check is waited for where none is made.
+    let at_once = known.was_current(seen.fingerprint) || !terms.validated;
     if let Some(current) = current
-        && was_current
+        && at_once
     {
         steps.demote(current, known, terms, now);
     }
     steps.insert = Some(VersionInsert {
         version: known.newest_told().max(known.newest_stored()) + 1,
         state: match current {
-            Some(_) if !was_current => VersionState::Pending,
+            Some(_) if !at_once => VersionState::Pending,
             _ => VersionState::Current,
         },
     });
@@ -206,10 +288,9 @@ fn promote(
     let was_current = known.was_current(&pending.fingerprint);
     steps.rolled_back |= was_current;
     let takes_over = match judged(pending) {
-        _ if current.is_none() || was_current => true,
+        _ if current.is_none() || was_current || !terms.validated => true,
         VersionVerdict::Accepted | VersionVerdict::Unverifiable => true,
         VersionVerdict::Rejected => false,
-        _ if !terms.validated => true,
         VersionVerdict::NotYet { .. } => false,
         VersionVerdict::Open(open) if open.refused && is_proved(current, judged) => {
             steps.waits(pending.version, None);

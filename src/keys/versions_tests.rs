@@ -34,7 +34,9 @@ fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow
             message: String::new(),
             since: at(0),
             generation: 1,
-            url: None,
+            inputs: "inputs".to_owned(),
+            key: None,
+            last_passed: None,
             http_status: None,
             code: None,
             request_id: None,
@@ -53,6 +55,7 @@ fn at_one_endpoint(row: &CredentialVersionRow) -> VersionVerdict {
 const TERMS: VersionRules = VersionRules {
     grace: GRACE,
     validated: true,
+    on: true,
 };
 
 /// What is known where the status tells of nothing else and every key authenticates.
@@ -85,7 +88,13 @@ fn knowing(
         provider_type: ProviderType::OpenAI,
         hosts: &hosts,
     };
-    steps(known, Some(seen), &at_one_endpoint, TERMS, at(second))
+    steps(
+        known,
+        SecretView::Holds(seen),
+        &at_one_endpoint,
+        TERMS,
+        at(second),
+    )
 }
 
 fn told(version: i32, state: VersionState, fingerprint: &str) -> KeyVersion {
@@ -250,7 +259,15 @@ fn grace_ends_also_while_the_secret_is_away() {
     let mut previous = row(1, VersionState::Previous, "f1");
     previous.grace_until = Some(at(100));
     let rows = [row(2, VersionState::Current, "f2"), previous];
-    let without = |second| steps(stored(&rows), None, &at_one_endpoint, TERMS, at(second));
+    let without = |second| {
+        steps(
+            stored(&rows),
+            SecretView::Unknown,
+            &at_one_endpoint,
+            TERMS,
+            at(second),
+        )
+    };
     let early = without(99);
     assert_eq!((moved(&early), early.again_at), (vec![], Some(at(100))));
     assert_eq!(moved(&without(100)), [(1, VersionState::Destroyed)]);
@@ -340,7 +357,7 @@ fn what_a_restored_database_brings_back_is_destroyed_again_and_the_secrets_key_i
     let back = knowing(known, "f1", HOSTS, 5);
     assert_eq!(moved(&back), [(1, VersionState::Destroyed)]);
     assert_eq!(inserted(&back), Some((3, VersionState::Current)));
-    let without = steps(known, None, &at_one_endpoint, TERMS, at(5));
+    let without = steps(known, SecretView::Unknown, &at_one_endpoint, TERMS, at(5));
     assert_eq!(moved(&without), [(1, VersionState::Destroyed)]);
 }
 
@@ -457,7 +474,7 @@ fn a_key_that_does_not_authenticate_is_sealed_anew_where_the_secret_holds_it() {
         assert_eq!(inserted(&other), Some((3, VersionState::Current)));
         assert_eq!(other.reseal, None);
         // Without the Secret there is nothing to make it good with.
-        let without = steps(known, None, &at_one_endpoint, TERMS, at(5));
+        let without = steps(known, SecretView::Unknown, &at_one_endpoint, TERMS, at(5));
         assert!(!without.destroys(2));
     }
 }
@@ -538,4 +555,101 @@ fn a_version_that_an_outage_kept_from_being_judged_says_until_when_it_waits() {
     assert_eq!(steps.waits, Some(PendingWait { version: 2, until }));
     assert_eq!(after(&rows, "f2", HOSTS, 900).waits, None);
     assert_eq!(after(&rows, "f2", HOSTS, 900).moves.len(), 2);
+}
+
+fn losing(rows: &[CredentialVersionRow], loss: KeyLoss, on: bool, second: i64) -> VersionSteps {
+    let terms = VersionRules { on, ..TERMS };
+    let view = SecretView::Lacks(loss);
+    steps(stored(rows), view, &at_one_endpoint, terms, at(second))
+}
+
+#[test]
+fn a_key_that_its_secret_holds_no_more_has_the_time_that_the_loss_leaves_it() {
+    let until = |mut row: CredentialVersionRow, second| {
+        row.grace_until = Some(at(second));
+        row
+    };
+    let rows = [
+        row(3, VersionState::Pending, "f3"),
+        row(2, VersionState::Current, "f2"),
+        until(row(1, VersionState::Previous, "f1"), 5000),
+    ];
+    let destroyed = |versions: &[i32]| -> Vec<_> {
+        versions
+            .iter()
+            .map(|version| (*version, VersionState::Destroyed))
+            .collect()
+    };
+    let withdrawn = losing(&rows, KeyLoss::Withdrawn, true, 10);
+    assert_eq!(moved(&withdrawn), destroyed(&[3, 2, 1]));
+    let gone = losing(&rows, KeyLoss::SecretGone, true, 10);
+    let left: Vec<_> = gone
+        .moves
+        .iter()
+        .map(|m| (m.version, m.grace_until))
+        .collect();
+    assert_eq!(left, [(3, None), (2, Some(at(70))), (1, Some(at(70)))]);
+    assert_eq!(gone.again_at, Some(at(70)));
+    let empty = losing(&rows, KeyLoss::EntryGone, true, 10);
+    let left: Vec<_> = empty
+        .moves
+        .iter()
+        .map(|m| (m.version, m.grace_until))
+        .collect();
+    assert_eq!(left, [(3, None), (2, Some(at(10) + GRACE))]);
+    for loss in [KeyLoss::Withdrawn, KeyLoss::SecretGone, KeyLoss::EntryGone] {
+        assert_eq!(
+            moved(&losing(&rows, loss, false, 10)),
+            destroyed(&[3, 2, 1])
+        );
+    }
+}
+
+#[test]
+fn the_time_of_a_lost_key_runs_from_its_loss_and_ends_when_the_secret_holds_one_again() {
+    let mut ending = row(1, VersionState::Current, "f1");
+    ending.grace_until = Some(at(70));
+    let rows = [ending];
+    let later = losing(&rows, KeyLoss::SecretGone, true, 30);
+    assert_eq!((moved(&later), later.again_at), (vec![], Some(at(70))));
+    let over = losing(&rows, KeyLoss::SecretGone, true, 70);
+    assert_eq!(moved(&over), [(1, VersionState::Destroyed)]);
+    for fingerprint in ["f1", "f2"] {
+        let back = after(&rows, fingerprint, &["a.example"], 30);
+        let kept: Vec<_> = back
+            .moves
+            .iter()
+            .map(|m| (m.state, m.grace_until))
+            .collect();
+        assert_eq!(kept, [(VersionState::Current, None)]);
+    }
+}
+
+#[test]
+fn a_key_that_nobody_checks_takes_over_at_once_whatever_was_said_of_it() {
+    let unchecked = |rows: &[CredentialVersionRow], fingerprint, on| {
+        let terms = VersionRules {
+            validated: false,
+            on,
+            ..TERMS
+        };
+        let hosts = ["a.example".to_owned()];
+        let seen = SecretState {
+            fingerprint,
+            provider_type: ProviderType::OpenAI,
+            hosts: &hosts,
+        };
+        let view = SecretView::Holds(seen);
+        steps(stored(rows), view, &at_one_endpoint, terms, at(10))
+    };
+    use VersionState::{Current, Destroyed, Previous};
+    let rows = [row(1, Current, "f1")];
+    for (on, old) in [(true, Previous), (false, Destroyed)] {
+        let rotated = unchecked(&rows, "f2", on);
+        assert_eq!(moved(&rotated), [(1, old)]);
+        assert_eq!(inserted(&rotated), Some((2, Current)));
+        let refused = judged(row(2, VersionState::Pending, "f2"), Reason::KeyRejected);
+        let taken = unchecked(&[refused, row(1, Current, "f1")], "f2", on);
+        assert_eq!(moved(&taken), [(1, old), (2, Current)]);
+    }
 }

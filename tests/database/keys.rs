@@ -149,7 +149,7 @@ async fn only_one_version_is_current() {
     assert_eq!(
         states,
         [
-            (2, VersionState::Current, None),
+            (2, VersionState::Current, Some(grace)),
             (1, VersionState::Previous, Some(grace))
         ]
     );

@@ -82,6 +82,7 @@ pub fn endpoint(provider_uid: Uuid, name: &str) -> EndpointUpsert {
         priority: 100,
         is_default: true,
         ca_bundle: None,
+        check_inputs: "inputs".to_owned(),
         health_check: HealthCheck::default(),
     }
 }
@@ -179,7 +180,9 @@ pub fn verdict(reason: Reason, message: &str) -> StoredCheck {
         message: message.to_owned(),
         since: creation(),
         generation: 1,
-        url: None,
+        inputs: "inputs".to_owned(),
+        key: None,
+        last_passed: None,
         http_status: Some(200),
         code: None,
         request_id: Some("req-1".to_owned()),

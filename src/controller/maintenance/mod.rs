@@ -2,5 +2,6 @@
 //! time, and whether PostgreSQL and the kube-apiserver answer.
 
 pub(super) mod dependency_health;
+pub(super) mod repair;
 pub(super) mod sweep;
 pub(super) mod upkeep;

@@ -165,17 +165,11 @@ async fn sweep(context: &Context, kind: Kind, namespaces: Option<&[String]>) -> 
     let users = users(context, kind, &gone).await?;
     // First, for an answer that is lost must not leave their checks running.
     context.forget(&gone);
-    let uids = gone.clone();
-    let removed = context
-        .db
-        .write(context.epoch, move |tx| {
-            Box::pin(async move { tx.soft_delete(kind, &uids).await })
-        })
-        .await;
+    let removed = remove(context, kind, &gone).await;
     // Again, for what was under way meanwhile may have planned and kept for them.
     context.forget(&gone);
     context.waker.wake_all(users.into_iter().map(Wake::now));
-    let (removed, _) = removed?;
+    let removed = removed?;
     let count = u64::try_from(removed).unwrap_or(u64::MAX);
     context
         .metrics
@@ -186,14 +180,46 @@ async fn sweep(context: &Context, kind: Kind, namespaces: Option<&[String]>) -> 
     Ok(())
 }
 
+/// Removes rows together, and where that fails one by one, so that none holds up the others. Answers
+/// how many went.
+async fn remove(context: &Context, kind: Kind, gone: &[Uuid]) -> Result<usize, Error> {
+    let together = remove_together(context, kind, gone.to_vec()).await;
+    let Err(error) = together else {
+        return together;
+    };
+    if gone.len() == 1 || matches!(&error, Error::Db(lost) if lost.is_outage()) {
+        return Err(error);
+    }
+    let (mut removed, mut failed) = (0, None);
+    for uid in gone {
+        match remove_together(context, kind, vec![*uid]).await {
+            Ok(count) => removed += count,
+            Err(error) if error.class() == Class::Fatal => return Err(error),
+            Err(error) => {
+                tracing::warn!(%kind, %uid, %error, "a row whose object is gone could not be removed");
+                failed = Some(error);
+            }
+        }
+    }
+    failed.map_or(Ok(removed), Err)
+}
+
+async fn remove_together(context: &Context, kind: Kind, uids: Vec<Uuid>) -> Result<usize, Error> {
+    let (removed, _) = context
+        .db
+        .write(context.epoch, move |tx| {
+            Box::pin(async move { tx.soft_delete(kind, &uids).await })
+        })
+        .await?;
+    Ok(removed)
+}
+
 /// Who reads the rows of what is to be removed, and must be reconciled without them.
 async fn users(context: &Context, kind: Kind, gone: &[Uuid]) -> Result<Vec<ObjectKey>, Error> {
     if kind != Kind::Endpoint {
         return Ok(Vec::new());
     }
-    let endpoints = context.db.endpoint_rows_by_uid(gone).await?;
-    let providers: Vec<Uuid> = endpoints.iter().map(|row| row.provider_uid).collect();
-    let providers = context.db.provider_rows_by_uid(&providers).await?;
+    let providers = context.db.providers_of_endpoints(gone).await?;
     let index = context.index();
     Ok(providers
         .iter()

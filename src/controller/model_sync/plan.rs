@@ -23,7 +23,6 @@ use crate::{
 };
 
 /// What a plan is made from.
-#[derive(Debug)]
 pub struct PlanInputs<'a> {
     /// The provider's name.
     pub provider: &'a str,
@@ -39,6 +38,8 @@ pub struct PlanInputs<'a> {
     pub models: &'a [Arc<LlmModel>],
     /// Names of models that were not understood.
     pub undecodable: &'a HashSet<String>,
+    /// Whether a model of any provider of the namespace has this name.
+    pub has_model: &'a dyn Fn(&str) -> bool,
     /// Most generated objects.
     pub limit: usize,
 }
@@ -80,8 +81,8 @@ pub struct Plan {
     pub unusable: usize,
     /// Listed patterns, which name no model.
     pub patterns: usize,
-    /// Ids whose object's name somebody else's object has.
-    pub name_taken: usize,
+    /// Names that objects of ids would have, and somebody else's objects have.
+    pub names_taken: Vec<String>,
 }
 
 /// Plans.
@@ -122,8 +123,8 @@ pub fn plan(sources: &PlanInputs<'_>) -> Plan {
     }
     for (id, seen) in missing {
         let name = object_name(sources.provider, id);
-        if known.names.contains(name.as_str()) {
-            plan.name_taken += 1;
+        if sources.undecodable.contains(&name) || (sources.has_model)(&name) {
+            plan.names_taken.push(name);
         } else if generated >= sources.limit {
             plan.over_limit += 1;
         } else {
@@ -171,7 +172,6 @@ enum Claim<'a> {
 
 struct DeclaredModels<'a> {
     by_id: BTreeMap<Cow<'a, str>, Claim<'a>>,
-    names: HashSet<String>,
     generated: usize,
 }
 
@@ -199,9 +199,6 @@ impl<'a> DeclaredModels<'a> {
             .collect();
         Self {
             by_id,
-            names: (sources.models.iter().map(|m| m.name_any()))
-                .chain(sources.undecodable.iter().cloned())
-                .collect(),
             generated: sources.models.iter().filter(|m| ours(m)).count(),
         }
     }

@@ -93,6 +93,10 @@ fn planned_of(
         lists,
         models,
         undecodable: &HashSet::from([object_name("p", "undecodable")]),
+        has_model: &|name| {
+            let anothers = object_name("p", "anothers");
+            name == anothers || models.iter().any(|model| model.name_any() == name)
+        },
         limit,
     })
 }
@@ -219,14 +223,16 @@ fn objects_that_are_not_ours_are_never_steps() {
     let taken = declared(&object_name("p", "b"), "other");
     let plan = planned(&lists, &[earlier, taken], json!({}));
     assert_eq!(plan.steps, []);
-    assert_eq!(plan.name_taken, 1);
+    assert_eq!(plan.names_taken, [object_name("p", "b")]);
 }
 
 #[test]
-fn the_name_of_an_object_that_was_not_understood_is_taken() {
-    let plan = planned(&[list("e", &["undecodable"])], &[], json!({}));
-    assert_eq!(plan.steps, []);
-    assert_eq!(plan.name_taken, 1);
+fn a_name_that_an_object_has_which_is_not_the_providers_is_taken_and_the_rest_is_made() {
+    for id in ["undecodable", "anothers"] {
+        let plan = planned(&[list("e", &["a", id])], &[], json!({}));
+        assert_eq!(made_ids(&plan), ["a"]);
+        assert_eq!(plan.names_taken, [object_name("p", id)]);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{endpoints_seen::EndpointsSeen, index::Index, metrics::Metrics, queue::Waker};
 use crate::controller::{
     kinds::credential::{intact::UnreadableVersions, secret_cache::SecretCache},
-    maintenance::{dependency_health::DependencyHealth, sweep::Sweeper},
+    maintenance::{dependency_health::DependencyHealth, repair::LastRepair, sweep::Sweeper},
     model_sync::ModelSync,
     status::{debounce::StatusDebounce, events::Events, repair::OwnStatuses},
 };
@@ -57,6 +57,8 @@ pub struct Context {
     pub own_statuses: OwnStatuses,
     /// Statuses that wait for more news.
     pub patience: Mutex<StatusDebounce>,
+    /// When rows that cannot be read were last searched for.
+    pub last_repair: LastRepair,
     /// Whether PostgreSQL answers.
     pub database: DependencyHealth,
     /// Whether the kube-apiserver answers.

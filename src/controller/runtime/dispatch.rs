@@ -18,11 +18,13 @@ use super::{
 use crate::controller::{
     error::{Class, Error},
     kinds::{credential, endpoint, model, provider},
+    maintenance::repair::repair,
     status::{unavailable, write},
 };
 use crate::crd::{
     Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider, conditions::ConditionInput,
 };
+use crate::db::DbError;
 
 /// Reconciles one object.
 ///
@@ -94,6 +96,11 @@ async fn tell(context: &Context, key: &ObjectKey, error: &Error) {
             tracing::debug!(object = %key, %error, "waits for the kube-apiserver");
         }
         _ => tracing::warn!(object = %key, %error, "a reconcile failed; it is tried again"),
+    }
+    if matches!(error, Error::Db(DbError::Unreadable(_)))
+        && let Err(error) = repair(context).await
+    {
+        tracing::warn!(object = %key, %error, "rows that cannot be read could not be repaired");
     }
     let Some(finding) = error.finding() else {
         return;

@@ -29,6 +29,7 @@ use crate::controller::{
     error::Error,
     maintenance::{
         dependency_health::DependencyHealth,
+        repair,
         sweep::{self, Sweeper},
         upkeep,
     },
@@ -257,6 +258,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         endpoints_seen: Default::default(),
         own_statuses: Default::default(),
         patience: Mutex::default(),
+        last_repair: Default::default(),
         database: DependencyHealth::new(
             "database",
             parts.metrics.database_up.clone(),
@@ -385,6 +387,11 @@ async fn follow_reports(
             report = reports.recv() => report,
         };
         let Some(report) = report else { return Ok(()) };
+        if report.unreadable
+            && let Err(error) = repair::repair(&context).await
+        {
+            tracing::debug!(%error, "rows that cannot be read could not be repaired");
+        }
         let owner = &report.owner;
         let key = ObjectKey::new(owner.kind, &owner.namespace, &owner.name);
         let listed = (report.key).is_some_and(|job| job.kind == CheckKind::ModelList);

@@ -2,4 +2,5 @@
 
 pub(super) mod partitions;
 pub(super) mod purge;
+pub(super) mod repair;
 pub(super) mod sweep;

@@ -71,7 +71,8 @@ pub(in crate::db) async fn live(
 }
 
 impl WriteTx {
-    /// Marks live objects as deleted, and destroys the key material of credentials among them.
+    /// Marks live objects as deleted, forgets what checks found of them, and destroys the key material
+    /// of credentials among them.
     /// Answers how many there were.
     pub async fn soft_delete(&mut self, kind: Kind, uids: &[Uuid]) -> Result<usize, DbError> {
         let gone = delete(&mut self.tx, kind, uids).await?;
@@ -100,12 +101,13 @@ async fn delete(
     uids: &[Uuid],
 ) -> Result<Vec<Uuid>, DbError> {
     macro_rules! delete {
-        ($table:literal) => {
+        ($table:literal, $found:literal) => {
             sqlx::query_scalar!(
                 "UPDATE "
                     + $table
-                    + " SET deleted_at = now(), updated_at = now(), is_active = false
-                       WHERE uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'
+                    + " SET deleted_at = now(), updated_at = now(), is_active = false"
+                    + $found
+                    + " WHERE uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'
                        RETURNING uid",
                 uids,
             )
@@ -114,9 +116,9 @@ async fn delete(
         };
     }
     Ok(match kind {
-        Kind::Provider => delete!("providers"),
-        Kind::Endpoint => delete!("endpoints"),
-        Kind::Credential => delete!("credentials"),
-        Kind::Model => delete!("models"),
+        Kind::Provider => delete!("providers", ", sync_verdict = NULL"),
+        Kind::Endpoint => delete!("endpoints", ", verdict = NULL, list_verdict = NULL"),
+        Kind::Credential => delete!("credentials", ""),
+        Kind::Model => delete!("models", ", test_verdict = NULL"),
     })
 }

@@ -37,7 +37,7 @@ pub struct CredentialVersionRow {
     pub verdicts: BTreeMap<Uuid, StoredCheck>,
     /// Since when it is in this state.
     pub since: Timestamp,
-    /// Until when it may be used after another took its place.
+    /// Until when it may be used after another took its place, or its Secret stopped holding it.
     pub grace_until: Option<Timestamp>,
     /// When it was stored.
     pub created_at: Timestamp,
@@ -216,7 +216,7 @@ impl WriteTx {
 
     /// Moves a version to a state: visible with its credential, unless it is in it already.
     /// `Destroyed` destroys its key material; nothing leaves `Destroyed`. `grace_until` is kept
-    /// for `Previous` alone.
+    /// for `Previous`, and for `Current` while its Secret does not hold it.
     pub async fn credential_version_state_set(
         &mut self,
         credential: Uuid,
@@ -224,7 +224,8 @@ impl WriteTx {
         state: VersionState,
         grace_until: Option<Timestamp>,
     ) -> Result<bool, DbError> {
-        let grace_until = grace_until.filter(|_| state == VersionState::Previous);
+        let grace_until =
+            grace_until.filter(|_| matches!(state, VersionState::Previous | VersionState::Current));
         let changed = sqlx::query!(
             r#"UPDATE credential_versions SET state = $3, grace_until = $4,
                    since = CASE WHEN state = $3 THEN since ELSE now() END,
@@ -261,9 +262,9 @@ impl WriteTx {
             r#"UPDATE credential_versions SET verdicts = verdicts || jsonb_build_object($3::text, $4::jsonb)
                WHERE credential_uid = $1 AND version = $2 AND state <> 'Destroyed'
                  AND (verdicts -> $3::text -> 'reason', verdicts -> $3::text -> 'message',
-                      verdicts -> $3::text -> 'generation', verdicts -> $3::text -> 'url',
+                      verdicts -> $3::text -> 'generation', verdicts -> $3::text -> 'inputs',
                       verdicts -> $3::text -> 'doubts', verdicts -> $3::text -> 'was_accepted')
-                   IS DISTINCT FROM ($4::jsonb -> 'reason', $4 -> 'message', $4 -> 'generation', $4 -> 'url',
+                   IS DISTINCT FROM ($4::jsonb -> 'reason', $4 -> 'message', $4 -> 'generation', $4 -> 'inputs',
                       $4 -> 'doubts', $4 -> 'was_accepted')"#,
             credential,
             version,

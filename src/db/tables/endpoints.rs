@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use crate::crd::Kind;
 use crate::crd::endpoint::{Header, HealthCheck};
+use crate::crd::reasons::Reason;
 use crate::db::types::{Jsonb, MaybeTime};
-use crate::db::{Db, DbError, StoredCheck, UpsertedRow, WriteTx};
+use crate::db::{Db, DbError, LastPassed, StoredCheck, UpsertedRow, WriteTx};
 
 /// An endpoint as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +68,8 @@ pub struct EndpointRow {
     pub is_default: bool,
     /// PEM certificates that sign its own.
     pub ca_bundle: Option<String>,
+    /// A hash of what calls to it are made with: a check that was made with others says nothing.
+    pub check_inputs: String,
     /// How it is probed.
     pub health_check: HealthCheck,
     /// What its probes concluded.
@@ -102,6 +105,7 @@ pub struct EndpointUpsert {
     pub priority: i32,
     pub is_default: bool,
     pub ca_bundle: Option<String>,
+    pub check_inputs: String,
     pub health_check: HealthCheck,
 }
 
@@ -115,7 +119,7 @@ macro_rules! select {
                       deleted_at AS "deleted_at!: MaybeTime", revision, provider_uid, display_name,
                       base_url, api_version, region, timeout_connect, timeout_read, retry_count,
                       retry_interval_ms, headers AS "headers: Jsonb<Vec<Header>>", priority,
-                      is_default, ca_bundle, health_check AS "health_check: Jsonb<HealthCheck>",
+                      is_default, ca_bundle, check_inputs, health_check AS "health_check: Jsonb<HealthCheck>",
                       verdict AS "verdict!: Jsonb<Option<StoredCheck>>",
                       list_verdict AS "list_verdict!: Jsonb<Option<StoredCheck>>"
                FROM endpoints "# + $($tail)+
@@ -147,10 +151,25 @@ pub(in crate::db) async fn all(
 }
 
 impl EndpointRow {
-    /// What the last reading of its model list concluded, if that was at its present URL.
+    /// What the last reading of its model list concluded, if that was made with what it has now.
     pub fn list_verdict_here(&self) -> Option<&StoredCheck> {
         let verdict = self.list_verdict.as_ref();
-        verdict.filter(|verdict| verdict.is_of(&self.base_url))
+        verdict.filter(|verdict| verdict.is_of(&self.check_inputs))
+    }
+
+    /// The reading of the model list that was read whole last, if that was made with what it has now.
+    pub fn list_read_here(&self) -> Option<LastPassed> {
+        let verdict = self.list_verdict.as_ref()?;
+        let read = match verdict.reason {
+            Reason::SyncSucceeded => LastPassed {
+                at: verdict.since,
+                inputs: verdict.inputs.clone(),
+                key: verdict.key.clone(),
+            },
+            _ => verdict.last_passed.clone()?,
+        };
+        let here = !self.check_inputs.is_empty() && read.inputs == self.check_inputs;
+        here.then_some(read)
     }
 }
 
@@ -206,9 +225,9 @@ impl WriteTx {
                        verified_generation, last_handled_reconcile_at, created_at, provider_uid,
                        display_name, base_url, api_version, region, timeout_connect, timeout_read,
                        retry_count, retry_interval_ms, headers, priority, is_default, ca_bundle,
-                       health_check)
+                       health_check, check_inputs)
                    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                           $18, $19, $20, $21, $22, $23, $24
+                           $18, $19, $20, $21, $22, $23, $24, $25
                    FROM (SELECT count(*) AS count FROM gone) AS namesakes WHERE count >= 0
                    ON CONFLICT (uid) DO UPDATE SET
                        namespace = excluded.namespace, name = excluded.name,
@@ -224,12 +243,14 @@ impl WriteTx {
                        retry_interval_ms = excluded.retry_interval_ms, headers = excluded.headers,
                        priority = excluded.priority, is_default = excluded.is_default,
                        ca_bundle = excluded.ca_bundle, health_check = excluded.health_check,
+                       check_inputs = excluded.check_inputs,
                        updated_at = now(), deleted_at = NULL
                    WHERE (t.namespace, t.name, t.generation, t.enabled, t.is_active, t.conditions,
                           t.verified_generation, t.last_handled_reconcile_at, t.created_at,
                           t.provider_uid, t.display_name, t.base_url, t.api_version, t.region,
                           t.timeout_connect, t.timeout_read, t.retry_count, t.retry_interval_ms,
-                          t.headers, t.priority, t.is_default, t.ca_bundle, t.health_check, t.deleted_at)
+                          t.headers, t.priority, t.is_default, t.ca_bundle, t.health_check,
+                          t.check_inputs, t.deleted_at)
                        IS DISTINCT FROM
                          (excluded.namespace, excluded.name, excluded.generation, excluded.enabled,
                           excluded.is_active, excluded.conditions, excluded.verified_generation,
@@ -238,7 +259,7 @@ impl WriteTx {
                           excluded.api_version, excluded.region, excluded.timeout_connect,
                           excluded.timeout_read, excluded.retry_count, excluded.retry_interval_ms,
                           excluded.headers, excluded.priority, excluded.is_default, excluded.ca_bundle,
-                          excluded.health_check, NULL::timestamptz)
+                          excluded.health_check, excluded.check_inputs, NULL::timestamptz)
                    RETURNING 1
                )
                SELECT EXISTS (SELECT FROM stored) AS "changed!",
@@ -267,6 +288,7 @@ impl WriteTx {
             row.is_default,
             row.ca_bundle,
             Json(&row.health_check) as _,
+            row.check_inputs,
         )
         .fetch_one(&mut *self.tx)
         .await?;
@@ -289,8 +311,9 @@ impl WriteTx {
     ) -> Result<bool, DbError> {
         let changed = sqlx::query!(
             r#"UPDATE endpoints SET verdict = $2
-               WHERE uid = $1 AND (verdict -> 'reason', verdict -> 'message', verdict -> 'generation')
-                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation')"#,
+               WHERE uid = $1 AND (verdict -> 'reason', verdict -> 'message',
+                                   verdict -> 'generation', verdict -> 'inputs')
+                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'inputs')"#,
             uid,
             Json(verdict) as _,
         )
@@ -313,8 +336,8 @@ impl WriteTx {
         let changed = sqlx::query!(
             r#"UPDATE endpoints SET list_verdict = $2
                WHERE uid = $1 AND (list_verdict -> 'reason', list_verdict -> 'message',
-                                   list_verdict -> 'generation', list_verdict -> 'url')
-                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'url')"#,
+                                   list_verdict -> 'generation', list_verdict -> 'inputs', list_verdict -> 'key')
+                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'inputs', $2 -> 'key')"#,
             uid,
             Json(verdict) as _,
         )

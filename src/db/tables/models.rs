@@ -318,8 +318,8 @@ impl WriteTx {
         let changed = sqlx::query!(
             r#"UPDATE models SET test_verdict = $2
                WHERE uid = $1 AND (test_verdict -> 'reason', test_verdict -> 'message',
-                                   test_verdict -> 'generation', test_verdict -> 'url')
-                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'url')"#,
+                                   test_verdict -> 'generation', test_verdict -> 'inputs', test_verdict -> 'key')
+                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'inputs', $2 -> 'key')"#,
             uid,
             Json(verdict) as _,
         )

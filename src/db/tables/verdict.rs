@@ -16,10 +16,16 @@ pub struct StoredCheck {
     pub since: Timestamp,
     /// Generation of the object that was checked.
     pub generation: i64,
-    /// The URL that was asked, where the verdict is on a key, a model or a model list: it says
-    /// nothing of another one.
+    /// A hash of what the check was made with: it says nothing of anything else. Empty: of an
+    /// earlier release, or nobody was asked.
+    #[serde(default)]
+    pub inputs: String,
+    /// Fingerprint of the key that it was made with, where the check chose one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+    pub key: Option<String>,
+    /// The last such check that passed, where this one did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_passed: Option<LastPassed>,
     /// HTTP status of the vendor's answer, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
@@ -42,9 +48,21 @@ fn is_zero(count: &u8) -> bool {
     *count == 0
 }
 
+/// When a check last passed, and what with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastPassed {
+    /// When.
+    pub at: Timestamp,
+    /// See [`StoredCheck::inputs`].
+    pub inputs: String,
+    /// See [`StoredCheck::key`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
 impl StoredCheck {
-    /// Whether it was concluded at this URL.
-    pub fn is_of(&self, url: &str) -> bool {
-        self.url.as_deref() == Some(url)
+    /// Whether it was concluded with these inputs.
+    pub fn is_of(&self, inputs: &str) -> bool {
+        !inputs.is_empty() && self.inputs == inputs
     }
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{intact, secret_cache::CachedSecret};
+use super::{
+    intact,
+    secret_cache::{CachedSecret, SecretProblem},
+};
 use crate::{
     checks::Owner,
     controller::{
@@ -10,7 +13,7 @@ use crate::{
         kinds::{identity, parent},
         runtime::{context::Context, object_key::ObjectKey},
     },
-    crd::{Kind, LlmCredential, LlmEndpoint, conditions::ConditionInput},
+    crd::{Kind, LlmCredential, LlmEndpoint},
     db::{CredentialRow, CredentialVersionRow, EndpointRow},
     encryption::SecretFields,
 };
@@ -32,7 +35,7 @@ pub struct CredentialInputs {
     /// The provider's credentials, this one among them.
     pub siblings: Vec<Arc<LlmCredential>>,
     /// What the Secret holds; `None` where it was not to be read.
-    pub secret: Option<Result<CachedSecret, ConditionInput>>,
+    pub secret: Option<Result<CachedSecret, SecretProblem>>,
     /// The key itself, where it was read in this pass.
     pub fields: Option<SecretFields>,
 }
@@ -68,6 +71,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Credentia
     let endpoint_rows = parent::endpoint_rows(context, &parent, &endpoints, key).await?;
     let uid = identity::uid(&*object);
     let row = context.db.credential_row(uid).await?;
+    let row = row.filter(|row| row.deleted_at.is_none());
     let versions = context.db.credential_version_rows(&[uid]).await?;
     let owner = identity::owner(Kind::Credential, &*object);
     let unreadable = intact::unreadable(context, &owner, &versions).await?;

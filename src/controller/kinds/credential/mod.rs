@@ -33,7 +33,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
         .credential_expires(key, validate::expires_at(&input));
     let now = context.now();
     let desired = validate::desired(&input);
-    if desired.as_ref().is_ok_and(|desired| desired.takes_key) {
+    if desired.is_ok() {
         secret_cache::take(context, &mut input).await?;
     }
     let mut steps = validate::steps(&input, desired.as_ref().ok(), now);

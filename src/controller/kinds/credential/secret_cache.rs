@@ -25,6 +25,7 @@ use crate::{
         reasons::Reason,
     },
     encryption::{Fingerprint, MaskedKey, SecretFields},
+    keys::versions::KeyLoss,
     vendors::{self, WrongFields},
 };
 
@@ -49,13 +50,37 @@ pub struct CachedSecret {
     pub notes: Vec<String>,
 }
 
+/// Why no key could be taken from a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretProblem {
+    /// What `Valid` says of it.
+    pub input: ConditionInput,
+    /// What becomes of the stored key; `None` where the Secret could not be looked at.
+    pub loss: Option<KeyLoss>,
+}
+
+impl SecretProblem {
+    /// What was read of the Secret, or that there is none.
+    fn seen(input: ConditionInput) -> Self {
+        let loss = match input.reason {
+            Reason::SecretNotFound => KeyLoss::SecretGone,
+            Reason::SecretFieldMissing | Reason::KeyMalformed => KeyLoss::EntryGone,
+            _ => KeyLoss::Withdrawn,
+        };
+        Self {
+            input,
+            loss: Some(loss),
+        }
+    }
+}
+
 /// What was last read, and of what.
 #[derive(Clone, Debug)]
 pub struct SecretCache {
     secret: Option<(String, String)>,
     generation: i64,
     provider_type: ProviderType,
-    result: Result<CachedSecret, ConditionInput>,
+    result: Result<CachedSecret, SecretProblem>,
 }
 
 /// Reads the Secret, unless what this process last read of it is still all there is to know.
@@ -99,8 +124,11 @@ pub async fn take_again(context: &Context, input: &mut CredentialInputs) -> Resu
 pub fn looks_again(input: &CredentialInputs, conditions: &[Condition], now: Timestamp) -> Next {
     let unseen = matches!(
         &input.secret,
-        Some(Err(ConditionInput {
-            reason: Reason::SecretNotFound | Reason::SecretNotLabelled,
+        Some(Err(SecretProblem {
+            input: ConditionInput {
+                reason: Reason::SecretNotFound | Reason::SecretNotLabelled,
+                ..
+            },
             ..
         }))
     );
@@ -148,7 +176,10 @@ async fn read(
     let meta = match api.get_metadata_opt(&name).await {
         Ok(meta) => meta,
         Err(kube::Error::Api(status)) if status.code == 403 => {
-            input.secret = Some(Err(not_ours(&name)));
+            input.secret = Some(Err(SecretProblem {
+                input: not_ours(&name),
+                loss: None,
+            }));
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -171,6 +202,7 @@ async fn read(
             }
         },
     };
+    let result = result.map_err(SecretProblem::seen);
     let taken = SecretCache {
         secret: stamp,
         generation: identity::generation(&*input.object),

@@ -7,10 +7,13 @@ use super::{
 };
 use crate::{
     controller::{
-        error::Error, kinds::identity, runtime::context::Context, status::evaluate::Evaluation,
+        error::Error,
+        kinds::{identity, refused},
+        runtime::context::Context,
+        status::{evaluate::Evaluation, events::EventDraft},
     },
-    crd::credential::VersionState,
-    db::{CredentialRow, CredentialUpsert, CredentialVersionRow, NewVersion, SealedVersion},
+    crd::{Kind, credential::VersionState},
+    db::{CredentialUpsert, CredentialVersionRow, NewVersion, SealedVersion},
     encryption::Payload,
     keys::{
         seal::seal_version,
@@ -19,7 +22,7 @@ use crate::{
 };
 
 /// Stores what was concluded, in one transaction; answers the versions as they are then, newest
-/// first. One that is refused is not stored, and its older row is switched off.
+/// first. One that is refused has no row, and no key.
 pub async fn write(
     context: &Context,
     input: &CredentialInputs,
@@ -27,16 +30,20 @@ pub async fn write(
     steps: &VersionSteps,
     verdict: &Evaluation,
 ) -> Result<Vec<CredentialVersionRow>, Error> {
+    let uid = input.owner.uid;
     let upsert = match (&input.row, desired) {
-        (None, None) => return Ok(Vec::new()),
-        (Some(row), None) => switched_off(row, verdict),
+        (None, None) => return Ok(input.versions.clone()),
+        (Some(_), None) => {
+            refused::remove_row(context, Kind::Credential, uid).await?;
+            return Ok(context.db.credential_version_rows(&[uid]).await?);
+        }
         (_, Some(desired)) => derived(input, desired, steps, verdict),
     };
     let new = steps.insert.map(|insert| inserted(context, input, insert));
     let new = new.transpose()?.flatten();
     let again = steps.reseal.map(|version| sealed(context, input, version));
     let again = again.transpose()?.flatten();
-    let (uid, moves) = (input.owner.uid, steps.moves.clone());
+    let moves = steps.moves.clone();
     let keep = validate::verdicts_to_keep(input);
     let (stored, revision) = context
         .db
@@ -67,6 +74,7 @@ pub async fn write(
         .await?;
     context.forget(&stored.replaced);
     intact::tell_healed(context, input, steps);
+    tell_destroyed(context, input, steps);
     if steps.rolled_back {
         let (namespace, name) = (&input.owner.namespace, &input.owner.name);
         tracing::warn!(%namespace, %name, "the stored key was older than the status says; it follows the Secret again");
@@ -76,6 +84,32 @@ pub async fn write(
         return Ok(input.versions.clone());
     }
     Ok(context.db.credential_version_rows(&[uid]).await?)
+}
+
+/// Tells of a key that was destroyed when its Secret had held it no more for long enough; what is
+/// destroyed at once the condition tells.
+fn tell_destroyed(context: &Context, input: &CredentialInputs, steps: &VersionSteps) {
+    let Some(Err(problem)) = &input.secret else {
+        return;
+    };
+    let overdue = |row: &&CredentialVersionRow| {
+        row.state == VersionState::Current
+            && row.grace_until.is_some()
+            && steps.destroys(row.version)
+    };
+    let told = input.versions.iter().filter(overdue).map(|row| EventDraft {
+        warning: true,
+        reason: problem.input.reason.as_str().to_owned(),
+        note: format!(
+            "version {} of the key has been destroyed: {}",
+            row.version, problem.input.message
+        ),
+        apart: true,
+    });
+    let told: Vec<EventDraft> = told.collect();
+    if !told.is_empty() {
+        context.events.publish(&*input.object, told);
+    }
 }
 
 /// A new version with the Secret's key.
@@ -164,38 +198,5 @@ fn derived(
         masked_key: current.map(|v| v.masked_key.clone()),
         fingerprint: current.map(|v| v.fingerprint.clone()),
         version: current.map(|v| v.version),
-    }
-}
-
-fn switched_off(row: &CredentialRow, verdict: &Evaluation) -> CredentialUpsert {
-    let row = row.clone();
-    CredentialUpsert {
-        uid: row.uid,
-        namespace: row.namespace,
-        name: row.name,
-        generation: row.generation,
-        enabled: row.enabled,
-        is_active: false,
-        conditions: verdict.conditions.clone(),
-        verified_generation: verdict.verified_generation,
-        last_handled_reconcile_at: verdict.handled.clone(),
-        created_at: row.created_at,
-        provider_uid: row.provider_uid,
-        endpoint_uids: row.endpoint_uids,
-        alias: row.alias,
-        description: row.description,
-        expires_at: row.expires_at,
-        quota_limit: row.quota_limit,
-        quota_unit: row.quota_unit,
-        quota_period: row.quota_period,
-        priority: row.priority,
-        grace_seconds: row.grace_seconds,
-        validation: row.validation,
-        secret_name: row.secret_name,
-        secret_uid: row.secret_uid,
-        secret_resource_version: row.secret_resource_version,
-        masked_key: row.masked_key,
-        fingerprint: row.fingerprint,
-        version: row.version,
     }
 }

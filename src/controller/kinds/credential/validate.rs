@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use url::Url;
 use uuid::Uuid;
 
-use super::{dereference::CredentialInputs, expiry, proof};
+use super::{dereference::CredentialInputs, expiry, proof, secret_cache::SecretProblem};
 use crate::{
     checks::{JobKey, PlannedJob, Stored},
     controller::{
@@ -28,8 +28,8 @@ use crate::{
     keys::{
         key_allowed,
         versions::{
-            self, KnownVersions, PendingWait, SecretState, VersionRules, VersionSteps,
-            VersionVerdict,
+            self, KeyLoss, KnownVersions, PendingWait, SecretState, SecretView, VersionRules,
+            VersionSteps, VersionVerdict,
         },
     },
     vendors::vendor,
@@ -41,9 +41,12 @@ pub struct ValidatedCredential {
     pub provider_type: ProviderType,
     /// The endpoints that `endpointRefs` names; empty for all.
     pub endpoint_uids: Vec<Uuid>,
-    /// Whether the key is to be taken from the Secret: it is switched on.
-    pub takes_key: bool,
+    /// The credential and its provider are switched on.
+    pub on: bool,
 }
+
+/// What is said of a key whose Secret does not hold it any more.
+pub const KEY_DESTROYED: &str = "the stored key has been destroyed";
 
 /// What is to be in force, or why nothing is.
 pub fn desired(input: &CredentialInputs) -> Result<ValidatedCredential, Refusal> {
@@ -69,7 +72,7 @@ pub fn desired(input: &CredentialInputs) -> Result<ValidatedCredential, Refusal>
         provider_uid: identity::uid(provider),
         provider_type: provider.spec.type_,
         endpoint_uids: parent::endpoint_uids(name, &spec.endpoint_refs, &input.endpoints)?,
-        takes_key: spec.enabled && provider.spec.enabled,
+        on: spec.enabled && provider.spec.enabled,
     })
 }
 
@@ -80,11 +83,18 @@ pub fn steps(
     now: Timestamp,
 ) -> VersionSteps {
     let spec = &input.object.spec;
-    let seen = desired.and(input.holding()).map(|holding| SecretState {
-        fingerprint: &holding.fingerprint,
-        provider_type: holding.consent.provider_type,
-        hosts: &holding.consent.hosts,
-    });
+    let secret = match desired.and(input.secret.as_ref()) {
+        Some(Ok(holding)) => SecretView::Holds(SecretState {
+            fingerprint: &holding.fingerprint,
+            provider_type: holding.consent.provider_type,
+            hosts: &holding.consent.hosts,
+        }),
+        Some(Err(SecretProblem {
+            loss: Some(loss), ..
+        })) => SecretView::Lacks(*loss),
+        Some(Err(_)) | None => SecretView::Unknown,
+    };
+    let on = desired.is_some_and(|desired| desired.on);
     let status = input.object.status.as_ref();
     let known = KnownVersions {
         rows: &input.versions,
@@ -93,14 +103,15 @@ pub fn steps(
     };
     let terms = VersionRules {
         grace: Duration::from_secs(u64::try_from(spec.rotation.grace_seconds).unwrap_or(0)),
-        validated: spec.validation.enabled,
+        validated: spec.validation.enabled && on,
+        on,
     };
     let judged = |row: &CredentialVersionRow| judged(input, desired, row);
-    versions::steps(known, seen, &judged, terms, now)
+    versions::steps(known, secret, &judged, terms, now)
 }
 
-/// What the checks say of a stored version: at the endpoints that the key is for now, at the URLs
-/// that they have now. What was said elsewhere counts for nothing.
+/// What the checks say of a stored version: at the endpoints that the key is for now, with
+/// what they are called with now. What was said elsewhere counts for nothing.
 fn judged(
     input: &CredentialInputs,
     desired: Option<&ValidatedCredential>,
@@ -115,7 +126,7 @@ fn judged(
     let (allowed, _) = allowed(input, desired, &eligible);
     versions::judgement(allowed.iter().map(|endpoint| {
         let verdict = row.verdicts.get(&endpoint.uid);
-        verdict.filter(|verdict| verdict.is_of(&endpoint.base_url))
+        verdict.filter(|verdict| verdict.is_of(&endpoint.check_inputs))
     }))
 }
 
@@ -133,6 +144,8 @@ pub struct Usable<'a> {
     pub state: VersionState,
     pub fingerprint: String,
     pub masked_key: String,
+    /// Until when it may be used, where that is decided.
+    pub until: Option<Timestamp>,
     /// Stored already, with what was said of it.
     row: Option<&'a CredentialVersionRow>,
 }
@@ -151,6 +164,7 @@ pub fn after_steps<'a>(
             Usable {
                 version: row.version,
                 state: moved.map_or(row.state, |m| m.state),
+                until: moved.map_or(row.grace_until, |m| m.grace_until),
                 fingerprint: row.fingerprint.clone(),
                 masked_key: row.masked_key.clone(),
                 row: Some(row),
@@ -166,6 +180,7 @@ pub fn after_steps<'a>(
                 state: insert.state,
                 fingerprint: holding.fingerprint.clone(),
                 masked_key: holding.masked_key.clone(),
+                until: None,
                 row: None,
             },
         );
@@ -174,10 +189,10 @@ pub fn after_steps<'a>(
 }
 
 impl<'a> Usable<'a> {
-    /// What was said of it at this endpoint, at the URL that the endpoint has now.
-    fn verdict(&self, endpoint: &EndpointRow, generation: i64) -> Option<&'a StoredCheck> {
+    /// What was said of it at this endpoint, with what the endpoint is called with now.
+    fn verdict(&self, endpoint: &EndpointRow) -> Option<&'a StoredCheck> {
         let verdict = self.row?.verdicts.get(&endpoint.uid)?;
-        (verdict.generation == generation && verdict.is_of(&endpoint.base_url)).then_some(verdict)
+        verdict.is_of(&endpoint.check_inputs).then_some(verdict)
     }
 }
 
@@ -264,7 +279,11 @@ fn validity(
         );
     }
     let holding = match &input.secret {
-        Some(Err(finding)) => return with_notes(finding.clone(), &unreadable(input, versions)),
+        Some(Err(problem)) => {
+            let mut notes = unreadable(input, versions);
+            notes.extend(fate(input, problem.loss, versions));
+            return with_notes(problem.input.clone(), &notes);
+        }
         Some(Ok(holding)) => Some(holding),
         None => None,
     };
@@ -330,6 +349,26 @@ fn unreadable(input: &CredentialInputs, versions: &[Usable<'_>]) -> Vec<String> 
         .collect()
 }
 
+/// What becomes of the stored key, now that its Secret holds none.
+fn fate(
+    input: &CredentialInputs,
+    loss: Option<KeyLoss>,
+    versions: &[Usable<'_>],
+) -> Option<String> {
+    let loss = loss.filter(|_| !input.versions.is_empty())?;
+    let Some(current) = in_state(versions, VersionState::Current) else {
+        return Some(KEY_DESTROYED.to_owned());
+    };
+    let until = current.until?;
+    let unless = match loss {
+        KeyLoss::SecretGone => "the Secret comes back",
+        KeyLoss::Withdrawn | KeyLoss::EntryGone => "the Secret holds a key by then",
+    };
+    Some(format!(
+        "the stored key is destroyed at {until}, unless {unless}"
+    ))
+}
+
 fn with_notes(mut finding: ConditionInput, notes: &[String]) -> ConditionInput {
     for note in notes {
         finding = ConditionInput::new(finding.reason, format!("{}; {note}", finding.message));
@@ -373,12 +412,11 @@ fn judged_at_endpoints(
             "not checked: spec.validation.enabled is false",
         );
     }
-    let generation = identity::generation(&*input.object);
     let current = in_state(versions, VersionState::Current);
     let verdicts: Vec<(&str, Option<&StoredCheck>)> = allowed
         .iter()
         .map(|e| {
-            let verdict = current.and_then(|v| v.verdict(e, generation));
+            let verdict = current.and_then(|v| v.verdict(e));
             (e.name.as_str(), verdict)
         })
         .collect();
@@ -465,7 +503,7 @@ pub fn jobs(
     versions: &[Usable<'_>],
 ) -> Vec<PlannedJob> {
     let check = &input.object.spec.validation;
-    let Some(desired) = desired.filter(|d| d.takes_key && check.enabled) else {
+    let Some(desired) = desired.filter(|d| d.on && check.enabled) else {
         return Vec::new();
     };
     let checked: Vec<&Usable<'_>> = versions
@@ -489,11 +527,11 @@ pub fn jobs(
                 generation,
                 asked,
                 &numbers,
-                &endpoint.base_url,
+                &endpoint.check_inputs,
                 endpoint.generation,
             )
                 .hash(&mut trigger);
-            let stored = |version: &&Usable<'_>| match version.verdict(endpoint, generation) {
+            let stored = |version: &&Usable<'_>| match version.verdict(endpoint) {
                 Some(verdict) if asked == handled => Stored::of(verdict),
                 _ => Stored::Nothing,
             };

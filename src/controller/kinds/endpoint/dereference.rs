@@ -46,6 +46,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<EndpointI
     };
     parent::stored(context, &parent).await?;
     let row = context.db.endpoint_row(identity::uid(&*object)).await?;
+    let row = row.filter(|row| row.deleted_at.is_none());
     Ok(Some(EndpointInputs {
         owner: identity::owner(Kind::Endpoint, &*object),
         row,

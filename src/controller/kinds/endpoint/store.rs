@@ -1,10 +1,12 @@
 //! Stores an endpoint.
 
+use uuid::Uuid;
+
 use super::{dereference::EndpointInputs, validate::ValidatedEndpoint};
 use crate::{
     controller::{
         error::Error,
-        kinds::identity,
+        kinds::{identity, refused},
         runtime::{
             context::Context,
             object_key::{ObjectKey, Wake},
@@ -12,46 +14,78 @@ use crate::{
         status::evaluate::Evaluation,
     },
     crd::Kind,
-    db::{EndpointRow, EndpointUpsert},
+    db::EndpointUpsert,
 };
 
-/// Stores what was concluded; wakes who uses this endpoint where that changed whether it is in
-/// force, or its place among the others. One that is refused is not stored, and its older row is switched off.
+/// Stores what was concluded; wakes who uses this endpoint where what they read of it has changed.
+/// One that is refused has no row.
 pub async fn write(
     context: &Context,
     input: &EndpointInputs,
     desired: Option<&ValidatedEndpoint>,
     verdict: &Evaluation,
 ) -> Result<(), Error> {
-    let upsert = match (&input.row, desired) {
+    match (&input.row, desired) {
         (None, None) => return Ok(()),
-        (Some(row), None) => switched_off(row, verdict),
-        (_, Some(desired)) => derived(input, desired, verdict),
-    };
-    let (stored, _) = context
-        .db
-        .write(context.epoch, move |tx| {
-            Box::pin(async move { tx.endpoint_upsert(&upsert).await })
-        })
-        .await?;
-    context.forget(&stored.replaced);
-    let before = input.row.as_ref().filter(|row| row.deleted_at.is_none());
-    let moved = |row: &EndpointRow| {
-        row.is_active != verdict.is_active
-            || desired
-                .is_some_and(|d| (&d.base_url, d.is_default) != (&row.base_url, row.is_default))
-            || row.generation != identity::generation(&*input.object)
-    };
-    if before.is_none_or(moved) {
-        wake_users(context, input);
+        (Some(row), None) => refused::remove_row(context, Kind::Endpoint, row.uid).await?,
+        (_, Some(desired)) => {
+            let upsert = derived(input, desired, verdict);
+            let (stored, _) = context
+                .db
+                .write(context.epoch, move |tx| {
+                    Box::pin(async move { tx.endpoint_upsert(&upsert).await })
+                })
+                .await?;
+            context.forget(&stored.replaced);
+        }
+    }
+    let now = desired.map(|desired| read_by_users(input, desired, verdict));
+    let before = input.row.as_ref().map(|row| ReadByUsers {
+        provider_uid: row.provider_uid,
+        is_active: row.is_active,
+        is_default: row.is_default,
+        check_inputs: row.check_inputs.clone(),
+        generation: row.generation,
+    });
+    if before != now {
+        let provider = &input.object.spec.provider_ref.name;
+        wake_users(context, &input.owner.namespace, provider);
+    }
+    let former = before.map(|before| before.provider_uid);
+    if let Some(former) = former.filter(|uid| desired.is_none_or(|d| d.provider_uid != *uid))
+        && let Some(provider) = context.db.provider_row(former).await?
+    {
+        wake_users(context, &provider.namespace, &provider.name);
     }
     Ok(())
 }
 
+/// What others read of an endpoint's row.
+#[derive(PartialEq)]
+struct ReadByUsers {
+    provider_uid: Uuid,
+    is_active: bool,
+    is_default: bool,
+    check_inputs: String,
+    generation: i64,
+}
+
+fn read_by_users(
+    input: &EndpointInputs,
+    desired: &ValidatedEndpoint,
+    verdict: &Evaluation,
+) -> ReadByUsers {
+    ReadByUsers {
+        provider_uid: desired.provider_uid,
+        is_active: verdict.is_active,
+        is_default: desired.is_default,
+        check_inputs: desired.check_inputs.clone(),
+        generation: identity::generation(&*input.object),
+    }
+}
+
 /// The provider reads its list here, its credentials are checked here, its models are served here.
-fn wake_users(context: &Context, input: &EndpointInputs) {
-    let namespace = &input.owner.namespace;
-    let provider = &input.object.spec.provider_ref.name;
+fn wake_users(context: &Context, namespace: &str, provider: &str) {
     let index = context.index();
     let users = [Kind::Credential, Kind::Model]
         .into_iter()
@@ -98,36 +132,7 @@ fn derived(
         priority: spec.priority,
         is_default: desired.is_default,
         ca_bundle: spec.ca_bundle.clone(),
+        check_inputs: desired.check_inputs.clone(),
         health_check: spec.health_check.clone(),
-    }
-}
-
-fn switched_off(row: &EndpointRow, verdict: &Evaluation) -> EndpointUpsert {
-    let row = row.clone();
-    EndpointUpsert {
-        uid: row.uid,
-        namespace: row.namespace,
-        name: row.name,
-        generation: row.generation,
-        enabled: row.enabled,
-        is_active: false,
-        conditions: verdict.conditions.clone(),
-        verified_generation: verdict.verified_generation,
-        last_handled_reconcile_at: verdict.handled.clone(),
-        created_at: row.created_at,
-        provider_uid: row.provider_uid,
-        display_name: row.display_name,
-        base_url: row.base_url,
-        api_version: row.api_version,
-        region: row.region,
-        timeout_connect: row.timeout_connect,
-        timeout_read: row.timeout_read,
-        retry_count: row.retry_count,
-        retry_interval_ms: row.retry_interval_ms,
-        headers: row.headers,
-        priority: row.priority,
-        is_default: false,
-        ca_bundle: row.ca_bundle,
-        health_check: row.health_check,
     }
 }

@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 use super::{dereference::EndpointInputs, proof};
 use crate::{
-    checks::{JobKey, PlannedJob, Stored},
+    checks::{
+        JobKey, PlannedJob, Stored,
+        inputs::{self, EndpointCall},
+    },
     controller::{
         error::Refusal,
         kinds::{identity, precedence, provider::validate::seconds, storable},
@@ -23,7 +26,7 @@ use crate::{
         conditions::{ConditionInput, ConditionType},
         reasons::Reason,
     },
-    db::CheckKind,
+    db::{CheckKind, StoredCheck},
     vendors,
 };
 
@@ -31,6 +34,8 @@ use crate::{
 pub struct ValidatedEndpoint {
     pub provider_uid: Uuid,
     pub base_url: String,
+    /// A hash of what calls to it are made with.
+    pub check_inputs: String,
     pub is_default: bool,
     /// The endpoint and its provider are switched on.
     pub on: bool,
@@ -51,8 +56,17 @@ pub fn desired(input: &EndpointInputs) -> Result<ValidatedEndpoint, Refusal> {
     let first = siblings
         .iter()
         .find(|sibling| sibling.spec.enabled && accepted(driver, sibling, &input.siblings).is_ok());
+    let call = EndpointCall {
+        provider_type: provider.spec.type_,
+        base_url: &base_url,
+        region: spec.region.as_deref(),
+        api_version: spec.api_version.as_deref(),
+        headers: &spec.headers,
+        ca_bundle: spec.ca_bundle.as_deref(),
+    };
     Ok(ValidatedEndpoint {
         provider_uid: identity::uid(provider),
+        check_inputs: call.digest(),
         base_url,
         is_default: first.is_some_and(|f| f.metadata.uid == input.object.metadata.uid),
         on: spec.enabled && provider.spec.enabled,
@@ -127,7 +141,7 @@ pub fn validate(
             provider_enabled: input.parent.enabled(),
             refusal: desired.as_ref().err(),
             declared: missing_credential(input),
-            outside: (ConditionType::Healthy, health(input)),
+            outside: (ConditionType::Healthy, health(input, desired.as_ref().ok())),
             lacks_what_is_off: false,
             asked: asked_at(&*input.object),
             settled,
@@ -153,19 +167,32 @@ fn missing_credential(input: &EndpointInputs) -> Option<ConditionInput> {
     ))
 }
 
-fn health(input: &EndpointInputs) -> ConditionInput {
+/// What its probes are made with, as it is declared now.
+fn probe_inputs(input: &EndpointInputs, desired: &ValidatedEndpoint) -> String {
+    let used = input.object.spec.health_check.credential_ref.as_ref();
+    inputs::of_probe(&desired.check_inputs, used.map(|r| r.name.as_str()))
+}
+
+/// The verdict of its probes, if they were made with what is declared now.
+fn probed<'a>(
+    input: &'a EndpointInputs,
+    desired: Option<&ValidatedEndpoint>,
+) -> Option<&'a StoredCheck> {
+    let inputs = probe_inputs(input, desired?);
+    let verdict = input.row.as_ref()?.verdict.as_ref()?;
+    verdict.is_of(&inputs).then_some(verdict)
+}
+
+fn health(input: &EndpointInputs, desired: Option<&ValidatedEndpoint>) -> ConditionInput {
     if !input.object.spec.health_check.enabled {
         return ConditionInput::new(
             Reason::CheckDisabled,
             "not probed: spec.healthCheck.enabled is false",
         );
     }
-    let generation = identity::generation(&*input.object);
-    match input.row.as_ref().and_then(|row| row.verdict.as_ref()) {
-        Some(verdict) if verdict.generation == generation => {
-            ConditionInput::new(verdict.reason, verdict.message.clone())
-        }
-        _ => ConditionInput::new(Reason::NotCheckedYet, "the first probe is under way"),
+    match probed(input, desired) {
+        Some(verdict) => ConditionInput::new(verdict.reason, verdict.message.clone()),
+        None => ConditionInput::new(Reason::NotCheckedYet, "the first probe is under way"),
     }
 }
 
@@ -180,8 +207,8 @@ pub fn jobs(input: &EndpointInputs, desired: Option<&ValidatedEndpoint>) -> Vec<
     let row = input.row.as_ref();
     let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
     let mut trigger = DefaultHasher::new();
-    (generation, asked, &desired.base_url).hash(&mut trigger);
-    let judged = (row.and_then(|r| r.verdict.as_ref())).filter(|v| v.generation == generation);
+    (generation, asked, probe_inputs(input, desired)).hash(&mut trigger);
+    let judged = probed(input, Some(desired));
     vec![PlannedJob {
         key: JobKey {
             kind: CheckKind::Probe,

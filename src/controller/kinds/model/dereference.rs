@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::{
     checks::{ModelsById, Owner},
     controller::{
@@ -9,10 +11,16 @@ use crate::{
         kinds::{identity, parent, provider::dereference::usable_keys},
         runtime::{context::Context, object_key::ObjectKey},
     },
-    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, ProviderType, model::ModelCapability},
-    db::{EndpointRow, ModelRow},
+    crd::{
+        Kind, LlmCredential, LlmEndpoint, LlmModel, ProviderType, model::ModelCapability,
+        reasons::Reason,
+    },
+    db::{EndpointRow, LastPassed, ModelRow},
     vendors::{self, ListedModel, catalog::CatalogEntry},
 };
+
+type Lists = Vec<(EndpointRow, Arc<ModelsById>)>;
+type FormerLists = Vec<(Timestamp, Arc<ModelsById>)>;
 
 /// Everything that a model's conditions depend on.
 pub struct ModelInputs {
@@ -23,7 +31,9 @@ pub struct ModelInputs {
     /// The provider's declared endpoints.
     pub endpoints: Vec<Arc<LlmEndpoint>>,
     /// Those of its stored endpoints that serve this model, with their lists, in failover order.
-    pub lists: Vec<(EndpointRow, Arc<ModelsById>)>,
+    pub lists: Lists,
+    /// Lists that were read with a key that is gone, and when: they count for nothing.
+    pub former_lists: FormerLists,
     /// Name and fingerprint of each credential that a test could be made with.
     pub usable_keys: Vec<(String, String)>,
     /// Whether the provider has credentials and each of them is switched off.
@@ -57,8 +67,11 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInpu
         parent::Parent::Found(provider) => same(provider.spec.type_, &object, twins),
         parent::Parent::Refused(_) => twins,
     };
-    let lists = lists(context, &object, &parent, &endpoints, key).await?;
+    let usable_keys = usable_keys(&credentials);
+    let (lists, former_lists) =
+        lists(context, &object, &parent, &endpoints, key, &usable_keys).await?;
     let row = context.db.model_row(identity::uid(&*object)).await?;
+    let row = row.filter(|row| row.deleted_at.is_none());
     let (catalog, held) = match &parent {
         parent::Parent::Found(provider) => {
             let (type_, id) = (provider.spec.type_, &object.spec.model_id);
@@ -75,7 +88,8 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInpu
         parent,
         endpoints,
         lists,
-        usable_keys: usable_keys(&credentials),
+        former_lists,
+        usable_keys,
         keys_off: parent::keys_off(&credentials),
         twins,
         catalog,
@@ -97,7 +111,8 @@ async fn lists(
     parent: &parent::Parent,
     endpoints: &[Arc<LlmEndpoint>],
     key: &ObjectKey,
-) -> Result<Vec<(EndpointRow, Arc<ModelsById>)>, Error> {
+    usable_keys: &[(String, String)],
+) -> Result<(Lists, FormerLists), Error> {
     let named = &object.spec.endpoint_refs;
     let mut rows = parent::endpoint_rows(context, parent, endpoints, key).await?;
     rows.retain(|row| {
@@ -112,11 +127,28 @@ async fn lists(
         )
     });
     let mut lists = Vec::with_capacity(rows.len());
+    let mut former = Vec::new();
     for row in rows {
-        let listing = context.checks.listing(row.uid, &row.base_url).await?;
+        let mut listing = context.checks.listing(&row).await?;
+        if let Some(read) = row.list_read_here()
+            && !counts(&row, &read, usable_keys)
+        {
+            former.push((read.at, std::mem::take(&mut listing)));
+        }
         lists.push((row, listing));
     }
-    Ok(lists)
+    Ok((lists, former))
+}
+
+/// Whether a list that was read last counts now: also while the vendor is down, but not when there is
+/// no key any more to read it with, or another one with which it could not be read.
+fn counts(endpoint: &EndpointRow, read: &LastPassed, usable_keys: &[(String, String)]) -> bool {
+    let usable = |key: &String| usable_keys.iter().any(|(_, usable)| usable == key);
+    match endpoint.list_verdict_here().map(|verdict| verdict.reason) {
+        Some(Reason::SyncSucceeded) => true,
+        None | Some(Reason::NoValidCredential) => false,
+        Some(_) => read.key.as_ref().is_none_or(usable),
+    }
 }
 
 /// A catalog's entry in the words of a vendor's list.

@@ -4,7 +4,7 @@ use super::{dereference::ModelInputs, effective::row_origin, validate::Validated
 use crate::{
     controller::{
         error::Error,
-        kinds::identity,
+        kinds::{identity, refused},
         runtime::{
             context::Context,
             object_key::{ObjectKey, Wake},
@@ -12,11 +12,10 @@ use crate::{
         status::evaluate::Evaluation,
     },
     crd::Kind,
-    db::{ModelRow, ModelUpsert},
+    db::ModelUpsert,
 };
 
-/// Stores what was concluded; wakes whom it took its `modelId` from. One that is refused is not
-/// stored, and its older row is switched off.
+/// Stores what was concluded; wakes whom it took its `modelId` from. One that is refused has no row.
 pub async fn write(
     context: &Context,
     input: &ModelInputs,
@@ -25,7 +24,7 @@ pub async fn write(
 ) -> Result<(), Error> {
     let upsert = match (&input.row, desired) {
         (None, None) => return Ok(()),
-        (Some(row), None) => switched_off(row, verdict),
+        (Some(row), None) => return refused::remove_row(context, Kind::Model, row.uid).await,
         (_, Some(desired)) => derived(input, desired, verdict),
     };
     let (stored, _) = context
@@ -75,39 +74,5 @@ fn derived(input: &ModelInputs, desired: &ValidatedModel, verdict: &Evaluation) 
         lifecycle: spec.lifecycle,
         origin,
         availability_test: spec.availability_test.clone(),
-    }
-}
-
-fn switched_off(row: &ModelRow, verdict: &Evaluation) -> ModelUpsert {
-    let row = row.clone();
-    ModelUpsert {
-        uid: row.uid,
-        namespace: row.namespace,
-        name: row.name,
-        generation: row.generation,
-        enabled: row.enabled,
-        is_active: false,
-        conditions: verdict.conditions.clone(),
-        verified_generation: verdict.verified_generation,
-        last_handled_reconcile_at: verdict.handled.clone(),
-        created_at: row.created_at,
-        provider_uid: row.provider_uid,
-        endpoint_uids: row.endpoint_uids,
-        model_id: row.model_id,
-        display_name: row.display_name,
-        version: row.version,
-        type_: row.type_,
-        context_window: row.context_window,
-        max_input_tokens: row.max_input_tokens,
-        max_output_tokens: row.max_output_tokens,
-        currency: row.currency,
-        input_price: row.input_price,
-        output_price: row.output_price,
-        capabilities: row.capabilities,
-        recommended_for: row.recommended_for,
-        default_parameters: row.default_parameters,
-        lifecycle: row.lifecycle,
-        origin: row.origin,
-        availability_test: row.availability_test,
     }
 }

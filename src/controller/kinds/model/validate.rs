@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{dereference::ModelInputs, effective::effective, proof};
 use crate::{
-    checks::{JobKey, PlannedJob, Stored},
+    checks::{JobKey, PlannedJob, Stored, inputs},
     controller::{
         error::Refusal,
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
@@ -21,7 +21,7 @@ use crate::{
     },
     crd::{
         LlmModel, ProviderType,
-        conditions::{ConditionInput, ConditionType},
+        conditions::{ConditionInput, ConditionType, seconds as seconds_of},
         model::{EffectiveModel, Lifecycle, Origin},
         reasons::{ReadyEffect, Reason},
     },
@@ -183,10 +183,13 @@ fn was_tested(input: &ModelInputs) -> bool {
 }
 
 fn tested(input: &ModelInputs) -> Option<&StoredCheck> {
-    let verdict = input.row.as_ref()?.test_verdict.as_ref()?;
-    let here = (input.lists.iter()).any(|(endpoint, _)| verdict.is_of(&endpoint.base_url));
-    let same = verdict.generation == identity::generation(&*input.object);
-    (here && same).then_some(verdict)
+    let row = input.row.as_ref()?;
+    let verdict = row.test_verdict.as_ref()?;
+    let id = &input.object.spec.model_id;
+    let inputs = |endpoint: &EndpointRow| inputs::of_test(&endpoint.check_inputs, id, row.type_);
+    (input.lists.iter())
+        .any(|(endpoint, _)| verdict.is_of(&inputs(endpoint)))
+        .then_some(verdict)
 }
 
 fn no_key(verdict: &StoredCheck) -> bool {
@@ -233,7 +236,10 @@ fn listed(input: &ModelInputs) -> ConditionInput {
         Listed::Yes(_) | Listed::No => None,
     });
     match (unread, pattern) {
-        (Some((endpoint, _)), _) => not_read(&endpoint.name, endpoint.list_verdict_here()),
+        (Some((endpoint, _)), _) => {
+            let last = last_listed(input);
+            not_read(&endpoint.name, endpoint.list_verdict_here(), last)
+        }
         (None, Some(pattern)) => ConditionInput::new(
             Reason::Unverifiable,
             format!(
@@ -248,7 +254,20 @@ fn was_read(verdict: Option<&StoredCheck>) -> bool {
     verdict.is_some_and(|verdict| verdict.reason == Reason::SyncSucceeded)
 }
 
-fn not_read(endpoint: &str, verdict: Option<&StoredCheck>) -> ConditionInput {
+/// When it was last on a list that counts no more.
+fn last_listed(input: &ModelInputs) -> Option<Timestamp> {
+    let driver = vendors::driver(input.parent.found().ok()?.spec.type_);
+    let id = &input.object.spec.model_id;
+    let held = (input.former_lists.iter())
+        .filter(|(_, list)| matches!(vendors::find(driver, list, id), Listed::Yes(_)));
+    held.map(|(at, _)| seconds_of(*at)).max()
+}
+
+fn not_read(
+    endpoint: &str,
+    verdict: Option<&StoredCheck>,
+    last_listed: Option<Timestamp>,
+) -> ConditionInput {
     match verdict {
         None => ConditionInput::new(
             Reason::NotCheckedYet,
@@ -256,7 +275,13 @@ fn not_read(endpoint: &str, verdict: Option<&StoredCheck>) -> ConditionInput {
         ),
         Some(verdict) if no_key(verdict) => ConditionInput::new(
             Reason::NoValidCredential,
-            format!("at endpoint {endpoint}: {}", verdict.message),
+            match last_listed {
+                Some(at) => format!(
+                    "at endpoint {endpoint}: {}; it was last listed at {at}",
+                    verdict.message
+                ),
+                None => format!("at endpoint {endpoint}: {}", verdict.message),
+            },
         ),
         Some(verdict) => ConditionInput::new(
             Reason::CheckInconclusive,
@@ -304,7 +329,7 @@ pub fn jobs(input: &ModelInputs, desired: Option<&ValidatedModel>) -> Vec<Planne
     let period = seconds(test.period_seconds);
     let mut trigger = DefaultHasher::new();
     let mut served: Vec<_> = (input.lists.iter())
-        .map(|(endpoint, _)| (endpoint.uid, &endpoint.base_url))
+        .map(|(endpoint, _)| (endpoint.uid, &endpoint.check_inputs))
         .collect();
     served.sort_unstable();
     (generation, asked, served, &input.usable_keys).hash(&mut trigger);

@@ -78,6 +78,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ProviderI
     } = declared;
     let uid = identity::uid(&*object);
     let row = context.db.provider_row(uid).await?;
+    let row = row.filter(|row| row.deleted_at.is_none());
     let mut endpoints = context.db.endpoint_rows_of_providers(&[uid]).await?;
     endpoints.sort_by(|a, b| a.name.cmp(&b.name));
     let sync = sync(context, key, &object, &endpoints).await?;
@@ -120,6 +121,10 @@ async fn sync(
             lists: &lists,
             models: &models,
             undecodable: &undecodable,
+            has_model: &|name| {
+                let index = context.index();
+                index.get::<LlmModel>(&key.namespace, name).is_some()
+            },
             limit: context.model_sync.limit,
         })
     });
@@ -139,7 +144,7 @@ async fn lists(
     rows.sort_by_key(|row| (!row.is_default, row.priority, row.created_at, &row.name));
     let mut lists = Vec::with_capacity(rows.len());
     for row in rows {
-        let listing = context.checks.listing(row.uid, &row.base_url).await?;
+        let listing = context.checks.listing(row).await?;
         if row.is_active || !listing.is_empty() {
             lists.push((row.name.clone(), listing));
         }

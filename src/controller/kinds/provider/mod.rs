@@ -28,6 +28,12 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
         context.model_sync.ask(key.clone());
     }
     let status = status::of(&input, &verdict);
-    crate::controller::status::write::settle(context, &*input.object, &status, &verdict.conditions)
-        .await
+    let told = crate::controller::status::write::settle(
+        context,
+        &*input.object,
+        &status,
+        &verdict.conditions,
+    )
+    .await?;
+    Ok(told.or_sooner(synced::looks_again(&input)))
 }

@@ -1,15 +1,30 @@
 //! What `ModelsSynced` says of a provider. Pure.
 
+use std::time::Duration;
+
 use super::dereference::{ProviderInputs, SyncState};
 use crate::{
     checks::LIST_READ,
-    controller::model_sync::plan::Plan,
+    controller::{model_sync::plan::Plan, runtime::queue::Next},
     crd::{
         conditions::{self, ConditionInput, ConditionType},
         reasons::Reason,
     },
     db::EndpointRow,
 };
+
+/// Time between two looks whether a name that another object has is free.
+const NAME_TAKEN_RETRY: Duration = Duration::from_secs(60);
+
+/// When to look again whether a name that is in the way is free: its object's end wakes nobody here.
+pub fn looks_again(input: &ProviderInputs) -> Next {
+    match &input.sync {
+        Some(SyncState { plan: Ok(plan), .. }) if !plan.names_taken.is_empty() => {
+            Next::After(NAME_TAKEN_RETRY)
+        }
+        _ => Next::Done,
+    }
+}
 
 /// What the vendor's lists and the objects made of them amount to.
 pub fn synced(input: &ProviderInputs) -> ConditionInput {
@@ -60,9 +75,7 @@ fn not_read(active: &[&EndpointRow]) -> Option<ConditionInput> {
             format!("at endpoint {}: {}", endpoint.name, verdict.message),
         ));
     }
-    let unread = active
-        .iter()
-        .find(|e| (e.list_verdict_here()).is_none_or(|v| v.generation != e.generation))?;
+    let unread = active.iter().find(|e| e.list_verdict_here().is_none())?;
     Some(ConditionInput::new(
         Reason::NotCheckedYet,
         format!("the model list of endpoint {} is being read", unread.name),
@@ -101,10 +114,13 @@ fn complete(active: &[&EndpointRow], plan: &Plan) -> String {
             counted(plan.patterns, "pattern")
         ));
     }
-    if plan.name_taken > 0 {
+    if let Some(first) = plan.names_taken.first() {
+        let (count, more) = match plan.names_taken.len() {
+            1 => ("1 has".to_owned(), String::new()),
+            n => (format!("{n} have"), format!(" and {} more", n - 1)),
+        };
         said.push(format!(
-            "{} have no LlmModel, for another object has the name that theirs would have",
-            plan.name_taken
+            "{count} no LlmModel, for another object has the name that it would have: {first}{more}; delete that one, or declare the model under another name"
         ));
     }
     let notes = active.iter().filter_map(|e| {

@@ -78,11 +78,7 @@ fn missing_default(input: &ProviderInputs) -> Option<ConditionInput> {
 /// failed, so that no object is made for half of the lists and written again for the whole.
 pub fn steps<'a>(context: &Context, input: &'a ProviderInputs) -> &'a [Step] {
     let settled = context.checks.settled_for(&jobs(input));
-    let read = |e: &EndpointRow| {
-        !e.is_active
-            || e.list_verdict_here()
-                .is_some_and(|v| v.generation == e.generation)
-    };
+    let read = |e: &EndpointRow| !e.is_active || e.list_verdict_here().is_some();
     let may = input.object.spec.enabled
         && input.object.metadata.deletion_timestamp.is_none()
         && settled
@@ -115,12 +111,13 @@ fn job(input: &ProviderInputs, endpoint: &EndpointRow) -> PlannedJob {
     let mut trigger = DefaultHasher::new();
     (
         endpoint.generation,
-        &endpoint.base_url,
+        &endpoint.check_inputs,
         asked,
         &input.usable_keys,
     )
         .hash(&mut trigger);
-    let answer = (endpoint.list_verdict_here()).filter(|v| v.generation == endpoint.generation);
+    let usable = |key: &String| input.usable_keys.iter().any(|(_, usable)| usable == key);
+    let answer = (endpoint.list_verdict_here()).filter(|v| v.key.as_ref().is_none_or(usable));
     let stored = match answer.map(|verdict| verdict.reason) {
         Some(Reason::NoValidCredential) if !input.usable_keys.is_empty() => Stored::Nothing,
         // Whatever else kept the list from being read may be gone, as after any run.
