@@ -81,7 +81,7 @@ mod tests {
                 provider_uid: uid(&spec.provider_ref.name),
                 provider_type: ProviderType::OpenAI,
                 endpoint_uids: spec.endpoint_refs.iter().map(|r| uid(&r.name)).collect(),
-                takes_key: true,
+                on: true,
             };
             format!("{:?}", declared(spec, &desired))
         };

@@ -89,6 +89,7 @@ mod tests {
             let desired = ValidatedEndpoint {
                 provider_uid: uid(&spec.provider_ref.name),
                 base_url: spec.base_url.clone().unwrap_or_default(),
+                check_inputs: String::new(),
                 is_default: false,
                 on: true,
             };
