@@ -35,6 +35,7 @@ fn list_of(endpoint: Uuid) -> PlannedJob {
         trigger: 1,
         stored: Stored::Nothing,
         apart: Duration::ZERO,
+        not_final: None,
         held: false,
     }
 }

@@ -50,6 +50,8 @@ impl CheckResult {
             code: self.code.clone(),
             request_id: self.request_id.clone(),
             doubts: u8::from(self.casts_doubt()),
+            proves_key: None,
+            proved_with: None,
             was_accepted: false,
         }
     }

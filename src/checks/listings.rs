@@ -1,12 +1,13 @@
 //! What the vendors' last complete lists said, in memory: ten thousand models ask the same lists.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
@@ -26,6 +27,25 @@ const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
 struct StoredList {
     url: String,
     listing: Arc<ModelsById>,
+    /// Ids in it that the last reading lacked: the next one decides.
+    missed: BTreeSet<String>,
+    reads: ListReads,
+}
+
+/// When this process read an endpoint's whole list last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListReads {
+    /// The last time.
+    pub last: Option<Instant>,
+    /// The time before.
+    pub before: Option<Instant>,
+}
+
+impl ListReads {
+    /// Whether what is in neither of two readings is missing, for somebody who asks since then.
+    pub fn settle(self, since: Instant) -> bool {
+        self.before.is_some() && self.last.is_some_and(|last| last > since)
+    }
 }
 
 /// Lists by endpoint, read from the database when first asked for.
@@ -62,14 +82,56 @@ impl ModelLists {
         let read = StoredList {
             url: url.to_owned(),
             listing: listing.clone(),
+            missed: BTreeSet::new(),
+            reads: ListReads::default(),
         };
         known.put(endpoint, read);
         Ok(listing)
     }
 
-    pub(super) fn put(&self, endpoint: Uuid, url: String, listing: ModelsById) {
-        let listing = Arc::new(listing);
-        self.known().put(endpoint, StoredList { url, listing });
+    /// When the list at this URL was read.
+    pub(super) fn reads(&self, endpoint: Uuid, url: &str) -> ListReads {
+        let known = self.known();
+        let known = known.peek(endpoint, url);
+        known.map_or_else(ListReads::default, |known| known.reads)
+    }
+
+    /// What is listed at this URL after a reading: what was read, and what was listed before and is
+    /// missing for the first time. Answers those too.
+    pub(super) async fn after(
+        &self,
+        endpoint: Uuid,
+        url: &str,
+        read: ModelsById,
+    ) -> Result<(ModelsById, BTreeSet<String>), DbError> {
+        let before = self.get(endpoint, url).await?;
+        let missed = {
+            let known = self.known();
+            let known = known.peek(endpoint, url);
+            known.map_or_else(BTreeSet::new, |known| known.missed.clone())
+        };
+        Ok(merged(&before, &missed, read))
+    }
+
+    /// Keeps what [`Self::after`] answered, once it is stored.
+    pub(super) fn put(
+        &self,
+        endpoint: Uuid,
+        url: String,
+        (listing, missed): (ModelsById, BTreeSet<String>),
+    ) {
+        let mut known = self.known();
+        let before = known.peek(endpoint, &url);
+        let read = StoredList {
+            reads: ListReads {
+                last: Some(Instant::now()),
+                before: before.and_then(|before| before.reads.last),
+            },
+            url,
+            listing: Arc::new(listing),
+            missed,
+        };
+        known.put(endpoint, read);
     }
 
     pub(super) fn forget(&self, endpoint: Uuid) {
@@ -102,6 +164,12 @@ impl KnownLists {
         let known = self.lists.get_mut(&endpoint)?;
         known.last_use = self.uses;
         (known.list.url == url).then(|| known.list.listing.clone())
+    }
+
+    /// A list, without counting that as a use.
+    fn peek(&self, endpoint: Uuid, url: &str) -> Option<&StoredList> {
+        let known = self.lists.get(&endpoint).map(|known| &known.list);
+        known.filter(|list| list.url == url)
     }
 
     fn put(&mut self, endpoint: Uuid, list: StoredList) {
@@ -141,6 +209,23 @@ fn size_of_list(list: &ModelsById) -> usize {
     entries.sum()
 }
 
+/// A list is not complete for having been read once: what was listed goes when two readings in a row
+/// lack it.
+fn merged(
+    before: &ModelsById,
+    missed_before: &BTreeSet<String>,
+    mut read: ModelsById,
+) -> (ModelsById, BTreeSet<String>) {
+    let missing = |id: &&String| !read.contains_key(*id) && !missed_before.contains(*id);
+    let missed: BTreeSet<String> = before.keys().filter(missing).cloned().collect();
+    for id in &missed {
+        if let Some(facts) = before.get(id) {
+            read.insert(id.clone(), facts.clone());
+        }
+    }
+    (read, missed)
+}
+
 /// Facts of another release may not be read whole; the id is known all the same.
 fn read(facts: Value) -> ListedModel {
     serde_json::from_value(facts).unwrap_or_default()
@@ -163,6 +248,8 @@ mod tests {
         let mut known = KnownLists::default();
         let list = |count: usize| StoredList {
             url: "u".to_owned(),
+            missed: BTreeSet::new(),
+            reads: ListReads::default(),
             listing: Arc::new(
                 (0..count)
                     .map(|n| (format!("{n:0>200}"), ListedModel::default()))
@@ -182,5 +269,42 @@ mod tests {
             known.forget(uid);
         }
         assert_eq!(known.bytes, 0);
+    }
+
+    fn listing(ids: &[&str]) -> ModelsById {
+        let model = |id: &&str| (id.to_string(), ListedModel::default());
+        ids.iter().map(model).collect()
+    }
+
+    #[test]
+    fn what_was_listed_goes_when_two_readings_in_a_row_lack_it() {
+        let none = BTreeSet::new();
+        let (first, missed) = merged(&listing(&["a", "b"]), &none, listing(&["b", "c"]));
+        assert_eq!(first, listing(&["a", "b", "c"]));
+        assert_eq!(missed, BTreeSet::from(["a".to_owned()]));
+        let (second, missed) = merged(&first, &missed, listing(&["b", "c"]));
+        assert_eq!((second, missed), (listing(&["b", "c"]), none.clone()));
+    }
+
+    #[test]
+    fn what_comes_back_was_never_away() {
+        let none = BTreeSet::new();
+        let (empty, missed) = merged(&listing(&["a", "b"]), &none, listing(&[]));
+        assert_eq!(empty, listing(&["a", "b"]));
+        let (back, missed) = merged(&empty, &missed, listing(&["a", "b"]));
+        assert_eq!((back.len(), &missed), (2, &none));
+        let (again, missed) = merged(&back, &missed, listing(&["b"]));
+        assert_eq!((again.len(), missed.len()), (2, 1));
+    }
+
+    #[test]
+    fn two_readings_settle_what_is_asked_before_the_last() {
+        let now = Instant::now();
+        let later = now + std::time::Duration::from_secs(1);
+        let reads = |before, last| ListReads { last, before };
+        assert!(reads(Some(now), Some(later)).settle(now));
+        assert!(!reads(Some(now), Some(later)).settle(later));
+        assert!(!reads(None, Some(later)).settle(now));
+        assert!(!ListReads::default().settle(now));
     }
 }

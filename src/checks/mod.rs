@@ -12,6 +12,7 @@ pub mod jitter;
 mod listings;
 mod metrics;
 mod model_test;
+mod open_server;
 pub mod requests;
 mod run;
 pub mod schedule;
@@ -32,7 +33,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use listings::ModelsById;
+pub use listings::{ListReads, ModelsById};
 pub use metrics::CheckMetrics;
 pub use schedule::{JobKey, Owner, PlannedJob, Stored};
 pub use target::LIST_READ;
@@ -51,12 +52,15 @@ use schedule::{DueJob, Schedule};
 pub struct Report {
     /// Whose reconcile planned it.
     pub owner: Owner,
-    /// Which job; `None` where a key of its owner does not authenticate, whoever was to use it.
+    /// Which job of its owner's; `None` where another's found something out: that a key does not
+    /// authenticate, or what proves it.
     pub key: Option<JobKey>,
     /// Whether a model list now holds something else than before, or cannot be read any more.
     pub listing_changed: bool,
     /// Whether a row that the check needs cannot be read.
     pub unreadable: bool,
+    /// Whether the stored answer was not final: what waited for another one has it.
+    pub once_more: bool,
 }
 
 /// What checks work with.
@@ -174,6 +178,11 @@ impl Checks {
         listings.get(endpoint.uid, &endpoint.base_url).await
     }
 
+    /// When this process read an endpoint's list at this URL.
+    pub fn list_reads(&self, endpoint: Uuid, url: &str) -> ListReads {
+        self.0.runner.listings().reads(endpoint, url)
+    }
+
     /// Runs what is due until `shutdown`; runs under way are dropped, for a check can be repeated.
     ///
     /// # Errors
@@ -207,7 +216,7 @@ impl Checks {
     async fn run_one(&self, run: DueJob) -> Result<(), DbError> {
         let key = run.planned.key;
         let mut unreadable = false;
-        let done = match self.0.runner.run(&run.planned).await {
+        let done = match self.0.runner.run(&run).await {
             Ok(done) => done,
             Err(error @ DbError::Fenced) => return Err(error),
             Err(error) => {
@@ -221,13 +230,15 @@ impl Checks {
             self.0.runner.forget(key.subject);
         }
         let first = self.schedule().finish(key, done.ended, Instant::now());
-        if done.changed || done.listing_changed || first || unreadable {
+        let once_more = run.planned.not_final.is_some();
+        if done.changed || done.listing_changed || first || unreadable || once_more {
             // Nobody listens after shutdown, which is no error.
             let _ = self.0.reports.send(Report {
                 owner: run.owner,
                 key: Some(key),
                 listing_changed: done.listing_changed,
                 unreadable,
+                once_more,
             });
         }
         Ok(())

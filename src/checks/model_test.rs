@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::{
     fold, inputs,
     run::{JobResult, Runner, probe_row},
-    schedule::JobKey,
+    schedule::{JobKey, Owner},
     target::{CheckCall, ChosenKey, Target, TargetResult},
 };
 use crate::{
-    crd::reasons::Reason,
+    crd::{Kind, reasons::Reason},
     db::{CheckKind, DbError, EndpointRow, ModelRow, StoredCheck},
+    keys::open::UsableKey,
     vendors::{CheckResult, TestedModel},
 };
 use jiff::Timestamp;
@@ -37,6 +38,8 @@ impl Runner {
         let endpoints = self.serving(&model).await?;
         let mut at = None;
         let mut keys = ChosenKey::default();
+        let mut proves_key = None;
+        let mut proved_with = None;
         let called = match self.first_target(&endpoints).await? {
             None => TargetResult::unasked(CheckResult::new(
                 Reason::NoEndpoint,
@@ -52,6 +55,16 @@ impl Runner {
                 });
                 let asked = self.ask_with_key(&target, &keys, timeout, question);
                 let called = asked.await.0;
+                if let Some(key) = &keys.key
+                    && called.found.reason == Reason::ModelAnswered
+                    && !self.is_proved_at(key, &target).await?
+                {
+                    // A model that answers without the key too proves nothing of it.
+                    let (without, _) = self.ask(&target, None, timeout, question).await;
+                    let refused = without.found.may_be_the_key();
+                    proves_key = refused.then(|| key.fingerprint.clone());
+                    proved_with = refused.then(|| target.endpoint.check_inputs.clone());
+                }
                 at = Some(target.endpoint);
                 called
             }
@@ -66,14 +79,24 @@ impl Runner {
             Some(stored) if called.found.reason.is_open() => stored.inputs.clone(),
             _ => at.as_ref().map(inputs).unwrap_or_default(),
         };
+        let credential = keys.key.as_ref().map(|key| key.credential.clone());
         let key = keys.key.map(|key| key.fingerprint);
         let new = StoredCheck {
             key: key.clone(),
+            proves_key,
+            proved_with,
             ..called
                 .found
                 .verdict(model.generation, found_with, Timestamp::now())
         };
-        let verdict = fold::after(stored, new);
+        let mut verdict = fold::after(stored, new);
+        if called.found.may_be_the_key() {
+            // Whatever else it says, it is no proof any more.
+            verdict.proves_key = None;
+            verdict.proved_with = None;
+        }
+        let proved_before = stored.and_then(|stored| stored.proves_key.as_ref());
+        let proof_changed = proved_before != verdict.proves_key.as_ref();
         let at = at.map(|endpoint| endpoint.uid);
         let probe = probe_row(CheckKind::ModelTest, model.uid, at, key, &called);
         let uid = model.uid;
@@ -86,7 +109,18 @@ impl Runner {
             })
             .await;
         match stored {
-            Ok(changed) => Ok(JobResult::made(&called, changed)),
+            Ok(changed) => {
+                if let Some(credential) = credential.filter(|_| proof_changed) {
+                    let (uid, namespace, name) = credential;
+                    self.tell_credential(Owner {
+                        kind: Kind::Credential,
+                        uid,
+                        namespace,
+                        name,
+                    });
+                }
+                Ok(JobResult::made(&called, changed))
+            }
             Err(error @ DbError::Fenced) => Err(error),
             Err(error) if called.unasked => Err(error),
             // It may have cost something: the next one keeps its distance all the same.
@@ -95,6 +129,18 @@ impl Runner {
                 Ok(JobResult::unstored())
             }
         }
+    }
+
+    /// Whether the vendor's list has proved this key at this endpoint.
+    async fn is_proved_at(&self, key: &UsableKey, target: &Target) -> Result<bool, DbError> {
+        let versions = (self.means.db)
+            .credential_version_rows(&[key.credential.0])
+            .await?;
+        let version = versions.iter().find(|v| v.fingerprint == key.fingerprint);
+        let verdict = version.and_then(|v| v.verdicts.get(&target.endpoint.uid));
+        let verdict = verdict.filter(|v| v.is_of(&target.endpoint.check_inputs));
+        let proved = [Reason::KeyAccepted, Reason::KeyRestricted];
+        Ok(verdict.is_some_and(|v| proved.contains(&v.reason)))
     }
 
     /// The active endpoints that serve a model: healthy ones first, in failover order.

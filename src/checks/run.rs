@@ -13,13 +13,14 @@ use super::{
     fold, inputs,
     listings::{self, ModelLists},
     metrics::{CheckLabels, word},
-    schedule::{JobEnd, JobKey, Owner, PlannedJob},
+    open_server::{self, OpenServers},
+    schedule::{DueJob, JobEnd, JobKey, Owner},
     target::{CheckCall, ChosenKey, NoTarget, TargetResult},
     threshold::{self, ProbeStreak},
 };
 use crate::{
-    crd::{Kind, reasons::Reason},
-    db::{CheckKind, CredentialRow, Db, DbError, EndpointRow, NewProbe, StoredCheck},
+    crd::reasons::Reason,
+    db::{CheckKind, Db, DbError, EndpointRow, NewProbe, StoredCheck},
     vendors::CheckResult,
 };
 
@@ -84,6 +85,7 @@ pub(super) struct Runner {
     pub(super) means: CheckDeps,
     pub(super) budget: Budget,
     listings: ModelLists,
+    pub(super) open_servers: OpenServers,
     streaks: Mutex<HashMap<Uuid, ProbeStreak>>,
     reports: mpsc::UnboundedSender<Report>,
 }
@@ -95,6 +97,7 @@ impl Runner {
             listings: ModelLists::new(means.db.clone()),
             means,
             budget: Budget::default(),
+            open_servers: OpenServers::default(),
             streaks: Mutex::default(),
         }
     }
@@ -109,6 +112,7 @@ impl Runner {
 
     pub(super) fn forget(&self, owner: Uuid) {
         self.listings.forget(owner);
+        self.open_servers.forget(owner);
         self.streaks().remove(&owner);
     }
 
@@ -116,12 +120,16 @@ impl Runner {
         self.streaks.lock()
     }
 
-    pub(super) async fn run(&self, planned: &PlannedJob) -> Result<JobResult, DbError> {
+    pub(super) async fn run(&self, job: &DueJob) -> Result<JobResult, DbError> {
+        let DueJob {
+            planned, wanted, ..
+        } = job;
         let key = planned.key;
         match key.kind {
             CheckKind::Probe => self.probe(key.subject, planned.timeout).await,
             CheckKind::Validation => {
-                self.validation(key.subject, key.endpoint, planned.timeout)
+                let (credential, endpoint) = (key.subject, key.endpoint);
+                self.validation(credential, endpoint, *wanted, planned.timeout)
                     .await
             }
             CheckKind::ModelList => self.model_list(key.subject, planned.timeout).await,
@@ -231,6 +239,10 @@ impl Runner {
                 let keys = self.list_key(&target).await?;
                 let asked = self.ask_with_key(&target, &keys, timeout, CheckCall::List);
                 let (called, listing) = asked.await;
+                let called = TargetResult {
+                    found: open_server::listless(called.found),
+                    ..called
+                };
                 (
                     target.endpoint,
                     Some(target.provider),
@@ -262,7 +274,13 @@ impl Runner {
         let probe = probe_row(CheckKind::ModelList, endpoint.uid, None, key, &called);
         let uid = endpoint.uid;
         let url = endpoint.base_url.clone();
-        let models = listing.as_ref().map(listings::stored);
+        let listing = match listing {
+            Some(read) => Some(self.listings.after(uid, &url, read).await?),
+            None => None,
+        };
+        let models = listing
+            .as_ref()
+            .map(|(listing, _)| listings::stored(listing));
         let (changed, differs) = self
             .means
             .db
@@ -281,6 +299,14 @@ impl Runner {
         // Unlike a probe, whose period is short, a list that was not read is tried again soon.
         let ended = match JobResult::made(&called, changed).ended {
             JobEnd::Judged if listing.is_none() => JobEnd::Open(called.wait),
+            // So is one that lacks what was in it before.
+            JobEnd::Judged
+                if listing
+                    .as_ref()
+                    .is_some_and(|(_, missed)| !missed.is_empty()) =>
+            {
+                JobEnd::Open(Duration::ZERO)
+            }
             ended => ended,
         };
         if let Some(listing) = listing {
@@ -322,19 +348,16 @@ impl Runner {
         Ok(())
     }
 
-    /// Wakes the reconcile of a credential whose stored key does not authenticate: it seals it anew.
-    pub(super) fn tell_of_unreadable(&self, credential: &CredentialRow) {
+    /// Wakes the reconcile of a credential of whose key something was found out: one that does not
+    /// authenticate is sealed anew.
+    pub(super) fn tell_credential(&self, owner: Owner) {
         // Nobody listens after shutdown, which is no error.
         let _ = self.reports.send(Report {
-            owner: Owner {
-                kind: Kind::Credential,
-                uid: credential.uid,
-                namespace: credential.namespace.clone(),
-                name: credential.name.clone(),
-            },
+            owner,
             key: None,
             listing_changed: false,
             unreadable: false,
+            once_more: false,
         });
     }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     crd::Kind,
-    db::{CheckKind, StoredCheck},
+    db::{CheckKind, CredentialRow, StoredCheck},
 };
 
 /// Within how long a new process tries again what an earlier one left open.
@@ -33,6 +33,18 @@ pub struct Owner {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+impl Owner {
+    /// A credential, as the owner of its checks.
+    pub fn of_credential(credential: &CredentialRow) -> Self {
+        Self {
+            kind: Kind::Credential,
+            uid: credential.uid,
+            namespace: credential.namespace.clone(),
+            name: credential.name.clone(),
+        }
+    }
 }
 
 /// One job.
@@ -63,6 +75,9 @@ pub struct PlannedJob {
     /// process's start or a run that proved nothing: for what may cost the user something. Zero
     /// elsewhere.
     pub apart: Duration,
+    /// The stored answer is not final: the job runs again as one does that proved nothing, at most this
+    /// long after its last run. `None` where it is.
+    pub not_final: Option<Duration>,
     /// It does not run yet: what it needs is about to come, and it is planned again then.
     pub held: bool,
 }
@@ -105,6 +120,8 @@ pub struct DueJob {
     pub owner: Owner,
     /// What.
     pub planned: PlannedJob,
+    /// Since when somebody waits for its answer: nobody does where only its period is over.
+    pub wanted: Option<Instant>,
 }
 
 /// How a run ended.
@@ -137,6 +154,8 @@ struct Job {
     open_runs: u32,
     /// When the last run that may have asked somebody began, as far as that is known.
     asked_at: Option<Instant>,
+    /// Since when its trigger is not answered, or it was asked for.
+    wanted: Option<Instant>,
 }
 
 impl Job {
@@ -234,19 +253,27 @@ impl Schedule {
                     again: false,
                     open_runs: 0,
                     asked_at: since.and_then(|since| now.checked_sub(since)),
+                    wanted: answered.is_none().then_some(now),
                 },
             );
             self.set_due(key, due);
             return;
         };
         let (old_period, old_trigger) = (job.planned.period, job.planned.trigger);
+        let was_final = job.planned.not_final.is_none();
         let released = job.planned.held && !planned.held && job.due.is_none();
         job.owner = owner.clone();
         job.planned = planned;
         let (trigger, period) = (job.planned.trigger, job.planned.period);
         if (trigger != old_trigger || released) && !answers {
             job.open_runs = 0;
+            job.wanted = Some(now);
             let due = (!job.planned.held).then_some(job.not_before(now));
+            self.set_due(key, due);
+        } else if let Some(longest) = job.planned.not_final.filter(|_| was_final) {
+            job.open_runs = 0;
+            let again = job.not_before(now + jitter::retry(0, longest, rand::random()));
+            let due = job.due.map(|due| due.min(again));
             self.set_due(key, due);
         } else if period < old_period {
             let earliest = job.not_before(now + jitter::around(period, rand::random()));
@@ -282,6 +309,7 @@ impl Schedule {
             runs.push(DueJob {
                 owner: job.owner.clone(),
                 planned: job.planned.clone(),
+                wanted: job.wanted,
             });
         }
         runs
@@ -306,22 +334,31 @@ impl Schedule {
         if first {
             job.answered = Some(trigger);
         }
+        // Who began to wait while it ran waits for the next.
+        if !unanswered && job.wanted.is_some_and(|wanted| wanted <= begun) {
+            job.wanted = None;
+        }
         if !matches!(ended, JobEnd::Unasked | JobEnd::Unmade) {
             job.asked_at = Some(begun);
         }
         let failed_before = job.open_runs;
         job.open_runs = match ended {
-            JobEnd::Judged => 0,
-            JobEnd::Open(_) | JobEnd::Unasked | JobEnd::Unmade | JobEnd::Unstored => {
-                failed_before.saturating_add(1)
-            }
+            JobEnd::Judged if job.planned.not_final.is_none() => 0,
+            JobEnd::Judged
+            | JobEnd::Open(_)
+            | JobEnd::Unasked
+            | JobEnd::Unmade
+            | JobEnd::Unstored => failed_before.saturating_add(1),
         };
         let period = job.planned.period;
         let again = std::mem::take(&mut job.again);
         let wait = if again || job.planned.trigger != trigger {
             Duration::ZERO
         } else if ended == JobEnd::Judged {
-            jitter::around(period, rand::random())
+            match job.planned.not_final {
+                Some(longest) => jitter::retry(failed_before, longest.min(period), rand::random()),
+                None => jitter::around(period, rand::random()),
+            }
         } else {
             let least = match ended {
                 JobEnd::Open(least) => least.min(period),
@@ -387,6 +424,9 @@ impl Schedule {
             .copied()
             .collect();
         for key in keys {
+            if let Some(job) = self.jobs.get_mut(&key) {
+                job.wanted = Some(now);
+            }
             self.set_due(key, Some(now));
         }
     }

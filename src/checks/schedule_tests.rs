@@ -27,6 +27,7 @@ fn planned(n: u128, trigger: u64, stored: Stored) -> PlannedJob {
         trigger,
         stored,
         apart: Duration::ZERO,
+        not_final: None,
         held: false,
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
-use super::{listings::ModelsById, run::Runner};
+use super::{listings::ModelsById, run::Runner, schedule::Owner};
 use crate::{
     crd::{ProviderType, reasons::Reason},
     db::{CredentialRow, DbError, EndpointRow, ProviderRow},
@@ -66,6 +66,8 @@ pub(super) enum CheckCall<'a> {
     Probe,
     /// Is the key taken?
     Validate,
+    /// Is it, by a call that is for keys alone? `Unverifiable` where the server has none.
+    ProveKey,
     /// Which models are there?
     List,
     /// Does this model answer?
@@ -127,7 +129,9 @@ impl Runner {
                 }
                 Err(KeyError::Db(error)) => return Err(error),
                 Err(KeyError::NotAllowed(_) | KeyError::Gone) => {}
-                Err(KeyError::Unreadable(_)) => self.tell_of_unreadable(credential),
+                Err(KeyError::Unreadable(_)) => {
+                    self.tell_credential(Owner::of_credential(credential))
+                }
                 Err(error) => {
                     tracing::warn!(credential = %credential.name, %error, "a stored key cannot be used");
                     chosen.unopened = Some(error.to_string());
@@ -240,6 +244,13 @@ impl Runner {
         let (outcome, listing) = match question {
             CheckCall::Probe => (target.driver.probe(&call).await, None),
             CheckCall::Validate => (target.driver.validate(&call).await, None),
+            CheckCall::ProveKey => {
+                let none = || CheckResult::new(Reason::Unverifiable, "no call is for keys alone");
+                (
+                    target.driver.prove_key(&call).await.unwrap_or_else(none),
+                    None,
+                )
+            }
             CheckCall::Test(model) => (target.driver.test_model(&call, &model).await, None),
             CheckCall::List => match target.driver.list_models(&call).await {
                 Err(outcome) => (outcome, None),

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     fold,
+    open_server::{self, AnswersTo},
     run::{JobResult, Runner, probe_row},
-    schedule::JobEnd,
+    schedule::{JobEnd, Owner},
     target::{CheckCall, NoTarget, Target, TargetResult},
 };
 use crate::{
@@ -33,6 +35,7 @@ impl Runner {
         &self,
         credential: Uuid,
         endpoint: Uuid,
+        wanted: Option<Instant>,
         timeout: Duration,
     ) -> Result<JobResult, DbError> {
         let db = &self.means.db;
@@ -60,6 +63,8 @@ impl Runner {
                 }
                 self.counter_check(&credential, &rows, &target, timeout, &mut asked)
                     .await?;
+                self.counter_prove(&target, wanted, timeout, &mut asked)
+                    .await;
                 target.endpoint
             }
         };
@@ -93,7 +98,7 @@ impl Runner {
             Err(KeyError::Gone) => return Ok(None),
             Err(KeyError::Db(error)) => return Err(error),
             Err(KeyError::Unreadable(why)) => {
-                self.tell_of_unreadable(credential);
+                self.tell_credential(Owner::of_credential(credential));
                 let said = cannot_be_opened(Reason::CheckInconclusive, &why.to_string());
                 (None, said)
             }
@@ -118,7 +123,43 @@ impl Runner {
     ) -> TargetResult {
         let bound = Some(&key.bound);
         let asked = self.ask(target, bound, timeout, CheckCall::Validate);
-        asked.await.0
+        let said = asked.await.0;
+        TargetResult {
+            found: open_server::without_list(said.found),
+            ..said
+        }
+    }
+
+    /// Takes an acceptance back where the server answers others too, unless it has a call of its own
+    /// that proves keys.
+    async fn counter_prove(
+        &self,
+        target: &Target,
+        wanted: Option<Instant>,
+        timeout: Duration,
+        asked: &mut [AskedVersion<'_>],
+    ) {
+        let accepted =
+            |version: &&mut AskedVersion<'_>| version.said.found.reason == Reason::KeyAccepted;
+        if !asked.iter_mut().any(|version| accepted(&version)) {
+            return;
+        }
+        let answers = self.answers_to(target, wanted, timeout).await;
+        if answers == AnswersTo::TheKey {
+            return;
+        }
+        for version in asked.iter_mut().filter(accepted) {
+            let Some(key) = &version.key else { continue };
+            let proof = self.ask(target, Some(&key.bound), timeout, CheckCall::ProveKey);
+            let (proof, _) = proof.await;
+            match proof.found.reason {
+                Reason::Unverifiable => {
+                    let said = version.said.found.clone();
+                    version.said.found = open_server::unverifiable(said, answers);
+                }
+                _ => version.said = proof,
+            }
+        }
     }
 
     /// Rejects a version whose answer names no cause, where the very same call is answered with the
@@ -179,7 +220,8 @@ impl Runner {
             .found
             .verdict(credential.generation, inputs, Timestamp::now());
         let verdict = fold::after_key(stored, new);
-        let in_doubt = verdict.doubts > 0 && !verdict.reason.is_open();
+        let no_list = verdict.reason == Reason::Unverifiable && !called.found.is_answered();
+        let in_doubt = no_list || verdict.doubts > 0 && !verdict.reason.is_open();
         let probe = probe_row(
             CheckKind::Validation,
             credential.uid,

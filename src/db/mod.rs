@@ -30,7 +30,7 @@ pub use tables::credentials::{CredentialRow, CredentialUpsert};
 pub use tables::deleted::{DeletedRange, DeletedRows, RowPlace};
 pub use tables::endpoints::{EndpointRow, EndpointUpsert};
 pub use tables::health_probes::{CheckKind, LastCheck, NewProbe, ProbeCursor, ProbeRow};
-pub use tables::models::{ModelRow, ModelUpsert};
+pub use tables::models::{ModelRow, ModelUpsert, ProvedKey};
 pub use tables::providers::{ProviderRow, ProviderUpsert};
 pub use tables::verdict::{LastPassed, StoredCheck};
 pub use transactions::write::{WriteResult, WriteTx};

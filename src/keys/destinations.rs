@@ -121,6 +121,19 @@ impl BoundKey {
         })
     }
 
+    /// A key that nobody gave out, bound to this URL's host: what a server answers to it proves nothing
+    /// of any other key.
+    pub fn made_up(vendor: Vendor, url: &Url) -> Self {
+        let word = format!("no-such-key-{}", uuid::Uuid::new_v4().simple());
+        Self {
+            fields: SecretFields {
+                api_key: Some(word.into()),
+                ..SecretFields::default()
+            },
+            destinations: Arc::new(Destinations::sealed(vendor, &[spell(url)])),
+        }
+    }
+
     /// Its texts, for finding them in answers.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
         let texts = self.fields.each().into_iter().flatten();

@@ -2,6 +2,7 @@
 //! use.
 
 use url::Url;
+use uuid::Uuid;
 
 use super::destinations::{BoundKey, HostNotAllowed, Vendor};
 use crate::{
@@ -39,6 +40,8 @@ impl From<HostNotAllowed> for KeyError {
 pub struct UsableKey {
     pub bound: BoundKey,
     pub fingerprint: String,
+    /// UID, namespace and name of the credential whose it is.
+    pub credential: (Uuid, String, String),
 }
 
 /// Opens one version for this URL.
@@ -65,6 +68,11 @@ pub async fn open_for(
     Ok(UsableKey {
         bound,
         fingerprint: version.fingerprint.clone(),
+        credential: (
+            credential.uid,
+            credential.namespace.clone(),
+            credential.name.clone(),
+        ),
     })
 }
 

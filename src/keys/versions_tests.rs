@@ -41,6 +41,7 @@ fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow
             code: None,
             request_id: None,
             doubts: 0,
+            proves_key: None,
             was_accepted: false,
         },
     );

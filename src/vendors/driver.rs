@@ -286,7 +286,14 @@ pub trait Driver: Send + Sync {
     /// Whether the vendor takes the key, by the cheapest call that proves it.
     async fn validate(&self, call: &Call<'_>) -> CheckResult;
 
-    /// The vendor's whole list of models, or why there is none.
+    /// What a call of the vendor's that is for keys alone says of the key: asked for where the vendor
+    /// answers [`Self::validate`] without a key too. `None` where it has no such call.
+    async fn prove_key(&self, call: &Call<'_>) -> Option<CheckResult> {
+        let _ = call;
+        None
+    }
+
+    /// The vendor's whole list of models, or why there is none: `Unverifiable` where it never has one.
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult>;
 
     /// The ids by which the vendor's list may name this model, the usual one first; none where lists

@@ -234,6 +234,7 @@ impl RunningChecks {
             trigger: Uuid::new_v4().as_u64_pair().0,
             stored: Stored::Nothing,
             apart: Duration::ZERO,
+            not_final: None,
             held: false,
         };
         self.checks.plan(&owner, vec![planned]).await.unwrap();

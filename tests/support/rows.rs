@@ -187,6 +187,7 @@ pub fn verdict(reason: Reason, message: &str) -> StoredCheck {
         code: None,
         request_id: Some("req-1".to_owned()),
         doubts: 0,
+        proves_key: None,
         was_accepted: false,
     }
 }

@@ -13,7 +13,6 @@ use llmplane::{
 };
 
 use super::asking::{Ask, Caller, KEY, TYPES, fake, model_of};
-use crate::support::vendors::Fault;
 
 /// Fixture; what key validation and model test must say of it. A list fails in any case.
 type Row = (&'static str, Reason, Reason);
@@ -176,8 +175,10 @@ async fn judged(provider: ProviderType, (fixture, validate, test): Row) {
         (Ask::Test, test),
     ] {
         let said = caller.ask(ask).await;
-        assert_eq!(
-            said.reason, reason,
+        // A resource that lists no deployments by key has no list at all.
+        let listless = provider == AzureOpenAI && ask == Ask::List;
+        assert!(
+            said.reason == reason || listless && said.reason == Unverifiable,
             "{provider} {fixture} {ask:?}: {said:?}"
         );
         let text = format!("{said:?}");
@@ -290,29 +291,6 @@ async fn a_deployment_that_is_not_found_has_five_minutes_to_appear() {
     caller.tested_for = settling;
     let said = caller.ask_about(Ask::Test, "missing").await;
     assert_eq!((said.reason, said.retry), (ModelNotFound, Retry::No));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_login_page_is_no_server_without_keys() {
-    for provider in [Ollama, VLLM] {
-        let fake = fake(provider).await;
-        let page = Fault::Body("<html>log in</html>".to_owned());
-        fake.fail_when(|request| !request.holds(KEY), page);
-        let said = Caller::of(&fake, provider).ask(Ask::Validate).await;
-        assert_eq!(said.reason, KeyAccepted, "{provider}: {said:?}");
-        assert!(!said.message.contains("enforces no key"), "{provider}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_keys_takes_any_and_that_is_said() {
-    for provider in [Ollama, VLLM] {
-        let fake = fake(provider).await;
-        fake.shop().wants_key = false;
-        let said = Caller::of(&fake, provider).ask(Ask::Validate).await;
-        assert_eq!(said.reason, KeyAccepted);
-        assert!(said.message.contains("enforces no key"), "{}", said.message);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 use kube::Client;
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{endpoints_seen::EndpointsSeen, index::Index, metrics::Metrics, queue::Waker};
@@ -49,6 +50,8 @@ pub struct Context {
     pub catalog: Arc<Catalog>,
     /// What was last read of each credential's Secret.
     pub taken: Mutex<HashMap<Uuid, SecretCache>>,
+    /// Since when this process knows each model as it is declared: its generation, and the time.
+    pub first_seen: Mutex<HashMap<Uuid, (i64, Instant)>>,
     /// Stored keys that do not authenticate and were told of.
     pub unreadable: UnreadableVersions,
     /// The endpoints that were reconciled.
@@ -88,6 +91,17 @@ impl Context {
         self.patience.lock()
     }
 
+    /// Since when this process knows an object of this generation.
+    pub fn first_seen(&self, uid: Uuid, generation: i64) -> Instant {
+        let mut seen = self.first_seen.lock();
+        let now = (generation, Instant::now());
+        let seen = seen.entry(uid).or_insert(now);
+        if seen.0 != generation {
+            *seen = now;
+        }
+        seen.1
+    }
+
     /// Forgets objects that are gone: their checks, and what is kept of them in memory.
     pub fn forget(&self, uids: &[Uuid]) {
         for uid in uids {
@@ -98,6 +112,7 @@ impl Context {
             self.unreadable.forget(*uid);
             self.endpoints_seen.forget(*uid);
             self.own_statuses.forget(*uid);
+            self.first_seen.lock().remove(uid);
         }
     }
 }

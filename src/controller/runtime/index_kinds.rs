@@ -153,7 +153,8 @@ impl Declared for LlmModel {
             Lookup::ModelId(namespace, provider, like_id(&self.spec.model_id).to_owned()),
         ]
     }
-    /// The provider, and the models of the same id: one of them may be in force now.
+    /// The provider, the models of the same id (one of them may be in force now), and the credentials
+    /// that a test of it may prove.
     fn wakes(&self, index: &Index) -> Vec<Wake> {
         let (namespace, _) = name_of(self);
         let same_id = Lookup::ModelId(
@@ -165,6 +166,11 @@ impl Declared for LlmModel {
             .keys_at(Kind::Model, &namespace, &same_id)
             .map(Wake::now)
             .collect();
+        if self.spec.availability_test.enabled {
+            let provider = &self.spec.provider_ref.name;
+            let keys = index.child_keys(Kind::Credential, &namespace, provider);
+            wakes.extend(keys.map(Wake::soon));
+        }
         wakes.extend(provider_key(self).map(Wake::soon));
         wakes
     }

@@ -40,7 +40,7 @@ use crate::controller::{
 use crate::{
     admin::{Host, Readiness},
     checks::{CheckDeps, CheckMetrics, Checks, Report},
-    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider},
+    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider, conditions},
     db::{CheckKind, CheckListener, Db, DbError, Epoch},
     encryption::KeyringHandle,
     vendors::{HttpClients, catalog::Catalog},
@@ -254,6 +254,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         metrics: parts.metrics.clone(),
         catalog: parts.catalog.clone(),
         taken: Mutex::default(),
+        first_seen: Mutex::default(),
         unreadable: Default::default(),
         endpoints_seen: Default::default(),
         own_statuses: Default::default(),
@@ -399,9 +400,21 @@ async fn follow_reports(
             let index = context.index();
             let models = index.child_keys(Kind::Model, &key.namespace, &key.name);
             context.waker.wake_all(models.map(Wake::now));
+        } else if listed && report.once_more {
+            let index = context.index();
+            let models = index.children::<LlmModel>(&key.namespace, &key.name);
+            let missing = models.iter().filter(|model| !is_available(model));
+            context
+                .waker
+                .wake_all(missing.map(|model| Wake::now(model.key())));
         }
         context.waker.wake(Wake::now(key));
     }
+}
+
+fn is_available(model: &LlmModel) -> bool {
+    let available = conditions::find(model.conditions(), LlmModel::OUTSIDE);
+    available.is_some_and(|available| available.status == "True")
 }
 
 /// Takes up the checks that the read API asked for: when told, on every (re)connect, and every few

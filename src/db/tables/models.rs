@@ -197,6 +197,41 @@ impl Db {
     }
 }
 
+/// A key that a model's test has proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvedKey {
+    /// Name of the model.
+    pub model: String,
+    /// A hash of what calls to the endpoint where it answered are made with.
+    pub inputs: String,
+    /// Fingerprint of the key.
+    pub fingerprint: String,
+}
+
+impl Db {
+    /// The keys that tests of a provider's models have proved, while these are tested.
+    pub async fn proved_keys(&self, provider: Uuid) -> Result<Vec<ProvedKey>, DbError> {
+        self.in_time(async {
+            Ok(sqlx::query_as!(
+                ProvedKey,
+                r#"SELECT name AS model, test_verdict ->> 'proved_with' AS "inputs!",
+                          test_verdict ->> 'proves_key' AS "fingerprint!"
+                   FROM models
+                   WHERE provider_uid = $1 AND coalesce(deleted_at, 'infinity') = 'infinity'
+                     AND is_active AND availability_test @> '{"enabled": true}'
+                     AND test_verdict ->> 'reason' = 'ModelAnswered'
+                     AND test_verdict ->> 'proved_with' IS NOT NULL
+                     AND test_verdict ->> 'proves_key' IS NOT NULL
+                   ORDER BY name"#,
+                provider,
+            )
+            .fetch_all(&self.pool)
+            .await?)
+        })
+        .await
+    }
+}
+
 impl WriteTx {
     /// Stores a model; answers what that did. Another live one of the same name is marked as deleted
     /// first, and another that is in force for the same `modelId` is switched off: two that swap
@@ -318,8 +353,10 @@ impl WriteTx {
         let changed = sqlx::query!(
             r#"UPDATE models SET test_verdict = $2
                WHERE uid = $1 AND (test_verdict -> 'reason', test_verdict -> 'message',
-                                   test_verdict -> 'generation', test_verdict -> 'inputs', test_verdict -> 'key')
-                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'inputs', $2 -> 'key')"#,
+                                   test_verdict -> 'generation', test_verdict -> 'inputs', test_verdict -> 'key',
+                                   test_verdict -> 'proves_key', test_verdict -> 'proved_with')
+                   IS DISTINCT FROM ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'inputs', $2 -> 'key',
+                                    $2 -> 'proves_key', $2 -> 'proved_with')"#,
             uid,
             Json(verdict) as _,
         )

@@ -39,6 +39,12 @@ pub struct StoredCheck {
     /// most three: only of keys.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub doubts: u8,
+    /// Fingerprint of the key that a model's answer proves: without it the model does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proves_key: Option<String>,
+    /// A hash of what calls to the endpoint are made with where the key was proved so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved_with: Option<String>,
     /// Whether the vendor took this key here before, and was not heard to reject it since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_accepted: bool,

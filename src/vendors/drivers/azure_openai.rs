@@ -95,7 +95,7 @@ impl Driver for AzureOpenAi {
             | RefusalKind::Page => asked.refused(Check::List),
             _ => CheckResult::of(
                 &asked.answer,
-                Reason::SyncFailed,
+                Reason::Unverifiable,
                 "this resource does not list its deployments by key, only the catalog of base models; \
                  declare an LlmModel for each deployment",
             ),

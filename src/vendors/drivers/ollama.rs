@@ -18,10 +18,7 @@ use crate::vendors::{
     http::client::{HttpError, Request, Response},
 };
 use crate::{
-    crd::{
-        model::{Capability, ModelCapability, ModelType},
-        reasons::Reason,
-    },
+    crd::model::{Capability, ModelCapability, ModelType},
     encryption::SecretFields,
 };
 
@@ -65,19 +62,15 @@ impl Driver for Ollama {
         .await
     }
 
-    /// Only ollama.com, or a proxy, looks at a key; a local server answers everyone, and says so.
+    /// Only ollama.com, or a proxy, looks at a key; a local server answers everyone.
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
-        let with_key = validate_by_tags(call).await;
-        if with_key.reason != Reason::KeyAccepted {
-            return with_key;
-        }
-        let without = Call { key: None, ..*call };
-        match validate_by_tags(&without).await.reason {
-            Reason::KeyAccepted => CheckResult {
-                message: "the server enforces no key: it answers without one too".to_owned(),
-                ..with_key
-            },
-            _ => with_key,
+        let request = native(call, &["api", "tags"]);
+        match refusal::ask(call, Check::Validate, request, refusal::common).await {
+            Ok(answer) => {
+                let read = protocol::read_page(&answer, read_model).map(drop);
+                protocol::accepted(&answer, read)
+            }
+            Err(said) => said,
         }
     }
 
@@ -146,17 +139,6 @@ fn native(call: &Call<'_>, segments: &[&str]) -> Result<Request, HttpError> {
         },
         segments,
     )
-}
-
-async fn validate_by_tags(call: &Call<'_>) -> CheckResult {
-    let request = native(call, &["api", "tags"]);
-    match refusal::ask(call, Check::Validate, request, refusal::common).await {
-        Ok(answer) => {
-            let read = protocol::read_page(&answer, read_model).map(drop);
-            protocol::accepted(&answer, read)
-        }
-        Err(said) => said,
-    }
 }
 
 /// People write the root, `/api` or `/v1`; the native calls stand at the root.

@@ -10,7 +10,11 @@ use crate::crd::{model::ModelType, reasons::Reason};
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, Listed, ListedModel,
     ModelList, TestedModel,
-    answers::{refusal, result::Retry},
+    answers::{
+        document,
+        refusal::{self, Check, RefusalKind},
+        result::Retry,
+    },
     like_id,
 };
 
@@ -36,6 +40,18 @@ impl Driver for OpenAiCompatible {
 
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
         protocol::validate_by_list(call, refusal::common).await
+    }
+
+    /// By `GET /key`, which OpenRouter has: its list answers everybody (facts, 12).
+    async fn prove_key(&self, call: &Call<'_>) -> Option<CheckResult> {
+        let said = own_key(call).await?;
+        if said.reason != Reason::KeyAccepted {
+            return Some(said);
+        }
+        // What everybody is told of a key is no word on this one.
+        let without = own_key(&Call { key: None, ..*call }).await;
+        let proves = without.is_none_or(|without| without.reason != Reason::KeyAccepted);
+        proves.then_some(said)
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
@@ -126,6 +142,32 @@ const INNER: [&str; 8] = [
     "limit",
     "config",
 ];
+
+/// What the server's own call for keys says of the key; `None` where there is no such call.
+async fn own_key(call: &Call<'_>) -> Option<CheckResult> {
+    let request = protocol::get(call, &["key"]);
+    let exchanged = match refusal::exchange(call, request, refusal::common).await {
+        Ok(exchanged) => exchanged,
+        Err(error) => {
+            let failed = Reason::CheckInconclusive;
+            return Some(CheckResult::from_http_error(&error, failed));
+        }
+    };
+    if !refusal::is_refusal(&exchanged.answer) {
+        // A key is described by an object; a list, or a page of a web server, is another thing.
+        let body = document::json(&exchanged.answer).ok()?;
+        let is_key = body.get("data").is_some_and(Value::is_object);
+        let accepted = "the vendor accepts the key, by its own call for keys";
+        let answer = &exchanged.answer;
+        return is_key.then(|| CheckResult::of(answer, Reason::KeyAccepted, accepted));
+    }
+    match exchanged.kind() {
+        RefusalKind::BadKey | RefusalKind::Quota | RefusalKind::RateLimited | RefusalKind::Down => {
+            Some(exchanged.refused(Check::Validate))
+        }
+        _ => None,
+    }
+}
 
 /// What gateways and servers add to the protocol's entry: LiteLLM (1.106) both limits and a mode.
 fn read_model(entry: &Value) -> ListedModel {

@@ -63,23 +63,8 @@ impl Driver for Vllm {
         }
     }
 
-    /// A server without `--api-key` accepts every key, which proves nothing of this one.
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
-        let with_key = protocol::validate_by_list(call, refusal::common).await;
-        if with_key.reason != Reason::KeyAccepted {
-            return with_key;
-        }
-        let without = Call { key: None, ..*call };
-        match protocol::validate_by_list(&without, refusal::common)
-            .await
-            .reason
-        {
-            Reason::KeyAccepted => CheckResult {
-                message: "the server enforces no key: it answers without one too".to_owned(),
-                ..with_key
-            },
-            _ => with_key,
-        }
+        protocol::validate_by_list(call, refusal::common).await
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {

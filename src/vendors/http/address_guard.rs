@@ -239,7 +239,7 @@ fn is_never_allowed(ip: IpAddr) -> bool {
 }
 
 /// Whether an address is reachable from everywhere (the IANA special-purpose registries).
-fn is_public(ip: IpAddr) -> bool {
+pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();

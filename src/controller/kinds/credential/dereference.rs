@@ -13,7 +13,7 @@ use crate::{
         kinds::{identity, parent},
         runtime::{context::Context, object_key::ObjectKey},
     },
-    crd::{Kind, LlmCredential, LlmEndpoint},
+    crd::{Kind, LlmCredential, LlmEndpoint, conditions::ConditionInput, reasons::Reason},
     db::{CredentialRow, CredentialVersionRow, EndpointRow},
     encryption::SecretFields,
 };
@@ -72,7 +72,8 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Credentia
     let uid = identity::uid(&*object);
     let row = context.db.credential_row(uid).await?;
     let row = row.filter(|row| row.deleted_at.is_none());
-    let versions = context.db.credential_version_rows(&[uid]).await?;
+    let mut versions = context.db.credential_version_rows(&[uid]).await?;
+    prove_by_tests(context, &parent, &mut versions).await?;
     let owner = identity::owner(Kind::Credential, &*object);
     let unreadable = intact::unreadable(context, &owner, &versions).await?;
     Ok(Some(CredentialInputs {
@@ -88,4 +89,37 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Credentia
         secret: None,
         fields: None,
     }))
+}
+
+/// Puts what tests of models have proved in the place of what nothing free could prove.
+async fn prove_by_tests(
+    context: &Context,
+    parent: &parent::Parent,
+    versions: &mut [CredentialVersionRow],
+) -> Result<(), Error> {
+    let Ok(provider) = parent.found() else {
+        return Ok(());
+    };
+    let unproved = |v: &CredentialVersionRow| {
+        (v.verdicts.values()).any(|verdict| verdict.reason == Reason::Unverifiable)
+    };
+    if !versions.iter().any(unproved) {
+        return Ok(());
+    }
+    let proved = context.db.proved_keys(identity::uid(provider)).await?;
+    for version in versions {
+        for verdict in version.verdicts.values_mut() {
+            let proof = proved.iter().find(|proved| {
+                proved.fingerprint == version.fingerprint && verdict.is_of(&proved.inputs)
+            });
+            if let Some(proof) = proof.filter(|_| verdict.reason == Reason::Unverifiable) {
+                verdict.reason = Reason::KeyAccepted;
+                verdict.message = format!(
+                    "LlmModel {} answers with the key, and not without it",
+                    proof.model
+                );
+            }
+        }
+    }
+    Ok(())
 }

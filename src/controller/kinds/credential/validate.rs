@@ -549,6 +549,7 @@ pub fn jobs(
                     .map(stored)
                     .fold(Stored::StoredCheck, Stored::and),
                 apart: std::time::Duration::ZERO,
+                not_final: None,
                 held: false,
             }
         })

@@ -13,6 +13,7 @@ fn verdict(reason: Reason) -> StoredCheck {
         code: None,
         request_id: None,
         doubts: 0,
+        proves_key: None,
         was_accepted: false,
     }
 }

@@ -223,6 +223,7 @@ pub fn jobs(input: &EndpointInputs, desired: Option<&ValidatedEndpoint>) -> Vec<
             _ => Stored::Nothing,
         },
         apart: std::time::Duration::ZERO,
+        not_final: None,
         held: false,
     }]
 }

@@ -34,6 +34,9 @@ pub struct ModelInputs {
     pub lists: Lists,
     /// Lists that were read with a key that is gone, and when: they count for nothing.
     pub former_lists: FormerLists,
+    /// Whether each of these lists was read twice, once since the model is declared as it is: what is in
+    /// none of them is missing.
+    pub lists_settle: bool,
     /// Name and fingerprint of each credential that a test could be made with.
     pub usable_keys: Vec<(String, String)>,
     /// Whether the provider has credentials and each of them is switched off.
@@ -70,7 +73,13 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInpu
     let usable_keys = usable_keys(&credentials);
     let (lists, former_lists) =
         lists(context, &object, &parent, &endpoints, key, &usable_keys).await?;
-    let row = context.db.model_row(identity::uid(&*object)).await?;
+    let uid = identity::uid(&*object);
+    let since = context.first_seen(uid, identity::generation(&*object));
+    let lists_settle = lists.iter().all(|(endpoint, _)| {
+        let reads = context.checks.list_reads(endpoint.uid, &endpoint.base_url);
+        reads.settle(since)
+    });
+    let row = context.db.model_row(uid).await?;
     let row = row.filter(|row| row.deleted_at.is_none());
     let (catalog, held) = match &parent {
         parent::Parent::Found(provider) => {
@@ -89,6 +98,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInpu
         endpoints,
         lists,
         former_lists,
+        lists_settle,
         usable_keys,
         keys_off: parent::keys_off(&credentials),
         twins,

@@ -21,7 +21,7 @@ use crate::{
     },
     crd::{
         LlmModel, ProviderType,
-        conditions::{ConditionInput, ConditionType, seconds as seconds_of},
+        conditions::{self, ConditionInput, ConditionType, seconds as seconds_of},
         model::{EffectiveModel, Lifecycle, Origin},
         reasons::{ReadyEffect, Reason},
     },
@@ -246,8 +246,27 @@ fn listed(input: &ModelInputs) -> ConditionInput {
                 "the vendor lists {pattern} in the place of the models that it covers; to have this one asked, switch spec.availabilityTest on"
             ),
         ),
-        (None, None) => ConditionInput::new(Reason::ModelNotFound, not_listed(input, id)),
+        (None, None) if input.lists_settle || was_not_found(input) => {
+            ConditionInput::new(Reason::ModelNotFound, not_listed(input, id))
+        }
+        (None, None) => ConditionInput::new(
+            Reason::NotCheckedYet,
+            format!(
+                "the vendor's list does not hold {id}; it is read once more before that counts"
+            ),
+        ),
     }
+}
+
+/// Whether it was not found before, as it is declared now: that stands until it is listed.
+fn was_not_found(input: &ModelInputs) -> bool {
+    let generation = identity::generation(&*input.object);
+    let row = input
+        .row
+        .as_ref()
+        .filter(|row| row.generation == generation);
+    let before = row.and_then(|row| conditions::find(&row.conditions, ConditionType::Available));
+    before.is_some_and(|before| before.reason == Reason::ModelNotFound.as_str())
 }
 
 fn was_read(verdict: Option<&StoredCheck>) -> bool {
@@ -282,6 +301,13 @@ fn not_read(
                 ),
                 None => format!("at endpoint {endpoint}: {}", verdict.message),
             },
+        ),
+        Some(verdict) if verdict.reason == Reason::Unverifiable => ConditionInput::new(
+            Reason::Unverifiable,
+            format!(
+                "nothing free tells whether endpoint {endpoint} serves it: {}; to have the model asked, switch spec.availabilityTest on",
+                verdict.message
+            ),
         ),
         Some(verdict) => ConditionInput::new(
             Reason::CheckInconclusive,
@@ -353,6 +379,7 @@ pub fn jobs(input: &ModelInputs, desired: Option<&ValidatedModel>) -> Vec<Planne
         } else {
             Duration::ZERO
         },
+        not_final: None,
         held: false,
     }]
 }

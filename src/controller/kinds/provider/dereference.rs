@@ -1,6 +1,6 @@
 //! Reads what a provider's reconcile needs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kube::ResourceExt;
 
@@ -11,6 +11,7 @@ use crate::{
         kinds::{identity, parent},
         model_sync::{
             globs::{BadGlob, Globs},
+            ownership::is_generated,
             plan::{self, Plan, PlanInputs},
         },
         runtime::{
@@ -23,8 +24,10 @@ use crate::{
         Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
         conditions::{self, ConditionType},
         provider::{CredentialCount, EndpointCount, ModelCount},
+        reasons::Reason,
     },
     db::{EndpointRow, ProviderRow},
+    vendors::{self, Listed},
 };
 
 /// Everything that a provider's conditions depend on.
@@ -43,6 +46,8 @@ pub struct ProviderInputs {
     /// There is none yet, and of a credential nothing has been told.
     pub keys_awaited: bool,
     pub counts: ChildCounts,
+    /// Which of its models no list holds.
+    pub missing: MissingModels,
     /// What model sync has to do, where it is switched on.
     pub sync: Option<SyncState>,
 }
@@ -81,6 +86,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ProviderI
     let row = row.filter(|row| row.deleted_at.is_none());
     let mut endpoints = context.db.endpoint_rows_of_providers(&[uid]).await?;
     endpoints.sort_by(|a, b| a.name.cmp(&b.name));
+    let missing = missing(context, key, &object, &endpoints).await?;
     let sync = sync(context, key, &object, &endpoints).await?;
     Ok(Some(ProviderInputs {
         owner: identity::owner(Kind::Provider, &*object),
@@ -92,8 +98,76 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ProviderI
         children_off,
         keys_awaited,
         counts,
+        missing,
         sync,
     }))
+}
+
+/// Models that are switched on and that none of their endpoints' lists holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MissingModels {
+    /// Somebody declared one.
+    pub declared: bool,
+    /// Model sync made one.
+    pub generated: bool,
+}
+
+impl MissingModels {
+    /// How soon lists are read again: what somebody declares is about to come, or was mistyped; what
+    /// was made of a list has most likely gone.
+    pub fn reread_within(self) -> Option<Duration> {
+        match (self.declared, self.generated) {
+            (true, _) => Some(Duration::from_secs(5 * 60)),
+            (false, true) => Some(Duration::from_secs(3600)),
+            (false, false) => None,
+        }
+    }
+}
+
+async fn missing(
+    context: &Context,
+    key: &ObjectKey,
+    object: &LlmProvider,
+    endpoints: &[EndpointRow],
+) -> Result<MissingModels, Error> {
+    let models = {
+        let index = context.index();
+        index.children::<LlmModel>(&key.namespace, &key.name)
+    };
+    let mut missing = MissingModels::default();
+    if models.is_empty() {
+        return Ok(missing);
+    }
+    let driver = vendors::driver(object.spec.type_);
+    let mut read = Vec::new();
+    let was_read = |e: &&EndpointRow| {
+        e.is_active
+            && e.list_verdict_here()
+                .is_some_and(|verdict| verdict.reason == Reason::SyncSucceeded)
+    };
+    for endpoint in endpoints.iter().filter(was_read) {
+        let listing = context.checks.listing(endpoint).await?;
+        read.push((&endpoint.name, listing));
+    }
+    if read.is_empty() {
+        return Ok(missing);
+    }
+    for model in models.iter().filter(|model| model.spec.enabled) {
+        let (id, named) = (&model.spec.model_id, &model.spec.endpoint_refs);
+        if driver.spellings(id).is_empty() {
+            continue;
+        }
+        let is_listed = read.iter().any(|(name, listing)| {
+            (named.is_empty() || named.iter().any(|r| r.name == **name))
+                && vendors::find(driver, listing, id) != Listed::No
+        });
+        match is_generated(model) {
+            _ if is_listed => {}
+            true => missing.generated = true,
+            false => missing.declared = true,
+        }
+    }
+    Ok(missing)
 }
 
 async fn sync(

@@ -70,8 +70,13 @@ fn not_read(active: &[&EndpointRow]) -> Option<ConditionInput> {
         (verdict.reason != Reason::SyncSucceeded).then_some((*e, verdict))
     });
     if let Some((endpoint, verdict)) = failed {
+        // That there is no list is a failure of what is to read one.
+        let reason = match verdict.reason {
+            Reason::Unverifiable => Reason::SyncFailed,
+            reason => reason,
+        };
         return Some(ConditionInput::new(
-            verdict.reason,
+            reason,
             format!("at endpoint {}: {}", endpoint.name, verdict.message),
         ));
     }

@@ -139,6 +139,7 @@ fn job(input: &ProviderInputs, endpoint: &EndpointRow) -> PlannedJob {
         trigger: trigger.finish(),
         stored,
         apart: Duration::ZERO,
+        not_final: input.missing.reread_within(),
         // A list without a key would be refused, or read again with one a moment later.
         held: input.keys_awaited,
     }
