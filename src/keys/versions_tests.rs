@@ -42,6 +42,7 @@ fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow
             request_id: None,
             doubts: 0,
             proves_key: None,
+            proved_with: None,
             was_accepted: false,
         },
     );

@@ -188,6 +188,7 @@ pub fn verdict(reason: Reason, message: &str) -> StoredCheck {
         request_id: Some("req-1".to_owned()),
         doubts: 0,
         proves_key: None,
+        proved_with: None,
         was_accepted: false,
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         kinds::{identity, parent},
         runtime::{context::Context, object_key::ObjectKey},
     },
-    crd::{Kind, LlmCredential, LlmEndpoint, conditions::ConditionInput, reasons::Reason},
+    crd::{Kind, LlmCredential, LlmEndpoint, reasons::Reason},
     db::{CredentialRow, CredentialVersionRow, EndpointRow},
     encryption::SecretFields,
 };

@@ -14,6 +14,7 @@ fn verdict(reason: Reason) -> StoredCheck {
         request_id: None,
         doubts: 0,
         proves_key: None,
+        proved_with: None,
         was_accepted: false,
     }
 }
