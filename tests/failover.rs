@@ -183,9 +183,13 @@ async fn not_led_by_a_clock(skew: i64) {
     );
     eventually("it says that nobody leads", async || {
         let (status, said) = controller.admin("/readyz").await;
-        status == 503 && said.contains("leader: nobody leads: another")
+        let silent = status == 503 && said.contains("leader: nobody leads: another");
+        // On a busy machine it may lead by the time that it is asked.
+        silent || leads(&controller).await
     })
     .await;
+    let log = controller.log();
+    assert!(log.contains("the Lease was not renewed"), "{skew}: {log}");
     eventually("it leads", async || leads(&controller).await).await;
     controller.ready().await;
     assert!(controller.runs(), "{}", controller.log());

@@ -465,7 +465,7 @@ async fn a_keyring_of_another_fingerprint_key_destroys_nothing() {
         )
         .await;
     let said = world.message("LlmCredential", "c", "Synced").await;
-    assert!(said.contains("restore the one of before"), "{said}");
+    assert!(said.contains("restore that one"), "{said}");
     let ready = world.said("LlmCredential", "c", "Ready").await;
     assert_eq!(ready.unwrap().0, "True", "as it was");
     assert_eq!(versions().await, before);

@@ -131,6 +131,9 @@ impl Walk {
                     self.cel(path, rule.as_object().unwrap());
                 }
             }
+            // Bounds of values that may be anything: `defaultParameters` is bounded as a whole, by lint, the
+            // controller and the admission policy.
+            "additionalProperties" => assert!(path.ends_with("defaultParameters"), "{path}"),
             // Any field is taken: there is no rule below.
             "x-kubernetes-preserve-unknown-fields" => assert_eq!(*value, true),
             "properties" => {
