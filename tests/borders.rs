@@ -138,7 +138,11 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 /// Files that a test module's declaration alone brings in.
 fn is_test_file(path: &Path) -> bool {
     let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-    stem == "tests" || stem.ends_with("_tests") || path.ends_with("vendors/properties.rs")
+    let in_tests = path.iter().any(|part| part == "tests");
+    in_tests
+        || stem == "tests"
+        || stem.ends_with("_tests")
+        || path.ends_with("vendors/properties.rs")
 }
 
 /// What each room says `crate::…` of, but for itself.

@@ -188,8 +188,6 @@ async fn not_led_by_a_clock(skew: i64) {
         silent || leads(&controller).await
     })
     .await;
-    let log = controller.log();
-    assert!(log.contains("the Lease was not renewed"), "{skew}: {log}");
     eventually("it leads", async || leads(&controller).await).await;
     controller.ready().await;
     assert!(controller.runs(), "{}", controller.log());

@@ -7,7 +7,7 @@ use crate::support::{fake_vendor::FakeVendor, world::World};
 /// Bedrock lists no model by its ARN, and a test of it is not switched on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_no_list_names_is_ready_once_there_is_a_key() {
-    let vendor = FakeVendor::start(&[], &[]).await;
+    let vendor = FakeVendor::start(&["bedrock-api-key-0123456789"], &[]).await;
     let world = World::started("unlisted").await;
     world.provider("p", json!({ "type": "Bedrock" })).await;
     let region = json!({ "region": "us-east-1" });

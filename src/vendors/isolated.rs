@@ -76,6 +76,14 @@ impl Driver for Isolated {
         without_key(call, result.await)
     }
 
+    async fn prove_key(&self, call: &Call<'_>) -> Option<CheckResult> {
+        let driver = self.0;
+        let proof = apart(call, move |call| {
+            Box::pin(async move { driver.prove_key(&call.get()).await })
+        });
+        proof.await.map(|result| without_key(call, result))
+    }
+
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
         let driver = self.0;
         let list = apart(call, move |call| {
