@@ -477,6 +477,10 @@ fn first_wait(planned: &PlannedJob, since_last: Option<Duration>) -> Duration {
         }
         Stored::StoredCheck => {}
     }
+    if let Some(longest) = planned.not_final {
+        // What an earlier process waited for is waited for anew.
+        return jitter::retry(0, longest.min(planned.period), spread);
+    }
     match since_last {
         Some(since) if since < planned.period => planned.period - since,
         // Overdue together, after a long stop: spread over a tenth of the period.

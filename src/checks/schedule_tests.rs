@@ -105,6 +105,20 @@ fn a_restart_tries_soon_what_was_left_open() {
 }
 
 #[test]
+fn a_restart_runs_soon_what_was_to_run_once_more() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let hours = Duration::from_secs(7200);
+    let job = PlannedJob {
+        period: hours,
+        not_final: Some(hours),
+        ..planned(1, 7, Stored::StoredCheck)
+    };
+    let since = [(job.key, hours / 2)].into();
+    schedule.plan(&owner(), vec![job], &since, now);
+    assert_eq!(schedule.take_due(now + Duration::from_secs(6)).len(), 1);
+}
+
+#[test]
 fn a_new_trigger_runs_at_once_and_planning_the_same_again_changes_nothing() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.plan(
