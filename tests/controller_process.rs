@@ -66,7 +66,7 @@ async fn what_it_cannot_start_with_is_said_in_one_line() {
     let world = World::new("refused").await;
     let folder = tempfile::tempdir().unwrap();
     let short = folder.path().join("short");
-    llmplane::encryption::kek::create(&short).unwrap();
+    llmplane::encryption::kek::folder::create(&short).unwrap();
     let key = std::fs::read_dir(&short)
         .unwrap()
         .map(|entry| entry.unwrap().path())

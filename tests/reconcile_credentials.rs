@@ -490,8 +490,8 @@ async fn a_key_whose_kek_is_gone_says_so_and_heals_when_it_is_back() {
     let old = ring.join(format!("{}.key", old.trim()));
     let sealed_under = std::fs::read(&old).unwrap();
     world.stop().await;
-    let new = llmplane::encryption::kek::add(&ring).unwrap();
-    llmplane::encryption::kek::activate(&ring, &new).unwrap();
+    let new = llmplane::encryption::kek::folder::add(&ring).unwrap();
+    llmplane::encryption::kek::folder::activate(&ring, &new).unwrap();
     std::fs::remove_file(&old).unwrap();
     world.start().await;
     let check = async |at: &str| {

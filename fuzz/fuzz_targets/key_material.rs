@@ -11,8 +11,8 @@ use llmplane::{
     controller::fuzzing::read,
     crd::credential::SecretKeys,
     encryption::{
-        Binding, Fingerprint, Frame, Keyring, MaskedKey, Payload, Sealed, SecretFields, keyring,
-        open, payload, rewrap, seal,
+        Binding, Fingerprint, Frame, KeyringHandle, MaskedKey, OpenError, Payload, Sealed,
+        SecretFields, kek::folder, open, payload, rewrap, seal,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -67,11 +67,11 @@ fn raw_bytes(raw: &[u8]) {
     }
     let (wrapped_key, payload) = raw.split_at(raw.len() / 2);
     let forged = Sealed {
-        kek_id: ring().active(),
+        kek_id: active(),
         wrapped_key: wrapped_key.to_vec(),
         payload: payload.to_vec(),
     };
-    assert!(open(ring(), &binding("n", 0, 1), &forged).is_err());
+    assert!(opened(&binding("n", 0, 1), &forged).is_err());
 }
 
 /// A refusal repeats nothing of a value that it refuses. (One that holds a control character, no
@@ -114,26 +114,32 @@ fn masked(api_key: Option<&SecretString>) {
 
 fn sealed(input: &Input, fields: SecretFields) {
     let row = binding("team-a", input.uid, input.version);
-    let print = Fingerprint::of(ring(), row.uid, &fields);
+    let key = ring().fingerprint_key().expect("it has one");
+    let print = Fingerprint::of(&key, row.uid, &fields);
     let whole = Payload {
         fields,
         provider_type: "OpenAI".to_owned(),
         allowed_hosts: input.hosts.clone(),
     };
-    let first = seal(ring(), &row, &whole).expect("it is sealed");
-    let again = rewrap(ring(), &row, &first).expect("it is wrapped anew");
+    let first = block_on(seal(ring().keks(), &row, &whole)).expect("it is sealed");
+    let from = (&first.kek_id, &first.wrapped_key[..]);
+    let wrapped = block_on(rewrap(ring().keks(), from, &active(), &row));
+    let again = Sealed {
+        wrapped_key: wrapped.expect("it is wrapped anew"),
+        ..first.clone()
+    };
     for stored in [&first, &again] {
-        let opened = open(ring(), &row, stored).expect("it opens");
+        let opened = opened(&row, stored).expect("it opens");
         assert_eq!(opened.allowed_hosts, whole.allowed_hosts);
         assert_eq!(opened.provider_type, whole.provider_type);
-        assert_eq!(Fingerprint::of(ring(), row.uid, &opened.fields), print);
+        assert_eq!(Fingerprint::of(&key, row.uid, &opened.fields), print);
     }
     let others = [
         binding("team-b", input.uid, input.version),
         binding("team-a", !input.uid, input.version),
         binding("team-a", input.uid, input.version.wrapping_add(1)),
     ];
-    assert!(others.iter().all(|row| open(ring(), row, &first).is_err()));
+    assert!(others.iter().all(|row| opened(row, &first).is_err()));
     let mut changed = first.clone();
     let half = match input.flip & 1 {
         0 => &mut changed.wrapped_key,
@@ -141,7 +147,7 @@ fn sealed(input: &Input, fields: SecretFields) {
     };
     let bit = usize::from(input.flip >> 1) % (half.len() * 8);
     half[bit / 8] ^= 1 << (bit % 8);
-    assert!(open(ring(), &row, &changed).is_err());
+    assert!(opened(&row, &changed).is_err());
 }
 
 fn binding(namespace: &'static str, uid: u128, version: i32) -> Binding<'static> {
@@ -153,12 +159,25 @@ fn binding(namespace: &'static str, uid: u128, version: i32) -> Binding<'static>
     }
 }
 
-fn ring() -> &'static Keyring {
-    static RING: OnceLock<Keyring> = OnceLock::new();
+fn opened(row: &Binding<'_>, stored: &Sealed) -> Result<Payload, OpenError> {
+    block_on(open(ring().keks(), row, stored))
+}
+
+fn active() -> llmplane::encryption::KekId {
+    block_on(ring().keks().active()).expect("it is known").id
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+fn ring() -> &'static KeyringHandle {
+    static RING: OnceLock<KeyringHandle> = OnceLock::new();
     RING.get_or_init(|| {
         let folder = std::env::temp_dir().join(format!("llmplane-fuzz-{}", std::process::id()));
-        keyring::create(&folder).expect("a keyring is made");
-        let ring = Keyring::load(&folder).expect("it is read");
+        folder::create(&folder).expect("a keyring is made");
+        let ring = KeyringHandle::open(&folder).expect("it is read");
         std::fs::remove_dir_all(&folder).expect("it is removed");
         ring
     })

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use crate::encryption::KekId;
-use crate::encryption::kek::load::{kek_files, read_key};
-use crate::encryption::kek::{Keyring, KeyringError, write};
+use crate::encryption::kek::folder::{self, Keyring, KeyringError};
 use crate::output::printable;
 
 /// Make and rotate the keys that encrypt credentials
@@ -60,7 +59,7 @@ impl KeyringCommand {
     pub(crate) fn run_to(self, out: &mut impl Write) -> Result<(), KeyringCommandError> {
         match self {
             Self::New { dir } => {
-                let id = write::create(&dir)?;
+                let id = folder::create(&dir)?;
                 let dir = dir.to_string_lossy();
                 writeln!(out, "made keyring {} with active key {id}", printable(&dir))?;
                 writeln!(
@@ -69,7 +68,7 @@ impl KeyringCommand {
                 )?;
             }
             Self::Add { dir } => {
-                let id = write::add(&dir)?;
+                let id = folder::add(&dir)?;
                 writeln!(out, "added key {id}, which is not active yet")?;
                 writeln!(
                     out,
@@ -78,7 +77,7 @@ impl KeyringCommand {
                 )?;
             }
             Self::Activate { dir, id } => {
-                write::activate(&dir, &id)?;
+                folder::activate(&dir, &id)?;
                 writeln!(
                     out,
                     "key {id} is active: keys stored from now on are under it"
@@ -96,13 +95,14 @@ impl KeyringCommand {
 
 fn list(dir: &Path, out: &mut impl Write) -> Result<(), KeyringCommandError> {
     let keyring = Keyring::load(dir)?;
-    for name in kek_files(dir)? {
-        if let Some(key) = read_key(dir, name.as_ref())? {
-            let id = KekId::of(&key);
-            let mark = if id == keyring.active() { "active" } else { "" };
-            let line = format!("{id}  {mark:6}  {}", name.to_string_lossy());
-            writeln!(out, "{}", printable(&line))?;
-        }
+    for file in folder::kek_files(dir)? {
+        let mark = if file.id == keyring.active() {
+            "active"
+        } else {
+            ""
+        };
+        let line = format!("{}  {mark:6}  {}", file.id, file.name.to_string_lossy());
+        writeln!(out, "{}", printable(&line))?;
     }
     Ok(())
 }
@@ -117,7 +117,7 @@ mod tests {
     fn the_command_says_what_is_true_and_prints_names_escaped() {
         let parent = tempfile::tempdir().unwrap();
         let dir = parent.path().join("keyring");
-        let id = write::create(&dir).unwrap();
+        let id = folder::create(&dir).unwrap();
         let mut out = Vec::new();
         let activate = KeyringCommand::Activate {
             dir: dir.clone(),

@@ -8,11 +8,11 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::kek::Keyring;
+use super::kek::FingerprintKey;
 use super::types::{InvalidId, SecretFields, parse_lower_hex};
 use super::{lp, mac};
 
-/// The first 16 bytes of HMAC-SHA-256, under the keyring's `fingerprint.key`, over a credential's
+/// The first 16 bytes of HMAC-SHA-256, under the keyring's [`FingerprintKey`], over a credential's
 /// UID and all its secret fields; written as 32 lower-case hex digits.
 ///
 /// It changes with any change of any field, presence included. Since the UID goes in, two
@@ -23,8 +23,8 @@ pub struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
     /// The fingerprint of what this credential's Secret holds.
-    pub fn of(keyring: &Keyring, uid: Uuid, fields: &SecretFields) -> Self {
-        let mut mac = mac::keyed(keyring.fingerprint_key());
+    pub fn of(key: &FingerprintKey, uid: Uuid, fields: &SecretFields) -> Self {
+        let mut mac = mac::keyed(key.bytes());
         lp::feed([&b"fingerprint/1"[..], uid.as_bytes()], |piece| {
             mac.update(piece)
         });

@@ -57,7 +57,7 @@ pub async fn open_for(
         .sealed_version(credential.uid, version.version)
         .await?
         .ok_or(KeyError::Gone)?;
-    let payload = open_stored(keyring, &credential.namespace, &credential.name, stored)?;
+    let payload = open_stored(keyring, &credential.namespace, &credential.name, stored).await?;
     let bound = BoundKey::bind(
         payload.fields,
         &payload.provider_type,
@@ -77,16 +77,13 @@ pub async fn open_for(
 }
 
 /// Opens what is stored of a version of this credential's key.
-fn open_stored(
+async fn open_stored(
     keyring: &KeyringHandle,
     namespace: &str,
     name: &str,
     stored: SealedVersion,
 ) -> Result<Payload, KeyError> {
     let kek_id = (stored.kek_id.parse()).map_err(|_| KeyError::Unreadable(OpenError::Tampered))?;
-    let ring = keyring
-        .get_or_refresh(&kek_id)
-        .map_err(|error| KeyError::Keyring(error.to_string()))?;
     let binding = Binding {
         namespace,
         name,
@@ -98,20 +95,21 @@ fn open_stored(
         wrapped_key: stored.wrapped_key,
         payload: stored.payload,
     };
-    open(&ring, &binding, &sealed).map_err(|error| match error {
-        OpenError::UnknownKek { .. } => KeyError::Keyring(error.to_string()),
-        error => KeyError::Unreadable(error),
+    let opened = open(keyring.keks(), &binding, &sealed).await;
+    opened.map_err(|error| match error.is_of_the_row() {
+        true => KeyError::Unreadable(error),
+        false => KeyError::Keyring(error.to_string()),
     })
 }
 
 /// Whether what is stored of a version of this credential's key does not authenticate, though the
 /// keyring has what wraps it.
-pub fn is_unreadable(
+pub async fn is_unreadable(
     keyring: &KeyringHandle,
     namespace: &str,
     name: &str,
     stored: SealedVersion,
 ) -> bool {
-    let opened = open_stored(keyring, namespace, name, stored);
+    let opened = open_stored(keyring, namespace, name, stored).await;
     matches!(opened, Err(KeyError::Unreadable(_)))
 }

@@ -10,8 +10,9 @@ use crate::{
 /// A key, sealed as this version of this credential by the key-encryption key that is active.
 ///
 /// # Errors
-/// When the operating system gives no random numbers, or the payload is too long.
-pub fn seal_version(
+/// When the operating system gives no random numbers, the payload is too long, or the key-encryption
+/// key cannot be used.
+pub async fn seal_version(
     keyring: &KeyringHandle,
     (namespace, name, uid): (&str, &str, Uuid),
     version: i32,
@@ -23,7 +24,7 @@ pub fn seal_version(
         uid,
         version,
     };
-    let sealed = seal(&keyring.current(), &binding, payload)?;
+    let sealed = seal(keyring.keks(), &binding, payload).await?;
     Ok(SealedVersion {
         credential_uid: uid,
         version,

@@ -305,7 +305,7 @@ fn ensure_keyring(dir: &StateDir) -> Result<()> {
     if path.join("active").is_file() {
         return Ok(());
     }
-    kek::create(&path)?;
+    kek::folder::create(&path)?;
     Ok(())
 }
 

@@ -40,7 +40,7 @@ impl RunningChecks {
         let database = TestDatabase::migrated().await;
         let (db, epoch) = database.leader().await;
         let folder = tempfile::tempdir().unwrap();
-        kek::create(&folder.path().join("ring")).unwrap();
+        kek::folder::create(&folder.path().join("ring")).unwrap();
         let keyring = KeyringHandle::open(&folder.path().join("ring")).unwrap();
         let guard = AddressGuard::new(vec!["127.0.0.0/8".parse().unwrap()], []);
         let (checks, mut reports) = Checks::new(CheckDeps {
@@ -137,7 +137,7 @@ impl RunningChecks {
             provider_type: sealed.0.to_string(),
             allowed_hosts: hosts.clone(),
         };
-        let envelope = seal(&self.keyring.current(), &binding, &payload).unwrap();
+        let envelope = seal(self.keyring.keks(), &binding, &payload).await.unwrap();
         let version = NewVersion {
             sealed: SealedVersion {
                 credential_uid: row.uid,

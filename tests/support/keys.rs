@@ -32,8 +32,8 @@ pub async fn keys(world: &World, db: &Db) -> Value {
                 wrapped_key: stored.wrapped_key,
                 payload: stored.payload,
             };
-            let ring = ring.get_or_refresh(&kek_id).unwrap();
-            let opened = open(&ring, &binding, &sealed).expect("what is stored decrypts");
+            let opened = open(ring.keks(), &binding, &sealed).await;
+            let opened = opened.expect("what is stored decrypts");
             let key = opened.fields.api_key.unwrap();
             keys[&credential.name][version.version.to_string()] = key.expose_secret().into();
         }

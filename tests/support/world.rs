@@ -54,7 +54,7 @@ impl World {
     /// As `new`, on this plane and with this database.
     pub async fn with(plane: &'static Plane, database: TestDatabase, prefix: &str) -> Self {
         let keyring = tempfile::tempdir().unwrap();
-        llmplane::encryption::kek::create(&keyring.path().join("ring")).unwrap();
+        llmplane::encryption::kek::folder::create(&keyring.path().join("ring")).unwrap();
         Self {
             namespace: plane.namespace(prefix).await,
             database,

@@ -42,7 +42,7 @@ async fn look(context: &Context) -> Result<(), Error> {
         look.tick().await;
         look_at_database(context).await?;
         look_at_apiserver(context).await;
-        if let Err(error) = context.keyring.refresh_if_changed() {
+        if let Err(error) = context.keyring.refresh().await {
             tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
         }
     }

@@ -186,7 +186,7 @@ async fn lead(parts: ControllerDeps, stop: &CancellationToken) -> Result<(), Sta
     };
     let epoch = start::lead(&needs, stop).await?;
     let Some(epoch) = epoch else { return Ok(()) };
-    if let Err(error) = parts.keyring.for_fingerprints() {
+    if let Err(error) = parts.keyring.fingerprint_key() {
         tracing::error!(%error, "no key is taken from any Secret");
     }
     parts.metrics.leading.set(1);

@@ -190,7 +190,7 @@ async fn attempt(needs: &StartDeps<'_>) -> Result<Epoch, StartError> {
     db.cluster_claim(&cluster.uid().unwrap_or_default(), settings.adopt_cluster)
         .await?;
     let epoch = db.lead(needs.identity).await?;
-    let own = needs.keyring.current().fingerprint_check();
+    let own = needs.keyring.fingerprint_check();
     let claim = db.write_unversioned(epoch, move |tx| {
         Box::pin(async move { tx.keyring_check(&own).await })
     });

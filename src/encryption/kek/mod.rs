@@ -1,137 +1,67 @@
-//! The keyring: a folder of keys, in a cluster a mounted Secret.
+//! Where key-encryption keys (KEKs) come from, and the two keys that never rotate.
 //!
-//! ```text
-//! <id>.key          32 raw bytes, a key-encryption key (KEK); the name is free, the id is derived
-//! active            the id of the KEK that new rows are sealed under
-//! fingerprint.key   32 raw bytes, under which keys are fingerprinted; never rotated
-//! audit.key         32 raw bytes, under which the audit chain's head is anchored; never rotated
-//! ```
-//!
-//! Everything else in the folder is left alone. Only the commands in [`command`] write to it.
+//! [`KekSource`] wraps and unwraps data keys; [`MacKeySource`] gives the keys of fingerprints and of
+//! the audit log's anchors. [`KeyringHandle`] is what the rest of the crate holds: it knows the two
+//! traits and none of their sources. Today's source is [`folder`]; another (a cloud's KMS, OpenBao's
+//! transit engine) is one more file beside it and one more constructor of the handle.
 
 mod error;
+pub mod folder;
 mod handle;
-pub(crate) mod load;
-pub(crate) mod write;
+mod mac_keys;
 
-#[cfg(test)]
-mod tests;
-
-use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use hmac::Mac;
+use async_trait::async_trait;
 
 use super::types::{KekId, KeyBytes};
-use super::{lp, mac};
-pub use error::KeyringError;
-pub use handle::{KeyringHandle, Refresh};
-pub use write::{activate, add, create};
+pub use error::KekError;
+pub use handle::KeyringHandle;
+pub use mac_keys::{AuditKey, FingerprintKey, MacKeyError, MacKeySource};
 
-const ACTIVE: &str = "active";
-const FINGERPRINT_KEY: &str = "fingerprint.key";
-const AUDIT_KEY: &str = "audit.key";
-
-/// One state of the keyring's folder, complete and consistent.
-pub struct Keyring {
-    dir: PathBuf,
-    keks: BTreeMap<KekId, KeyBytes>,
-    active: KekId,
-    fingerprint_key: KeyBytes,
-    audit_key: Option<KeyBytes>,
+/// The key that new data keys are wrapped under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveKek {
+    /// Its id.
+    pub id: KekId,
+    /// For how long this process has known it as the active one. Stored rows are re-wrapped under it
+    /// only once every replica had time to receive it.
+    pub known_for: Duration,
 }
 
-impl Keyring {
-    /// Reads the folder. A mounted Secret that is replaced meanwhile is read again, so that the
-    /// result is never a mixture of two states.
-    ///
-    /// # Errors
-    /// [`KeyringError`], one variant for each fault, which names the file and the remedy.
-    pub fn load(dir: &Path) -> Result<Self, KeyringError> {
-        load::load_stamped(dir).0
+/// A source of key-encryption keys. Its keys need not leave it: only data keys, wrapped and plain,
+/// pass through here.
+///
+/// Each call may go over a network, and ends in a time that the source bounds. A call that names a
+/// key which is not known yet looks for it before it fails, so that a process to which a key is
+/// delivered late heals with the first row that needs it.
+#[async_trait]
+pub trait KekSource: fmt::Debug + Send + Sync + 'static {
+    /// The key that new data keys are wrapped under.
+    async fn active(&self) -> Result<ActiveKek, KekError>;
+
+    /// Ids of all keys that can unwrap, in order.
+    async fn ids(&self) -> Result<Vec<KekId>, KekError>;
+
+    /// Whether this key can unwrap, as far as is known without looking for it anew.
+    async fn contains(&self, kek: &KekId) -> Result<bool, KekError> {
+        Ok(self.ids().await?.contains(kek))
     }
 
-    /// The key that new rows are sealed under.
-    pub fn active(&self) -> KekId {
-        self.active
-    }
+    /// Encrypts a data key under this key, bound to `aad`.
+    async fn wrap(&self, kek: &KekId, data_key: &KeyBytes, aad: &[u8])
+    -> Result<Vec<u8>, KekError>;
 
-    /// Whether rows under this key can be opened.
-    pub fn contains(&self, id: &KekId) -> bool {
-        self.keks.contains_key(id)
-    }
+    /// Decrypts a data key that was wrapped under this key and bound to `aad`.
+    async fn unwrap(
+        &self,
+        kek: &KekId,
+        wrapped_key: &[u8],
+        aad: &[u8],
+    ) -> Result<KeyBytes, KekError>;
 
-    /// All key-encryption keys, in the order of their ids.
-    pub fn ids(&self) -> impl Iterator<Item = KekId> + '_ {
-        self.keks.keys().copied()
-    }
-
-    /// The folder that this was read from.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// HMAC-SHA-256 of `message` under `audit.key`: the anchor of the audit chain's head.
-    ///
-    /// # Errors
-    /// [`KeyringError::AuditKeyMissing`] where the folder has no `audit.key`: processes that never
-    /// anchor may run without one.
-    pub fn audit_mac(&self, message: &[u8]) -> Result<[u8; 32], KeyringError> {
-        let key = (self.audit_key.as_ref()).ok_or_else(|| KeyringError::AuditKeyMissing {
-            path: self.dir.join(AUDIT_KEY),
-        })?;
-        let mut mac = mac::keyed(key);
-        // The module's other HMAC has its own key; this one still says what it is for.
-        lp::feed([&b"audit-anchor/1"[..], message], |piece| mac.update(piece));
-        Ok(mac.finalize().into_bytes().into())
-    }
-
-    /// Stands for `fingerprint.key` without revealing anything of it: equal for the same key alone.
-    pub fn fingerprint_check(&self) -> [u8; 32] {
-        let mut mac = mac::keyed(&self.fingerprint_key);
-        lp::feed([&b"fingerprint-key-check/1"[..]], |piece| mac.update(piece));
-        mac.finalize().into_bytes().into()
-    }
-
-    pub(super) fn active_key(&self) -> (KekId, &KeyBytes) {
-        // `load` refuses a folder whose active id names no key.
-        (self.active, &self.keks[&self.active])
-    }
-
-    pub(super) fn kek(&self, id: &KekId) -> Option<&KeyBytes> {
-        self.keks.get(id)
-    }
-
-    pub(super) fn fingerprint_key(&self) -> &KeyBytes {
-        &self.fingerprint_key
-    }
-}
-
-impl fmt::Debug for Keyring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring")
-            .field("dir", &self.dir)
-            .field("active", &self.active)
-            .field("keks", &self.keks.keys())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Keyrings built from given bytes, for the tests of this module.
-#[cfg(test)]
-impl Keyring {
-    pub(super) fn for_tests(keks: &[[u8; 32]], active: usize, fingerprint_key: [u8; 32]) -> Self {
-        let key = |bytes: &[u8; 32]| KeyBytes::new(Box::new(*bytes));
-        Self {
-            dir: PathBuf::from("keyring"),
-            keks: (keks
-                .iter()
-                .map(|bytes| (KekId::of(&key(bytes)), key(bytes))))
-            .collect(),
-            active: KekId::of(&key(&keks[active])),
-            fingerprint_key: key(&fingerprint_key),
-            audit_key: None,
-        }
-    }
+    /// Looks for changes: to be called on a timer. What was known before stays in use where it fails,
+    /// and it fails until the source is mended.
+    async fn refresh(&self) -> Result<(), KekError>;
 }

@@ -52,7 +52,7 @@ pub async fn unreadable(
     let mut unreadable = Vec::new();
     for sealed in stored {
         let version = sealed.version;
-        if is_unreadable(&context.keyring, &owner.namespace, &owner.name, sealed) {
+        if is_unreadable(&context.keyring, &owner.namespace, &owner.name, sealed).await {
             unreadable.push(version);
         }
     }

@@ -1,7 +1,7 @@
 //! Taking a key from its Secret: one `get`, only when the Secret or the declaration has changed
 //! since the last one of this process.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
@@ -24,7 +24,7 @@ use crate::{
         conditions::{self, ConditionInput, ConditionType},
         reasons::Reason,
     },
-    encryption::{Fingerprint, MaskedKey, SecretFields},
+    encryption::{Fingerprint, FingerprintKey, MaskedKey, SecretFields},
     keys::versions::KeyLoss,
     vendors::{self, WrongFields},
 };
@@ -90,7 +90,7 @@ pub async fn take(context: &Context, input: &mut CredentialInputs) -> Result<(),
     };
     let provider_type = provider.spec.type_;
     // Under another key every fingerprint differs, and every key would look rotated.
-    (context.keyring.for_fingerprints()).map_err(|error| Error::Keyring(error.to_string()))?;
+    let key = fingerprint_key(context)?;
     let seen = seen(context, input);
     let generation = identity::generation(&*input.object);
     let known = {
@@ -106,7 +106,7 @@ pub async fn take(context: &Context, input: &mut CredentialInputs) -> Result<(),
         input.secret = Some(known.result);
         return Ok(());
     }
-    read(context, input, provider_type).await
+    read(context, input, (provider_type, &key)).await
 }
 
 /// Reads the Secret in any case: what is to be sealed must be at hand.
@@ -115,7 +115,13 @@ pub async fn take_again(context: &Context, input: &mut CredentialInputs) -> Resu
         return Ok(());
     };
     let provider_type = provider.spec.type_;
-    read(context, input, provider_type).await
+    let key = fingerprint_key(context)?;
+    read(context, input, (provider_type, &key)).await
+}
+
+fn fingerprint_key(context: &Context) -> Result<Arc<FingerprintKey>, Error> {
+    let key = context.keyring.fingerprint_key();
+    key.map_err(|error| Error::Keyring(error.to_string()))
 }
 
 /// When to look again after a Secret that cannot be seen coming: the watch tells of opted-in ones
@@ -168,7 +174,7 @@ fn seen(context: &Context, input: &CredentialInputs) -> Option<(String, String)>
 async fn read(
     context: &Context,
     input: &mut CredentialInputs,
-    provider_type: ProviderType,
+    (provider_type, key): (ProviderType, &FingerprintKey),
 ) -> Result<(), Error> {
     let name = input.object.spec.secret_ref.name.clone();
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &input.owner.namespace);
@@ -195,7 +201,7 @@ async fn read(
             None => Err(not_found(&name)),
             Some(secret) => {
                 stamp = secret.uid().zip(secret.resource_version());
-                hold(context, input, provider_type, &secret).map(|(holding, key)| {
+                hold(key, input, provider_type, &secret).map(|(holding, key)| {
                     fields = Some(key);
                     holding
                 })
@@ -216,7 +222,7 @@ async fn read(
 }
 
 fn hold(
-    context: &Context,
+    key: &FingerprintKey,
     input: &CredentialInputs,
     provider_type: ProviderType,
     secret: &Secret,
@@ -238,11 +244,10 @@ fn hold(
         .map_err(|why| ConditionInput::new(Reason::KeyMalformed, why))?;
     let wrong = driver.key_fields().check(&read.fields);
     wrong.map_err(|wrong| ConditionInput::new(reason_of(wrong), wrong.to_string()))?;
-    let keyring = context.keyring.current();
     let holding = CachedSecret {
         secret_uid: secret.uid(),
         resource_version: secret.resource_version(),
-        fingerprint: Fingerprint::of(&keyring, input.owner.uid, &read.fields).to_string(),
+        fingerprint: Fingerprint::of(key, input.owner.uid, &read.fields).to_string(),
         masked_key: MaskedKey::of(read.fields.api_key.as_ref()).to_string(),
         consent,
         notes: read.notes,

@@ -39,10 +39,14 @@ pub async fn write(
         }
         (_, Some(desired)) => derived(input, desired, steps, verdict),
     };
-    let new = steps.insert.map(|insert| inserted(context, input, insert));
-    let new = new.transpose()?.flatten();
-    let again = steps.reseal.map(|version| sealed(context, input, version));
-    let again = again.transpose()?.flatten();
+    let new = match steps.insert {
+        Some(insert) => inserted(context, input, insert).await?,
+        None => None,
+    };
+    let again = match steps.reseal {
+        Some(version) => sealed(context, input, version).await?,
+        None => None,
+    };
     let moves = steps.moves.clone();
     let keep = validate::verdicts_to_keep(input);
     let (stored, revision) = context
@@ -113,13 +117,13 @@ fn tell_destroyed(context: &Context, input: &CredentialInputs, steps: &VersionSt
 }
 
 /// A new version with the Secret's key.
-fn inserted(
+async fn inserted(
     context: &Context,
     input: &CredentialInputs,
     insert: VersionInsert,
 ) -> Result<Option<NewVersion>, Error> {
-    let Some((holding, sealed)) = input.holding().zip(sealed(context, input, insert.version)?)
-    else {
+    let sealed = sealed(context, input, insert.version).await?;
+    let Some((holding, sealed)) = input.holding().zip(sealed) else {
         return Ok(None);
     };
     Ok(Some(NewVersion {
@@ -133,7 +137,7 @@ fn inserted(
 }
 
 /// The Secret's key, sealed as this version.
-fn sealed(
+async fn sealed(
     context: &Context,
     input: &CredentialInputs,
     version: i32,
@@ -148,7 +152,8 @@ fn sealed(
     };
     let owner = &input.owner;
     let object = (owner.namespace.as_str(), owner.name.as_str(), owner.uid);
-    seal_version(&context.keyring, object, version, &payload)
+    let sealed = seal_version(&context.keyring, object, version, &payload).await;
+    sealed
         .map(Some)
         .map_err(|error| Error::Keyring(error.to_string()))
 }

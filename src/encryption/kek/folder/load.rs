@@ -6,12 +6,14 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use secrecy::{ExposeSecret, ExposeSecretMut};
 use zeroize::Zeroizing;
 
-use super::super::types::{KEY_BYTES, KekId, KeyBytes};
+use super::super::super::types::{KEY_BYTES, KekId, KeyBytes};
+use super::super::{AuditKey, FingerprintKey};
 use super::{ACTIVE, AUDIT_KEY, FINGERPRINT_KEY, Keyring, KeyringError};
 use crate::files::open_regular;
 
@@ -130,11 +132,12 @@ fn read_keyring(dir: &Path) -> Result<Keyring, KeyringError> {
             path: dir.join(FINGERPRINT_KEY),
         }
     })?;
+    let audit_key = read_key(dir, AUDIT_KEY.as_ref())?;
     Ok(Keyring {
         dir: dir.to_owned(),
         active,
-        fingerprint_key,
-        audit_key: read_key(dir, AUDIT_KEY.as_ref())?,
+        fingerprint_key: Arc::new(FingerprintKey::new(fingerprint_key)),
+        audit_key: audit_key.map(|key| Arc::new(AuditKey::new(key))),
         keks,
     })
 }
@@ -142,7 +145,7 @@ fn read_keyring(dir: &Path) -> Result<Keyring, KeyringError> {
 /// All key-encryption keys of the folder; never none.
 pub(super) fn read_keks(dir: &Path) -> Result<BTreeMap<KekId, KeyBytes>, KeyringError> {
     let mut keks = BTreeMap::new();
-    for name in kek_files(dir)? {
+    for name in kek_file_names(dir)? {
         // A file that vanished since it was listed is no longer a key.
         if let Some(key) = read_key(dir, name.as_ref())? {
             keks.insert(KekId::of(&key), key);
@@ -156,8 +159,31 @@ pub(super) fn read_keks(dir: &Path) -> Result<BTreeMap<KekId, KeyBytes>, Keyring
     Ok(keks)
 }
 
-/// The names of the files that hold key-encryption keys, in order.
-pub(crate) fn kek_files(dir: &Path) -> Result<Vec<OsString>, KeyringError> {
+/// A file that holds a key-encryption key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KekFile {
+    /// The key's id.
+    pub id: KekId,
+    /// The file's name within the folder.
+    pub name: OsString,
+}
+
+/// The files that hold key-encryption keys, in the order of their names.
+///
+/// # Errors
+/// [`KeyringError`], where the folder or one of the files cannot be read, or a file holds no key.
+pub fn kek_files(dir: &Path) -> Result<Vec<KekFile>, KeyringError> {
+    let mut files = Vec::new();
+    for name in kek_file_names(dir)? {
+        if let Some(key) = read_key(dir, name.as_ref())? {
+            let id = KekId::of(&key);
+            files.push(KekFile { id, name });
+        }
+    }
+    Ok(files)
+}
+
+fn kek_file_names(dir: &Path) -> Result<Vec<OsString>, KeyringError> {
     let listing_failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => KeyringError::FolderMissing {
             dir: dir.to_owned(),
@@ -220,7 +246,7 @@ fn read_active(dir: &Path, keks: &BTreeMap<KekId, KeyBytes>) -> Result<KekId, Ke
 }
 
 /// Reads one key file; None where there is none.
-pub(crate) fn read_key(dir: &Path, name: &Path) -> Result<Option<KeyBytes>, KeyringError> {
+fn read_key(dir: &Path, name: &Path) -> Result<Option<KeyBytes>, KeyringError> {
     let path = dir.join(name);
     let Some(mut file) = open(&path)? else {
         return Ok(None);

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, ExposeSecretMut};
 
-use super::super::types::{KekId, KeyBytes};
-use super::load::{DATA_LINK, read_keks};
-use super::{ACTIVE, AUDIT_KEY, FINGERPRINT_KEY, KeyringError};
+use super::super::super::types::{KekId, KeyBytes};
+use super::load::{DATA_LINK, kek_files, read_keks};
+use super::{ACTIVE, AUDIT_KEY, FINGERPRINT_KEY, Keyring, KeyringError};
 
 /// Makes a new keyring with one active key: a folder of mode 0700, files of mode 0600. It is built
 /// beside its place and renamed into it. Returns the key's id.
@@ -72,6 +72,29 @@ pub fn activate(dir: &Path, id: &KekId) -> Result<(), KeyringError> {
         });
     }
     publish(dir, ACTIVE, active_line(*id).as_bytes())
+}
+
+/// Removes a key from the folder: every file that holds it. Whether a row still needs it is the
+/// caller's to know.
+///
+/// # Errors
+/// [`KeyringError::ActiveNotRemoved`] for the active key, [`KeyringError::UnknownKek`] where the folder
+/// has no such key; otherwise as [`add`]. Where the folder is no whole keyring nothing is removed.
+pub fn remove(dir: &Path, id: &KekId) -> Result<(), KeyringError> {
+    refuse_mounted(dir)?;
+    let keyring = Keyring::load(dir)?;
+    keyring.kek(id)?;
+    if keyring.active() == *id {
+        return Err(KeyringError::ActiveNotRemoved {
+            dir: dir.to_owned(),
+            id: *id,
+        });
+    }
+    for file in kek_files(dir)?.into_iter().filter(|file| file.id == *id) {
+        let path = dir.join(&file.name);
+        fs::remove_file(&path).map_err(not_written(&path))?;
+    }
+    sync_folder(dir)
 }
 
 /// The folder in which a new keyring grows; removed unless it was renamed into place.

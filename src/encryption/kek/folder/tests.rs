@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use super::super::super::envelope::{open, seal};
+use super::super::super::types::{Binding, Payload, SecretFields};
+use super::super::KeyringHandle;
 use super::*;
 
 fn made() -> (tempfile::TempDir, PathBuf, KekId) {
@@ -70,29 +73,70 @@ fn each_fault_of_the_folder_names_the_file() {
     assert!(fault(&dir).contains("holds no key-encryption key"));
 }
 
-#[test]
-fn a_broken_new_state_keeps_the_old_keyring_until_it_is_mended() {
+#[tokio::test]
+async fn a_broken_new_state_keeps_the_old_keyring_until_it_is_mended() {
     let (_parent, dir, old) = made();
-    let handle = KeyringHandle::open(&dir).unwrap();
-    assert_eq!(handle.refresh_if_changed().unwrap(), Refresh::Unchanged);
+    let folder = Folder::open(&dir).unwrap();
+    let active = async || folder.active().await.unwrap().id;
+    folder.refresh().await.unwrap();
     fs::write(dir.join("active"), "broken").unwrap();
-    assert!(handle.refresh_if_changed().is_err());
-    assert!(handle.refresh_if_changed().is_err());
-    assert_eq!(handle.current().active(), old);
+    for _ in 0..2 {
+        let refused = folder.refresh().await.unwrap_err();
+        assert!(matches!(refused, KekError::Unavailable(_)), "{refused}");
+    }
+    assert_eq!(active().await, old);
     let new = add(&dir).unwrap();
     activate(&dir, &new).unwrap();
-    let reloaded = Refresh::Reloaded {
-        active: new,
-        active_changed: true,
-    };
-    assert_eq!(handle.refresh_if_changed().unwrap(), reloaded);
+    folder.refresh().await.unwrap();
+    assert_eq!(active().await, new);
 }
 
-#[test]
-fn another_fingerprint_key_is_refused_until_the_one_of_before_is_back() {
+#[tokio::test]
+async fn a_half_written_key_stops_nothing_that_was_known_before() {
+    let (_parent, dir, old) = made();
+    let folder = Folder::open(&dir).unwrap();
+    let row = seal(&folder, &binding(), &payload()).await.unwrap();
+    for length in [0, 16, 31, 33] {
+        fs::write(dir.join("late.key"), vec![7; length]).unwrap();
+        let said = folder.refresh().await.unwrap_err().to_string();
+        assert!(
+            said.contains(&format!("late.key is {length} bytes long")),
+            "{said}"
+        );
+        assert_eq!(folder.active().await.unwrap().id, old);
+        open(&folder, &binding(), &row).await.unwrap();
+    }
+    let whole: Vec<u8> = (0..32).collect();
+    fs::write(dir.join("late.key"), &whole).unwrap();
+    folder.refresh().await.unwrap();
+    assert_eq!(folder.ids().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_active_key_is_known_as_such_since_it_became_so() {
+    let (_parent, dir, _) = made();
+    let folder = Folder::open(&dir).unwrap();
+    let before = folder.active().await.unwrap();
+    let added = add(&dir).unwrap();
+    folder.refresh().await.unwrap();
+    let later = folder.active().await.unwrap();
+    assert!(
+        later.known_for >= before.known_for,
+        "a key that is added changes nothing"
+    );
+    let until = std::time::Instant::now();
+    activate(&dir, &added).unwrap();
+    folder.refresh().await.unwrap();
+    let active = folder.active().await.unwrap();
+    assert_eq!(active.id, added);
+    assert!(active.known_for <= until.elapsed());
+}
+
+#[tokio::test]
+async fn another_fingerprint_key_is_refused_until_the_one_of_before_is_back() {
     let (_parent, dir, _) = made();
     let handle = KeyringHandle::open(&dir).unwrap();
-    let check = handle.current().fingerprint_check();
+    let check = handle.fingerprint_check();
     handle.expect(check.to_vec());
     let right = fs::read(dir.join(FINGERPRINT_KEY)).unwrap();
     fs::write(
@@ -100,44 +144,93 @@ fn another_fingerprint_key_is_refused_until_the_one_of_before_is_back() {
         *b"another key of thirty-two bytes!",
     )
     .unwrap();
-    let refused = handle.refresh_if_changed();
-    assert!(matches!(
-        refused,
-        Err(KeyringError::OtherFingerprintKey { .. })
-    ));
+    let refused = handle.refresh().await.unwrap_err().to_string();
     assert!(
-        handle.for_fingerprints().is_ok(),
+        refused.contains("is not the key that the stored fingerprints"),
+        "{refused}"
+    );
+    assert!(
+        handle.fingerprint_key().is_ok(),
         "the one of before is in use"
     );
     // A process that starts on it is held to the stored one, too.
     let started = KeyringHandle::open(&dir).unwrap();
     started.expect(check.to_vec());
-    assert!(started.for_fingerprints().is_err());
+    assert!(started.fingerprint_key().is_err());
     fs::write(dir.join(FINGERPRINT_KEY), right).unwrap();
     for handle in [handle, started] {
-        handle.refresh_if_changed().unwrap();
-        assert_eq!(
-            handle.for_fingerprints().unwrap().fingerprint_check(),
-            check
-        );
+        handle.refresh().await.unwrap();
+        assert_eq!(handle.fingerprint_key().unwrap().check(), check);
     }
 }
 
-#[test]
-fn a_key_that_a_row_names_is_looked_for_in_the_folder() {
+#[tokio::test]
+async fn a_key_that_is_delivered_late_is_found_by_the_first_row_that_needs_it() {
     let (_parent, dir, _) = made();
-    let handle = KeyringHandle::open(&dir).unwrap();
+    let late = Folder::open(&dir).unwrap();
     let added = add(&dir).unwrap();
-    assert!(handle.get_or_refresh(&added).unwrap().contains(&added));
-    let unknown = "00000000000000ff".parse().unwrap();
-    assert!(matches!(
-        handle.get_or_refresh(&unknown),
-        Err(KeyringError::UnknownKek { .. })
-    ));
+    let file = dir.join(format!("{added}.key"));
+    let elsewhere = dir.parent().unwrap().join("elsewhere");
+    activate(&dir, &added).unwrap();
+    let early = Folder::open(&dir).unwrap();
+    let row = seal(&early, &binding(), &payload()).await.unwrap();
+    assert_eq!(row.kek_id, added);
+    // Not delivered: neither the file nor what names it.
+    fs::rename(&file, &elsewhere).unwrap();
+    let lacks = open(&late, &binding(), &row).await.unwrap_err();
+    assert_eq!(lacks.reason(), "kek-unavailable", "{lacks}");
+    let first = late.active().await.unwrap().id;
+    activate(&dir, &first).unwrap();
+    let lacks = open(&late, &binding(), &row).await.unwrap_err();
+    assert_eq!(lacks.reason(), "kek-missing", "{lacks}");
+    assert!(lacks.to_string().contains(&added.to_string()), "{lacks}");
+    fs::rename(&elsewhere, &file).unwrap();
+    open(&late, &binding(), &row).await.unwrap();
 }
 
 #[test]
-fn a_mounted_secret_is_followed_when_its_link_moves_and_never_written() {
+fn the_active_key_is_never_removed_and_another_is_with_every_copy() {
+    let (_parent, dir, first) = made();
+    let second = add(&dir).unwrap();
+    fs::copy(dir.join(format!("{second}.key")), dir.join("copy.key")).unwrap();
+    assert!(matches!(
+        remove(&dir, &first),
+        Err(KeyringError::ActiveNotRemoved { .. })
+    ));
+    assert!(matches!(
+        remove(&dir, &"00000000000000ff".parse().unwrap()),
+        Err(KeyringError::UnknownKek { .. })
+    ));
+    remove(&dir, &second).unwrap();
+    assert_eq!(
+        Keyring::load(&dir).unwrap().ids().collect::<Vec<_>>(),
+        [first]
+    );
+    assert!(!dir.join("copy.key").exists());
+}
+
+fn binding() -> Binding<'static> {
+    Binding {
+        namespace: "team-a",
+        name: "openai",
+        uid: uuid::Uuid::nil(),
+        version: 1,
+    }
+}
+
+fn payload() -> Payload {
+    Payload {
+        fields: SecretFields {
+            api_key: Some("sk-canary".into()),
+            ..SecretFields::default()
+        },
+        provider_type: "OpenAI".into(),
+        allowed_hosts: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_mounted_secret_is_followed_when_its_link_moves_and_never_written() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path();
     let first = create(&dir.join("..one")).unwrap();
@@ -150,12 +243,12 @@ fn a_mounted_secret_is_followed_when_its_link_moves_and_never_written() {
         let name = format!("{id}.key");
         std::os::unix::fs::symlink(format!("..data/{name}"), dir.join(name)).unwrap();
     }
-    let handle = KeyringHandle::open(dir).unwrap();
-    assert_eq!(handle.current().active(), first);
+    let folder = Folder::open(dir).unwrap();
+    assert_eq!(folder.active().await.unwrap().id, first);
     std::os::unix::fs::symlink("..two", dir.join("..next")).unwrap();
     fs::rename(dir.join("..next"), dir.join("..data")).unwrap();
-    handle.refresh_if_changed().unwrap();
-    assert_eq!(handle.current().active(), second);
+    folder.refresh().await.unwrap();
+    assert_eq!(folder.active().await.unwrap().id, second);
     assert!(matches!(add(dir), Err(KeyringError::Mounted { .. })));
 }
 
