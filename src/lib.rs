@@ -18,6 +18,7 @@ pub mod keys;
 pub mod lint;
 pub mod local;
 pub mod output;
+pub mod resolve;
 pub mod snapshot;
 pub mod telemetry;
 pub mod vendors;

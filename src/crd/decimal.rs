@@ -1,9 +1,12 @@
 //! Prices, compared exactly.
 
 use std::cmp::Ordering;
+use std::fmt;
+
+use num_bigint::BigUint;
 
 /// A decimal number that is not negative, of any length, compared without rounding.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Decimal {
     /// Digits before the point, without leading zeros.
     integer: Box<str>,
@@ -42,6 +45,48 @@ impl Decimal {
                 .trim_start_matches('0')
                 .into(),
             fraction: rest.into(),
+        }
+    }
+
+    /// So many times as much, exactly.
+    pub fn times(&self, factor: u64) -> Self {
+        let scale = self.fraction.len();
+        Self::of_units(&(self.units(scale) * factor), scale)
+    }
+
+    /// The sum, exactly.
+    pub fn plus(&self, other: &Self) -> Self {
+        let scale = self.fraction.len().max(other.fraction.len());
+        Self::of_units(&(self.units(scale) + other.units(scale)), scale)
+    }
+
+    /// How many units of ten to the minus `scale` it is; `scale` is at least its own.
+    fn units(&self, scale: usize) -> BigUint {
+        let zeros = scale.saturating_sub(self.fraction.len());
+        let digits = format!("{}{}{}", self.integer, self.fraction, "0".repeat(zeros));
+        BigUint::parse_bytes(digits.as_bytes(), 10).unwrap_or_default()
+    }
+
+    fn of_units(units: &BigUint, scale: usize) -> Self {
+        let digits = format!("{units:0>width$}", width = scale + 1);
+        let (integer, fraction) = digits.split_at(digits.len() - scale);
+        Self {
+            integer: integer.trim_start_matches('0').into(),
+            fraction: fraction.trim_end_matches('0').into(),
+        }
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let integer = if self.integer.is_empty() {
+            "0"
+        } else {
+            &self.integer
+        };
+        match &*self.fraction {
+            "" => f.write_str(integer),
+            fraction => write!(f, "{integer}.{fraction}"),
         }
     }
 }
@@ -98,6 +143,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn sums_and_products_are_exact(a in 0u64..1_000_000_000, b in 0u64..1_000_000_000, factor in 0u64..1_000_000_000) {
+            let text = |n: u128| format!("{}.{:06}", n / 1_000_000, n % 1_000_000);
+            let read = |n: u128| Decimal::parse(&text(n)).expect("a number");
+            let (x, y) = (u128::from(a), u128::from(b));
+            prop_assert_eq!(read(x).plus(&read(y)), read(x + y));
+            prop_assert_eq!(read(x).times(factor), read(x * u128::from(factor)));
+            prop_assert_eq!(Decimal::parse(&read(x).to_string()), Some(read(x)));
+        }
+
         #[test]
         fn the_order_is_the_numbers_order(a in 0u64..2_000_000_000, b in 0u64..2_000_000_000, scale in 0u32..9) {
             let text = |n: u64| {

@@ -11,6 +11,19 @@ use crate::crd::Kind;
 use crate::crd::model::Capability;
 use crate::db::{ChangedRows, Revision};
 
+/// Rows of all kinds, as they are shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Views {
+    /// Providers.
+    pub providers: Vec<ProviderView>,
+    /// Endpoints.
+    pub endpoints: Vec<EndpointView>,
+    /// Credentials.
+    pub credentials: Vec<CredentialView>,
+    /// Models.
+    pub models: Vec<ModelView>,
+}
+
 /// The configuration at one revision. Never changes; a clone shares everything.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -46,20 +59,27 @@ impl Snapshot {
     /// When a row cannot be written as JSON.
     pub fn apply(&self, rows: &ChangedRows, revision: Revision) -> Result<Self, serde_json::Error> {
         let mut next = self.clone();
-        next.revision = revision;
         next.note_readable(rows);
-        put(
-            &mut next.providers,
-            rows.providers.iter().map(ProviderView::from),
-        )?;
-        put(
-            &mut next.endpoints,
-            rows.endpoints.iter().map(EndpointView::from),
-        )?;
-        let credentials = CredentialView::all_of(&rows.credentials, &rows.credential_versions);
-        put(&mut next.credentials, credentials.into_iter())?;
-        next.put_models(rows.models.iter().map(ModelView::from))?;
+        next.put(Views {
+            providers: rows.providers.iter().map(ProviderView::from).collect(),
+            endpoints: rows.endpoints.iter().map(EndpointView::from).collect(),
+            credentials: CredentialView::all_of(&rows.credentials, &rows.credential_versions),
+            models: rows.models.iter().map(ModelView::from).collect(),
+        })?;
+        next.revision = revision;
         Ok(next)
+    }
+
+    /// Puts rows in, as they are shown; one with `deleted_at` is taken out.
+    ///
+    /// # Errors
+    ///
+    /// When a row cannot be written as JSON.
+    pub fn put(&mut self, views: Views) -> Result<(), serde_json::Error> {
+        put(&mut self.providers, views.providers.into_iter())?;
+        put(&mut self.endpoints, views.endpoints.into_iter())?;
+        put(&mut self.credentials, views.credentials.into_iter())?;
+        self.put_models(views.models.into_iter())
     }
 
     /// Models that can do this, by namespace and name, from this key on.

@@ -15,11 +15,12 @@ mod views;
 mod indices;
 
 pub use crate::crd::decimal::Decimal;
-pub use indices::Snapshot;
+pub use crate::db::Revision;
+pub use indices::{Snapshot, Views};
 pub use state::{Availability, AvailabilityState, Health, HealthState, Validity, ValidityState};
 pub use store::{Event, Store};
 pub use table::{Entry, Table, etag, name_key, split_name_key};
 pub use views::{
-    Common, ConditionView, CredentialVersionView, CredentialView, EndpointView, ModelStatus,
-    ModelView, ProviderView, View,
+    CapabilityView, Common, ConditionView, CredentialVersionView, CredentialView, EndpointView,
+    KeyInForce, ModelStatus, ModelView, ProviderView, View,
 };

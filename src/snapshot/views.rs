@@ -11,7 +11,9 @@ use uuid::Uuid;
 use super::state::{Availability, Health, Validity};
 use super::{Decimal, schema};
 use crate::crd::credential::{QuotaPeriod, QuotaUnit, VersionState};
+use crate::crd::endpoint::Header;
 use crate::crd::model::{Capability, Lifecycle, ModelType, Origin};
+use crate::crd::reasons::ConditionStatus;
 use crate::crd::{Kind, ProviderType};
 use crate::db::{CredentialRow, CredentialVersionRow, EndpointRow, ModelRow, ProviderRow};
 
@@ -118,6 +120,12 @@ pub struct EndpointView {
     pub priority: i32,
     /// Whether it answers.
     pub health: Health,
+    /// Headers that every call needs. Not shown: they are in a client's configuration.
+    #[serde(skip)]
+    pub headers: Vec<Header>,
+    /// A hash of what calls to it are made with. Not shown.
+    #[serde(skip)]
+    pub check_inputs: String,
 }
 
 /// A key of a provider; never the key itself.
@@ -156,6 +164,20 @@ pub struct CredentialView {
     pub priority: i32,
     /// Whether the vendor takes the key.
     pub validity: Validity,
+    /// The key in force, as far as no secret is in it; none where there is none. Not shown.
+    #[serde(skip)]
+    pub key: Option<KeyInForce>,
+}
+
+/// What is known of a key in force beside the key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyInForce {
+    /// Whose key it is, as its Secret says. A hint: what was sealed with the key decides.
+    pub provider_type: ProviderType,
+    /// Hosts that its owner allows. A hint, as above.
+    pub allowed_hosts: Vec<String>,
+    /// Endpoints whose vendor refuses it, each with the hash of what it was called with.
+    pub refused_at: Vec<(Uuid, String)>,
 }
 
 /// A version of a key.
@@ -219,6 +241,9 @@ pub struct ModelView {
     /// By field of this row: `declared`, `vendor` or `catalog`.
     #[schema(schema_with = schema::origins)]
     pub origin: BTreeMap<String, Origin>,
+    /// Labels of the object. Not shown: they are what `selector` is matched with.
+    #[serde(skip)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// One thing a model can do, and how well.
@@ -357,6 +382,8 @@ impl From<&EndpointRow> for EndpointView {
             is_default: row.is_default,
             priority: row.priority,
             health: Health::of(&row.conditions),
+            headers: row.headers.clone(),
+            check_inputs: row.check_inputs.clone(),
         }
     }
 }
@@ -386,6 +413,10 @@ impl CredentialView {
             .filter(|version| version.credential_uid == row.uid)
             .collect();
         newest_first.sort_by_key(|version| std::cmp::Reverse(version.version));
+        let in_force = newest_first
+            .iter()
+            .find(|version| Some(version.version) == row.version);
+        let key = in_force.map(|version| KeyInForce::of(version));
         Self {
             common: common!(row),
             provider_id: row.provider_uid,
@@ -411,7 +442,31 @@ impl CredentialView {
             quota_period: row.quota_period,
             priority: row.priority,
             validity: Validity::of(&row.conditions),
+            key,
         }
+    }
+}
+
+impl KeyInForce {
+    fn of(version: &CredentialVersionRow) -> Self {
+        let refused = version
+            .verdicts
+            .iter()
+            .filter(|(_, verdict)| verdict.reason.status() == ConditionStatus::False);
+        Self {
+            provider_type: version.provider_type,
+            allowed_hosts: version.allowed_hosts.clone(),
+            refused_at: refused
+                .map(|(endpoint, verdict)| (*endpoint, verdict.inputs.clone()))
+                .collect(),
+        }
+    }
+
+    /// Whether the vendor refuses it at an endpoint, as that is called now.
+    pub fn is_refused_at(&self, endpoint: &EndpointView) -> bool {
+        self.refused_at.iter().any(|(uid, inputs)| {
+            *uid == endpoint.common.id && !inputs.is_empty() && *inputs == endpoint.check_inputs
+        })
     }
 }
 
@@ -444,6 +499,7 @@ impl From<&ModelRow> for ModelView {
             status: row.lifecycle.into(),
             availability: Availability::of(&row.conditions),
             origin: origin_by_field(&row.origin),
+            labels: BTreeMap::new(),
         }
     }
 }

@@ -1,0 +1,215 @@
+//! Where a model is to be called, and with which credentials.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use url::Url;
+use uuid::Uuid;
+
+use super::candidates::Access;
+use super::{CredentialReason, Reason};
+use crate::crd::ProviderType;
+use crate::crd::reasons::Reason as ConditionReason;
+use crate::keys::key_allowed;
+use crate::snapshot::{
+    CredentialView, EndpointView, Entry, HealthState, ModelView, ProviderView, Snapshot,
+    ValidityState,
+};
+use crate::vendors::vendor;
+
+/// An endpoint that serves a model.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its provider.
+    pub provider: Arc<Entry<ProviderView>>,
+    /// The endpoint.
+    pub endpoint: Arc<Entry<EndpointView>>,
+    /// Its URL.
+    pub base_url: Url,
+    /// The credentials that fit it, the best first.
+    pub credentials: Vec<Arc<Entry<CredentialView>>>,
+    /// Why there is none; none where there is one.
+    pub without_credential: Option<CredentialReason>,
+}
+
+impl Target {
+    /// Whether a client may do without a credential here: servers of one's own often take none.
+    fn works_without_credential(&self) -> bool {
+        matches!(
+            self.provider.view.type_,
+            ProviderType::Ollama | ProviderType::VLLM | ProviderType::OpenAICompatible
+        )
+    }
+
+    /// Whether it is known not to answer.
+    pub(super) fn is_unhealthy(&self) -> bool {
+        self.endpoint.view.health.state == HealthState::Unhealthy
+    }
+
+    /// Whether someone who asks for a key can call it.
+    pub(super) fn is_callable(&self) -> bool {
+        !self.credentials.is_empty() || self.works_without_credential()
+    }
+}
+
+/// Finds targets, and notes when time alone will change them.
+pub(super) struct TargetFinder<'a> {
+    pub snapshot: &'a Snapshot,
+    pub access: Access<'a>,
+    pub now: Timestamp,
+    changes_at: Cell<Option<Timestamp>>,
+}
+
+impl<'a> TargetFinder<'a> {
+    pub fn new(snapshot: &'a Snapshot, access: Access<'a>, now: Timestamp) -> Self {
+        Self {
+            snapshot,
+            access,
+            now,
+            changes_at: Cell::new(None),
+        }
+    }
+
+    /// The first end of a credential that was looked at, if one of them has an end to come.
+    pub fn changes_at(&self) -> Option<Timestamp> {
+        self.changes_at.get()
+    }
+
+    /// The endpoints that serve a model in one of these regions (none named: in any), in the order
+    /// in which they are to be tried: those that answer, those of which nothing is known, those that
+    /// do not answer; then the provider's first one, then by priority, then the oldest, then by name.
+    pub fn targets(&self, model: &ModelView, regions: &[String]) -> Result<Vec<Target>, Reason> {
+        let provider = self.snapshot.providers.by_uid(model.provider_id);
+        let provider = provider.ok_or(Reason::NoEndpoint)?;
+        let mut serving: Vec<_> = self
+            .snapshot
+            .endpoints
+            .of_provider(model.provider_id, "")
+            .filter(|entry| serves(&entry.view, model))
+            .collect();
+        if serving.is_empty() {
+            return Err(Reason::NoEndpoint);
+        }
+        serving.retain(|entry| is_in(&entry.view, regions));
+        serving.sort_by(|a, b| order(&a.view).cmp(&order(&b.view)));
+        let targets: Vec<_> = serving
+            .into_iter()
+            .filter_map(|endpoint| self.target(provider, endpoint))
+            .collect();
+        match targets.is_empty() {
+            true => Err(Reason::RegionMismatch),
+            false => Ok(targets),
+        }
+    }
+
+    fn target(
+        &self,
+        provider: &Arc<Entry<ProviderView>>,
+        endpoint: &Arc<Entry<EndpointView>>,
+    ) -> Option<Target> {
+        let base_url = Url::parse(&endpoint.view.base_url).ok()?;
+        let mut fitting = Vec::new();
+        let mut nearest = CredentialReason::NoCredential;
+        for entry in self
+            .snapshot
+            .credentials
+            .of_provider(provider.view.common.id, "")
+        {
+            if !(self.access.may_have)(&entry.view) {
+                continue;
+            }
+            match self.misfit(&entry.view, &provider.view, &endpoint.view, &base_url) {
+                Some(reason) => nearest = nearest.max(reason),
+                None => fitting.push(entry.clone()),
+            }
+        }
+        fitting.sort_by(|a, b| {
+            let order = |view: &CredentialView| (view.priority, view.common.created_at);
+            let by_order = order(&a.view).cmp(&order(&b.view));
+            by_order.then_with(|| a.view.common.name.cmp(&b.view.common.name))
+        });
+        Some(Target {
+            provider: provider.clone(),
+            endpoint: endpoint.clone(),
+            base_url,
+            without_credential: fitting.is_empty().then_some(nearest),
+            credentials: fitting,
+        })
+    }
+
+    /// Why a credential does not fit an endpoint.
+    fn misfit(
+        &self,
+        credential: &CredentialView,
+        provider: &ProviderView,
+        endpoint: &EndpointView,
+        base_url: &Url,
+    ) -> Option<CredentialReason> {
+        let named = &credential.endpoint_ids;
+        if !named.is_empty() && !named.contains(&endpoint.common.id) {
+            return Some(CredentialReason::NotForEndpoint);
+        }
+        if let Some(end) = credential.expires_at {
+            if end <= self.now {
+                return Some(CredentialReason::Expired);
+            }
+            let first = self.changes_at.get();
+            self.changes_at
+                .set(Some(first.map_or(end, |first| first.min(end))));
+        }
+        if credential.validity.state == ValidityState::Invalid {
+            let why = ConditionReason::parse(&credential.validity.reason);
+            return Some(match why {
+                Some(ConditionReason::QuotaExhausted) => CredentialReason::QuotaExhausted,
+                Some(ConditionReason::Expired) => CredentialReason::Expired,
+                Some(ConditionReason::HostNotAllowed) => CredentialReason::HostNotAllowed,
+                _ => CredentialReason::Invalid,
+            });
+        }
+        if !credential.common.is_active {
+            return Some(CredentialReason::Inactive);
+        }
+        let Some(key) = &credential.key else {
+            return Some(CredentialReason::NoKey);
+        };
+        let (type_, hosts) = (key.provider_type.as_str(), &key.allowed_hosts);
+        if key_allowed(type_, hosts, vendor(provider.type_), base_url).is_err() {
+            return Some(CredentialReason::HostNotAllowed);
+        }
+        key.is_refused_at(endpoint)
+            .then_some(CredentialReason::Invalid)
+    }
+}
+
+fn serves(endpoint: &EndpointView, model: &ModelView) -> bool {
+    let named = &model.endpoint_ids;
+    endpoint.common.is_active && (named.is_empty() || named.contains(&endpoint.common.id))
+}
+
+fn is_in(endpoint: &EndpointView, regions: &[String]) -> bool {
+    let here = |region: &String| {
+        let theirs = endpoint.region.as_deref();
+        theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(region))
+    };
+    regions.is_empty() || regions.iter().any(here)
+}
+
+type EndpointOrder<'a> = (u8, bool, i32, Timestamp, &'a str, Uuid);
+
+fn order(endpoint: &EndpointView) -> EndpointOrder<'_> {
+    let health = match endpoint.health.state {
+        HealthState::Healthy => 0,
+        HealthState::Unknown => 1,
+        HealthState::Unhealthy => 2,
+    };
+    let common = &endpoint.common;
+    (
+        health,
+        !endpoint.is_default,
+        endpoint.priority,
+        common.created_at,
+        &common.name,
+        common.id,
+    )
+}
