@@ -213,7 +213,7 @@ async fn what_is_absent_is_asked_about_as_what_is_hidden_is() {
     let mut row = rows::provider("elsewhere");
     row.namespace = "kube-system".to_owned();
     let elsewhere = row.uid;
-    api.write(move |tx| async move { tx.provider_upsert(&row).await.map(drop) }.boxed())
+    api.write(move |tx| async move { tx.upsert(&row).await.map(drop) }.boxed())
         .await;
     let namespace = &api.namespace.name;
     let (own, there) = (own.to_string(), elsewhere.to_string());
@@ -281,7 +281,7 @@ async fn an_object_that_is_named_like_anothers_uid_is_found_by_its_name() {
     let mut row = rows::provider("elsewhere");
     row.namespace = "kube-system".to_owned();
     let elsewhere = row.uid.to_string();
-    api.write(move |tx| async move { tx.provider_upsert(&row).await.map(drop) }.boxed())
+    api.write(move |tx| async move { tx.upsert(&row).await.map(drop) }.boxed())
         .await;
     let mine = api.provider(&elsewhere).await;
     let mut model = rows::model(mine, "of-mine");
@@ -302,8 +302,8 @@ async fn a_right_on_one_object_shows_that_one() {
     other.namespace = api.namespace.name.clone();
     api.write(move |tx| {
         async move {
-            tx.provider_upsert(&provider).await?;
-            tx.provider_upsert(&other).await.map(drop)
+            tx.upsert(&provider).await?;
+            tx.upsert(&other).await.map(drop)
         }
         .boxed()
     })

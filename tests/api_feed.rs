@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 use futures::future::join_all;
-use llmplane::db::{ModelUpsert, ProviderUpsert};
+use llmplane::db::DeclaredModel;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use uuid::Uuid;
 
@@ -13,21 +13,18 @@ use crate::support::rows;
 use crate::support::world::World;
 
 async fn provider(api: &TestApi) -> Uuid {
-    let row = ProviderUpsert {
-        namespace: api.namespace.name.clone(),
-        ..rows::provider("p")
-    };
+    let mut row = rows::provider("p");
+    row.namespace.clone_from(&api.namespace.name);
     let uid = row.uid;
-    api.write(move |tx| async move { tx.provider_upsert(&row).await.map(drop) }.boxed())
+    api.write(move |tx| async move { tx.upsert(&row).await.map(drop) }.boxed())
         .await;
     uid
 }
 
-fn model(api: &TestApi, provider: Uuid, name: &str) -> ModelUpsert {
-    ModelUpsert {
-        namespace: api.namespace.name.clone(),
-        ..rows::model(provider, name)
-    }
+fn model(api: &TestApi, provider: Uuid, name: &str) -> DeclaredModel {
+    let mut model = rows::model(provider, name);
+    model.namespace.clone_from(&api.namespace.name);
+    model
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,12 +76,10 @@ async fn requests_that_wait_for_postgresql_do_not_make_the_snapshot_old() {
     let api = TestApi::start().await;
     let viewer = api.viewer().await;
     let provider = provider(&api).await;
-    let endpoint = llmplane::db::EndpointUpsert {
-        namespace: api.namespace.name.clone(),
-        ..rows::endpoint(provider, "e")
-    };
+    let mut endpoint = rows::endpoint(provider, "e");
+    endpoint.namespace.clone_from(&api.namespace.name);
     let health = format!("/endpoints/{}/health", endpoint.uid);
-    api.write(move |tx| async move { tx.endpoint_upsert(&endpoint).await.map(drop) }.boxed())
+    api.write(move |tx| async move { tx.upsert(&endpoint).await.map(drop) }.boxed())
         .await;
     assert_eq!(viewer.get(&health).await.status, 200);
     let mut owner = api.database.connect("llmplane_owner").await;

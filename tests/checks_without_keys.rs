@@ -68,7 +68,9 @@ async fn a_model_is_tested_as_soon_as_there_is_a_key() {
     world.apply("LlmModel", "m", spec).await;
     eventually("the test found no key", async || {
         let models = world.db().await.model_rows_all(false).await.unwrap();
-        let verdict = models.first().and_then(|row| row.test_verdict.as_ref());
+        let verdict = models
+            .first()
+            .and_then(|row| row.found.test_verdict.as_ref());
         verdict.is_some_and(|verdict| verdict.reason == Reason::NoValidCredential)
     })
     .await;

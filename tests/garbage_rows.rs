@@ -9,10 +9,9 @@ use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
 const KEY: &str = "sk-test-0123456789abcdef";
 
 /// What a row's column may hold and nobody can read.
-const GARBAGE: [(&str, &str, &str); 18] = [
+const GARBAGE: [(&str, &str, &str); 21] = [
     ("providers", "conditions", r#"'"garbage"'"#),
     ("providers", "model_sync", r#"'"garbage"'"#),
-    ("providers", "sync_verdict", r#"'"garbage"'"#),
     ("providers", "last_synced_at", "'infinity'"),
     ("endpoints", "conditions", r#"'[1]'"#),
     ("endpoints", "headers", r#"'{"a": 1}'"#),
@@ -23,6 +22,10 @@ const GARBAGE: [(&str, &str, &str); 18] = [
     ("credentials", "validation", r#"'"garbage"'"#),
     ("credential_versions", "verdicts", r#"'"garbage"'"#),
     ("credential_versions", "provider_type", "'Nobody'"),
+    ("credentials", "endpoint_uids", "'{NULL}'"),
+    ("models", "endpoint_uids", "'{NULL}'"),
+    ("models", "recommended_for", "'{NULL}'"),
+    ("models", "default_parameters", r#"'"garbage"'"#),
     ("models", "conditions", r#"'"garbage"'"#),
     ("models", "capabilities", r#"'"garbage"'"#),
     ("models", "origin", r#"'"garbage"'"#),

@@ -63,7 +63,7 @@ async fn caught_up(world: &World) {
     let db = world.db().await;
     eventually("rows are what is declared", async || {
         let models = db.model_rows_all(false).await.unwrap();
-        let mut names: Vec<_> = models.into_iter().map(|row| row.name).collect();
+        let mut names: Vec<_> = models.into_iter().map(|row| row.name.clone()).collect();
         names.sort();
         let provider = db.provider_rows_all(false).await.unwrap().remove(0);
         names == ["new", "untouched"] && provider.display_name.as_deref() == Some("meanwhile")
@@ -202,7 +202,7 @@ async fn an_object_that_does_not_decode_is_told_once_and_stops_nobody() {
     let db = world.db().await;
     let live = async || {
         let models = db.model_rows_all(false).await.unwrap();
-        let mut names: Vec<_> = models.into_iter().map(|row| row.name).collect();
+        let mut names: Vec<_> = models.into_iter().map(|row| row.name.clone()).collect();
         names.sort();
         names
     };
@@ -286,12 +286,18 @@ async fn below_a_provider_that_does_not_decode_all_stays_and_what_is_deleted_goe
         let endpoints = db.endpoint_rows_all(false).await.unwrap();
         let credentials = db.credential_rows_all(false).await.unwrap();
         let models = db.model_rows_all(false).await.unwrap();
-        let models = models.into_iter().map(|row| (row.name, row.is_active));
+        let models = models
+            .into_iter()
+            .map(|row| (row.name.clone(), row.is_active));
         let mut all: Vec<_> = endpoints
             .into_iter()
-            .map(|r| (r.name, r.is_active))
+            .map(|r| (r.name.clone(), r.is_active))
             .collect();
-        all.extend(credentials.into_iter().map(|r| (r.name, r.is_active)));
+        all.extend(
+            credentials
+                .into_iter()
+                .map(|r| (r.name.clone(), r.is_active)),
+        );
         all.extend(models);
         all.sort();
         all

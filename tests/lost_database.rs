@@ -315,7 +315,7 @@ async fn a_listener_that_hears_nothing_any_more_is_replaced() {
     eventually("another connection listens", async || {
         let row = rows::provider(&uuid::Uuid::new_v4().to_string());
         db.write(epoch, move |tx| {
-            Box::pin(async move { tx.provider_upsert(&row).await.map(drop) })
+            Box::pin(async move { tx.upsert(&row).await.map(drop) })
         })
         .await
         .unwrap();

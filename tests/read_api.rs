@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use llmplane::crd::ProviderType;
 use llmplane::crd::model::{Capability, Lifecycle, ModelCapability};
 use llmplane::crd::reasons::Reason;
-use llmplane::db::{CheckKind, NewProbe, ProviderUpsert};
+use llmplane::db::{CheckKind, NewProbe};
 use llmplane::local::state::Component;
 use serde_json::{Value, json};
 
@@ -48,10 +48,10 @@ async fn rows_have_the_documented_fields_and_no_others() {
     let model = api.model(provider, "gpt");
     api.write(move |tx| {
         async move {
-            tx.endpoint_upsert(&endpoint).await?;
-            tx.credential_upsert(&credential).await?;
+            tx.upsert(&endpoint).await?;
+            tx.upsert(&credential).await?;
             tx.credential_version_insert(&version).await?;
-            tx.model_upsert(&model).await.map(drop)
+            tx.upsert(&model).await.map(drop)
         }
         .boxed()
     })
@@ -346,7 +346,7 @@ async fn probes_are_shown_newest_first_page_by_page() {
     let mut endpoint = rows::endpoint(provider, "main");
     endpoint.namespace = api.namespace.name.clone();
     let uid = endpoint.uid;
-    api.write(move |tx| async move { tx.endpoint_upsert(&endpoint).await.map(drop) }.boxed())
+    api.write(move |tx| async move { tx.upsert(&endpoint).await.map(drop) }.boxed())
         .await;
     let now = Timestamp::now();
     let probe = move |number: i32| NewProbe {
@@ -587,11 +587,9 @@ async fn the_snapshot_is_served_and_says_its_age_while_postgresql_is_away() {
     .await;
     // The plane does not wait for its disk, so that the crash may have lost the last rows; then a
     // leader's revision is behind what it has committed, and another has to lead.
-    let row = ProviderUpsert {
-        uid: provider,
-        namespace: api.namespace.name.clone(),
-        ..rows::provider("openai")
-    };
+    let mut row = rows::provider("openai");
+    row.uid = provider;
+    row.namespace.clone_from(&api.namespace.name);
     let both = [api.model(provider, "gpt"), api.model(provider, "new")];
     eventually("a write goes through", async || {
         let Ok(epoch) = api.db.lead("after the crash").await else {
@@ -600,9 +598,9 @@ async fn the_snapshot_is_served_and_says_its_age_while_postgresql_is_away() {
         let (row, both) = (row.clone(), both.clone());
         let write = api.db.write(epoch, move |tx| {
             async move {
-                tx.provider_upsert(&row).await?;
+                tx.upsert(&row).await?;
                 for model in &both {
-                    tx.model_upsert(model).await?;
+                    tx.upsert(model).await?;
                 }
                 Ok(())
             }

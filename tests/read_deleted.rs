@@ -194,8 +194,8 @@ async fn a_deleted_object_is_found_by_its_name_where_no_live_one_has_it() {
     // The one is deleted after the other.
     api.write(move |tx| {
         async move {
-            tx.endpoint_upsert(&child).await?;
-            tx.provider_upsert(&row).await.map(drop)
+            tx.upsert(&child).await?;
+            tx.upsert(&row).await.map(drop)
         }
         .boxed()
     })
@@ -245,7 +245,7 @@ async fn a_deleted_credential_keeps_its_versions_and_its_mask() {
     let uid = credential.uid;
     api.write(move |tx| {
         async move {
-            tx.credential_upsert(&credential).await?;
+            tx.upsert(&credential).await?;
             let former = rows::key_version(uid, 1, VersionState::Previous);
             tx.credential_version_insert(&former).await?;
             let current = rows::key_version(uid, 2, VersionState::Current);

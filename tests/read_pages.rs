@@ -2,7 +2,7 @@
 
 use llmplane::crd::Kind;
 use llmplane::crd::model::{Capability, ModelCapability};
-use llmplane::db::ModelUpsert;
+use llmplane::db::DeclaredModel;
 use uuid::Uuid;
 
 use crate::support::api::{TestApi, models};
@@ -26,7 +26,7 @@ const ORDERS: [(&str, &str); 10] = [
 const LIST: &str = "/models?capability=Chat&capability=Vision";
 
 /// Six models that stand elsewhere in every order.
-fn six(api: &TestApi, provider: Uuid) -> Vec<ModelUpsert> {
+fn six(api: &TestApi, provider: Uuid) -> Vec<DeclaredModel> {
     type Price = Option<(&'static str, &'static str, Option<&'static str>)>;
     let model = |name, minute, window, price: Price, scores: (i32, Option<i32>)| {
         let mut model = api.model(provider, name);
@@ -71,13 +71,12 @@ fn six(api: &TestApi, provider: Uuid) -> Vec<ModelUpsert> {
 }
 
 /// Another model that differs in its name alone.
-fn beside(model: &ModelUpsert) -> ModelUpsert {
-    ModelUpsert {
-        uid: Uuid::new_v4(),
-        name: format!("{}0", model.name),
-        model_id: format!("{}0", model.model_id),
-        ..model.clone()
-    }
+fn beside(model: &DeclaredModel) -> DeclaredModel {
+    let mut beside = model.clone();
+    beside.uid = Uuid::new_v4();
+    beside.name.push('0');
+    beside.model_id.push('0');
+    beside
 }
 
 #[tokio::test(flavor = "multi_thread")]

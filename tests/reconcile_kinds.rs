@@ -324,7 +324,7 @@ async fn a_models_last_verdict_stands_while_its_vendor_is_down() {
     .await;
     eventually("the list was asked for again", async || {
         let endpoint = world.db().await.endpoint_rows_all(false).await.unwrap();
-        let read = endpoint[0].list_verdict.as_ref();
+        let read = endpoint[0].found.list_verdict.as_ref();
         read.is_some_and(|verdict| verdict.reason == Reason::SyncFailed)
     })
     .await;
@@ -420,7 +420,7 @@ async fn a_model_is_listed_anew_where_its_endpoint_moves() {
     .await;
     eventually("the list was asked for again", async || {
         let endpoint = world.db().await.endpoint_rows_all(false).await.unwrap();
-        let read = endpoint[0].list_verdict.as_ref();
+        let read = endpoint[0].found.list_verdict.as_ref();
         read.is_some_and(|verdict| verdict.reason == Reason::SyncFailed)
     })
     .await;

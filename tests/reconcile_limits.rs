@@ -96,7 +96,7 @@ async fn the_default_is_the_one_named_then_the_lowest_priority_then_the_oldest()
         let names: Vec<String> = rows
             .into_iter()
             .filter(|row| row.is_default)
-            .map(|row| row.name)
+            .map(|row| row.name.clone())
             .collect();
         names == [wanted]
     };

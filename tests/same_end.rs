@@ -426,9 +426,9 @@ async fn rows(world: &World) -> Vec<String> {
     let endpoints = db.endpoint_rows_all(false).await.unwrap();
     let credentials = db.credential_rows_all(false).await.unwrap();
     let models = db.model_rows_all(false).await.unwrap();
-    let mut names: Vec<String> = (endpoints.into_iter().map(|row| row.name))
-        .chain(credentials.into_iter().map(|row| row.name))
-        .chain(models.into_iter().map(|row| row.name))
+    let mut names: Vec<String> = (endpoints.into_iter().map(|row| row.name.clone()))
+        .chain(credentials.into_iter().map(|row| row.name.clone()))
+        .chain(models.into_iter().map(|row| row.name.clone()))
         .collect();
     names.sort();
     names

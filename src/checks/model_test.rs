@@ -47,7 +47,7 @@ impl Runner {
             )),
             Some(target) => {
                 keys = self.list_key(&target).await?;
-                let last = model.test_verdict.as_ref();
+                let last = model.found.test_verdict.as_ref();
                 let question = CheckCall::Test(TestedModel {
                     id: &model.model_id,
                     type_: model.type_,
@@ -73,7 +73,7 @@ impl Runner {
         // What one endpoint proved stands for as long as the model is served there.
         let inputs =
             |e: &EndpointRow| inputs::of_test(&e.check_inputs, &model.model_id, model.type_);
-        let stored = fold::with_usable_key(model.test_verdict.as_ref(), &keys.usable)
+        let stored = fold::with_usable_key(model.found.test_verdict.as_ref(), &keys.usable)
             .filter(|stored| endpoints.iter().any(|e| stored.is_of(&inputs(e))));
         let found_with = match stored {
             Some(stored) if called.found.reason.is_open() => stored.inputs.clone(),
@@ -154,7 +154,7 @@ impl Runner {
             e.is_active && (model.endpoint_uids.is_empty() || model.endpoint_uids.contains(&e.uid))
         });
         let healthy = |e: &EndpointRow| {
-            (e.verdict.as_ref()).is_some_and(|v| v.reason == Reason::ProbeSucceeded)
+            (e.found.verdict.as_ref()).is_some_and(|v| v.reason == Reason::ProbeSucceeded)
         };
         endpoints.sort_by(|a, b| {
             let order = |e: &EndpointRow| (!healthy(e), !e.is_default, e.priority, e.created_at);

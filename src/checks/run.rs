@@ -183,7 +183,7 @@ impl Runner {
         found: &CheckResult,
     ) -> Result<Option<StoredCheck>, DbError> {
         let now = Timestamp::now();
-        let stored = endpoint.verdict.as_ref();
+        let stored = endpoint.found.verdict.as_ref();
         let used = endpoint.health_check.credential_ref.as_ref();
         let inputs = inputs::of_probe(&endpoint.check_inputs, used.map(|r| r.name.as_str()));
         let new = found.verdict(endpoint.generation, inputs, now);
@@ -254,7 +254,7 @@ impl Runner {
         };
         self.count(CheckKind::ModelList, &called);
         let now = Timestamp::now();
-        let stored = endpoint.list_verdict.as_ref();
+        let stored = endpoint.found.list_verdict.as_ref();
         let inputs = endpoint.check_inputs.clone();
         let key = keys.key.map(|key| key.fingerprint);
         let new = StoredCheck {
@@ -310,7 +310,7 @@ impl Runner {
             ended => ended,
         };
         if let Some(listing) = listing {
-            self.listings.put(uid, endpoint.base_url, listing);
+            self.listings.put(uid, endpoint.declared.base_url, listing);
         }
         if differs && let Some(provider) = provider.filter(|p| p.model_sync.enabled) {
             self.note_synced(provider.uid, now).await?;
@@ -325,7 +325,7 @@ impl Runner {
     /// When its model list was read whole last, where the one that is stored was; a look at the
     /// history, for the time of each reading is kept nowhere else.
     async fn last_read(&self, endpoint: &EndpointRow) -> Result<Option<Timestamp>, DbError> {
-        let stored = endpoint.list_verdict.as_ref();
+        let stored = endpoint.found.list_verdict.as_ref();
         if stored.is_none_or(|stored| stored.reason != Reason::SyncSucceeded) {
             return Ok(None);
         }

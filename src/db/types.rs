@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgTypeInfo, PgValueRef};
+use sqlx::postgres::{PgArguments, PgRow, PgTypeInfo, PgValueRef};
 use sqlx::types::Json;
-use sqlx::{Decode, Postgres, Type, ValueRef};
+use sqlx::{Arguments, Decode, Encode, Postgres, Row, Type};
 use uuid::Uuid;
 
 use super::StoredCheck;
@@ -77,6 +78,14 @@ macro_rules! words {
                 <str as Type<Postgres>>::compatible(ty)
             }
         }
+        impl sqlx::Encode<'_, Postgres> for $enum {
+            fn encode_by_ref(
+                &self,
+                buffer: &mut sqlx::postgres::PgArgumentBuffer,
+            ) -> Result<sqlx::encode::IsNull, BoxDynError> {
+                sqlx::Encode::<Postgres>::encode_by_ref(&self.word(), buffer)
+            }
+        }
         impl<'r> Decode<'r, Postgres> for $enum {
             fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
                 let word = <&str as Decode<Postgres>>::decode(value)?;
@@ -114,40 +123,148 @@ impl From<MaybeTime> for Option<Timestamp> {
     }
 }
 
-/// A `jsonb` column that turns into what it holds; NULL is read as JSON's `null`.
-pub(super) struct Jsonb<T>(T);
+/// A `jsonb` column that turns into what it holds.
+pub(super) struct Jsonb<T>(Json<T>);
 
 impl<'r, T: DeserializeOwned> Decode<'r, Postgres> for Jsonb<T> {
     fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        if value.is_null() {
-            return Ok(Self(serde_json::from_str("null")?));
-        }
-        <Json<T> as Decode<Postgres>>::decode(value).map(|json| Self(json.0))
+        <Json<T> as Decode<Postgres>>::decode(value).map(Self)
     }
 }
 
-macro_rules! documents {
-    ($($document:ty),+ $(,)?) => {$(
-        impl From<Jsonb<$document>> for $document {
-            fn from(json: Jsonb<$document>) -> Self {
-                json.0
+impl From<Jsonb<BTreeMap<Uuid, StoredCheck>>> for BTreeMap<Uuid, StoredCheck> {
+    fn from(json: Jsonb<Self>) -> Self {
+        json.0.0
+    }
+}
+
+/// The type of a field that is a column: how its value is read and written.
+pub trait Column: Sized {
+    /// Reads it from a row.
+    ///
+    /// # Errors
+    /// Where the column holds what is no value of this type.
+    fn read(row: &PgRow, name: &str) -> Result<Self, sqlx::Error>;
+    /// Adds it to a statement's arguments.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn write(&self, arguments: &mut PgArguments) -> Result<(), sqlx::Error>;
+    /// The SQL of what the column of this name is emptied to, where it may hold what cannot be read.
+    fn emptied(name: &str) -> Option<String>;
+}
+
+fn add<'q, T>(arguments: &mut PgArguments, value: T) -> Result<(), sqlx::Error>
+where
+    T: Encode<'q, Postgres> + Type<Postgres>,
+{
+    arguments.add(value).map_err(sqlx::Error::Encode)
+}
+
+/// Types that sqlx reads and writes as they are.
+macro_rules! plain {
+    ($($type:ty $(= $emptied:literal)?),+ $(,)?) => {$(
+        impl Column for $type {
+            fn read(row: &PgRow, name: &str) -> Result<Self, sqlx::Error> {
+                row.try_get(name)
+            }
+            fn write(&self, arguments: &mut PgArguments) -> Result<(), sqlx::Error> {
+                add(arguments, self)
+            }
+            fn emptied(_: &str) -> Option<String> {
+                None$(.or(Some($emptied.to_owned())))?
             }
         }
     )+};
 }
 
+plain!(
+    Uuid,
+    String,
+    Option<String>,
+    bool,
+    i32,
+    Option<i32>,
+    i64,
+    Option<i64>,
+    // Arrays of PostgreSQL may hold NULL.
+    Vec<Uuid> = "'{}'",
+    Vec<String> = "'{}'",
+    ProviderType,
+    Option<QuotaUnit>,
+    Option<QuotaPeriod>,
+    Option<ModelType>,
+    Lifecycle,
+);
+
+impl Column for Timestamp {
+    fn read(row: &PgRow, name: &str) -> Result<Self, sqlx::Error> {
+        row.try_get::<jiff_sqlx::Timestamp, _>(name).map(Into::into)
+    }
+    fn write(&self, arguments: &mut PgArguments) -> Result<(), sqlx::Error> {
+        add(arguments, self.to_sqlx())
+    }
+    fn emptied(name: &str) -> Option<String> {
+        Some(format!(
+            "CASE WHEN isfinite({name}) THEN {name} ELSE now() END"
+        ))
+    }
+}
+
+impl Column for Option<Timestamp> {
+    fn read(row: &PgRow, name: &str) -> Result<Self, sqlx::Error> {
+        let time: Option<jiff_sqlx::Timestamp> = row.try_get(name)?;
+        Ok(time.map(Into::into))
+    }
+    fn write(&self, arguments: &mut PgArguments) -> Result<(), sqlx::Error> {
+        add(arguments, self.map(ToSqlx::to_sqlx))
+    }
+    fn emptied(_: &str) -> Option<String> {
+        Some("NULL".to_owned())
+    }
+}
+
+/// Types that are stored as JSON documents. An optional one that is absent is NULL, not JSON's `null`.
+macro_rules! documents {
+    ($($document:ty),+ ; $($optional:ty),+ $(,)?) => {
+        $(impl Column for $document {
+            fn read(row: &PgRow, name: &str) -> Result<Self, sqlx::Error> {
+                row.try_get::<Json<Self>, _>(name).map(|json| json.0)
+            }
+            fn write(&self, arguments: &mut PgArguments) -> Result<(), sqlx::Error> {
+                add(arguments, Json(self))
+            }
+            fn emptied(_: &str) -> Option<String> {
+                let empty = serde_json::json!(Self::default()).to_string();
+                Some(format!("'{}'", empty.replace('\'', "''")))
+            }
+        })+
+        $(impl Column for Option<$optional> {
+            fn read(row: &PgRow, name: &str) -> Result<Self, sqlx::Error> {
+                let json: Option<Json<$optional>> = row.try_get(name)?;
+                Ok(json.map(|json| json.0))
+            }
+            fn write(&self, arguments: &mut PgArguments) -> Result<(), sqlx::Error> {
+                add(arguments, self.as_ref().map(Json))
+            }
+            fn emptied(_: &str) -> Option<String> {
+                Some("NULL".to_owned())
+            }
+        })+
+    };
+}
+
 documents!(
     Vec<Condition>,
-    Option<StoredCheck>,
     ModelSync,
     Vec<Header>,
     HealthCheck,
     Validation,
     Vec<ModelCapability>,
-    Option<serde_json::Map<String, serde_json::Value>>,
     BTreeMap<String, Origin>,
-    AvailabilityTest,
-    BTreeMap<Uuid, StoredCheck>,
+    AvailabilityTest;
+    serde_json::Map<String, serde_json::Value>,
+    StoredCheck,
 );
 
 #[cfg(test)]

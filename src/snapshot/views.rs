@@ -15,7 +15,9 @@ use crate::crd::endpoint::Header;
 use crate::crd::model::{Capability, Lifecycle, ModelType, Origin};
 use crate::crd::reasons::ConditionStatus;
 use crate::crd::{Kind, ProviderType};
-use crate::db::{CredentialRow, CredentialVersionRow, EndpointRow, ModelRow, ProviderRow};
+use crate::db::{
+    CredentialRow, CredentialVersionRow, DeclaredRow, EndpointRow, ModelRow, ObjectRow, ProviderRow,
+};
 
 /// Versions of a key that are shown, newest first; as many as the resource's status holds.
 const SHOWN_VERSIONS: usize = 10;
@@ -327,19 +329,19 @@ view!(EndpointView, Endpoint, provider_id);
 view!(CredentialView, Credential, provider_id);
 view!(ModelView, Model, provider_id);
 
-macro_rules! common {
-    ($row:expr) => {
-        Common {
-            id: $row.uid,
-            namespace: $row.namespace.clone(),
-            name: $row.name.clone(),
-            is_active: $row.is_active,
-            created_at: $row.created_at,
-            updated_at: $row.updated_at,
-            deleted_at: $row.deleted_at,
-            conditions: $row.conditions.iter().map(ConditionView::from).collect(),
+impl Common {
+    fn of<D: DeclaredRow>(row: &ObjectRow<D>) -> Self {
+        Self {
+            id: row.uid,
+            namespace: row.namespace.clone(),
+            name: row.name.clone(),
+            is_active: row.is_active,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            deleted_at: row.deleted_at,
+            conditions: row.conditions.iter().map(ConditionView::from).collect(),
         }
-    };
+    }
 }
 
 impl From<&Condition> for ConditionView {
@@ -358,7 +360,7 @@ impl From<&Condition> for ConditionView {
 impl From<&ProviderRow> for ProviderView {
     fn from(row: &ProviderRow) -> Self {
         Self {
-            common: common!(row),
+            common: Common::of(row),
             type_: row.type_,
             display_name: row.display_name.clone(),
             description: row.description.clone(),
@@ -369,7 +371,7 @@ impl From<&ProviderRow> for ProviderView {
 impl From<&EndpointRow> for EndpointView {
     fn from(row: &EndpointRow) -> Self {
         Self {
-            common: common!(row),
+            common: Common::of(row),
             provider_id: row.provider_uid,
             display_name: row.display_name.clone(),
             base_url: row.base_url.clone(),
@@ -418,7 +420,7 @@ impl CredentialView {
             .find(|version| Some(version.version) == row.version);
         let key = in_force.map(|version| KeyInForce::of(version));
         Self {
-            common: common!(row),
+            common: Common::of(row),
             provider_id: row.provider_uid,
             endpoint_ids: row.endpoint_uids.clone(),
             alias: row.alias.clone(),
@@ -473,7 +475,7 @@ impl KeyInForce {
 impl From<&ModelRow> for ModelView {
     fn from(row: &ModelRow) -> Self {
         Self {
-            common: common!(row),
+            common: Common::of(row),
             provider_id: row.provider_uid,
             endpoint_ids: row.endpoint_uids.clone(),
             model_id: row.model_id.clone(),

@@ -141,12 +141,12 @@ async fn a_verdict_is_written_again_only_when_it_says_something_else() {
     let provider = rows::provider("p");
     let endpoint = rows::endpoint(provider.uid, "e");
     let model = rows::model(provider.uid, "m");
-    let (p, e, m) = (provider.uid, endpoint.uid, model.uid);
+    let (e, m) = (endpoint.uid, model.uid);
     db.write(epoch, |tx| {
         async move {
-            tx.provider_upsert(&provider).await?;
-            tx.endpoint_upsert(&endpoint).await?;
-            tx.model_upsert(&model).await
+            tx.upsert(&provider).await?;
+            tx.upsert(&endpoint).await?;
+            tx.upsert(&model).await
         }
         .boxed()
     })
@@ -157,7 +157,6 @@ async fn a_verdict_is_written_again_only_when_it_says_something_else() {
         db.write_unversioned(epoch, move |tx| {
             async move {
                 Ok([
-                    tx.provider_sync_verdict_set(p, &verdict).await?,
                     tx.endpoint_verdict_set(e, &verdict).await?,
                     tx.endpoint_list_verdict_set(e, &verdict).await?,
                     tx.model_test_verdict_set(m, &verdict).await?,
@@ -173,12 +172,12 @@ async fn a_verdict_is_written_again_only_when_it_says_something_else() {
     let mut other = first.clone();
     other.generation = 2;
 
-    assert_eq!(set(first.clone()).await.unwrap(), [true; 4]);
-    assert_eq!(set(same).await.unwrap(), [false; 4]);
+    assert_eq!(set(first.clone()).await.unwrap(), [true; 3]);
+    assert_eq!(set(same).await.unwrap(), [false; 3]);
     let stored = db.endpoint_row(e).await.unwrap().unwrap();
-    assert_eq!(stored.verdict, Some(first.clone()));
-    assert_eq!(stored.list_verdict, Some(first));
-    assert_eq!(set(other).await.unwrap(), [true; 4]);
+    assert_eq!(stored.found.verdict, Some(first.clone()));
+    assert_eq!(stored.found.list_verdict, Some(first));
+    assert_eq!(set(other).await.unwrap(), [true; 3]);
     assert_eq!(db.feed_state().await.unwrap(), before, "no revision");
 }
 
@@ -191,8 +190,8 @@ async fn a_complete_list_replaces_what_was_listed() {
     let uid = endpoint.uid;
     db.write(epoch, |tx| {
         async move {
-            tx.provider_upsert(&provider).await?;
-            tx.endpoint_upsert(&endpoint).await
+            tx.upsert(&provider).await?;
+            tx.upsert(&endpoint).await
         }
         .boxed()
     })
@@ -225,7 +224,7 @@ async fn a_check_that_the_api_asks_for_reaches_the_controller_and_stays_until_it
     let provider = rows::provider("p");
     let uid = provider.uid;
     db.write(epoch, |tx| {
-        async move { tx.provider_upsert(&provider).await }.boxed()
+        async move { tx.upsert(&provider).await }.boxed()
     })
     .await
     .unwrap();

@@ -51,11 +51,11 @@ async fn a_range_of_deleted_rows_is_read_in_the_order_of_bytes_from_where_one_le
     let deleted = models.clone();
     db.write(epoch, move |tx| {
         async move {
-            tx.provider_upsert(&one).await?;
-            tx.provider_upsert(&other).await?;
-            tx.model_upsert(&live).await?;
+            tx.upsert(&one).await?;
+            tx.upsert(&other).await?;
+            tx.upsert(&live).await?;
             for model in &deleted {
-                tx.model_upsert(model).await?;
+                tx.upsert(model).await?;
                 tx.soft_delete(Kind::Model, &[model.uid]).await?;
             }
             Ok(())
@@ -115,8 +115,8 @@ async fn deleted_credential(db: &Db, epoch: Epoch) -> Uuid {
     let uid = credential.uid;
     db.write(epoch, move |tx| {
         async move {
-            tx.provider_upsert(&provider).await?;
-            tx.credential_upsert(&credential).await?;
+            tx.upsert(&provider).await?;
+            tx.upsert(&credential).await?;
             let version = rows::key_version(uid, 1, VersionState::Current);
             tx.credential_version_insert(&version).await?;
             tx.soft_delete(Kind::Credential, &[uid]).await
@@ -192,7 +192,7 @@ async fn the_one_that_was_deleted_last_is_found_by_name() {
         let row = rows::provider("p");
         let uid = row.uid;
         db.write(epoch, move |tx| {
-            async move { tx.provider_upsert(&row).await }.boxed()
+            async move { tx.upsert(&row).await }.boxed()
         })
         .await
         .unwrap();

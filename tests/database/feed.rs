@@ -15,9 +15,7 @@ use crate::support::rows;
 async fn store(db: &Db, epoch: Epoch, name: &str) -> Revision {
     let row = rows::provider(name);
     let (_, revision) = db
-        .write(epoch, |tx| {
-            async move { tx.provider_upsert(&row).await }.boxed()
-        })
+        .write(epoch, |tx| async move { tx.upsert(&row).await }.boxed())
         .await
         .unwrap();
     revision.unwrap()
@@ -72,7 +70,7 @@ async fn revisions_become_visible_in_order_under_concurrent_writers() {
                 panic!("the feed still holds {position}");
             };
             assert!(rows.providers.iter().all(|row| row.revision <= to.0));
-            names.extend(rows.providers.into_iter().map(|row| row.name));
+            names.extend(rows.providers.into_iter().map(|row| row.name.clone()));
             position = to;
         }
     })
@@ -86,7 +84,7 @@ async fn revisions_become_visible_in_order_under_concurrent_writers() {
     let Changes::Rows { rows, .. } = reader.read_changes(position).await.unwrap() else {
         panic!("the feed still holds {position}");
     };
-    names.extend(rows.providers.into_iter().map(|row| row.name));
+    names.extend(rows.providers.into_iter().map(|row| row.name.clone()));
     assert_eq!(names.len(), WRITERS * WRITES);
 }
 
@@ -108,10 +106,10 @@ async fn what_is_already_so_takes_no_revision() {
         db.write(epoch, |tx| {
             async move {
                 Ok([
-                    tx.provider_upsert(&all.0).await?,
-                    tx.endpoint_upsert(&all.1).await?,
-                    tx.credential_upsert(&all.2).await?,
-                    tx.model_upsert(&all.3).await?,
+                    tx.upsert(&all.0).await?,
+                    tx.upsert(&all.1).await?,
+                    tx.upsert(&all.2).await?,
+                    tx.upsert(&all.3).await?,
                 ])
             }
             .boxed()
@@ -226,9 +224,7 @@ async fn writes_that_queue_share_a_revision_and_a_bad_one_fails_alone() {
         if n > 7 {
             row = same.clone();
         }
-        db.write(epoch, |tx| {
-            async move { tx.provider_upsert(&row).await }.boxed()
-        })
+        db.write(epoch, |tx| async move { tx.upsert(&row).await }.boxed())
     });
     let queued: Vec<_> = queued.collect();
     // Every write is in the queue once it was polled; the first still holds the turn.

@@ -1,19 +1,17 @@
 //! Only the newest leader writes.
 
 use futures::FutureExt;
-use llmplane::db::{Db, DbError, Epoch, ProviderUpsert, UpsertedRow, WriteResult};
+use llmplane::db::{Db, DbError, DeclaredProvider, Epoch, UpsertedRow, WriteResult};
 use sqlx::Row;
 use tokio::sync::oneshot;
 
 use crate::support::database::{TestDatabase, soon};
 use crate::support::rows;
 
-async fn store(db: &Db, epoch: Epoch, row: &ProviderUpsert) -> WriteResult<UpsertedRow> {
+async fn store(db: &Db, epoch: Epoch, row: &DeclaredProvider) -> WriteResult<UpsertedRow> {
     let row = row.clone();
-    db.write(epoch, |tx| {
-        async move { tx.provider_upsert(&row).await }.boxed()
-    })
-    .await
+    db.write(epoch, |tx| async move { tx.upsert(&row).await }.boxed())
+        .await
 }
 
 #[tokio::test]
@@ -22,6 +20,12 @@ async fn a_former_leader_writes_nothing() {
     let (former, old_epoch) = database.leader().await;
     let provider = rows::provider("kept");
     store(&former, old_epoch, &provider).await.unwrap();
+    let endpoint = rows::endpoint(provider.uid, "e");
+    let uid = endpoint.uid;
+    let write = former.write(old_epoch, |tx| {
+        async move { tx.upsert(&endpoint).await }.boxed()
+    });
+    write.await.unwrap();
 
     let (current, new_epoch) = database.leader().await;
     assert!(new_epoch > old_epoch);
@@ -29,11 +33,10 @@ async fn a_former_leader_writes_nothing() {
 
     let refused = store(&former, old_epoch, &rows::provider("late")).await;
     assert!(matches!(refused, Err(DbError::Fenced)), "{refused:?}");
-    let verdict = rows::verdict(llmplane::crd::reasons::Reason::SyncFailed, "late");
-    let uid = provider.uid;
+    let verdict = rows::verdict(llmplane::crd::reasons::Reason::ProbeFailed, "late");
     let refused = former
         .write_unversioned(old_epoch, move |tx| {
-            async move { tx.provider_sync_verdict_set(uid, &verdict).await }.boxed()
+            async move { tx.endpoint_verdict_set(uid, &verdict).await }.boxed()
         })
         .await;
     assert!(matches!(refused, Err(DbError::Fenced)), "{refused:?}");
@@ -41,7 +44,8 @@ async fn a_former_leader_writes_nothing() {
     assert_eq!(current.feed_state().await.unwrap(), before);
     let rows = current.provider_rows_all(true).await.unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0].sync_verdict, None);
+    let stored = current.endpoint_row(uid).await.unwrap().unwrap();
+    assert_eq!(stored.found.verdict, None);
     store(&current, new_epoch, &rows::provider("next"))
         .await
         .unwrap();
@@ -62,7 +66,7 @@ async fn a_paused_leaders_transaction_is_ended_and_its_locks_with_it() {
         former
             .write(old_epoch, move |tx| {
                 async move {
-                    tx.provider_upsert(&changed).await?;
+                    tx.upsert(&changed).await?;
                     written.send(()).unwrap();
                     resumed.await.unwrap();
                     Ok(())
@@ -122,7 +126,7 @@ async fn a_visible_change_cannot_go_without_a_revision() {
 
     let refused = db
         .write_unversioned(epoch, |tx| {
-            async move { tx.provider_upsert(&provider).await }.boxed()
+            async move { tx.upsert(&provider).await }.boxed()
         })
         .await;
     assert!(matches!(refused, Err(DbError::Other(_))), "{refused:?}");

@@ -4,14 +4,14 @@ use futures::FutureExt;
 use llmplane::crd::Kind;
 use llmplane::crd::credential::VersionState;
 use llmplane::crd::reasons::Reason;
-use llmplane::db::{Changes, CredentialUpsert, Db, DbError, Epoch, NewVersion, WriteResult};
+use llmplane::db::{Changes, Db, DbError, DeclaredCredential, Epoch, NewVersion, WriteResult};
 use sqlx::Row;
 use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 use crate::support::rows;
 
-async fn credential(db: &Db, epoch: Epoch) -> CredentialUpsert {
+async fn credential(db: &Db, epoch: Epoch) -> DeclaredCredential {
     let provider = rows::provider("p");
     let credential = rows::credential(provider.uid, "c");
     let (stored, version) = (
@@ -20,8 +20,8 @@ async fn credential(db: &Db, epoch: Epoch) -> CredentialUpsert {
     );
     db.write(epoch, |tx| {
         async move {
-            tx.provider_upsert(&provider).await?;
-            tx.credential_upsert(&stored).await?;
+            tx.upsert(&provider).await?;
+            tx.upsert(&stored).await?;
             tx.credential_version_insert(&version).await
         }
         .boxed()
@@ -87,11 +87,9 @@ async fn a_credentials_name_used_again_destroys_the_former_ones_key() {
     next.uid = Uuid::new_v4();
 
     let successor = next.uid;
-    db.write(epoch, |tx| {
-        async move { tx.credential_upsert(&next).await }.boxed()
-    })
-    .await
-    .unwrap();
+    db.write(epoch, |tx| async move { tx.upsert(&next).await }.boxed())
+        .await
+        .unwrap();
 
     assert_eq!(key_bytes(&database, former.uid).await, 0);
     let live = db.live_objects(Kind::Credential, None).await.unwrap();

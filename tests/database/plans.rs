@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use llmplane::crd::Kind;
+use llmplane::db::read_columns;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -29,8 +31,8 @@ const WHOLE: [&str; 5] = [
     "DELETE FROM changes",
 ];
 
-/// The project's statements, and how many parameters each has.
-fn statements() -> Vec<(String, usize)> {
+/// The statements that are written as such, and how many parameters each has.
+fn written() -> Vec<(String, usize)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
     let read = |file: std::fs::DirEntry| {
         let text = std::fs::read_to_string(file.path()).unwrap();
@@ -41,6 +43,17 @@ fn statements() -> Vec<(String, usize)> {
     };
     let files = std::fs::read_dir(folder).unwrap();
     files.map(|file| read(file.unwrap())).collect()
+}
+
+/// Those that are made from the tables' columns as well.
+fn statements() -> Vec<(String, usize)> {
+    let parameters = |statement: &str| {
+        let counted = |number: &usize| statement.contains(&format!("${number}"));
+        (1..).take_while(counted).count()
+    };
+    let made = llmplane::db::made_statements().into_iter();
+    let made = made.map(|(_, statement)| (statement.to_owned(), parameters(statement)));
+    written().into_iter().chain(made).collect()
 }
 
 /// Growing tables that a plan reads without a condition on an index.
@@ -145,4 +158,27 @@ async fn deleted_rows_come_in_their_order_from_an_index_of_deleted_rows() {
         pages += 1;
     }
     assert_eq!(pages, 7, "of four kinds, and by provider of three");
+}
+
+#[tokio::test]
+async fn every_column_of_an_object_is_read() {
+    let database = TestDatabase::migrated().await;
+    let mut owner = database.connect("llmplane_owner").await;
+    for (kind, table) in
+        Kind::ALL
+            .into_iter()
+            .zip(["providers", "endpoints", "credentials", "models"])
+    {
+        let columns: Vec<String> = sqlx::query_scalar(
+            "SELECT column_name FROM information_schema.columns
+             WHERE table_schema = 'public' AND table_name = $1 ORDER BY 1",
+        )
+        .bind(table)
+        .fetch_all(&mut owner)
+        .await
+        .unwrap();
+        let mut read = read_columns(kind);
+        read.sort_unstable();
+        assert_eq!(read, columns, "{table}");
+    }
 }

@@ -5,24 +5,22 @@ use std::time::Duration;
 use futures::FutureExt;
 use llmplane::crd::Kind;
 use llmplane::crd::credential::VersionState;
-use llmplane::db::{Db, DbError, Epoch, ModelUpsert, UpsertedRow, WriteResult};
+use llmplane::db::{Db, DbError, DeclaredModel, Epoch, UpsertedRow, WriteResult};
 use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 use crate::support::rows;
 
-async fn store(db: &Db, epoch: Epoch, model: ModelUpsert) -> WriteResult<UpsertedRow> {
-    db.write(epoch, |tx| {
-        async move { tx.model_upsert(&model).await }.boxed()
-    })
-    .await
+async fn store(db: &Db, epoch: Epoch, model: DeclaredModel) -> WriteResult<UpsertedRow> {
+    db.write(epoch, |tx| async move { tx.upsert(&model).await }.boxed())
+        .await
 }
 
 async fn provider(db: &Db, epoch: Epoch) -> Uuid {
     let provider = rows::provider("p");
     let uid = provider.uid;
     db.write(epoch, |tx| {
-        async move { tx.provider_upsert(&provider).await }.boxed()
+        async move { tx.upsert(&provider).await }.boxed()
     })
     .await
     .unwrap();
@@ -45,10 +43,10 @@ async fn a_row_is_read_as_it_was_stored() {
     );
     db.write(epoch, |tx| {
         async move {
-            tx.provider_upsert(&all.0).await?;
-            tx.endpoint_upsert(&all.1).await?;
-            tx.credential_upsert(&all.2).await?;
-            tx.model_upsert(&all.3).await
+            tx.upsert(&all.0).await?;
+            tx.upsert(&all.1).await?;
+            tx.upsert(&all.2).await?;
+            tx.upsert(&all.3).await
         }
         .boxed()
     })
@@ -56,32 +54,17 @@ async fn a_row_is_read_as_it_was_stored() {
     .unwrap();
 
     let row = db.provider_row(provider.uid).await.unwrap().unwrap();
-    assert_eq!(row.conditions, provider.conditions);
-    assert_eq!(row.model_sync, provider.model_sync);
-    assert_eq!(row.display_name, provider.display_name);
-    assert_eq!(row.created_at, provider.created_at);
-    assert_eq!(row.type_, provider.type_);
-    assert_eq!((row.deleted_at, row.sync_verdict), (None, None));
+    assert_eq!((&row.declared, row.deleted_at), (&provider, None));
     let of_provider = db
         .endpoint_rows_of_providers(&[provider.uid])
         .await
         .unwrap();
     assert_eq!(of_provider.len(), 1);
-    assert_eq!(of_provider[0].headers, endpoint.headers);
-    assert_eq!(of_provider[0].health_check, endpoint.health_check);
+    assert_eq!(of_provider[0].declared, endpoint);
     let row = db.credential_row(credential.uid).await.unwrap().unwrap();
-    assert_eq!(row.endpoint_uids, credential.endpoint_uids);
-    assert_eq!(row.expires_at, credential.expires_at);
-    assert_eq!(row.quota_unit, credential.quota_unit);
-    assert_eq!(row.quota_period, credential.quota_period);
-    assert_eq!(row.validation, credential.validation);
+    assert_eq!(row.declared, credential);
     let row = db.model_row(model.uid).await.unwrap().unwrap();
-    assert_eq!(row.type_, model.type_);
-    assert_eq!(row.lifecycle, model.lifecycle);
-    assert_eq!(row.capabilities, model.capabilities);
-    assert_eq!(row.default_parameters, model.default_parameters);
-    assert_eq!(row.origin, model.origin);
-    assert_eq!(row.input_price, model.input_price);
+    assert_eq!(row.declared, model);
 }
 
 #[tokio::test]
@@ -136,7 +119,7 @@ async fn models_that_swap_their_ids_are_stored_in_either_order() {
     assert_eq!(stored.displaced, [""; 0]);
     for model in [a, b] {
         let row = db.model_row(model.uid).await.unwrap().unwrap();
-        assert_eq!((row.is_active, row.model_id), (true, model.model_id));
+        assert_eq!((row.is_active, &row.model_id), (true, &model.model_id));
     }
 }
 
@@ -226,12 +209,12 @@ async fn what_was_deleted_long_ago_is_removed_for_good_once_no_reader_can_miss_i
     let version = rows::key_version(c, 1, VersionState::Current);
     db.write(epoch, move |tx| {
         async move {
-            tx.provider_upsert(&provider).await?;
-            tx.provider_upsert(&kept).await?;
-            tx.endpoint_upsert(&endpoint).await?;
-            tx.credential_upsert(&credential).await?;
+            tx.upsert(&provider).await?;
+            tx.upsert(&kept).await?;
+            tx.upsert(&endpoint).await?;
+            tx.upsert(&credential).await?;
             tx.credential_version_insert(&version).await?;
-            tx.model_upsert(&model).await?;
+            tx.upsert(&model).await?;
             let list = [("m".to_owned(), serde_json::json!({}))].into();
             tx.listed_models_replace(e, "https://a.example", &list)
                 .await?;
@@ -273,11 +256,9 @@ async fn what_was_deleted_long_ago_is_removed_for_good_once_no_reader_can_miss_i
     }
     assert_eq!(purged().await, 0, "a reader may still resume from before");
     let newer = rows::provider("newer");
-    db.write(epoch, |tx| {
-        async move { tx.provider_upsert(&newer).await }.boxed()
-    })
-    .await
-    .unwrap();
+    db.write(epoch, |tx| async move { tx.upsert(&newer).await }.boxed())
+        .await
+        .unwrap();
     db.write_unversioned(epoch, |tx| {
         tx.changes_compact(Duration::ZERO, 1, 1000).boxed()
     })
@@ -301,7 +282,7 @@ async fn keys_destroyed_long_ago_are_forgotten_but_for_the_newest() {
     let c = credential.uid;
     db.write(epoch, move |tx| {
         async move {
-            tx.credential_upsert(&credential).await?;
+            tx.upsert(&credential).await?;
             for version in 1..=3 {
                 let state = match version {
                     2 => VersionState::Current,

@@ -14,7 +14,7 @@ use llmplane::config::admin::AdminArgs;
 use llmplane::config::api::ApiSettings;
 use llmplane::config::cluster::ClusterArgs;
 use llmplane::crd::Kind;
-use llmplane::db::{Db, DbError, Epoch, ModelUpsert, ProviderUpsert, Revision, WriteTx};
+use llmplane::db::{Db, DbError, DeclaredModel, Epoch, Revision, WriteTx};
 use llmplane::local::state::Component;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -289,12 +289,10 @@ impl TestApi {
 
     /// Stores a provider in the test's namespace.
     pub async fn provider(&self, name: &str) -> Uuid {
-        let row = ProviderUpsert {
-            namespace: self.namespace.name.clone(),
-            ..rows::provider(name)
-        };
+        let mut row = rows::provider(name);
+        row.namespace.clone_from(&self.namespace.name);
         let uid = row.uid;
-        self.write(move |tx| async move { tx.provider_upsert(&row).await.map(drop) }.boxed())
+        self.write(move |tx| async move { tx.upsert(&row).await.map(drop) }.boxed())
             .await;
         uid
     }
@@ -318,11 +316,10 @@ impl TestApi {
     }
 
     /// A model of the test's namespace.
-    pub fn model(&self, provider: Uuid, name: &str) -> ModelUpsert {
-        ModelUpsert {
-            namespace: self.namespace.name.clone(),
-            ..rows::model(provider, name)
-        }
+    pub fn model(&self, provider: Uuid, name: &str) -> DeclaredModel {
+        let mut model = rows::model(provider, name);
+        model.namespace.clone_from(&self.namespace.name);
+        model
     }
 
     /// A token of a ServiceAccount for an audience.
@@ -421,12 +418,12 @@ pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
 
 /// Stores models.
 pub fn models(
-    rows: Vec<ModelUpsert>,
+    rows: Vec<DeclaredModel>,
 ) -> impl for<'t> FnOnce(&'t mut WriteTx) -> BoxFuture<'t, Result<(), DbError>> + Send + 'static {
     move |tx| {
         async move {
             for row in &rows {
-                tx.model_upsert(row).await?;
+                tx.upsert(row).await?;
             }
             Ok(())
         }

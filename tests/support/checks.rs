@@ -77,7 +77,7 @@ impl RunningChecks {
         row.type_ = type_;
         let uid = row.uid;
         let write = self.db.write(self.epoch, move |tx| {
-            async move { tx.provider_upsert(&row).await }.boxed()
+            async move { tx.upsert(&row).await }.boxed()
         });
         write.await.unwrap();
         uid
@@ -109,7 +109,7 @@ impl RunningChecks {
         };
         let uid = row.uid;
         let write = self.db.write(self.epoch, move |tx| {
-            async move { tx.endpoint_upsert(&row).await }.boxed()
+            async move { tx.upsert(&row).await }.boxed()
         });
         write.await.unwrap();
         uid
@@ -155,7 +155,7 @@ impl RunningChecks {
         let uid = row.uid;
         let write = self.db.write(self.epoch, move |tx| {
             async move {
-                tx.credential_upsert(&row).await?;
+                tx.upsert(&row).await?;
                 tx.credential_version_insert(&version).await
             }
             .boxed()
@@ -170,7 +170,7 @@ impl RunningChecks {
         row.model_id = id.to_owned();
         let uid = row.uid;
         let write = self.db.write(self.epoch, move |tx| {
-            async move { tx.model_upsert(&row).await }.boxed()
+            async move { tx.upsert(&row).await }.boxed()
         });
         write.await.unwrap();
         uid

@@ -11,8 +11,8 @@ use llmplane::crd::model::{
 use llmplane::crd::provider::ModelSync;
 use llmplane::crd::reasons::Reason;
 use llmplane::db::{
-    CredentialUpsert, EndpointUpsert, ModelUpsert, NewVersion, ProviderUpsert, SealedVersion,
-    StoredCheck,
+    DeclaredCredential, DeclaredEndpoint, DeclaredModel, DeclaredProvider, NewVersion,
+    ObjectColumns, SealedVersion, StoredCheck,
 };
 use uuid::Uuid;
 
@@ -31,8 +31,9 @@ fn ready() -> Vec<Condition> {
     }]
 }
 
-pub fn provider(name: &str) -> ProviderUpsert {
-    ProviderUpsert {
+/// What all kinds share.
+fn object(name: &str) -> ObjectColumns {
+    ObjectColumns {
         uid: Uuid::new_v4(),
         namespace: "team".to_owned(),
         name: name.to_owned(),
@@ -40,9 +41,19 @@ pub fn provider(name: &str) -> ProviderUpsert {
         enabled: true,
         is_active: true,
         conditions: ready(),
-        verified_generation: Some(1),
-        last_handled_reconcile_at: Some("now".to_owned()),
+        verified_generation: None,
+        last_handled_reconcile_at: None,
         created_at: creation(),
+    }
+}
+
+pub fn provider(name: &str) -> DeclaredProvider {
+    DeclaredProvider {
+        object: ObjectColumns {
+            verified_generation: Some(1),
+            last_handled_reconcile_at: Some("now".to_owned()),
+            ..object(name)
+        },
         type_: ProviderType::OpenAI,
         display_name: Some("Ünïcode".to_owned()),
         description: None,
@@ -54,18 +65,9 @@ pub fn provider(name: &str) -> ProviderUpsert {
     }
 }
 
-pub fn endpoint(provider_uid: Uuid, name: &str) -> EndpointUpsert {
-    EndpointUpsert {
-        uid: Uuid::new_v4(),
-        namespace: "team".to_owned(),
-        name: name.to_owned(),
-        generation: 1,
-        enabled: true,
-        is_active: true,
-        conditions: ready(),
-        verified_generation: None,
-        last_handled_reconcile_at: None,
-        created_at: creation(),
+pub fn endpoint(provider_uid: Uuid, name: &str) -> DeclaredEndpoint {
+    DeclaredEndpoint {
+        object: object(name),
         provider_uid,
         display_name: None,
         base_url: "https://api.openai.com/v1".to_owned(),
@@ -87,18 +89,9 @@ pub fn endpoint(provider_uid: Uuid, name: &str) -> EndpointUpsert {
     }
 }
 
-pub fn credential(provider_uid: Uuid, name: &str) -> CredentialUpsert {
-    CredentialUpsert {
-        uid: Uuid::new_v4(),
-        namespace: "team".to_owned(),
-        name: name.to_owned(),
-        generation: 1,
-        enabled: true,
-        is_active: true,
-        conditions: ready(),
-        verified_generation: None,
-        last_handled_reconcile_at: None,
-        created_at: creation(),
+pub fn credential(provider_uid: Uuid, name: &str) -> DeclaredCredential {
+    DeclaredCredential {
+        object: object(name),
         provider_uid,
         endpoint_uids: vec![Uuid::new_v4()],
         alias: Some("main key".to_owned()),
@@ -119,18 +112,9 @@ pub fn credential(provider_uid: Uuid, name: &str) -> CredentialUpsert {
     }
 }
 
-pub fn model(provider_uid: Uuid, name: &str) -> ModelUpsert {
-    ModelUpsert {
-        uid: Uuid::new_v4(),
-        namespace: "team".to_owned(),
-        name: name.to_owned(),
-        generation: 1,
-        enabled: true,
-        is_active: true,
-        conditions: ready(),
-        verified_generation: None,
-        last_handled_reconcile_at: None,
-        created_at: creation(),
+pub fn model(provider_uid: Uuid, name: &str) -> DeclaredModel {
+    DeclaredModel {
+        object: object(name),
         provider_uid,
         endpoint_uids: Vec::new(),
         model_id: format!("vendor/{name}"),

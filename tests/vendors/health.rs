@@ -17,7 +17,7 @@ use crate::support::{
 /// How a stored endpoint stands.
 async fn stands(checks: &RunningChecks, endpoint: uuid::Uuid) -> Option<Reason> {
     let row = checks.db.endpoint_row(endpoint).await.unwrap().unwrap();
-    row.verdict.map(|verdict| verdict.reason)
+    row.found.verdict.map(|verdict| verdict.reason)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,5 +10,5 @@ pub(super) mod precedence;
 #[cfg(test)]
 mod proof_table;
 pub(super) mod provider;
-pub(super) mod refused;
+pub(super) mod row;
 pub(super) mod storable;

@@ -13,7 +13,7 @@ use crate::{
         provider::LlmProviderStatus,
         reasons::{ConditionStatus, Reason},
     },
-    db::{CredentialRow, EndpointRow, ModelRow, ProviderRow},
+    db::{DeclaredRow, ObjectRow},
 };
 
 /// What is stored of an object, as far as conditions need it.
@@ -76,7 +76,16 @@ macro_rules! told {
     )*};
 }
 
-told!(ProviderRow, EndpointRow, CredentialRow, ModelRow);
+impl<D: DeclaredRow> RecordedStatus for ObjectRow<D> {
+    fn told(&self) -> PreviousStatus<'_> {
+        PreviousStatus {
+            conditions: &self.conditions,
+            verified_generation: self.verified_generation,
+            handled: self.last_handled_reconcile_at.as_deref(),
+        }
+    }
+}
+
 told!(
     LlmProviderStatus,
     LlmEndpointStatus,

@@ -15,7 +15,7 @@ use crate::db::{
 };
 use crate::db::{
     maintenance::sweep,
-    tables::{credential_versions, credentials, endpoints, models, providers},
+    tables::{credential_versions, object},
 };
 
 /// How long reading everything may take.
@@ -153,11 +153,11 @@ impl WriteTx {
 
 async fn all(connection: &mut PgConnection) -> Result<ChangedRows, DbError> {
     Ok(ChangedRows {
-        providers: providers::all(connection, false).await?,
-        endpoints: endpoints::all(connection, false).await?,
-        credentials: credentials::all(connection, false).await?,
+        providers: object::all(connection, false).await?,
+        endpoints: object::all(connection, false).await?,
+        credentials: object::all(connection, false).await?,
         credential_versions: credential_versions::all_live(connection).await?,
-        models: models::all(connection, false).await?,
+        models: object::all(connection, false).await?,
         unreadable: Vec::new(),
     })
 }
@@ -190,11 +190,11 @@ pub(in crate::db) async fn of(
         };
     }
     let mut rows = ChangedRows {
-        providers: rows!(Provider, providers::by_uid, providers),
-        endpoints: rows!(Endpoint, endpoints::by_uid, endpoints),
-        credentials: rows!(Credential, credentials::by_uid, credentials),
+        providers: rows!(Provider, object::by_uid, providers),
+        endpoints: rows!(Endpoint, object::by_uid, endpoints),
+        credentials: rows!(Credential, object::by_uid, credentials),
         credential_versions: Vec::new(),
-        models: rows!(Model, models::by_uid, models),
+        models: rows!(Model, object::by_uid, models),
         unreadable: Vec::new(),
     };
     let credentials: Vec<Uuid> = rows.credentials.iter().map(|row| row.uid).collect();

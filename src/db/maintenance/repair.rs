@@ -1,15 +1,11 @@
 //! Rows that cannot be read: a column holds what no release of this project wrote. What can be derived
 //! again is emptied, so that the row reads, and its object's reconcile writes it anew.
 
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::sweep::LiveObject;
-use crate::crd::credential::Validation;
-use crate::crd::endpoint::HealthCheck;
-use crate::crd::model::AvailabilityTest;
-use crate::crd::provider::ModelSync;
 use crate::crd::{Kind, ProviderType};
+use crate::db::tables::object::statements_of;
 use crate::db::types::Word;
 use crate::db::{Db, DbError, WriteTx};
 
@@ -48,50 +44,18 @@ impl WriteTx {
         kind: Kind,
         uid: Uuid,
     ) -> Result<Option<LiveObject>, DbError> {
-        macro_rules! reset {
-            ($table:literal, $columns:literal, $document:expr) => {
-                sqlx::query_as!(
-                    LiveObject,
-                    "UPDATE "
-                        + $table
-                        + " SET "
-                        + $columns
-                        + ", conditions = '[]', updated_at = now(),
-                              created_at = CASE WHEN isfinite(created_at) THEN created_at ELSE now() END
-                           WHERE uid = $1 RETURNING uid, namespace, name",
-                    uid,
-                    Json($document) as _,
-                )
-                .fetch_optional(&mut *self.tx)
-                .await?
-            };
+        if kind == Kind::Credential {
+            self.versions_reset(uid).await?;
         }
-        let whose = match kind {
-            Kind::Provider => reset!(
-                "providers",
-                "model_sync = $2, sync_verdict = NULL, last_synced_at = NULL",
-                ModelSync::default()
-            ),
-            Kind::Endpoint => reset!(
-                "endpoints",
-                "health_check = $2, headers = '[]', verdict = NULL, list_verdict = NULL",
-                HealthCheck::default()
-            ),
-            Kind::Credential => {
-                self.versions_reset(uid).await?;
-                reset!(
-                    "credentials",
-                    "validation = $2, expires_at = NULL",
-                    Validation::default()
-                )
-            }
-            Kind::Model => reset!(
-                "models",
-                "availability_test = $2, capabilities = '[]', default_parameters = NULL,
-                 origin = '{}', test_verdict = NULL",
-                AvailabilityTest::default()
-            ),
-        };
+        let whose = sqlx::query_as(&*statements_of(kind).reset)
+            .bind(uid)
+            .fetch_optional(&mut *self.tx)
+            .await?
+            .map(|(uid, namespace, name)| LiveObject {
+                uid,
+                namespace,
+                name,
+            });
         self.changed(kind, uid);
         Ok(whose)
     }

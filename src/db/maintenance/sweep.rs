@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::crd::Kind;
+use crate::db::tables::object::statements_of;
 use crate::db::{Db, DbError, WriteTx};
 
 /// A live object's identity.
@@ -17,9 +18,7 @@ pub struct LiveObject {
     pub name: String,
 }
 
-/// What storing an object did. Each kind's `..._upsert` does it in one statement: a name used again
-/// is another object, so that another live one of this name is marked as deleted, and only then the
-/// row is inserted or, where it says something else, updated.
+/// What storing an object did, see [`WriteTx::upsert`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpsertedRow {
     /// Whether anything visible changed.
@@ -75,7 +74,10 @@ impl WriteTx {
     /// of credentials among them.
     /// Answers how many there were.
     pub async fn soft_delete(&mut self, kind: Kind, uids: &[Uuid]) -> Result<usize, DbError> {
-        let gone = delete(&mut self.tx, kind, uids).await?;
+        let gone: Vec<Uuid> = sqlx::query_scalar(&*statements_of(kind).delete)
+            .bind(uids)
+            .fetch_all(&mut *self.tx)
+            .await?;
         self.removed(kind, &gone).await
     }
 
@@ -93,32 +95,4 @@ impl WriteTx {
         }
         Ok(gone.len())
     }
-}
-
-async fn delete(
-    connection: &mut PgConnection,
-    kind: Kind,
-    uids: &[Uuid],
-) -> Result<Vec<Uuid>, DbError> {
-    macro_rules! delete {
-        ($table:literal, $found:literal) => {
-            sqlx::query_scalar!(
-                "UPDATE "
-                    + $table
-                    + " SET deleted_at = now(), updated_at = now(), is_active = false"
-                    + $found
-                    + " WHERE uid = ANY ($1) AND coalesce(deleted_at, 'infinity') = 'infinity'
-                       RETURNING uid",
-                uids,
-            )
-            .fetch_all(connection)
-            .await?
-        };
-    }
-    Ok(match kind {
-        Kind::Provider => delete!("providers", ", sync_verdict = NULL"),
-        Kind::Endpoint => delete!("endpoints", ", verdict = NULL, list_verdict = NULL"),
-        Kind::Credential => delete!("credentials", ""),
-        Kind::Model => delete!("models", ", test_verdict = NULL"),
-    })
 }

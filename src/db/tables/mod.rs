@@ -10,6 +10,8 @@ pub mod health_probes;
 pub(super) mod keyring_check;
 pub mod listed_models;
 pub mod models;
+pub mod object;
 pub mod providers;
 pub(super) mod readable;
+mod statements;
 pub(super) mod verdict;

@@ -72,3 +72,45 @@ impl StoredCheck {
         !inputs.is_empty() && self.inputs == inputs
     }
 }
+
+/// Stores a verdict in a column, unless the one there says the same: then `since` and what came with the
+/// answer stay as they are. Answers whether it was stored.
+macro_rules! set_verdict {
+    ($tx:ident, $table:literal, $column:literal, $uid:ident, $verdict:ident) => {{
+        let changed = sqlx::query!(
+            "UPDATE "
+                + $table
+                + " SET "
+                + $column
+                + " = $2 WHERE uid = $1 AND ("
+                + $column
+                + " -> 'reason', "
+                + $column
+                + " -> 'message', "
+                + $column
+                + " -> 'generation', "
+                + $column
+                + " -> 'inputs', "
+                + $column
+                + " -> 'key', "
+                + $column
+                + " -> 'proves_key', "
+                + $column
+                + " -> 'proved_with')
+                   IS DISTINCT FROM
+                     ($2::jsonb -> 'reason', $2 -> 'message', $2 -> 'generation', $2 -> 'inputs',
+                      $2 -> 'key', $2 -> 'proves_key', $2 -> 'proved_with')",
+            $uid,
+            sqlx::types::Json($verdict) as _,
+        )
+        .execute(&mut *$tx.tx)
+        .await?
+        .rows_affected()
+            > 0;
+        if changed {
+            $tx.wrote();
+        }
+        Ok(changed)
+    }};
+}
+pub(super) use set_verdict;

@@ -8,12 +8,12 @@ use super::{
 use crate::{
     controller::{
         error::Error,
-        kinds::{identity, refused},
+        kinds::row,
         runtime::context::Context,
         status::{evaluate::Evaluation, events::EventDraft},
     },
     crd::{Kind, credential::VersionState},
-    db::{CredentialUpsert, CredentialVersionRow, NewVersion, SealedVersion},
+    db::{CredentialVersionRow, DeclaredCredential, NewVersion, SealedVersion},
     encryption::Payload,
     keys::{
         seal::seal_version,
@@ -34,7 +34,7 @@ pub async fn write(
     let upsert = match (&input.row, desired) {
         (None, None) => return Ok(input.versions.clone()),
         (Some(_), None) => {
-            refused::remove_row(context, Kind::Credential, uid).await?;
+            row::remove(context, Kind::Credential, uid).await?;
             return Ok(context.db.credential_version_rows(&[uid]).await?);
         }
         (_, Some(desired)) => derived(input, desired, steps, verdict),
@@ -53,7 +53,7 @@ pub async fn write(
         .db
         .write(context.epoch, move |tx| {
             Box::pin(async move {
-                let stored = tx.credential_upsert(&upsert).await?;
+                let stored = tx.upsert(&upsert).await?;
                 for step in &moves {
                     tx.credential_version_state_set(
                         uid,
@@ -163,23 +163,14 @@ fn derived(
     desired: &ValidatedCredential,
     steps: &VersionSteps,
     verdict: &Evaluation,
-) -> CredentialUpsert {
+) -> DeclaredCredential {
     let spec = &input.object.spec;
     let versions = validate::after_steps(input, steps, jiff::Timestamp::UNIX_EPOCH);
     let current = validate::in_state(&versions, VersionState::Current);
-    let row = input.row.as_ref();
+    let before = input.row.as_ref();
     let held = input.holding();
-    CredentialUpsert {
-        uid: input.owner.uid,
-        namespace: input.owner.namespace.clone(),
-        name: input.owner.name.clone(),
-        generation: identity::generation(&*input.object),
-        enabled: spec.enabled,
-        is_active: verdict.is_active,
-        conditions: verdict.conditions.clone(),
-        verified_generation: verdict.verified_generation,
-        last_handled_reconcile_at: verdict.handled.clone(),
-        created_at: identity::created_at(&*input.object),
+    DeclaredCredential {
+        object: row::columns(&*input.object, spec.enabled, verdict),
         provider_uid: desired.provider_uid,
         endpoint_uids: desired.endpoint_uids.clone(),
         alias: spec.alias.clone(),
@@ -194,11 +185,11 @@ fn derived(
         secret_name: spec.secret_ref.name.clone(),
         secret_uid: match held {
             Some(held) => held.secret_uid.clone(),
-            None => row.and_then(|r| r.secret_uid.clone()),
+            None => before.and_then(|r| r.secret_uid.clone()),
         },
         secret_resource_version: match held {
             Some(held) => held.resource_version.clone(),
-            None => row.and_then(|r| r.secret_resource_version.clone()),
+            None => before.and_then(|r| r.secret_resource_version.clone()),
         },
         masked_key: current.map(|v| v.masked_key.clone()),
         fingerprint: current.map(|v| v.fingerprint.clone()),

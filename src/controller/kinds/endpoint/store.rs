@@ -1,12 +1,10 @@
 //! Stores an endpoint.
 
-use uuid::Uuid;
-
 use super::{dereference::EndpointInputs, validate::ValidatedEndpoint};
 use crate::{
     controller::{
         error::Error,
-        kinds::{identity, refused},
+        kinds::row,
         runtime::{
             context::Context,
             object_key::{ObjectKey, Wake},
@@ -14,7 +12,7 @@ use crate::{
         status::evaluate::Evaluation,
     },
     crd::Kind,
-    db::EndpointUpsert,
+    db::DeclaredEndpoint,
 };
 
 /// Stores what was concluded; wakes who uses this endpoint where what they read of it has changed.
@@ -25,33 +23,15 @@ pub async fn write(
     desired: Option<&ValidatedEndpoint>,
     verdict: &Evaluation,
 ) -> Result<(), Error> {
-    match (&input.row, desired) {
-        (None, None) => return Ok(()),
-        (Some(row), None) => refused::remove_row(context, Kind::Endpoint, row.uid).await?,
-        (_, Some(desired)) => {
-            let upsert = derived(input, desired, verdict);
-            let (stored, _) = context
-                .db
-                .write(context.epoch, move |tx| {
-                    Box::pin(async move { tx.endpoint_upsert(&upsert).await })
-                })
-                .await?;
-            context.forget(&stored.replaced);
-        }
-    }
-    let now = desired.map(|desired| read_by_users(input, desired, verdict));
-    let before = input.row.as_ref().map(|row| ReadByUsers {
-        provider_uid: row.provider_uid,
-        is_active: row.is_active,
-        is_default: row.is_default,
-        check_inputs: row.check_inputs.clone(),
-        generation: row.generation,
-    });
+    let declared = desired.map(|desired| derived(input, desired, verdict));
+    let now = declared.as_ref().map(read_by_users);
+    let before = input.row.as_deref().map(read_by_users);
+    row::write(context, input.row.as_ref(), declared).await?;
     if before != now {
         let provider = &input.object.spec.provider_ref.name;
         wake_users(context, &input.owner.namespace, provider);
     }
-    let former = before.map(|before| before.provider_uid);
+    let former = input.row.as_ref().map(|row| row.provider_uid);
     if let Some(former) = former.filter(|uid| desired.is_none_or(|d| d.provider_uid != *uid))
         && let Some(provider) = context.db.provider_row(former).await?
     {
@@ -61,27 +41,15 @@ pub async fn write(
 }
 
 /// What others read of an endpoint's row.
-#[derive(PartialEq)]
-struct ReadByUsers {
-    provider_uid: Uuid,
-    is_active: bool,
-    is_default: bool,
-    check_inputs: String,
-    generation: i64,
-}
-
-fn read_by_users(
-    input: &EndpointInputs,
-    desired: &ValidatedEndpoint,
-    verdict: &Evaluation,
-) -> ReadByUsers {
-    ReadByUsers {
-        provider_uid: desired.provider_uid,
-        is_active: verdict.is_active,
-        is_default: desired.is_default,
-        check_inputs: desired.check_inputs.clone(),
-        generation: identity::generation(&*input.object),
-    }
+fn read_by_users(row: &DeclaredEndpoint) -> impl PartialEq + use<> {
+    let inputs = row.check_inputs.clone();
+    (
+        row.provider_uid,
+        row.is_active,
+        row.is_default,
+        inputs,
+        row.generation,
+    )
 }
 
 /// The provider reads its list here, its credentials are checked here, its models are served here.
@@ -106,19 +74,10 @@ fn derived(
     input: &EndpointInputs,
     desired: &ValidatedEndpoint,
     verdict: &Evaluation,
-) -> EndpointUpsert {
+) -> DeclaredEndpoint {
     let spec = &input.object.spec;
-    EndpointUpsert {
-        uid: input.owner.uid,
-        namespace: input.owner.namespace.clone(),
-        name: input.owner.name.clone(),
-        generation: identity::generation(&*input.object),
-        enabled: spec.enabled,
-        is_active: verdict.is_active,
-        conditions: verdict.conditions.clone(),
-        verified_generation: verdict.verified_generation,
-        last_handled_reconcile_at: verdict.handled.clone(),
-        created_at: identity::created_at(&*input.object),
+    DeclaredEndpoint {
+        object: row::columns(&*input.object, spec.enabled, verdict),
         provider_uid: desired.provider_uid,
         display_name: spec.display_name.clone(),
         base_url: desired.base_url.clone(),

@@ -179,7 +179,7 @@ fn probed<'a>(
     desired: Option<&ValidatedEndpoint>,
 ) -> Option<&'a StoredCheck> {
     let inputs = probe_inputs(input, desired?);
-    let verdict = input.row.as_ref()?.verdict.as_ref()?;
+    let verdict = input.row.as_ref()?.found.verdict.as_ref()?;
     verdict.is_of(&inputs).then_some(verdict)
 }
 

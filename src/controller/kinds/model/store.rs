@@ -4,7 +4,7 @@ use super::{dereference::ModelInputs, effective::row_origin, validate::Validated
 use crate::{
     controller::{
         error::Error,
-        kinds::{identity, refused},
+        kinds::row,
         runtime::{
             context::Context,
             object_key::{ObjectKey, Wake},
@@ -12,7 +12,7 @@ use crate::{
         status::evaluate::Evaluation,
     },
     crd::Kind,
-    db::ModelUpsert,
+    db::DeclaredModel,
 };
 
 /// Stores what was concluded; wakes whom it took its `modelId` from. One that is refused has no row.
@@ -22,40 +22,21 @@ pub async fn write(
     desired: Option<&ValidatedModel>,
     verdict: &Evaluation,
 ) -> Result<(), Error> {
-    let upsert = match (&input.row, desired) {
-        (None, None) => return Ok(()),
-        (Some(row), None) => return refused::remove_row(context, Kind::Model, row.uid).await,
-        (_, Some(desired)) => derived(input, desired, verdict),
-    };
-    let (stored, _) = context
-        .db
-        .write(context.epoch, move |tx| {
-            Box::pin(async move { tx.model_upsert(&upsert).await })
-        })
-        .await?;
-    context.forget(&stored.replaced);
+    let declared = desired.map(|desired| derived(input, desired, verdict));
+    let stored = row::write(context, input.row.as_ref(), declared).await?;
     let displaced = (stored.displaced.iter())
         .map(|name| ObjectKey::new(Kind::Model, &input.owner.namespace, name));
     context.waker.wake_all(displaced.map(Wake::now));
     Ok(())
 }
 
-fn derived(input: &ModelInputs, desired: &ValidatedModel, verdict: &Evaluation) -> ModelUpsert {
+fn derived(input: &ModelInputs, desired: &ValidatedModel, verdict: &Evaluation) -> DeclaredModel {
     let spec = &input.object.spec;
     let effective = desired.effective.clone();
     let origin = row_origin(&effective);
     let pricing = effective.pricing;
-    ModelUpsert {
-        uid: input.owner.uid,
-        namespace: input.owner.namespace.clone(),
-        name: input.owner.name.clone(),
-        generation: identity::generation(&*input.object),
-        enabled: spec.enabled,
-        is_active: verdict.is_active,
-        conditions: verdict.conditions.clone(),
-        verified_generation: verdict.verified_generation,
-        last_handled_reconcile_at: verdict.handled.clone(),
-        created_at: identity::created_at(&*input.object),
+    DeclaredModel {
+        object: row::columns(&*input.object, spec.enabled, verdict),
         provider_uid: desired.provider_uid,
         endpoint_uids: desired.endpoint_uids.clone(),
         model_id: spec.model_id.clone(),

@@ -179,12 +179,12 @@ fn known(input: &ModelInputs) -> ConditionInput {
 }
 
 fn was_tested(input: &ModelInputs) -> bool {
-    (input.row.as_ref()).is_some_and(|row| row.test_verdict.is_some())
+    (input.row.as_ref()).is_some_and(|row| row.found.test_verdict.is_some())
 }
 
 fn tested(input: &ModelInputs) -> Option<&StoredCheck> {
     let row = input.row.as_ref()?;
-    let verdict = row.test_verdict.as_ref()?;
+    let verdict = row.found.test_verdict.as_ref()?;
     let id = &input.object.spec.model_id;
     let inputs = |endpoint: &EndpointRow| inputs::of_test(&endpoint.check_inputs, id, row.type_);
     (input.lists.iter())

@@ -19,7 +19,7 @@ pub fn of(input: &ProviderInputs, verdict: &Evaluation) -> LlmProviderStatus {
         credentials: Some(input.counts.credentials),
         models: Some(input.counts.models),
         last_synced_at: (input.row.as_ref())
-            .and_then(|row| row.last_synced_at)
+            .and_then(|row| row.found.last_synced_at)
             .map(|at| Time(seconds(at))),
     }
 }

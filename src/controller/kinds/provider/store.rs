@@ -4,12 +4,12 @@ use super::dereference::ProviderInputs;
 use crate::{
     controller::{
         error::Error,
-        kinds::identity,
+        kinds::row,
         runtime::{context::Context, index::Declared, object_key::Wake},
         status::evaluate::Evaluation,
     },
     crd::Kind,
-    db::ProviderUpsert,
+    db::DeclaredProvider,
 };
 
 /// Stores what was concluded; wakes the children where that changed whether it is in force.
@@ -18,14 +18,7 @@ pub async fn write(
     input: &ProviderInputs,
     verdict: &Evaluation,
 ) -> Result<(), Error> {
-    let upsert = derived(input, verdict);
-    let (stored, _) = context
-        .db
-        .write(context.epoch, move |tx| {
-            Box::pin(async move { tx.provider_upsert(&upsert).await })
-        })
-        .await?;
-    context.forget(&stored.replaced);
+    row::write(context, input.row.as_ref(), Some(derived(input, verdict))).await?;
     let before = input.row.as_ref().filter(|row| row.deleted_at.is_none());
     if before.map(|row| row.is_active) != Some(verdict.is_active) {
         wake_children(context, input);
@@ -46,19 +39,10 @@ fn wake_children(context: &Context, input: &ProviderInputs) {
     context.waker.wake_all(children.map(Wake::now));
 }
 
-fn derived(input: &ProviderInputs, verdict: &Evaluation) -> ProviderUpsert {
+fn derived(input: &ProviderInputs, verdict: &Evaluation) -> DeclaredProvider {
     let spec = &input.object.spec;
-    ProviderUpsert {
-        uid: input.owner.uid,
-        namespace: input.owner.namespace.clone(),
-        name: input.owner.name.clone(),
-        generation: identity::generation(&*input.object),
-        enabled: spec.enabled,
-        is_active: verdict.is_active,
-        conditions: verdict.conditions.clone(),
-        verified_generation: verdict.verified_generation,
-        last_handled_reconcile_at: verdict.handled.clone(),
-        created_at: identity::created_at(&*input.object),
+    DeclaredProvider {
+        object: row::columns(&*input.object, spec.enabled, verdict),
         type_: spec.type_,
         display_name: spec.display_name.clone(),
         description: spec.description.clone(),
