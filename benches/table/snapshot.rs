@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use llmplane::crd::model::{
-    AvailabilityTest, Capability, Lifecycle, ModelCapability, ModelType, Origin,
-};
+use llmplane::crd::model::{Capability, ModelCapability, ModelType, Origin};
 use llmplane::db::{ChangedRows, DeclaredModel, FoundModel, ModelRow, ObjectColumns, Revision};
 use llmplane::snapshot::Snapshot;
 use uuid::Uuid;
@@ -82,8 +80,6 @@ fn model(number: u32, version: u32) -> ModelRow {
                 uid: Uuid::from_u128(u128::from(number)),
                 namespace: "team-a".to_owned(),
                 name: format!("model-{number}"),
-                generation: 1,
-                enabled: true,
                 is_active: true,
                 conditions: vec![
                     condition("Synced", "Reconciled"),
@@ -91,17 +87,13 @@ fn model(number: u32, version: u32) -> ModelRow {
                     condition("Ready", "ModelListed"),
                 ],
                 verified_generation: Some(1),
-                last_handled_reconcile_at: None,
-                created_at: Timestamp::UNIX_EPOCH,
+                ..ObjectColumns::default()
             },
             provider_uid: Uuid::from_u128(u128::from(number % 50) << 64),
-            endpoint_uids: Vec::new(),
             model_id: format!("id-{number}"),
             display_name: Some(format!("Version {version}")),
-            version: None,
             type_: Some(ModelType::Chat),
             context_window: Some(128_000),
-            max_input_tokens: None,
             max_output_tokens: Some(16_384),
             currency: Some("USD".to_owned()),
             input_price: Some("0.0025".to_owned()),
@@ -111,12 +103,10 @@ fn model(number: u32, version: u32) -> ModelRow {
                 can(Capability::FunctionCalling, None),
             ],
             recommended_for: vec!["drafts".to_owned()],
-            default_parameters: None,
-            lifecycle: Lifecycle::Available,
             origin: BTreeMap::from([("contextWindow".to_owned(), Origin::Declared)]),
-            availability_test: AvailabilityTest::default(),
+            ..DeclaredModel::default()
         },
-        found: FoundModel { test_verdict: None },
+        found: FoundModel::default(),
         updated_at: Timestamp::UNIX_EPOCH,
         deleted_at: None,
         revision: 1,

@@ -54,21 +54,16 @@ pub fn current<'a>(
 mod tests {
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-    use uuid::Uuid;
 
     use super::*;
-    use crate::crd::{credential::Validation, reasons::Reason};
+    use crate::crd::reasons::Reason;
     use crate::db::{DeclaredCredential, ObjectColumns};
 
     fn row(name: &str, valid: Reason) -> CredentialRow {
         CredentialRow {
             declared: DeclaredCredential {
                 object: ObjectColumns {
-                    uid: Uuid::nil(),
-                    namespace: "team".to_owned(),
                     name: name.to_owned(),
-                    generation: 1,
-                    enabled: true,
                     is_active: true,
                     conditions: vec![Condition {
                         type_: ConditionType::Valid.as_str().to_owned(),
@@ -78,31 +73,10 @@ mod tests {
                         last_transition_time: Time(Timestamp::UNIX_EPOCH),
                         observed_generation: Some(1),
                     }],
-                    verified_generation: None,
-                    last_handled_reconcile_at: None,
-                    created_at: Timestamp::UNIX_EPOCH,
+                    ..ObjectColumns::default()
                 },
-                provider_uid: Uuid::nil(),
-                endpoint_uids: Vec::new(),
-                alias: None,
-                description: None,
-                expires_at: None,
-                quota_limit: None,
-                quota_unit: None,
-                quota_period: None,
-                priority: 100,
-                grace_seconds: 3600,
-                validation: Validation {
-                    enabled: true,
-                    period_seconds: 3600,
-                    timeout_seconds: 10,
-                },
-                secret_name: "s".to_owned(),
-                secret_uid: None,
-                secret_resource_version: None,
-                masked_key: None,
-                fingerprint: None,
                 version: Some(1),
+                ..DeclaredCredential::default()
             },
             found: (),
             updated_at: Timestamp::UNIX_EPOCH,

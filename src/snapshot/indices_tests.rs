@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::crd::ProviderType;
-use crate::crd::model::{AvailabilityTest, Lifecycle, ModelCapability};
+use crate::crd::model::ModelCapability;
 use crate::crd::provider::ModelSync;
 use crate::db::{
     DeclaredModel, DeclaredProvider, FoundModel, FoundProvider, ModelRow, ObjectColumns,
@@ -22,13 +22,8 @@ fn provider(number: u8, name: u8, deleted: bool) -> ProviderRow {
                 uid: Uuid::from_u128(u128::from(number)),
                 namespace: "team-a".to_owned(),
                 name: format!("provider-{name}"),
-                generation: 1,
-                enabled: true,
                 is_active: true,
-                conditions: Vec::new(),
-                verified_generation: None,
-                last_handled_reconcile_at: None,
-                created_at: Timestamp::UNIX_EPOCH,
+                ..ObjectColumns::default()
             },
             type_: ProviderType::OpenAI,
             display_name: None,
@@ -36,9 +31,7 @@ fn provider(number: u8, name: u8, deleted: bool) -> ProviderRow {
             default_endpoint: None,
             model_sync: ModelSync::default(),
         },
-        found: FoundProvider {
-            last_synced_at: None,
-        },
+        found: FoundProvider::default(),
         updated_at: Timestamp::UNIX_EPOCH,
         deleted_at: deleted.then_some(Timestamp::UNIX_EPOCH),
         revision: 1,
@@ -52,26 +45,11 @@ fn model(number: u8, name: u8, provider: u8, capabilities: &[Capability]) -> Mod
                 uid: Uuid::from_u128(1000 + u128::from(number)),
                 namespace: format!("team-{}", name % 2),
                 name: format!("model-{name}"),
-                generation: 1,
-                enabled: true,
                 is_active: true,
-                conditions: Vec::new(),
-                verified_generation: None,
-                last_handled_reconcile_at: None,
-                created_at: Timestamp::UNIX_EPOCH,
+                ..ObjectColumns::default()
             },
             provider_uid: Uuid::from_u128(u128::from(provider)),
-            endpoint_uids: Vec::new(),
             model_id: format!("id-{number}"),
-            display_name: None,
-            version: None,
-            type_: None,
-            context_window: None,
-            max_input_tokens: None,
-            max_output_tokens: None,
-            currency: None,
-            input_price: None,
-            output_price: None,
             capabilities: capabilities
                 .iter()
                 .map(|name| ModelCapability {
@@ -79,13 +57,9 @@ fn model(number: u8, name: u8, provider: u8, capabilities: &[Capability]) -> Mod
                     score: None,
                 })
                 .collect(),
-            recommended_for: Vec::new(),
-            default_parameters: None,
-            lifecycle: Lifecycle::Available,
-            origin: BTreeMap::new(),
-            availability_test: AvailabilityTest::default(),
+            ..DeclaredModel::default()
         },
-        found: FoundModel { test_verdict: None },
+        found: FoundModel::default(),
         updated_at: Timestamp::UNIX_EPOCH,
         deleted_at: None,
         revision: 1,

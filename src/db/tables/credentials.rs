@@ -9,6 +9,7 @@ use crate::crd::credential::{QuotaPeriod, QuotaUnit, Validation};
 
 columns! {
     /// What the reconciler derives for a credential.
+    #[derive(Default)]
     pub struct DeclaredCredential: ObjectColumns {
         /// Its provider.
         pub provider_uid: Uuid,

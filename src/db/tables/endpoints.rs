@@ -47,6 +47,7 @@ columns! {
 
 columns! {
     /// What checks found of an endpoint.
+    #[derive(Default)]
     pub struct FoundEndpoint {
         /// What its probes concluded.
         pub verdict: Option<StoredCheck>,

@@ -13,6 +13,7 @@ use crate::db::{Db, DbError, StoredCheck, WriteTx};
 
 columns! {
     /// What the reconciler derives for a model.
+    #[derive(Default)]
     pub struct DeclaredModel: ObjectColumns {
         /// Its provider.
         pub provider_uid: Uuid,
@@ -55,6 +56,7 @@ columns! {
 
 columns! {
     /// What checks found of a model.
+    #[derive(Default)]
     pub struct FoundModel {
         /// What the last test concluded.
         pub test_verdict: Option<StoredCheck>,

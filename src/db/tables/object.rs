@@ -111,6 +111,7 @@ pub(in crate::db) use columns;
 
 columns! {
     /// What the reconciler derives for an object of any kind.
+    #[derive(Default)]
     pub struct ObjectColumns {
         /// UID of the object.
         pub uid: Uuid,

@@ -27,6 +27,7 @@ columns! {
 
 columns! {
     /// What checks found of a provider.
+    #[derive(Default)]
     pub struct FoundProvider {
         /// When the vendor's list was last taken over and something changed.
         pub last_synced_at: Option<Timestamp>,
