@@ -23,11 +23,15 @@ pub use feed::state::FeedState;
 pub use maintenance::sweep::{LiveObject, UpsertedRow};
 pub use migrate::{check_schema, migrate, revert};
 pub use pool::{Db, DbOptions};
-pub use tables::audit_log::AuditRow;
+pub use tables::audit_log::{
+    AuditAction, AuditActor, AuditAnchor, AuditEntry, AuditFilter, AuditHead, AuditObject,
+    AuditReader, AuditRow,
+};
 pub use tables::check_requests::CheckRequest;
 pub use tables::credential_versions::{CredentialVersionRow, NewVersion, SealedVersion};
 pub use tables::credentials::{CredentialRow, DeclaredCredential};
 pub use tables::deleted::{DeletedRange, DeletedRows, RowPlace};
+pub use tables::disclosures::{DisclosureRequest, DisclosureVerdict, Verdict};
 pub use tables::endpoints::{DeclaredEndpoint, EndpointRow, FoundEndpoint};
 pub use tables::health_probes::{CheckKind, LastCheck, NewProbe, ProbeCursor, ProbeRow};
 pub use tables::models::{DeclaredModel, FoundModel, ModelRow, ProvedKey};

@@ -1,5 +1,6 @@
 //! What the database promises its callers.
 
+mod audit;
 mod checks;
 mod deleted;
 mod feed;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 18] = [
     "keyring_check",
     "feed",
     "changes",
@@ -19,6 +19,10 @@ const TABLES: [&str; 14] = [
     "health_probes_default",
     "check_requests",
     "audit_log",
+    "audit_head",
+    "audit_anchors",
+    "disclosure_counts",
+    "swept_database",
     "retention",
 ];
 
@@ -33,6 +37,9 @@ fn column(table: &str) -> &'static str {
         "check_requests" => "requester",
         "audit_log" => "result",
         "retention" => "keep",
+        "audit_head" | "audit_anchors" => "hash",
+        "disclosure_counts" => "used",
+        "swept_database" => "marker",
         "credential_versions" => "fingerprint",
         _ => "name",
     }
@@ -76,6 +83,7 @@ async fn the_api_changes_nothing_anywhere() {
         "check_requests",
         "retention",
         "keyring_check",
+        "swept_database",
     ] {
         let statement = format!("SELECT * FROM {hidden}");
         assert!(is_refused(&mut api, &statement).await, "{statement}");
@@ -100,6 +108,10 @@ async fn the_controller_changes_no_more_than_it_must() {
         ("check_requests", &["INSERT", "UPDATE"]),
         ("audit_log", &["INSERT", "UPDATE", "DELETE"]),
         ("audit_log_default", &["INSERT", "UPDATE", "DELETE"]),
+        ("audit_head", &["INSERT", "UPDATE", "DELETE"]),
+        ("audit_anchors", &["UPDATE", "DELETE"]),
+        ("disclosure_counts", &["INSERT", "UPDATE", "DELETE"]),
+        ("swept_database", &["DELETE"]),
         ("retention", &["INSERT", "UPDATE", "DELETE"]),
         ("_sqlx_migrations", &["DELETE"]),
     ];
@@ -148,15 +160,31 @@ async fn functions_are_for_whom_they_are_meant() {
     let retention = "SELECT llmplane_fn.apply_retention('audit_log', 'at', now())";
     let make = "SELECT llmplane_fn.make_partition('audit_log', 'at', now())";
     let purge = "SELECT llmplane_fn.purge_deleted(1)";
+    let prune = "SELECT llmplane_fn.prune_audit(1)";
+    let append = r#"SELECT llmplane_fn.append_audit('[{"action": "Read", "result": "Done", "actor": "x"}]')"#;
+    let disclose = "SELECT * FROM llmplane_fn.record_disclosures('[]')";
+    let inner = [
+        "SELECT llmplane_fn.append_audit_row(h, '{}') FROM audit_head h",
+        "SELECT llmplane_fn.lock_audit_head()",
+        "SELECT llmplane_fn.store_audit_head(h) FROM audit_head h",
+    ];
 
     let mut api = database.connect("llmplane_api").await;
-    assert!(!is_refused(&mut api, &check).await);
-    for statement in [partitions, retention, make, purge] {
+    for statement in [&check, append, disclose] {
+        assert!(!is_refused(&mut api, statement).await, "{statement}");
+    }
+    for statement in [partitions, retention, make, purge, prune]
+        .into_iter()
+        .chain(inner)
+    {
         assert!(is_refused(&mut api, statement).await, "{statement}");
     }
     let mut controller = database.connect("llmplane_controller").await;
-    for statement in [partitions, purge] {
+    for statement in [partitions, purge, prune, append] {
         assert!(!is_refused(&mut controller, statement).await, "{statement}");
+    }
+    for statement in [disclose].into_iter().chain(inner) {
+        assert!(is_refused(&mut controller, statement).await, "{statement}");
     }
     for statement in [&check, retention, make] {
         assert!(is_refused(&mut controller, statement).await, "{statement}");

@@ -120,7 +120,10 @@ async fn fill(database: &TestDatabase) {
         "SELECT llmplane_fn.request_check('{subject}', 'test');
          INSERT INTO health_probes (checked_at, subject, kind, reason, message, latency_ms)
              VALUES (now(), '{subject}', 'Probe', 'ProbeFailed', '', 1);
-         INSERT INTO audit_log (at, seq, action, actor, result) VALUES (now(), 1, 'test', 'test', 'test');
+         SELECT llmplane_fn.append_audit('[{{\"action\": \"Read\", \"result\": \"Done\", \"actor\": \"test\"}}]');
+         INSERT INTO audit_anchors (seq, hash, mac) SELECT seq, hash, hash FROM audit_head;
+         INSERT INTO disclosure_counts SELECT uid, now(), 1 FROM credentials;
+         INSERT INTO swept_database (marker) VALUES ('here');
          UPDATE retention SET keep = '45 days'",
     );
     let mut owner = database.connect("llmplane_owner").await;
@@ -360,7 +363,7 @@ async fn retention_removes_what_is_too_old_and_nothing_else() {
              INSERT INTO health_probes (checked_at, subject, kind, reason, message, latency_ms)
              SELECT at, gen_random_uuid(), 'Probe', 'ProbeFailed', '', 1
              FROM unnest(ARRAY['2000-01-02Z'::timestamptz, now() - interval '31 days', now() - interval '29 days', now()]) AS at;
-             INSERT INTO audit_log (at, seq, action, actor, result) VALUES (now() - interval '31 days', 1, 'test', 'test', 'test')",
+             SELECT llmplane_fn.append_audit('[{\"action\": \"Read\", \"result\": \"Done\", \"actor\": \"test\"}]')",
         )
         .await
         .unwrap();

@@ -22,6 +22,9 @@ const MAX_FEED_ROWS: i64 = 1_000_000;
 /// Rows of a table that one transaction of the upkeep removes.
 const BATCH: i32 = 1000;
 
+/// Rows of the audit that one transaction removes: whoever asks for a key waits meanwhile.
+const AUDIT_BATCH: i32 = 10_000;
+
 /// Looks after all of it until `stop`.
 ///
 /// # Errors
@@ -96,6 +99,10 @@ async fn keep_up(context: &Context) -> Result<(), Error> {
         got_through("the length of the feed", compacted.await)?;
         let purged = in_batches(context, |tx| Box::pin(tx.deleted_purge(BATCH)));
         got_through("what was deleted long ago", purged.await)?;
+        let pruned = in_batches(context, |tx| {
+            Box::pin(async move { Ok(u64::from(tx.audit_prune(AUDIT_BATCH).await?)) })
+        });
+        got_through("old rows of the audit", pruned.await)?;
     }
 }
 

@@ -1,22 +1,155 @@
-//! Who used which key, and who changed what. Rows are added by the database's own functions; no
-//! account but the owner can change or remove one.
+//! Who used which key, and who changed what. Rows are added by the database's own functions, each
+//! chained to the one before it; no account but the owner can change or remove one.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, WriteTx};
+
+/// Who did something, as the kube-apiserver's TokenReview names him.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AuditActor {
+    /// The user name, for example `system:serviceaccount:team-a:agent`.
+    pub actor: String,
+    /// The user's UID.
+    pub actor_uid: Option<String>,
+    /// The user's groups.
+    pub actor_groups: Vec<String>,
+    /// The pod that the token is bound to.
+    pub pod: Option<String>,
+    /// UID of that pod.
+    pub pod_uid: Option<String>,
+    /// The node that the pod runs on.
+    pub node: Option<String>,
+    /// The token's id (`authentication.kubernetes.io/credential-id`).
+    pub token_id: Option<String>,
+}
+
+impl AuditActor {
+    /// What the controller does by itself.
+    pub fn controller() -> Self {
+        Self {
+            actor: "llmplane-controller".to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a row of the audit is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AuditObject {
+    /// Namespace of the object.
+    pub namespace: Option<String>,
+    /// Kind of the object, for example `LlmCredential`.
+    pub kind: Option<String>,
+    /// Name of the object.
+    pub name: Option<String>,
+    /// UID of the object.
+    pub object_uid: Option<Uuid>,
+    /// Version of the key.
+    pub credential_version: Option<i32>,
+    /// Fingerprint of the key.
+    pub fingerprint: Option<String>,
+}
+
+/// A row to be appended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AuditEntry {
+    /// What was done.
+    pub action: AuditAction,
+    /// What came of it, in one word: `Done`, or the reason of a refusal.
+    pub result: String,
+    /// Who did it.
+    #[serde(flatten)]
+    pub actor: AuditActor,
+    /// What with.
+    #[serde(flatten)]
+    pub object: AuditObject,
+    /// Why, in the caller's words; at most 256 characters.
+    pub purpose: Option<String>,
+    /// How many equal requests it stands for; at least 1.
+    pub count: i32,
+    /// Anything further: an object.
+    pub detail: serde_json::Value,
+}
+
+/// What can be done that the audit tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AuditAction {
+    /// A key was asked for.
+    Disclose,
+    /// Keys were used by checks; one row for many.
+    Check,
+    /// A new version of a key took over.
+    Rotate,
+    /// Key material was destroyed.
+    Revoke,
+    /// Key versions were wrapped under another key-encryption key.
+    Rewrap,
+    /// Another key-encryption key became the active one.
+    KeyringActivate,
+    /// Someone asked whose key a string is.
+    WhoseKey,
+    /// The audit was read or exported.
+    Read,
+    /// Rows older than the retention were removed.
+    Prune,
+    /// An object was created through the API.
+    Create,
+    /// An object was changed through the API.
+    Update,
+    /// An object was deleted through the API.
+    Delete,
+    /// Objects were imported through the API.
+    Import,
+}
+
+impl AuditAction {
+    /// Every action.
+    pub const ALL: [Self; 13] = [
+        Self::Disclose,
+        Self::Check,
+        Self::Rotate,
+        Self::Revoke,
+        Self::Rewrap,
+        Self::KeyringActivate,
+        Self::WhoseKey,
+        Self::Read,
+        Self::Prune,
+        Self::Create,
+        Self::Update,
+        Self::Delete,
+        Self::Import,
+    ];
+}
 
 /// A row of the audit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditRow {
-    /// When, by the database's clock.
+    /// When, by the database's clock; never before the row before it.
     pub at: Timestamp,
-    /// Order within the log.
+    /// Position in the chain: 1 for the first.
     pub seq: i64,
-    /// What was done.
+    /// What was done: a word of [`AuditAction`], or of a later release.
     pub action: String,
+    /// What came of it.
+    pub result: String,
     /// Who did it: the Kubernetes user name.
     pub actor: String,
+    /// The user's UID.
+    pub actor_uid: Option<String>,
+    /// The user's groups.
+    pub actor_groups: Vec<String>,
+    /// The pod that the token is bound to.
+    pub pod: Option<String>,
+    /// UID of that pod.
+    pub pod_uid: Option<String>,
+    /// The node that the pod runs on.
+    pub node: Option<String>,
+    /// The token's id.
+    pub token_id: Option<String>,
     /// Namespace of the object.
     pub namespace: Option<String>,
     /// Kind of the object.
@@ -31,35 +164,241 @@ pub struct AuditRow {
     pub fingerprint: Option<String>,
     /// Why, in the caller's words.
     pub purpose: Option<String>,
-    /// What came of it.
-    pub result: String,
-    /// Anything further.
-    pub detail: serde_json::Value,
+    /// How many equal requests it stands for.
+    pub count: i32,
+    /// Anything further: the text of a JSON object, as it was hashed.
+    pub detail: String,
+    /// Hash of the row before it, 32 bytes.
+    pub previous_hash: Vec<u8>,
+    /// SHA-256 of this row.
+    pub hash: Vec<u8>,
+}
+
+/// Which rows are asked for. What is `None` leaves out nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuditFilter {
+    /// Rows about this namespace.
+    pub namespace: Option<String>,
+    /// Rows with this action.
+    pub action: Option<String>,
+    /// Rows with this result.
+    pub result: Option<String>,
+    /// Rows of this user.
+    pub actor: Option<String>,
+    /// Rows about objects of this kind.
+    pub kind: Option<String>,
+    /// Rows about objects of this name.
+    pub name: Option<String>,
+    /// Rows about this object.
+    pub object_uid: Option<Uuid>,
+    /// Rows from this moment on.
+    pub since: Option<Timestamp>,
+    /// Rows before this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// The newest row of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditHead {
+    /// Its position; 0 before the first.
+    pub seq: i64,
+    /// Its hash, 32 bytes.
+    pub hash: Vec<u8>,
+}
+
+/// What the chain's head was at a moment, sealed with a key that the database does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditAnchor {
+    /// Position of the head.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: Vec<u8>,
+    /// HMAC of both.
+    pub mac: Vec<u8>,
+    /// When it was made.
+    pub at: Timestamp,
 }
 
 impl Db {
-    /// The rows before `before` (exclusive), or the newest, newest first.
+    /// Rows before the position `before` (exclusive), or the newest, newest first.
     pub async fn audit_rows(
         &self,
-        before: Option<(Timestamp, i64)>,
+        filter: &AuditFilter,
+        before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<AuditRow>, DbError> {
-        let (at, seq) = before.map_or((None, None), |(at, seq)| (Some(at), Some(seq)));
         self.in_time(async {
             Ok(sqlx::query_as!(
-            AuditRow,
-            r#"SELECT at, seq, action, actor, namespace, kind, name, object_uid, credential_version,
-                      fingerprint, purpose, result, detail
-               FROM audit_log
-               WHERE $1::timestamptz IS NULL OR (at, seq) < ($1, $2::bigint)
-               ORDER BY at DESC, seq DESC LIMIT $3"#,
-            at.map(jiff_sqlx::Timestamp::from),
-            seq,
-            limit,
-        )
-        .fetch_all(&self.pool)
-        .await?)
+                AuditRow,
+                r#"SELECT at, seq, action, result, actor, actor_uid, actor_groups, pod, pod_uid, node, token_id,
+                          namespace, kind, name, object_uid, credential_version, fingerprint, purpose, count,
+                          detail::text AS "detail!", previous_hash, hash
+                   FROM audit_log
+                   WHERE ($1::bigint IS NULL OR seq < $1)
+                     AND ($2::text IS NULL OR namespace = $2)
+                     AND ($3::text IS NULL OR action = $3)
+                     AND ($4::text IS NULL OR result = $4)
+                     AND ($5::text IS NULL OR actor = $5)
+                     AND ($6::text IS NULL OR kind = $6)
+                     AND ($7::text IS NULL OR name = $7)
+                     AND ($8::uuid IS NULL OR object_uid = $8)
+                     AND ($9::timestamptz IS NULL OR at >= $9)
+                     AND ($10::timestamptz IS NULL OR at < $10)
+                   ORDER BY seq DESC LIMIT $11"#,
+                before,
+                filter.namespace,
+                filter.action,
+                filter.result,
+                filter.actor,
+                filter.kind,
+                filter.name,
+                filter.object_uid,
+                filter.since.map(jiff_sqlx::Timestamp::from) as _,
+                filter.until.map(jiff_sqlx::Timestamp::from) as _,
+                limit,
+            )
+            .fetch_all(&self.pool)
+            .await?)
         })
         .await
+    }
+
+    /// The audit as it is at one moment, for who reads all of it.
+    pub async fn audit_reader(&self) -> Result<AuditReader, DbError> {
+        self.in_time(async {
+            let mut tx = self.pool.begin().await?;
+            sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                .execute(&mut *tx)
+                .await?;
+            Ok(AuditReader { tx })
+        })
+        .await
+    }
+
+    /// The newest row's position and hash.
+    pub async fn audit_head(&self) -> Result<AuditHead, DbError> {
+        self.in_time(async {
+            Ok(
+                sqlx::query_as!(AuditHead, "SELECT seq, hash FROM audit_head")
+                    .fetch_one(&self.pool)
+                    .await?,
+            )
+        })
+        .await
+    }
+
+    /// The newest anchor.
+    pub async fn audit_anchor_newest(&self) -> Result<Option<AuditAnchor>, DbError> {
+        self.in_time(async {
+            Ok(sqlx::query_as!(
+                AuditAnchor,
+                "SELECT seq, hash, mac, at FROM audit_anchors ORDER BY seq DESC LIMIT 1",
+            )
+            .fetch_optional(&self.pool)
+            .await?)
+        })
+        .await
+    }
+
+    /// Appends these rows, in order, in one transaction. Answers the last one's position.
+    pub async fn audit_append(&self, entries: &[AuditEntry]) -> Result<i64, DbError> {
+        self.in_time(async {
+            Ok(sqlx::query_scalar!(
+                r#"SELECT llmplane_fn.append_audit($1) AS "seq!""#,
+                Json(entries) as _,
+            )
+            .fetch_one(&self.pool)
+            .await?)
+        })
+        .await
+    }
+}
+
+/// One state of the audit, whatever is appended or removed meanwhile. To be read on without a
+/// pause: the server ends a transaction that is idle for 5 s.
+pub struct AuditReader {
+    tx: sqlx::Transaction<'static, sqlx::Postgres>,
+}
+
+impl AuditReader {
+    /// The newest row's position and hash.
+    pub async fn head(&mut self) -> Result<AuditHead, DbError> {
+        Ok(
+            sqlx::query_as!(AuditHead, "SELECT seq, hash FROM audit_head")
+                .fetch_one(&mut *self.tx)
+                .await?,
+        )
+    }
+
+    /// Rows behind the position `after` (exclusive), oldest first.
+    pub async fn rows(&mut self, after: i64, limit: i64) -> Result<Vec<AuditRow>, DbError> {
+        Ok(sqlx::query_as!(
+            AuditRow,
+            r#"SELECT at, seq, action, result, actor, actor_uid, actor_groups, pod, pod_uid, node, token_id,
+                      namespace, kind, name, object_uid, credential_version, fingerprint, purpose, count,
+                      detail::text AS "detail!", previous_hash, hash
+               FROM audit_log WHERE seq > $1 ORDER BY seq LIMIT $2"#,
+            after,
+            limit,
+        )
+        .fetch_all(&mut *self.tx)
+        .await?)
+    }
+
+    /// The anchors behind this position (exclusive), oldest first.
+    pub async fn anchors(&mut self, after: i64, limit: i64) -> Result<Vec<AuditAnchor>, DbError> {
+        Ok(sqlx::query_as!(
+            AuditAnchor,
+            "SELECT seq, hash, mac, at FROM audit_anchors WHERE seq > $1 ORDER BY seq LIMIT $2",
+            after,
+            limit,
+        )
+        .fetch_all(&mut *self.tx)
+        .await?)
+    }
+}
+
+impl WriteTx {
+    /// Appends these rows, in order, with the rest of the transaction.
+    pub async fn audit_append(&mut self, entries: &[AuditEntry]) -> Result<(), DbError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        sqlx::query_scalar!(
+            r#"SELECT llmplane_fn.append_audit($1) AS "seq!""#,
+            Json(entries) as _,
+        )
+        .fetch_one(&mut *self.tx)
+        .await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Stores what the head of the chain is at this moment. One that is there stays.
+    pub async fn audit_anchor_insert(
+        &mut self,
+        head: &AuditHead,
+        mac: &[u8],
+    ) -> Result<(), DbError> {
+        sqlx::query!(
+            "INSERT INTO audit_anchors (seq, hash, mac) VALUES ($1, $2, $3) ON CONFLICT (seq) DO NOTHING",
+            head.seq,
+            head.hash,
+            mac,
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Removes rows that are older than the table `retention` says (400 days unless an administrator
+    /// changed it), at most `batch` of them beside whole months. Answers whether there are more.
+    pub async fn audit_prune(&mut self, batch: i32) -> Result<bool, DbError> {
+        let more = sqlx::query_scalar!(r#"SELECT llmplane_fn.prune_audit($1) AS "more!""#, batch)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        self.wrote();
+        Ok(more)
     }
 }

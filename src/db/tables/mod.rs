@@ -5,6 +5,7 @@ pub mod check_requests;
 pub mod credential_versions;
 pub mod credentials;
 pub(super) mod deleted;
+pub mod disclosures;
 pub mod endpoints;
 pub mod health_probes;
 pub(super) mod keyring_check;

@@ -1,0 +1,377 @@
+//! The audit's rows, and what is decided when a key is asked for.
+
+use futures::FutureExt;
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use llmplane::audit::{Finding, Verifier, row_hash};
+use llmplane::crd::credential::{QuotaPeriod, QuotaUnit, VersionState};
+use llmplane::db::{
+    AuditAction, AuditActor, AuditEntry, AuditFilter, AuditObject, Db, DbError, DeclaredCredential,
+    DisclosureRequest, Epoch, Verdict,
+};
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::support::database::TestDatabase;
+use crate::support::rows;
+
+fn actor(name: &str) -> AuditActor {
+    AuditActor {
+        actor: format!("system:serviceaccount:team:{name}"),
+        actor_uid: Some("u-1".to_owned()),
+        actor_groups: vec!["system:authenticated".to_owned(), "grüppe".to_owned()],
+        pod: Some("agent-0".to_owned()),
+        ..AuditActor::default()
+    }
+}
+
+fn entry(name: &str) -> AuditEntry {
+    AuditEntry {
+        action: AuditAction::Read,
+        result: "Done".to_owned(),
+        actor: actor(name),
+        object: AuditObject::default(),
+        purpose: Some("a \"quoted\" one, with : and ü".to_owned()),
+        count: 1,
+        detail: serde_json::json!({ "b": 1.50, "a": ["x", null] }),
+    }
+}
+
+async fn whole(db: &Db) -> Vec<Finding> {
+    let mut reader = db.audit_reader().await.unwrap();
+    let head = reader.head().await.unwrap();
+    let mut verifier = Verifier::new([], []);
+    let mut after = 0;
+    loop {
+        let rows = reader.rows(after, 3).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        after = last.seq;
+        rows.iter().for_each(|row| verifier.row(row));
+    }
+    verifier.end(&head).findings
+}
+
+#[tokio::test]
+async fn rows_are_chained_in_the_order_of_their_commits_whoever_writes() {
+    let database = TestDatabase::migrated().await;
+    let (api, controller) = (database.api().await, database.controller().await);
+    let written = join_all((0..20).map(|n| {
+        let db = if n % 2 == 0 { &api } else { &controller };
+        async move {
+            db.audit_append(&[entry(&format!("a{n}")), entry("b")])
+                .await
+        }
+    }))
+    .await;
+    let mut ends: Vec<i64> = written.into_iter().map(Result::unwrap).collect();
+    ends.sort_unstable();
+    assert_eq!(ends, (1..=20).map(|n| n * 2).collect::<Vec<i64>>());
+
+    assert!(whole(&api).await.is_empty());
+    let rows = api
+        .audit_rows(&AuditFilter::default(), None, 100)
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 40);
+    assert!(
+        rows.iter().all(|row| row_hash(row)[..] == row.hash[..]),
+        "both hash alike"
+    );
+    let one = AuditFilter {
+        actor: Some("system:serviceaccount:team:a3".to_owned()),
+        ..AuditFilter::default()
+    };
+    assert_eq!(api.audit_rows(&one, None, 100).await.unwrap().len(), 1);
+    assert_eq!(api.audit_rows(&one, Some(1), 100).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn what_the_owner_changes_shows() {
+    let database = TestDatabase::migrated().await;
+    let api = database.api().await;
+    for _ in 0..6 {
+        api.audit_append(&[entry("a")]).await.unwrap();
+    }
+    let mut owner = database.connect("llmplane_owner").await;
+    for (statement, undo, finding) in [
+        (
+            "UPDATE audit_log SET actor = 'x' WHERE seq = 3",
+            "UPDATE audit_log SET actor = 'system:serviceaccount:team:a' WHERE seq = 3",
+            Finding::Edited { seq: 3 },
+        ),
+        (
+            "DELETE FROM audit_log WHERE seq = 6",
+            "SELECT 1",
+            Finding::Truncated {
+                last: 5,
+                expected: 6,
+            },
+        ),
+    ] {
+        owner.execute(AssertSqlSafe(statement)).await.unwrap();
+        assert_eq!(whole(&api).await, [finding], "{statement}");
+        owner.execute(AssertSqlSafe(undo)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn old_rows_go_from_the_beginning_alone_and_the_chain_says_so() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    for _ in 0..9 {
+        db.audit_append(&[entry("a")]).await.unwrap();
+    }
+    let prune = async || {
+        db.write_unversioned(epoch, |tx| async move { tx.audit_prune(2).await }.boxed())
+            .await
+            .unwrap()
+    };
+    assert!(!prune().await, "all are young");
+    let mut owner = database.connect("llmplane_owner").await;
+    // The hashes do not fit any more: only what is kept is looked at below.
+    owner
+        .execute("UPDATE audit_log SET at = at - interval '500 days' WHERE seq <= 5")
+        .await
+        .unwrap();
+    assert!(prune().await);
+    assert!(prune().await);
+    assert!(!prune().await);
+    assert!(!prune().await, "there is no more to say");
+    let rows = db
+        .audit_rows(&AuditFilter::default(), None, 100)
+        .await
+        .unwrap();
+    let kept: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+    assert_eq!(kept, [12, 11, 10, 9, 8, 7, 6]);
+    assert!(whole(&db).await.is_empty());
+}
+
+struct Stored {
+    database: TestDatabase,
+    db: Db,
+    epoch: Epoch,
+    api: Db,
+    credential: DeclaredCredential,
+}
+
+async fn stored(change: impl FnOnce(&mut DeclaredCredential)) -> Stored {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let api = database.api().await;
+    let provider = rows::provider("p");
+    let mut credential = rows::credential(provider.uid, "c");
+    credential.expires_at = None;
+    credential.quota_limit = None;
+    credential.quota_unit = None;
+    credential.quota_period = None;
+    change(&mut credential);
+    let version = rows::key_version(credential.uid, 1, VersionState::Current);
+    let row = credential.clone();
+    db.write(epoch, |tx| {
+        async move {
+            tx.upsert(&provider).await?;
+            tx.upsert(&row).await?;
+            tx.credential_version_insert(&version).await?;
+            tx.database_mark_swept().await.map(drop)
+        }
+        .boxed()
+    })
+    .await
+    .unwrap();
+    Stored {
+        database,
+        db,
+        epoch,
+        api,
+        credential,
+    }
+}
+
+impl Stored {
+    fn request(&self) -> DisclosureRequest {
+        let version = rows::key_version(self.credential.uid, 1, VersionState::Current);
+        DisclosureRequest {
+            actor: actor("agent"),
+            credential_uid: self.credential.uid,
+            namespace: self.credential.namespace.clone(),
+            name: self.credential.name.clone(),
+            credential_version: 1,
+            fingerprint: version.fingerprint,
+            purpose: None,
+            detail: serde_json::json!({}),
+        }
+    }
+
+    async fn ask(&self) -> Verdict {
+        let answers = self
+            .api
+            .record_disclosures(&[self.request()])
+            .await
+            .unwrap();
+        answers[0].verdict
+    }
+
+    async fn owner(&self, statement: &str) {
+        let mut owner = self.database.connect("llmplane_owner").await;
+        owner
+            .execute(AssertSqlSafe(statement.to_owned()))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn each_reason_against_a_disclosure_is_found_by_the_database_itself() {
+    let stored = stored(|_| {}).await;
+    assert_eq!(stored.ask().await, Verdict::Disclosed);
+    for (statement, undo, verdict) in [
+        (
+            "UPDATE credentials SET deleted_at = now()",
+            "UPDATE credentials SET deleted_at = NULL",
+            Verdict::Gone,
+        ),
+        (
+            "UPDATE credentials SET is_active = false",
+            "UPDATE credentials SET is_active = true",
+            Verdict::Disabled,
+        ),
+        (
+            "UPDATE credentials SET expires_at = now()",
+            "UPDATE credentials SET expires_at = now() + interval '1 h'",
+            Verdict::Expired,
+        ),
+        (
+            "UPDATE credential_versions SET state = 'Pending'",
+            "UPDATE credential_versions SET state = 'Current'",
+            Verdict::Superseded,
+        ),
+        (
+            "UPDATE credential_versions SET state = 'Previous', grace_until = now()",
+            "UPDATE credential_versions SET state = 'Current'",
+            Verdict::Superseded,
+        ),
+        (
+            "UPDATE credential_versions SET fingerprint = fingerprint || 'x'",
+            "UPDATE credential_versions SET fingerprint = rtrim(fingerprint, 'x')",
+            Verdict::Superseded,
+        ),
+        (
+            r#"UPDATE credentials SET conditions = '[{"type": "Valid", "status": "False", "reason": "KeyRejected"}]'"#,
+            "UPDATE credentials SET conditions = '[]'",
+            Verdict::Invalid,
+        ),
+        (
+            "UPDATE swept_database SET marker = 'another'",
+            "UPDATE swept_database SET marker = llmplane_fn.database_marker()",
+            Verdict::NotSweptYet,
+        ),
+    ] {
+        stored.owner(statement).await;
+        assert_eq!(stored.ask().await, verdict, "{statement}");
+        stored.owner(undo).await;
+        assert_eq!(stored.ask().await, Verdict::Disclosed, "{undo}");
+    }
+    let rows = stored
+        .api
+        .audit_rows(&AuditFilter::default(), None, 100)
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 17, "each answer has its row");
+    assert!(rows.iter().all(
+        |row| row.kind.as_deref() == Some("LlmCredential") && row.name.as_deref() == Some("c")
+    ));
+    assert!(whole(&stored.api).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_former_version_is_given_until_its_grace_ends_and_no_longer_than_the_credential_lives() {
+    let stored = stored(|_| {}).await;
+    let until = |answer: Option<Timestamp>| answer.unwrap().duration_since(Timestamp::now());
+    stored
+        .owner("UPDATE credential_versions SET state = 'Previous', grace_until = now() + interval '30 min'")
+        .await;
+    let answers = stored
+        .api
+        .record_disclosures(&[stored.request()])
+        .await
+        .unwrap();
+    assert_eq!(answers[0].verdict, Verdict::Disclosed);
+    assert!(until(answers[0].valid_until) < SignedDuration::from_mins(31));
+    stored
+        .owner("UPDATE credentials SET expires_at = now() + interval '5 min'")
+        .await;
+    let answers = stored
+        .api
+        .record_disclosures(&[stored.request()])
+        .await
+        .unwrap();
+    assert!(until(answers[0].valid_until) < SignedDuration::from_mins(6));
+}
+
+#[tokio::test]
+async fn a_quota_of_disclosures_is_exact_among_replicas_that_ask_at_once() {
+    let stored = stored(|credential| {
+        credential.quota_limit = Some(25);
+        credential.quota_unit = Some(QuotaUnit::Disclosures);
+        credential.quota_period = Some(QuotaPeriod::Month);
+    })
+    .await;
+    let other = stored.database.api().await;
+    let asked = join_all((0..20).map(|n| {
+        let (db, requests) = (
+            if n % 2 == 0 { &stored.api } else { &other },
+            vec![stored.request(); 3],
+        );
+        async move { db.record_disclosures(&requests).await.unwrap() }
+    }))
+    .await;
+    let answers: Vec<_> = asked.into_iter().flatten().collect();
+    let given = answers
+        .iter()
+        .filter(|a| a.verdict == Verdict::Disclosed)
+        .count();
+    assert_eq!(given, 25);
+    assert!(
+        answers
+            .iter()
+            .filter(|answer| answer.verdict != Verdict::Disclosed)
+            .all(|answer| answer.verdict == Verdict::QuotaExhausted
+                && answer.retry_after_seconds > Some(0))
+    );
+    // The next period begins anew; a clock that goes back does not.
+    stored
+        .owner("UPDATE disclosure_counts SET period_start = period_start - interval '1 month'")
+        .await;
+    assert_eq!(stored.ask().await, Verdict::Disclosed);
+    stored
+        .owner("UPDATE disclosure_counts SET used = 25, period_start = period_start + interval '1 month'")
+        .await;
+    assert_eq!(stored.ask().await, Verdict::QuotaExhausted);
+}
+
+#[tokio::test]
+async fn one_value_that_cannot_be_stored_leaves_no_row_of_its_batch() {
+    let stored = stored(|_| {}).await;
+    let mut bad = stored.request();
+    bad.purpose = Some("a\0b".to_owned());
+    let refused = stored
+        .api
+        .record_disclosures(&[stored.request(), bad])
+        .await;
+    assert!(
+        matches!(refused, Err(DbError::Unstorable(_))),
+        "{refused:?}"
+    );
+    let rows = stored
+        .api
+        .audit_rows(&AuditFilter::default(), None, 10)
+        .await
+        .unwrap();
+    assert!(rows.is_empty());
+    let forged = AuditEntry {
+        action: AuditAction::Disclose,
+        result: "Disclosed".to_owned(),
+        ..entry("a")
+    };
+    assert!(stored.api.audit_append(&[forged]).await.is_err());
+    let _ = (&stored.db, stored.epoch);
+}
