@@ -14,6 +14,7 @@ mod checks_without_keys;
 mod controller_process;
 mod database;
 mod deleted_together;
+mod disclosure;
 mod failover;
 mod garbage_rows;
 mod gitops_waits;

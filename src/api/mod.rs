@@ -2,10 +2,11 @@
 //!
 //! `router` is the table of contents; each kind's routes are in a file of their own. Every answer
 //! comes from the snapshot, after `auth` has said who asks and what they may see. A handler never
-//! asks PostgreSQL or the kube-apiserver on the way, but for probe history and deleted rows. Keys
-//! are not given out here, and nothing is written.
+//! asks PostgreSQL or the kube-apiserver on the way, but for probe history, deleted rows and keys. A
+//! key is given out by `disclosure` alone, and nothing but its audit is written.
 
 pub mod auth;
+pub mod disclosure;
 pub mod openapi;
 pub mod problem;
 pub mod read;
@@ -34,6 +35,7 @@ use crate::db::Db;
 use crate::http_server::AnswerMemory;
 use crate::snapshot::Store;
 use auth::Auth;
+use disclosure::Disclosure;
 use read::list_cache::ListCache;
 use server::metrics::Metrics;
 
@@ -49,6 +51,8 @@ pub struct ApiDeps {
     pub db: Db,
     /// Who asks, and what they may see.
     pub auth: Auth,
+    /// Who gets keys.
+    pub disclosure: Disclosure,
     /// What is counted.
     pub metrics: Metrics,
     /// Lists that were written out already.

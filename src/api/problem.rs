@@ -3,6 +3,8 @@
 //! Every type is explained in `docs/api.md`. A detail says what the caller can do and nothing
 //! about what the caller may not see.
 
+use std::time::Duration;
+
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -33,8 +35,18 @@ pub enum ProblemType {
     NotFound,
     /// The route exists, and not for this method.
     MethodNotAllowed,
+    /// The caller asks for keys too often.
+    RateLimited,
+    /// The credential's quota of disclosures is used up.
+    QuotaExhausted,
     /// `min_revision` was not reached in time.
     RevisionTimeout,
+    /// This replica has no keyring.
+    NoKeyring,
+    /// The key cannot be given out now.
+    KeyUnavailable,
+    /// It cannot be recorded that a key was given out.
+    AuditUnavailable,
     /// PostgreSQL is needed for this answer and cannot be reached.
     DatabaseUnavailable,
     /// The kube-apiserver cannot be asked who the caller is or what it may do.
@@ -50,7 +62,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidParameter,
         Self::UnknownParameter,
         Self::NamespaceRequired,
@@ -59,7 +71,12 @@ impl ProblemType {
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::RateLimited,
+        Self::QuotaExhausted,
         Self::RevisionTimeout,
+        Self::NoKeyring,
+        Self::KeyUnavailable,
+        Self::AuditUnavailable,
         Self::DatabaseUnavailable,
         Self::ApiserverUnavailable,
         Self::Overloaded,
@@ -103,6 +120,31 @@ impl ProblemType {
                 S::METHOD_NOT_ALLOWED,
                 "This route does not know this method",
             ),
+            Self::RateLimited => (
+                "rate-limited",
+                S::TOO_MANY_REQUESTS,
+                "You ask for keys too often",
+            ),
+            Self::QuotaExhausted => (
+                "quota-exhausted",
+                S::TOO_MANY_REQUESTS,
+                "The credential's quota is used up",
+            ),
+            Self::NoKeyring => (
+                "no-keyring",
+                S::SERVICE_UNAVAILABLE,
+                "This replica gives out no keys",
+            ),
+            Self::KeyUnavailable => (
+                "key-unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "The key cannot be given out now",
+            ),
+            Self::AuditUnavailable => (
+                "audit-unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "The audit log takes no rows",
+            ),
             Self::RevisionTimeout => (
                 "revision-timeout",
                 S::GATEWAY_TIMEOUT,
@@ -132,6 +174,8 @@ pub struct Problem {
     pub kind: ProblemType,
     /// What the caller can do.
     pub detail: String,
+    /// Seconds after which it may try again; none: as the status has it.
+    pub retry_after: Option<u64>,
 }
 
 /// The body of every error.
@@ -155,6 +199,16 @@ impl Problem {
         Self {
             kind,
             detail: detail.into(),
+            retry_after: None,
+        }
+    }
+
+    /// With the time after which the caller may try again, rounded up to seconds.
+    pub fn after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self {
+            retry_after: Some(seconds.max(1)),
+            ..self
         }
     }
 
@@ -243,6 +297,9 @@ impl IntoResponse for Problem {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

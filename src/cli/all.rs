@@ -50,7 +50,8 @@ impl AllCommand {
         // A second installation of the same provider is no error.
         let _ = ring::default_provider().install_default();
         let cluster = self.controller.cluster.clone();
-        let api = self.serving.settings(self.api_database_url, cluster)?;
+        let keyring = Some(self.controller.keyring_dir.clone());
+        let api = (self.serving).settings(self.api_database_url, cluster, keyring)?;
         let shutdown = CancellationToken::new();
         let signalled = crate::telemetry::cancel_on_signal(shutdown.clone())?;
         let ended = run(self.controller, api, shutdown).await;

@@ -1,12 +1,17 @@
 //! The read API's settings.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 
 use super::admin::AdminArgs;
 use super::cluster::ClusterArgs;
+
+/// Keys that one caller may ask for in a second, unless told otherwise: an agent keeps its key, and
+/// asks again when that ends.
+pub const KEYS_PER_SECOND: u32 = 20;
 
 /// `llmplane api`'s flags.
 #[derive(Clone, Debug, clap::Args)]
@@ -17,6 +22,9 @@ pub struct ApiArgs {
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// Folder with the keys that open keys; without it the API serves everything but keys
+    #[arg(long, env = "LLMPLANE_KEYRING_DIR", value_name = "DIR")]
+    pub keyring_dir: Option<PathBuf>,
     /// What the read API itself needs.
     #[command(flatten)]
     pub serving: ServingArgs,
@@ -68,6 +76,15 @@ pub struct ServingArgs {
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     pub audience: String,
+    /// Keys that one caller may ask for in a second, on average; ten times as many at once
+    #[arg(
+        long,
+        env = "LLMPLANE_KEYS_PER_SECOND",
+        value_name = "NUMBER",
+        default_value_t = KEYS_PER_SECOND,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub keys_per_second: u32,
 }
 
 /// Certificate and key.
@@ -94,6 +111,10 @@ pub struct ApiSettings {
     pub max_connections: usize,
     /// Audience that tokens must be for.
     pub audience: String,
+    /// Folder with the keyring; none: no key is given out.
+    pub keyring_dir: Option<PathBuf>,
+    /// Keys that one caller may ask for in a second, on average.
+    pub keys_per_second: NonZeroU32,
 }
 
 /// Settings that do not go together.
@@ -108,7 +129,7 @@ pub enum ApiSettingsError {
 }
 
 impl ServingArgs {
-    /// The settings with this database and cluster.
+    /// The settings with this database, cluster and keyring.
     ///
     /// # Errors
     ///
@@ -117,6 +138,7 @@ impl ServingArgs {
         self,
         database_url: SecretString,
         cluster: ClusterArgs,
+        keyring_dir: Option<PathBuf>,
     ) -> Result<ApiSettings, ApiSettingsError> {
         let tls = self
             .tls_cert
@@ -135,6 +157,8 @@ impl ServingArgs {
             tls,
             max_connections: self.max_connections as usize,
             audience: self.audience,
+            keyring_dir,
+            keys_per_second: NonZeroU32::new(self.keys_per_second).unwrap_or(NonZeroU32::MIN),
         })
     }
 }
@@ -146,7 +170,8 @@ impl ApiArgs {
     ///
     /// Where they do not go together.
     pub fn settings(self) -> Result<ApiSettings, ApiSettingsError> {
-        self.serving.settings(self.database_url, self.cluster)
+        self.serving
+            .settings(self.database_url, self.cluster, self.keyring_dir)
     }
 }
 
@@ -167,7 +192,7 @@ mod tests {
         let parsed = Flags::try_parse_from(flags).expect("the flags are known");
         parsed
             .serving
-            .settings(SecretString::default(), ClusterArgs::default())
+            .settings(SecretString::default(), ClusterArgs::default(), None)
     }
 
     #[test]

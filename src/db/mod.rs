@@ -28,7 +28,9 @@ pub use tables::audit_log::{
     AuditReader, AuditRow,
 };
 pub use tables::check_requests::CheckRequest;
-pub use tables::credential_versions::{CredentialVersionRow, NewVersion, SealedVersion};
+pub use tables::credential_versions::{
+    CredentialVersionRow, CurrentKey, NewVersion, SealedVersion,
+};
 pub use tables::credentials::{CredentialRow, DeclaredCredential};
 pub use tables::deleted::{DeletedRange, DeletedRows, RowPlace};
 pub use tables::disclosures::{DisclosureRequest, DisclosureVerdict, Verdict};

@@ -49,6 +49,8 @@ pub struct DbOptions {
     /// Most calls at once, those that wait for a connection included; more are refused as
     /// unavailable. Writes and the feed are not counted.
     pub max_calls: usize,
+    /// What holds for its sessions beside what holds for all.
+    pub session: &'static [(&'static str, &'static str)],
 }
 
 impl DbOptions {
@@ -60,6 +62,7 @@ impl DbOptions {
             acquire_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(10),
             max_calls: Semaphore::MAX_PERMITS,
+            session: &[],
         }
     }
 }
@@ -100,7 +103,8 @@ impl Db {
     pub fn lazy(url: &str, options: &DbOptions) -> Result<Self, DbError> {
         let connect = connect_options(url)?
             .application_name(&options.application_name)
-            .options(SESSION);
+            .options(SESSION)
+            .options(options.session.iter().copied());
         let read_only = Arc::new(ReadOnly::default());
         let (at_release, at_acquire) = (read_only.clone(), read_only.clone());
         let pool = PgPoolOptions::new()

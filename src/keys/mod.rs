@@ -5,6 +5,7 @@
 //! key may go. This room knows the schema, the ciphertexts and the tables, and calls nobody else.
 
 pub mod destinations;
+pub mod disclose;
 pub mod open;
 pub mod seal;
 pub mod select;

@@ -36,6 +36,15 @@ impl From<HostNotAllowed> for KeyError {
     }
 }
 
+impl From<OpenError> for KeyError {
+    fn from(error: OpenError) -> Self {
+        match error.is_of_the_row() {
+            true => Self::Unreadable(error),
+            false => Self::Keyring(error.to_string()),
+        }
+    }
+}
+
 /// A key that may be sent to the URL it was asked for.
 pub struct UsableKey {
     pub bound: BoundKey,
@@ -77,13 +86,13 @@ pub async fn open_for(
 }
 
 /// Opens what is stored of a version of this credential's key.
-async fn open_stored(
+pub(super) async fn open_stored(
     keyring: &KeyringHandle,
     namespace: &str,
     name: &str,
     stored: SealedVersion,
-) -> Result<Payload, KeyError> {
-    let kek_id = (stored.kek_id.parse()).map_err(|_| KeyError::Unreadable(OpenError::Tampered))?;
+) -> Result<Payload, OpenError> {
+    let kek_id = stored.kek_id.parse().map_err(|_| OpenError::Tampered)?;
     let binding = Binding {
         namespace,
         name,
@@ -95,11 +104,7 @@ async fn open_stored(
         wrapped_key: stored.wrapped_key,
         payload: stored.payload,
     };
-    let opened = open(keyring.keks(), &binding, &sealed).await;
-    opened.map_err(|error| match error.is_of_the_row() {
-        true => KeyError::Unreadable(error),
-        false => KeyError::Keyring(error.to_string()),
-    })
+    open(keyring.keks(), &binding, &sealed).await
 }
 
 /// Whether what is stored of a version of this credential's key does not authenticate, though the
@@ -111,5 +116,5 @@ pub async fn is_unreadable(
     stored: SealedVersion,
 ) -> bool {
     let opened = open_stored(keyring, namespace, name, stored).await;
-    matches!(opened, Err(KeyError::Unreadable(_)))
+    opened.is_err_and(|error| error.is_of_the_row())
 }

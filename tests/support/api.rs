@@ -1,6 +1,7 @@
 //! A read API on a test's own database, and callers with tokens.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -159,6 +160,8 @@ impl TestApi {
             tls: None,
             max_connections: 1024,
             audience: "llmplane".to_owned(),
+            keyring_dir: None,
+            keys_per_second: NonZeroU32::MAX,
         };
         change(&mut settings);
         let scheme = if settings.tls.is_some() {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
 
 use super::{AskedRight, REVIEW_TTL, Right};
+use crate::db::AuditActor;
 
 /// SHA-256 of a token: what caches know it by.
 pub type TokenHash = [u8; 32];
@@ -132,10 +133,38 @@ impl Caller {
         });
     }
 
+    /// Who it is, as the audit tells it.
+    pub fn audit_actor(&self) -> AuditActor {
+        let extra = |key: &str| {
+            let values = self
+                .extra
+                .get(&format!("authentication.kubernetes.io/{key}"))?;
+            values.first().map(|value| printable(value))
+        };
+        AuditActor {
+            actor: printable(&self.username),
+            actor_uid: self.uid.as_deref().map(printable),
+            actor_groups: self.groups.iter().map(|group| printable(group)).collect(),
+            pod: extra("pod-name"),
+            pod_uid: extra("pod-uid"),
+            node: extra("node-name"),
+            token_id: extra("credential-id"),
+        }
+    }
+
     /// The namespace of a ServiceAccount; other users are in none.
     pub fn namespace(&self) -> Option<&Arc<str>> {
         self.namespace.as_ref()
     }
+}
+
+/// Without control characters, which an authenticator may let through and PostgreSQL does not take.
+fn printable(text: &str) -> String {
+    let visible = |c: char| match c.is_control() {
+        true => char::REPLACEMENT_CHARACTER,
+        false => c,
+    };
+    text.chars().map(visible).collect()
 }
 
 fn namespace(username: &str) -> Option<&str> {
@@ -199,6 +228,35 @@ mod tests {
         let soon = caller(Some(unix + 100));
         assert!(!soon.is_over(now + Duration::from_secs(98)));
         assert!(soon.is_over(now + Duration::from_secs(101)));
+    }
+
+    #[test]
+    fn the_audit_tells_pod_node_and_token_of_a_caller_and_nothing_that_it_cannot_store() {
+        let key = |name: &str| format!("authentication.kubernetes.io/{name}");
+        let user = UserInfo {
+            username: Some("odd\0name".to_owned()),
+            uid: Some("u".to_owned()),
+            groups: Some(vec!["g\n".to_owned()]),
+            extra: Some(BTreeMap::from([
+                (key("pod-name"), vec!["p".to_owned()]),
+                (key("pod-uid"), vec!["pu".to_owned()]),
+                (key("node-name"), vec!["n".to_owned(), "other".to_owned()]),
+                (key("credential-id"), vec!["JTI=1".to_owned()]),
+            ])),
+        };
+        let said = |text: &str| Some(text.to_owned());
+        let wanted = AuditActor {
+            actor: "odd\u{fffd}name".to_owned(),
+            actor_uid: said("u"),
+            actor_groups: vec!["g\u{fffd}".to_owned()],
+            pod: said("p"),
+            pod_uid: said("pu"),
+            node: said("n"),
+            token_id: said("JTI=1"),
+        };
+        assert_eq!(Caller::new([0; 32], user, None).audit_actor(), wanted);
+        let bare = Caller::new([0; 32], UserInfo::default(), None).audit_actor();
+        assert_eq!(bare, AuditActor::default());
     }
 
     #[test]

@@ -287,6 +287,26 @@ impl Auth {
         self.decide(caller, this).await
     }
 
+    /// Whether the caller may have the key of this very credential.
+    ///
+    /// # Errors
+    ///
+    /// 503 when the kube-apiserver cannot be asked.
+    pub async fn may_use(
+        &self,
+        caller: &Caller,
+        namespace: &str,
+        credential: &str,
+    ) -> Result<bool, Problem> {
+        let asked = AskedRight {
+            verb: "use",
+            resource: Kind::Credential.plural(),
+            namespace: Some(namespace),
+            name: Some(credential),
+        };
+        self.decide(caller, asked).await
+    }
+
     async fn decide(&self, caller: &Caller, asked: AskedRight<'_>) -> Result<bool, Problem> {
         if let Some(allowed) = caller.remembers(&asked, Instant::now()) {
             self.metrics.looked_up(CacheName::Rights, true);

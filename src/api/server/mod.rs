@@ -1,5 +1,6 @@
 //! The process around the routes: sockets, TLS, metrics, the end.
 
+mod key_service;
 pub mod metrics;
 pub(super) mod observe;
 pub(super) mod run;

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::key_service::KeyService;
 use super::metrics::{self, Metrics};
 use super::tls::{self, TlsError};
 use crate::admin::{self, Host};
@@ -88,6 +89,7 @@ pub struct Server {
     limits: ConnectionLimits,
     counts: ConnectionCounts,
     feed: Feed,
+    disclosure: KeyService,
 }
 
 impl Server {
@@ -114,6 +116,7 @@ impl Server {
             ..options
         };
         let feed_db = Db::lazy(settings.database_url.expose_secret(), &feed_options)?;
+        let disclosure = KeyService::prepare(&settings, db.clone(), &mut host.registry)?;
         http_server::make_room(settings.max_connections)?;
         let registry = &mut host.registry;
         let tls = settings.tls.as_ref();
@@ -131,6 +134,7 @@ impl Server {
         let state = ApiState::new(ApiDeps {
             store,
             db,
+            disclosure: disclosure.for_callers(settings.keys_per_second),
             auth: Auth::new(client, &settings.audience, metrics.clone()),
             metrics,
             pages: ListCache::default(),
@@ -144,6 +148,7 @@ impl Server {
             limits: ConnectionLimits::new(settings.max_connections),
             counts: ConnectionCounts::register(&mut host.registry, "llmplane_api"),
             feed,
+            disclosure,
         })
     }
 
@@ -160,11 +165,20 @@ impl Server {
             limits,
             counts,
             feed,
+            disclosure,
         } = self;
         let (db, memory) = (state.db.clone(), state.memory.clone());
         let mut tasks = JoinSet::new();
         let token = shutdown.clone();
         tasks.spawn(async move { ("the feed", feed.run(token).await.map_err(ApiError::from)) });
+        // Whoever is being answered when the end comes still gets the key that was recorded.
+        let served_all = CancellationToken::new();
+        for (name, task) in disclosure.tasks(&shutdown, &served_all) {
+            tasks.spawn(async move {
+                task.await;
+                (name, Ok(()))
+            });
+        }
         let served = http_server::serve(
             router::router(state),
             listener.into_std()?,
@@ -174,7 +188,11 @@ impl Server {
             memory,
             shutdown.clone(),
         );
-        tasks.spawn(async move { ("the API's port", served.await.map_err(ApiError::from)) });
+        tasks.spawn(async move {
+            let ended = served.await.map_err(ApiError::from);
+            served_all.cancel();
+            ("the API's port", ended)
+        });
         if let Some(tls) = tls {
             let reload = tls::reload_when_changed(tls, shutdown.clone());
             tasks.spawn(async move {

@@ -4,7 +4,11 @@
 //! made and is not in it has lost its object. It runs after deletions, after relists and every few
 //! minutes, and only over the namespaces that are watched.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -29,6 +33,7 @@ use crate::controller::{
     },
 };
 use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider};
+use crate::db::LiveObject;
 
 /// Time between two sweeps that nobody asked for.
 const SWEEP_PERIOD: Duration = Duration::from_secs(180);
@@ -145,9 +150,52 @@ impl SweepQueue {
 
 async fn sweep(context: &Context, kind: Kind, namespaces: Option<&[String]>) -> Result<(), Error> {
     let rows = context.db.live_objects(kind, namespaces).await?;
-    if rows.is_empty() {
+    if !rows.is_empty() {
+        sweep_rows(context, kind, namespaces, &rows).await?;
+    }
+    if kind == Kind::Credential {
+        mark_swept(context, &rows).await?;
+    }
+    Ok(())
+}
+
+/// Lets keys leave this very database, once each of its credentials was looked at; after a restore it
+/// is another database. Until then the upkeep asks again.
+async fn mark_swept(context: &Context, rows: &[LiveObject]) -> Result<(), Error> {
+    if !all_looked_at(context, rows) {
         return Ok(());
     }
+    let mark = context.db.write_unversioned(context.epoch, |tx| {
+        Box::pin(async move { tx.database_mark_swept().await })
+    });
+    if mark.await? {
+        tracing::info!("the database agrees with the cluster: keys may be given out of it");
+    }
+    Ok(())
+}
+
+fn all_looked_at(context: &Context, rows: &[LiveObject]) -> bool {
+    if rows.is_empty() {
+        return true;
+    }
+    // Before its first list is complete, an object that is declared looks as if it did not decode.
+    if !context.lists_complete.load(Ordering::Acquire) {
+        return false;
+    }
+    let index = context.index();
+    let declared = rows.iter().filter(|row| {
+        // What does not decode is never reconciled.
+        index.uid(&ObjectKey::new(Kind::Credential, &row.namespace, &row.name)) == Some(row.uid)
+    });
+    (context.credentials_seen).all(declared.map(|row| row.uid))
+}
+
+async fn sweep_rows(
+    context: &Context,
+    kind: Kind,
+    namespaces: Option<&[String]>,
+    rows: &[LiveObject],
+) -> Result<(), Error> {
     let present = match kind {
         Kind::Provider => present::<LlmProvider>(context, namespaces).await?,
         Kind::Endpoint => present::<LlmEndpoint>(context, namespaces).await?,

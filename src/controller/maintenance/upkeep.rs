@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::controller::{error::Error, runtime::context::Context};
+use crate::crd::Kind;
 use crate::db::{DbError, WriteTx};
 
 /// Time between two looks at the database, the keyring, and a kube-apiserver that was lost.
@@ -44,6 +45,7 @@ async fn look(context: &Context) -> Result<(), Error> {
     loop {
         look.tick().await;
         look_at_database(context).await?;
+        look_at_swept(context).await;
         look_at_apiserver(context).await;
         if let Err(error) = context.keyring.refresh().await {
             tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
@@ -71,6 +73,16 @@ async fn look_at_database(context: &Context) -> Result<(), Error> {
             context.database.lost(&error);
             Ok(())
         }
+    }
+}
+
+/// A database that was restored, or in which another server took over, is compared with the cluster at
+/// once: until then it gives out no keys.
+async fn look_at_swept(context: &Context) {
+    match context.db.database_is_swept().await {
+        Ok(true) => {}
+        Ok(false) => context.sweeper.ask(Kind::Credential),
+        Err(error) => tracing::debug!(%error, "cannot ask whether the database was swept"),
     }
 }
 

@@ -1,6 +1,9 @@
 //! What every reconcile works with.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -8,7 +11,10 @@ use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{endpoints_seen::EndpointsSeen, index::Index, metrics::Metrics, queue::Waker};
+use super::{
+    credentials_seen::CredentialsSeen, endpoints_seen::EndpointsSeen, index::Index,
+    metrics::Metrics, queue::Waker,
+};
 use crate::controller::{
     kinds::credential::{intact::UnreadableVersions, secret_cache::SecretCache},
     maintenance::{dependency_health::DependencyHealth, repair::LastRepair, sweep::Sweeper},
@@ -56,6 +62,10 @@ pub struct Context {
     pub unreadable: UnreadableVersions,
     /// The endpoints that were reconciled.
     pub endpoints_seen: EndpointsSeen,
+    /// The credentials that were reconciled.
+    pub credentials_seen: CredentialsSeen,
+    /// Whether the first list of every watch is complete.
+    pub lists_complete: AtomicBool,
     /// What this process has said in each status.
     pub own_statuses: OwnStatuses,
     /// Statuses that wait for more news.
@@ -111,6 +121,7 @@ impl Context {
             taken.remove(uid);
             self.unreadable.forget(*uid);
             self.endpoints_seen.forget(*uid);
+            self.credentials_seen.forget(*uid);
             self.own_statuses.forget(*uid);
             self.first_seen.lock().remove(uid);
         }

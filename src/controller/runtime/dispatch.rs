@@ -44,6 +44,9 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
         let waited = context.endpoints_seen.note(uid);
         context.waker.wake_all(waited.into_iter().map(Wake::now));
     }
+    if let (Kind::Credential, Some(uid)) = (key.kind, uid) {
+        note_credential(&context, uid, outcome.as_ref().err());
+    }
     let (result, next) = match outcome {
         Ok(next) => ("done", next),
         Err(error) => {
@@ -66,6 +69,19 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
     };
     context.metrics.reconciles.get_or_create(&labels).inc();
     Ok(next)
+}
+
+/// Notes whether a credential's row says now what the cluster says. An outage, and what passes by
+/// itself at once, is no news of the credential.
+fn note_credential(context: &Context, uid: Uuid, failed: Option<&Error>) {
+    match failed {
+        None => context.credentials_seen.stored(uid),
+        Some(error) if error.class() == Class::User => context.credentials_seen.stored(uid),
+        Some(Error::Db(lost)) if lost.is_outage() => {}
+        Some(Error::Kube(_)) if context.apiserver.is_lost() => {}
+        Some(Error::Stale | Error::Task(_)) => {}
+        Some(_) => context.credentials_seen.failed(uid),
+    }
 }
 
 /// Whether an object whose reconcile failed so has a row for what it declares, or is refused for good.

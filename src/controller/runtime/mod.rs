@@ -3,6 +3,7 @@
 
 mod apiserver_addresses;
 pub(super) mod context;
+pub(super) mod credentials_seen;
 pub(super) mod decode;
 pub(super) mod dispatch;
 pub(super) mod endpoints_seen;

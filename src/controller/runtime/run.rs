@@ -257,6 +257,8 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         first_seen: Mutex::default(),
         unreadable: Default::default(),
         endpoints_seen: Default::default(),
+        credentials_seen: Default::default(),
+        lists_complete: Default::default(),
         own_statuses: Default::default(),
         patience: Mutex::default(),
         last_repair: Default::default(),
@@ -281,6 +283,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
             () = token.cancelled() => return Ok(()),
             () = synced.wait() => readiness.ready("watches"),
         }
+        work.lists_complete.store(true, Ordering::Release);
         queue::run(wakes, MAX_CONCURRENT_RECONCILES, token, move |key| {
             dispatch::reconcile(work.clone(), key)
         })

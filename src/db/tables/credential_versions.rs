@@ -374,3 +374,42 @@ impl WriteTx {
         Ok(())
     }
 }
+
+/// What is stored of the version in use of a live credential's key.
+#[derive(Clone, Debug)]
+pub struct CurrentKey {
+    /// The sealed material, with credential and version.
+    pub sealed: SealedVersion,
+    /// Fingerprint of the key.
+    pub fingerprint: String,
+}
+
+impl Db {
+    /// What is stored of the versions in use of these credentials. One that is deleted, or has none in
+    /// use, is left out.
+    pub async fn current_keys(&self, credentials: &[Uuid]) -> Result<Vec<CurrentKey>, DbError> {
+        self.in_time(async {
+            let rows = sqlx::query!(
+                r#"SELECT v.credential_uid, v.version, v.kek_id, v.wrapped_key AS "wrapped_key!",
+                          v.payload AS "payload!", v.fingerprint
+                   FROM credential_versions v
+                   WHERE v.credential_uid = ANY ($1) AND v.state = 'Current'"#,
+                credentials,
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            let keys = rows.into_iter().map(|row| CurrentKey {
+                sealed: SealedVersion {
+                    credential_uid: row.credential_uid,
+                    version: row.version,
+                    kek_id: row.kek_id,
+                    wrapped_key: row.wrapped_key,
+                    payload: row.payload,
+                },
+                fingerprint: row.fingerprint,
+            });
+            Ok(keys.collect())
+        })
+        .await
+    }
+}

@@ -140,3 +140,19 @@ impl WriteTx {
         Ok(marked > 0)
     }
 }
+
+impl Db {
+    /// Whether all credentials were compared with the cluster in this very database, so that keys may
+    /// leave it. For the controller's account.
+    pub async fn database_is_swept(&self) -> Result<bool, DbError> {
+        self.in_time(async {
+            Ok(sqlx::query_scalar!(
+                r#"SELECT EXISTS (SELECT FROM swept_database
+                       WHERE marker = llmplane_fn.database_marker()) AS "is_swept!""#
+            )
+            .fetch_one(&self.pool)
+            .await?)
+        })
+        .await
+    }
+}

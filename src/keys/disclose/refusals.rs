@@ -1,0 +1,286 @@
+//! Refusals of callers whom we know, on their way into the audit: those that are alike are written
+//! as one row, nobody waits for them, and they take a bounded part of the memory.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{DisclosureMetrics, KeyRequest};
+use crate::db::{AuditAction, AuditActor, AuditEntry, AuditObject, Db, DbError};
+
+/// How long equal refusals are gathered before they are written.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Time between two looks after refusals whose window is over.
+const LOOK: Duration = Duration::from_secs(1);
+/// Most different refusals that wait.
+const MAX_WAITING: usize = 10_000;
+/// Most rows that are written at once.
+const MAX_ROWS: usize = 200;
+/// How long the end of the process waits for what is left.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A refusal that the audit is to tell.
+#[derive(Clone, Debug)]
+pub struct RefusalDraft {
+    /// Who was refused.
+    pub actor: AuditActor,
+    /// The credential's namespace, where it is about one.
+    pub namespace: Option<String>,
+    /// The credential's name.
+    pub name: Option<String>,
+    /// The credential's UID.
+    pub credential: Option<Uuid>,
+    /// Why, in one word.
+    pub result: &'static str,
+    /// Why the caller asked, in its own words.
+    pub purpose: Option<String>,
+}
+
+impl RefusalDraft {
+    /// The refusal of this request.
+    pub(super) fn of(request: &KeyRequest, result: &'static str) -> Self {
+        Self {
+            actor: request.actor.clone(),
+            namespace: Some(request.namespace.clone()),
+            name: Some(request.name.clone()),
+            credential: Some(request.credential),
+            result,
+            purpose: request.purpose.clone(),
+        }
+    }
+}
+
+/// What makes two refusals alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Alike {
+    actor: String,
+    pod_uid: Option<String>,
+    credential: Option<Uuid>,
+    name: Option<String>,
+    result: &'static str,
+}
+
+/// Refusals that are alike.
+#[derive(Clone, Debug)]
+struct Gathered {
+    draft: RefusalDraft,
+    count: i32,
+    first: Timestamp,
+    last: Timestamp,
+    since: Instant,
+}
+
+/// Refusals that wait to be written; a clone shares them.
+#[derive(Clone)]
+pub struct RefusalLog {
+    waiting: Arc<Mutex<HashMap<Alike, Gathered>>>,
+    metrics: DisclosureMetrics,
+}
+
+impl RefusalLog {
+    /// An empty log.
+    pub fn new(metrics: DisclosureMetrics) -> Self {
+        Self {
+            waiting: Arc::default(),
+            metrics,
+        }
+    }
+
+    /// Notes a refusal. One that finds too many others waiting is counted, and written nowhere.
+    pub fn note(&self, draft: RefusalDraft) {
+        let alike = Alike {
+            actor: draft.actor.actor.clone(),
+            pod_uid: draft.actor.pod_uid.clone(),
+            credential: draft.credential,
+            name: draft.name.clone(),
+            result: draft.result,
+        };
+        let now = Timestamp::now();
+        self.put(
+            alike,
+            Gathered {
+                draft,
+                count: 1,
+                first: now,
+                last: now,
+                since: Instant::now(),
+            },
+        );
+    }
+
+    fn put(&self, alike: Alike, gathered: Gathered) {
+        let mut waiting = self.waiting.lock();
+        let full = waiting.len() >= MAX_WAITING;
+        match waiting.entry(alike) {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.count = known.count.saturating_add(gathered.count);
+                known.first = known.first.min(gathered.first);
+                known.last = known.last.max(gathered.last);
+                known.since = known.since.min(gathered.since);
+            }
+            Entry::Vacant(_) if full => {
+                let count = u64::try_from(gathered.count).unwrap_or_default();
+                self.metrics.untold.inc_by(count);
+            }
+            Entry::Vacant(place) => {
+                place.insert(gathered);
+            }
+        }
+    }
+
+    /// Writes what has waited long enough, until the token is cancelled; then what is left, if the
+    /// database takes it at once.
+    pub async fn run(self, db: Db, shutdown: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = look.tick() => self.write(&db, WINDOW).await,
+            }
+        }
+        let written = tokio::time::timeout(LAST_WORDS, self.write(&db, Duration::ZERO)).await;
+        if written.is_err() {
+            tracing::warn!("the last refusals could not be written to the audit in time");
+        }
+    }
+
+    /// Writes what has waited at least this long.
+    async fn write(&self, db: &Db, waited: Duration) {
+        let ripe = self.take(waited);
+        for rows in ripe.chunks(MAX_ROWS) {
+            if let Err(error) = self.append(db, rows).await {
+                tracing::debug!(%error, "refusals wait for the audit");
+            }
+        }
+    }
+
+    /// Writes these rows, and one by one where one of them cannot be stored. What the database cannot
+    /// take now waits again.
+    async fn append(&self, db: &Db, rows: &[(Alike, Gathered)]) -> Result<(), DbError> {
+        let entries: Vec<_> = rows.iter().map(|(_, gathered)| gathered.entry()).collect();
+        let error = match db.audit_append(&entries).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        match (&error, rows) {
+            (DbError::Unstorable(_), [(_, gathered)]) => {
+                tracing::error!(%error, "a refusal cannot be written to the audit");
+                let count = u64::try_from(gathered.count).unwrap_or_default();
+                self.metrics.untold.inc_by(count);
+                Ok(())
+            }
+            (DbError::Unstorable(_), _) => {
+                for row in rows {
+                    Box::pin(self.append(db, std::slice::from_ref(row))).await?;
+                }
+                Ok(())
+            }
+            _ => {
+                for (alike, gathered) in rows {
+                    self.put(alike.clone(), gathered.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn take(&self, waited: Duration) -> Vec<(Alike, Gathered)> {
+        let mut waiting = self.waiting.lock();
+        let ripe = |_: &Alike, gathered: &mut Gathered| gathered.since.elapsed() >= waited;
+        waiting.extract_if(ripe).collect()
+    }
+}
+
+impl Gathered {
+    fn entry(&self) -> AuditEntry {
+        let draft = self.draft.clone();
+        let detail = match self.count {
+            1 => json!({}),
+            _ => json!({ "first": self.first, "last": self.last }),
+        };
+        AuditEntry {
+            action: AuditAction::Disclose,
+            result: draft.result.to_owned(),
+            actor: draft.actor,
+            object: AuditObject {
+                namespace: draft.namespace,
+                kind: Some("LlmCredential".to_owned()),
+                name: draft.name,
+                object_uid: draft.credential,
+                ..AuditObject::default()
+            },
+            purpose: draft.purpose,
+            count: self.count,
+            detail,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(actor: &str, result: &'static str) -> RefusalDraft {
+        RefusalDraft {
+            actor: AuditActor {
+                actor: actor.to_owned(),
+                ..AuditActor::default()
+            },
+            namespace: Some("team".to_owned()),
+            name: Some("key".to_owned()),
+            credential: Some(Uuid::nil()),
+            result,
+            purpose: None,
+        }
+    }
+
+    #[test]
+    fn refusals_that_are_alike_are_one_row_that_counts_them() {
+        let log = RefusalLog::new(DisclosureMetrics::default());
+        for _ in 0..1000 {
+            log.note(draft("a", "Forbidden"));
+        }
+        log.note(draft("b", "Forbidden"));
+        log.note(draft("a", "HostNotAllowed"));
+        assert!(log.take(WINDOW).is_empty(), "their window is not over");
+        let mut rows: Vec<_> = (log.take(Duration::ZERO).iter())
+            .map(|(_, gathered)| gathered.entry())
+            .map(|row| (row.actor.actor, row.result, row.count))
+            .collect();
+        rows.sort();
+        let row = |actor: &str, result: &str, count| (actor.to_owned(), result.to_owned(), count);
+        assert_eq!(
+            rows,
+            [
+                row("a", "Forbidden", 1000),
+                row("a", "HostNotAllowed", 1),
+                row("b", "Forbidden", 1)
+            ]
+        );
+        assert!(log.take(Duration::ZERO).is_empty());
+    }
+
+    #[test]
+    fn beyond_the_bound_refusals_are_counted_and_those_that_are_known_still_gathered() {
+        let log = RefusalLog::new(DisclosureMetrics::default());
+        for number in 0..MAX_WAITING + 5 {
+            log.note(draft(&number.to_string(), "Forbidden"));
+        }
+        log.note(draft("7", "Forbidden"));
+        assert_eq!(log.metrics.untold.get(), 5);
+        let rows = log.take(Duration::ZERO);
+        assert_eq!(rows.len(), MAX_WAITING);
+        let twice = rows.iter().find(|(alike, _)| alike.actor == "7");
+        assert_eq!(twice.expect("it was noted").1.count, 2);
+    }
+}

@@ -1,0 +1,148 @@
+//! The queue of those who ask for keys, and the workers that answer them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{Batcher, Job, Ledger};
+use super::{
+    DisclosedKey, DisclosureMetrics, KeyRequest, LateKeyring, Refusal, RefusalDraft, RefusalLog,
+};
+use crate::db::{Db, DbError, DbOptions};
+
+/// Keys that share a commit of the audit at most.
+const MAX_BATCH: usize = 128;
+/// Requests that wait for their batch; whoever comes then is told so at once.
+const MAX_WAITING: usize = 4096;
+/// Batches under way at once: while one is being committed the next one is read and opened. Each
+/// takes a connection.
+pub(super) const WORKERS: usize = 2;
+/// Within what time everybody has an answer.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(1850);
+
+/// PostgreSQL gives up what waits for a lock, or takes too long, before its caller does, so that it
+/// is known what became of it.
+const SESSION: [(&str, &str); 2] = [("lock_timeout", "500ms"), ("statement_timeout", "1500ms")];
+/// How long a call may take in all.
+const CALL_TIMEOUT: Duration = Duration::from_millis(1700);
+
+/// A ledger in this database, with a pool of its own: neither readers nor keys wait for each other.
+///
+/// # Errors
+///
+/// An unusable URL.
+pub fn ledger(url: &str) -> Result<Db, DbError> {
+    let options = DbOptions {
+        max_connections: WORKERS as u32,
+        acquire_timeout: CALL_TIMEOUT,
+        call_timeout: CALL_TIMEOUT,
+        session: &SESSION,
+        ..DbOptions::new("llmplane-keys")
+    };
+    Db::lazy(url, &options)
+}
+
+/// Gives keys out; a clone shares the queue.
+#[derive(Clone)]
+pub struct Discloser {
+    jobs: mpsc::Sender<Job>,
+    refusals: RefusalLog,
+    metrics: DisclosureMetrics,
+}
+
+/// What works off the queue of a [`Discloser`].
+pub struct Workers<L> {
+    jobs: Mutex<mpsc::Receiver<Job>>,
+    batcher: Batcher<L>,
+}
+
+impl Discloser {
+    /// A queue and its workers, which [`Workers::run`] starts.
+    pub fn new<L: Ledger>(
+        ledger: L,
+        keyring: LateKeyring,
+        refusals: RefusalLog,
+        metrics: DisclosureMetrics,
+    ) -> (Self, Workers<L>) {
+        let (sender, receiver) = mpsc::channel(MAX_WAITING);
+        let discloser = Self {
+            jobs: sender,
+            refusals: refusals.clone(),
+            metrics: metrics.clone(),
+        };
+        let workers = Workers {
+            jobs: Mutex::new(receiver),
+            batcher: Batcher::new(ledger, keyring, refusals, metrics),
+        };
+        (discloser, workers)
+    }
+
+    /// The key, once it is recorded that this caller got it. An answer comes within two seconds.
+    ///
+    /// # Errors
+    ///
+    /// Why the key stays. It may have been recorded as given out where that is
+    /// [`Refusal::AuditUnavailable`]: what became of the commit is not always known.
+    pub async fn disclose(&self, request: KeyRequest) -> Result<DisclosedKey, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let request = Arc::new(request);
+        let job = Job {
+            request: request.clone(),
+            answer,
+            superseded: false,
+        };
+        let refusal = match self.jobs.try_send(job) {
+            Err(mpsc::error::TrySendError::Full(_)) => Refusal::Overloaded,
+            Err(mpsc::error::TrySendError::Closed(_)) => Refusal::AuditUnavailable,
+            Ok(()) => match tokio::time::timeout(ANSWERED_WITHIN, answered).await {
+                Ok(Ok(outcome)) => return outcome,
+                Ok(Err(_)) | Err(_) => Refusal::AuditUnavailable,
+            },
+        };
+        let result = refusal.word();
+        self.metrics.ended(result);
+        self.refusals.note(RefusalDraft::of(&request, result));
+        Err(refusal)
+    }
+
+    /// Notes a refusal that was decided before a key was asked for.
+    pub fn note_refusal(&self, draft: RefusalDraft) {
+        self.metrics.ended(draft.result);
+        self.refusals.note(draft);
+    }
+}
+
+impl<L: Ledger> Workers<L> {
+    /// Answers until the token is cancelled, or nobody can ask any more.
+    pub async fn run(self, stop: CancellationToken) {
+        let this = Arc::new(self);
+        let mut workers = JoinSet::new();
+        for _ in 0..WORKERS {
+            let this = this.clone();
+            workers.spawn(async move { this.work().await });
+        }
+        // The first that ends, by a panic too, ends all: whoever runs this must not believe that
+        // somebody still answers.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = workers.join_next() => {}
+        }
+    }
+
+    async fn work(&self) {
+        let mut again = Vec::new();
+        loop {
+            let mut batch = std::mem::take(&mut again);
+            if batch.is_empty() {
+                let mut jobs = self.jobs.lock().await;
+                if jobs.recv_many(&mut batch, MAX_BATCH).await == 0 {
+                    return;
+                }
+            }
+            again = self.batcher.run(batch).await;
+        }
+    }
+}
