@@ -2,6 +2,7 @@
 
 mod all;
 mod api;
+mod audit;
 mod catalog;
 mod controller;
 mod crds;
@@ -10,6 +11,7 @@ mod keyring;
 mod lint;
 mod local;
 mod migrate;
+mod rotation;
 
 use std::io::Write;
 
@@ -18,6 +20,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use all::AllCommand;
 use api::ApiCommand;
+use audit::AuditCommand;
 use catalog::CatalogCommand;
 use controller::ControllerCommand;
 use crds::CrdsCommand;
@@ -26,7 +29,9 @@ use keyring::KeyringCommand;
 use lint::LintCommand;
 use local::LocalArgs;
 use migrate::MigrateCommand;
+use rotation::RotationCommand;
 
+use crate::db::AuditActor;
 use crate::output::printable;
 use crate::telemetry::LogArgs;
 
@@ -49,6 +54,9 @@ enum Command {
     All(AllCommand),
     /// Serve the read API
     Api(ApiCommand),
+    /// Prove that the audit is whole, export it, ask whose key a string is
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Bring what is declared into force, and check it against the vendors
     Controller(ControllerCommand),
     /// Print a first set of manifests for a provider type
@@ -63,6 +71,9 @@ enum Command {
     /// Print the read API's description
     #[command(hide = true)]
     Openapi,
+    /// Say who holds which version of a key, and wait until nobody holds a former one
+    #[command(subcommand)]
+    Rotation(RotationCommand),
     /// Run a real control plane on this machine
     Local(LocalArgs),
     /// Bring the database's schema up to date
@@ -105,6 +116,8 @@ impl Cli {
                 self.log.start()?;
                 runtime()?.block_on(command.run())
             }
+            Command::Audit(command) => ended(runtime()?.block_on(command.run())?),
+            Command::Rotation(command) => ended(runtime()?.block_on(command.run())?),
             Command::Init(command) => Ok(command.run()?),
             Command::Controller(command) => {
                 self.log.start()?;
@@ -121,6 +134,31 @@ impl Cli {
             Command::Migrate(command) => Ok(command.run()?),
         }
     }
+}
+
+/// Ends with this code, where it says anything.
+fn ended(code: i32) -> anyhow::Result<()> {
+    match code {
+        0 => Ok(()),
+        code => std::process::exit(code),
+    }
+}
+
+/// Who runs a command, for the audit: the operating system's user and machine, which nobody vouches
+/// for but who lets him at the database.
+fn person() -> AuditActor {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = variable("USER").or_else(|| variable("LOGNAME"));
+    AuditActor {
+        actor: format!("llmplane-cli:{}", user.as_deref().unwrap_or("unknown")),
+        node: hostname(),
+        ..AuditActor::default()
+    }
+}
+
+fn hostname() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned())
 }
 
 /// What is wrong with the command line, in one line, and the code to end with: clap's own text has

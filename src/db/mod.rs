@@ -25,11 +25,11 @@ pub use migrate::{check_schema, migrate, revert};
 pub use pool::{Db, DbOptions};
 pub use tables::audit_log::{
     AuditAction, AuditActor, AuditAnchor, AuditEntry, AuditFilter, AuditHead, AuditObject,
-    AuditReader, AuditRow,
+    AuditReader, AuditRow, CredentialHolder,
 };
 pub use tables::check_requests::CheckRequest;
 pub use tables::credential_versions::{
-    CredentialVersionRow, CurrentKey, NewVersion, SealedVersion,
+    CredentialVersionRow, CurrentKey, NewVersion, SealedVersion, StoredFingerprints,
 };
 pub use tables::credentials::{CredentialRow, DeclaredCredential};
 pub use tables::deleted::{DeletedRange, DeletedRows, RowPlace};

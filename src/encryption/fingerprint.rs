@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use hmac::Mac;
-use secrecy::ExposeSecret;
+use hmac::{Hmac, Mac};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::{Choice, ConstantTimeEq};
 use uuid::Uuid;
 
 use super::kek::FingerprintKey;
@@ -36,10 +38,39 @@ impl Fingerprint {
             };
             lp::feed([presence, value], |piece| mac.update(piece));
         }
+        Self::truncated(mac)
+    }
+
+    /// The fingerprint of one field of this credential's key by itself, whichever field it is: by it a
+    /// string that leaked is found again.
+    pub fn of_field(key: &FingerprintKey, uid: Uuid, field: &SecretString) -> Self {
+        let mut mac = mac::keyed(key.bytes());
+        let parts = [
+            &b"field-fingerprint/1"[..],
+            uid.as_bytes(),
+            field.expose_secret().as_bytes(),
+        ];
+        lp::feed(parts, |piece| mac.update(piece));
+        Self::truncated(mac)
+    }
+
+    /// The fingerprints of each field that is there by itself.
+    pub fn of_each(key: &FingerprintKey, uid: Uuid, fields: &SecretFields) -> Vec<Self> {
+        let each = fields.each().into_iter().flatten();
+        each.map(|field| Self::of_field(key, uid, field)).collect()
+    }
+
+    fn truncated(mac: Hmac<Sha256>) -> Self {
         let digest = mac.finalize().into_bytes();
         let mut fingerprint = [0; 16];
         fingerprint.copy_from_slice(&digest[..16]);
         Self(fingerprint)
+    }
+}
+
+impl ConstantTimeEq for Fingerprint {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
     }
 }
 

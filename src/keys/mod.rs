@@ -10,5 +10,6 @@ pub mod open;
 pub mod seal;
 pub mod select;
 pub mod versions;
+pub mod whose;
 
 pub use destinations::{BoundKey, Destinations, HostNotAllowed, Vendor, key_allowed};

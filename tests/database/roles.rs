@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "keyring_check",
     "feed",
     "changes",
@@ -20,6 +20,7 @@ const TABLES: [&str; 18] = [
     "check_requests",
     "audit_log",
     "audit_head",
+    "audit_outbox",
     "audit_anchors",
     "disclosure_counts",
     "swept_database",
@@ -38,6 +39,7 @@ fn column(table: &str) -> &'static str {
         "audit_log" => "result",
         "retention" => "keep",
         "audit_head" | "audit_anchors" => "hash",
+        "audit_outbox" => "entry",
         "disclosure_counts" => "used",
         "swept_database" => "marker",
         "credential_versions" => "fingerprint",
@@ -84,6 +86,7 @@ async fn the_api_changes_nothing_anywhere() {
         "retention",
         "keyring_check",
         "swept_database",
+        "audit_outbox",
     ] {
         let statement = format!("SELECT * FROM {hidden}");
         assert!(is_refused(&mut api, &statement).await, "{statement}");
@@ -110,6 +113,7 @@ async fn the_controller_changes_no_more_than_it_must() {
         ("audit_log_default", &["INSERT", "UPDATE", "DELETE"]),
         ("audit_head", &["INSERT", "UPDATE", "DELETE"]),
         ("audit_anchors", &["UPDATE", "DELETE"]),
+        ("audit_outbox", &["UPDATE", "DELETE"]),
         ("disclosure_counts", &["INSERT", "UPDATE", "DELETE"]),
         ("swept_database", &["DELETE"]),
         ("retention", &["INSERT", "UPDATE", "DELETE"]),
@@ -161,6 +165,7 @@ async fn functions_are_for_whom_they_are_meant() {
     let make = "SELECT llmplane_fn.make_partition('audit_log', 'at', now())";
     let purge = "SELECT llmplane_fn.purge_deleted(1)";
     let prune = "SELECT llmplane_fn.prune_audit(1)";
+    let flush = "SELECT llmplane_fn.flush_audit_outbox(1)";
     let append = r#"SELECT llmplane_fn.append_audit('[{"action": "Read", "result": "Done", "actor": "x"}]')"#;
     let disclose = "SELECT * FROM llmplane_fn.record_disclosures('[]')";
     let inner = [
@@ -173,14 +178,14 @@ async fn functions_are_for_whom_they_are_meant() {
     for statement in [&check, append, disclose] {
         assert!(!is_refused(&mut api, statement).await, "{statement}");
     }
-    for statement in [partitions, retention, make, purge, prune]
+    for statement in [partitions, retention, make, purge, prune, flush]
         .into_iter()
         .chain(inner)
     {
         assert!(is_refused(&mut api, statement).await, "{statement}");
     }
     let mut controller = database.connect("llmplane_controller").await;
-    for statement in [partitions, purge, prune, append] {
+    for statement in [partitions, purge, prune, flush, append] {
         assert!(!is_refused(&mut controller, statement).await, "{statement}");
     }
     for statement in [disclose].into_iter().chain(inner) {

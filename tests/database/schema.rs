@@ -121,6 +121,7 @@ async fn fill(database: &TestDatabase) {
          INSERT INTO health_probes (checked_at, subject, kind, reason, message, latency_ms)
              VALUES (now(), '{subject}', 'Probe', 'ProbeFailed', '', 1);
          SELECT llmplane_fn.append_audit('[{{\"action\": \"Read\", \"result\": \"Done\", \"actor\": \"test\"}}]');
+         INSERT INTO audit_outbox (entry) VALUES ('{{\"action\": \"Read\", \"result\": \"Done\", \"actor\": \"test\"}}');
          INSERT INTO audit_anchors (seq, hash, mac) SELECT seq, hash, hash FROM audit_head;
          INSERT INTO disclosure_counts SELECT uid, now(), 1 FROM credentials;
          INSERT INTO swept_database (marker) VALUES ('here');

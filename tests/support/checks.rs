@@ -151,6 +151,7 @@ impl RunningChecks {
             masked_key: "****".to_owned(),
             provider_type: sealed.0,
             allowed_hosts: hosts,
+            field_fingerprints: Vec::new(),
         };
         let uid = row.uid;
         let write = self.db.write(self.epoch, move |tx| {

@@ -155,6 +155,7 @@ pub fn key_version(credential_uid: Uuid, version: i32, state: VersionState) -> N
         masked_key: "sk-…1234".to_owned(),
         provider_type: ProviderType::OpenAI,
         allowed_hosts: vec!["gateway.example".to_owned()],
+        field_fingerprints: vec![format!("field-f{version}")],
     }
 }
 

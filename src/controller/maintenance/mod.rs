@@ -1,6 +1,7 @@
 //! Work that no single object asks for: rows whose objects are gone, what changes by itself with
 //! time, and whether PostgreSQL and the kube-apiserver answer.
 
+pub(super) mod audit;
 pub(super) mod dependency_health;
 pub(super) mod repair;
 pub(super) mod sweep;

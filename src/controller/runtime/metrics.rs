@@ -68,6 +68,8 @@ pub struct Metrics {
     pub rolled_back: Counter,
     /// Stored keys that did not authenticate.
     pub unreadable: Counter,
+    /// Position of the audit's newest anchored row.
+    pub audit_anchored: Gauge,
     /// When each credential that expires does so, in seconds since 1970.
     pub credential_expiry: Family<ObjectLabels, Gauge>,
     /// 1 while PostgreSQL answers.
@@ -111,6 +113,11 @@ impl Metrics {
             "llmplane_rolled_back_keys",
             "Stored keys that were older than the resource's status says",
             metrics.rolled_back.clone(),
+        );
+        registry.register(
+            "llmplane_audit_anchored_row",
+            "Position of the newest row of the audit that is anchored",
+            metrics.audit_anchored.clone(),
         );
         registry.register(
             "llmplane_unreadable_keys",

@@ -28,6 +28,7 @@ use super::{
 use crate::controller::{
     error::Error,
     maintenance::{
+        audit,
         dependency_health::DependencyHealth,
         repair,
         sweep::{self, Sweeper},
@@ -300,6 +301,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
     tasks.spawn(async move { Ok(checks.run(token).await?) });
     tasks.spawn(follow_reports(context.clone(), reports, stop.clone()));
     tasks.spawn(follow_requests(context.clone(), stop.clone()));
+    tasks.spawn(audit::run(context.clone(), stop.clone()));
     tasks.spawn(upkeep::run(context, stop.clone()));
     let token = stop.clone();
     tasks.spawn(async move {

@@ -191,10 +191,35 @@ pub struct AuditFilter {
     pub name: Option<String>,
     /// Rows about this object.
     pub object_uid: Option<Uuid>,
+    /// Rows about this version of a key.
+    pub credential_version: Option<i32>,
     /// Rows from this moment on.
     pub since: Option<Timestamp>,
     /// Rows before this moment.
     pub until: Option<Timestamp>,
+}
+
+/// Someone who was given a key, and which version of it last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CredentialHolder {
+    /// The user name.
+    pub actor: String,
+    /// The pod that its token was bound to; none: a token of no pod.
+    pub pod: Option<String>,
+    /// UID of that pod.
+    pub pod_uid: Option<String>,
+    /// The node that the pod ran on.
+    pub node: Option<String>,
+    /// The version that it was given last.
+    pub version: i32,
+    /// Fingerprint of that version.
+    pub fingerprint: String,
+    /// Why, in its words, that last time.
+    pub purpose: Option<String>,
+    /// When that was.
+    pub last_at: Timestamp,
+    /// The row of the audit that says so.
+    pub seq: i64,
 }
 
 /// The newest row of the chain.
@@ -244,6 +269,7 @@ impl Db {
                      AND ($8::uuid IS NULL OR object_uid = $8)
                      AND ($9::timestamptz IS NULL OR at >= $9)
                      AND ($10::timestamptz IS NULL OR at < $10)
+                     AND ($12::integer IS NULL OR credential_version = $12)
                    ORDER BY seq DESC LIMIT $11"#,
                 before,
                 filter.namespace,
@@ -256,6 +282,7 @@ impl Db {
                 filter.since.map(jiff_sqlx::Timestamp::from) as _,
                 filter.until.map(jiff_sqlx::Timestamp::from) as _,
                 limit,
+                filter.credential_version,
             )
             .fetch_all(&self.pool)
             .await?)
@@ -295,6 +322,72 @@ impl Db {
                 "SELECT seq, hash, mac, at FROM audit_anchors ORDER BY seq DESC LIMIT 1",
             )
             .fetch_optional(&self.pool)
+            .await?)
+        })
+        .await
+    }
+
+    /// Moves rows that committed transactions left into the chain, at most `batch`. Answers how many.
+    pub async fn audit_flush(&self, batch: i32) -> Result<i32, DbError> {
+        self.in_time(async {
+            Ok(sqlx::query_scalar!(
+                r#"SELECT llmplane_fn.flush_audit_outbox($1) AS "moved!""#,
+                batch
+            )
+            .fetch_one(&self.pool)
+            .await?)
+        })
+        .await
+    }
+
+    /// UID of the credential of this name: the live one, else the one that was deleted last.
+    pub async fn credential_uid(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Uuid>, DbError> {
+        self.in_time(async {
+            Ok(sqlx::query_scalar!(
+                "SELECT uid FROM credentials WHERE namespace = $1 AND name = $2
+                 ORDER BY deleted_at DESC NULLS FIRST LIMIT 1",
+                namespace,
+                name,
+            )
+            .fetch_optional(&self.pool)
+            .await?)
+        })
+        .await
+    }
+
+    /// Who was given which version of a credential's key last: one row for each user and pod, the
+    /// latest first; at most `limit`.
+    pub async fn credential_holders(
+        &self,
+        credential: Uuid,
+        limit: i64,
+    ) -> Result<Vec<CredentialHolder>, DbError> {
+        self.in_time(async {
+            // From holder to holder, not through all that each was ever given.
+            Ok(sqlx::query_as!(
+                CredentialHolder,
+                r#"WITH RECURSIVE holder AS (
+                       (SELECT actor, coalesce(pod_uid, '') AS held_by, seq FROM audit_log
+                        WHERE object_uid = $1 AND action = 'Disclose' AND result = 'Disclosed'
+                        ORDER BY actor, coalesce(pod_uid, ''), seq DESC LIMIT 1)
+                       UNION ALL
+                       SELECT n.actor, n.held_by, n.seq FROM holder h CROSS JOIN LATERAL (
+                           SELECT actor, coalesce(pod_uid, '') AS held_by, seq FROM audit_log
+                           WHERE object_uid = $1 AND action = 'Disclose' AND result = 'Disclosed'
+                             AND (actor, coalesce(pod_uid, '')) > (h.actor, h.held_by)
+                           ORDER BY actor, coalesce(pod_uid, ''), seq DESC LIMIT 1) n)
+                   SELECT l.actor, l.pod, l.pod_uid, l.node, l.credential_version AS "version!",
+                          l.fingerprint AS "fingerprint!", l.purpose, l.at AS "last_at", l.seq
+                   FROM holder h JOIN audit_log l ON l.seq = h.seq
+                   ORDER BY l.seq DESC LIMIT $2"#,
+                credential,
+                limit,
+            )
+            .fetch_all(&self.pool)
             .await?)
         })
         .await
@@ -359,18 +452,18 @@ impl AuditReader {
 }
 
 impl WriteTx {
-    /// Appends these rows, in order, with the rest of the transaction.
+    /// Leaves these rows to be appended, in order, once the transaction is committed; see
+    /// [`Db::audit_flush`].
     pub async fn audit_append(&mut self, entries: &[AuditEntry]) -> Result<(), DbError> {
-        if entries.is_empty() {
-            return Ok(());
+        for entry in entries {
+            sqlx::query!(
+                "INSERT INTO audit_outbox (entry) VALUES ($1)",
+                Json(entry) as _,
+            )
+            .execute(&mut *self.tx)
+            .await?;
+            self.wrote();
         }
-        sqlx::query_scalar!(
-            r#"SELECT llmplane_fn.append_audit($1) AS "seq!""#,
-            Json(entries) as _,
-        )
-        .fetch_one(&mut *self.tx)
-        .await?;
-        self.wrote();
         Ok(())
     }
 

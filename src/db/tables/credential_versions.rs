@@ -83,6 +83,31 @@ pub struct NewVersion {
     pub provider_type: ProviderType,
     /// Hosts that its owner allows.
     pub allowed_hosts: Vec<String>,
+    /// Fingerprints of the fields of the key, each by itself.
+    pub field_fingerprints: Vec<String>,
+}
+
+/// What tells whether a string is a key, or a field of one, that was ever stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredFingerprints {
+    /// The credential.
+    pub credential_uid: Uuid,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether the credential is not deleted.
+    pub is_live: bool,
+    /// The version.
+    pub version: i32,
+    /// The state of the version.
+    pub state: VersionState,
+    /// Since when it is in it.
+    pub since: Timestamp,
+    /// Fingerprint of the whole key.
+    pub fingerprint: String,
+    /// Fingerprints of its fields.
+    pub field_fingerprints: Vec<String>,
 }
 
 macro_rules! select {
@@ -155,6 +180,23 @@ impl Db {
         .await?) }).await
     }
 
+    /// The fingerprints of every version that was stored and is not forgotten, destroyed ones and
+    /// those of deleted credentials included.
+    pub async fn stored_fingerprints(&self) -> Result<Vec<StoredFingerprints>, DbError> {
+        self.in_time(async {
+            Ok(sqlx::query_as!(
+                StoredFingerprints,
+                r#"SELECT v.credential_uid, c.namespace, c.name, c.deleted_at IS NULL AS "is_live!", v.version,
+                          v.state AS "state: VersionState", v.since, v.fingerprint, v.field_fingerprints
+                   FROM credential_versions v JOIN credentials c ON c.uid = v.credential_uid
+                   ORDER BY c.namespace, c.name, v.credential_uid, v.version DESC"#
+            )
+            .fetch_all(&self.pool)
+            .await?)
+        })
+        .await
+    }
+
     /// The sealed material of all versions of a credential that still have it.
     pub async fn sealed_versions(&self, credential: Uuid) -> Result<Vec<SealedVersion>, DbError> {
         self.in_time(async { Ok(sqlx::query_as!(
@@ -195,8 +237,8 @@ impl WriteTx {
     pub async fn credential_version_insert(&mut self, new: &NewVersion) -> Result<(), DbError> {
         sqlx::query!(
             r#"INSERT INTO credential_versions (credential_uid, version, state, fingerprint,
-                   masked_key, provider_type, allowed_hosts, kek_id, wrapped_key, payload)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
+                   masked_key, provider_type, allowed_hosts, kek_id, wrapped_key, payload, field_fingerprints)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"#,
             new.sealed.credential_uid,
             new.sealed.version,
             new.state.word(),
@@ -207,6 +249,7 @@ impl WriteTx {
             new.sealed.kek_id,
             new.sealed.wrapped_key,
             new.sealed.payload,
+            &new.field_fingerprints,
         )
         .execute(&mut *self.tx)
         .await?;

@@ -42,6 +42,8 @@ pub struct CachedSecret {
     pub resource_version: Option<String>,
     /// Fingerprint of the key.
     pub fingerprint: String,
+    /// Fingerprints of its fields, each by itself.
+    pub field_fingerprints: Vec<String>,
     /// The key, masked.
     pub masked_key: String,
     /// Whose key it is, and where it may go.
@@ -248,6 +250,10 @@ fn hold(
         secret_uid: secret.uid(),
         resource_version: secret.resource_version(),
         fingerprint: Fingerprint::of(key, input.owner.uid, &read.fields).to_string(),
+        field_fingerprints: Fingerprint::of_each(key, input.owner.uid, &read.fields)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         masked_key: MaskedKey::of(read.fields.api_key.as_ref()).to_string(),
         consent,
         notes: read.notes,

@@ -133,6 +133,7 @@ async fn inserted(
         masked_key: holding.masked_key.clone(),
         provider_type: holding.consent.provider_type,
         allowed_hosts: holding.consent.hosts.clone(),
+        field_fingerprints: holding.field_fingerprints.clone(),
     }))
 }
 
