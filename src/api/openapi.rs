@@ -21,6 +21,7 @@ use super::problem::{Problem, ProblemBody};
 use super::read::query_params::{FromQuery, Query, QueryParams};
 use crate::crd::ProviderType;
 use crate::crd::model::{Capability, ModelType};
+use crate::db::AuditAction;
 
 const BEARER: &str = "kubernetes_token";
 
@@ -103,6 +104,11 @@ pub(super) fn one_of(words: impl IntoIterator<Item = &'static str>) -> Object {
 /// A provider type, in a query.
 pub(super) fn provider_type() -> Object {
     one_of(ProviderType::ALL.map(ProviderType::as_str))
+}
+
+/// What was done, in a query.
+pub(super) fn audit_action() -> Object {
+    one_of(AuditAction::ALL.map(AuditAction::as_str))
 }
 
 /// A model type, in a query.

@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemType};
-use super::routes::{credentials, endpoints, health, models, providers};
+use super::routes::{audit, credentials, endpoints, health, holders, models, providers};
 use super::server::observe::Observe;
 use super::{ApiState, openapi};
 
@@ -23,6 +23,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(models::list))
         .routes(routes!(models::by_capability))
         .routes(routes!(models::get))
+        .routes(routes!(holders::list))
+        .routes(routes!(audit::list))
         .routes(routes!(openapi::get))
 }
 

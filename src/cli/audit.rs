@@ -228,6 +228,7 @@ fn print_report(report: &ChainReport, out: &mut impl Write) -> anyhow::Result<()
 impl ExportArgs {
     async fn run(self) -> anyhow::Result<()> {
         let db = self.database.open().await?;
+        db.audit_append(&[self.read()]).await?;
         let mut reader = db.audit_reader().await?;
         let mut out = crate::output::stdout();
         for_each_row(&mut reader, self.after, |row| {
@@ -236,6 +237,20 @@ impl ExportArgs {
         })
         .await?;
         Ok(out.flush()?)
+    }
+}
+
+impl ExportArgs {
+    fn read(&self) -> AuditEntry {
+        AuditEntry {
+            action: AuditAction::Read,
+            result: "Done".to_owned(),
+            actor: person(),
+            object: AuditObject::default(),
+            purpose: None,
+            count: 1,
+            detail: serde_json::json!({ "exported_after": self.after }),
+        }
     }
 }
 

@@ -154,6 +154,19 @@ impl<'q> Query<'q> {
         }
     }
 
+    /// A value that is read from its text; `what` says what is expected.
+    ///
+    /// # Errors
+    ///
+    /// 400 for anything else.
+    pub fn parsed<T: FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.one(name)? else {
+            return Ok(None);
+        };
+        let refused = |_| Problem::parameter(name, format!("expected {what}"));
+        text.parse().map(Some).map_err(refused)
+    }
+
     /// One of these words, read by `parse`.
     ///
     /// # Errors

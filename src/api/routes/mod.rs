@@ -1,8 +1,10 @@
 //! One file a kind: parameters, handlers and their documentation.
 
+pub mod audit;
 pub mod credentials;
 pub mod endpoints;
 pub mod health;
+pub mod holders;
 pub mod models;
 pub mod providers;
 

@@ -107,6 +107,25 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
+    /// The word that stands in the row.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disclose => "Disclose",
+            Self::Check => "Check",
+            Self::Rotate => "Rotate",
+            Self::Revoke => "Revoke",
+            Self::Rewrap => "Rewrap",
+            Self::KeyringActivate => "KeyringActivate",
+            Self::WhoseKey => "WhoseKey",
+            Self::Read => "Read",
+            Self::Prune => "Prune",
+            Self::Create => "Create",
+            Self::Update => "Update",
+            Self::Delete => "Delete",
+            Self::Import => "Import",
+        }
+    }
+
     /// Every action.
     pub const ALL: [Self; 13] = [
         Self::Disclose,
