@@ -1,16 +1,30 @@
 //! What the four resources share.
 
-use std::fmt;
-
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 
 use super::rules;
+use super::words::words;
 
 /// The vendor, or the protocol, behind a provider.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
 )]
 pub enum ProviderType {
     OpenAI,
@@ -24,50 +38,27 @@ pub enum ProviderType {
     OpenAICompatible,
 }
 
-impl ProviderType {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::OpenAI,
-        Self::Anthropic,
-        Self::Bedrock,
-        Self::AzureOpenAI,
-        Self::DashScope,
-        Self::Qianfan,
-        Self::Ollama,
-        Self::VLLM,
-        Self::OpenAICompatible,
-    ];
+words!(ProviderType);
 
-    /// The word that stands in `spec.type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAI => "OpenAI",
-            Self::Anthropic => "Anthropic",
-            Self::Bedrock => "Bedrock",
-            Self::AzureOpenAI => "AzureOpenAI",
-            Self::DashScope => "DashScope",
-            Self::Qianfan => "Qianfan",
-            Self::Ollama => "Ollama",
-            Self::VLLM => "VLLM",
-            Self::OpenAICompatible => "OpenAICompatible",
-        }
-    }
-
-    /// The type of this name, if there is one.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.as_str() == name)
-    }
-}
-
-impl fmt::Display for ProviderType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One of the four resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// One of the four resources, parents first.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     Provider,
     Endpoint,
@@ -76,14 +67,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them, parents first.
-    pub const ALL: [Self; 4] = [
-        Self::Provider,
-        Self::Endpoint,
-        Self::Credential,
-        Self::Model,
-    ];
-
     /// The Kubernetes kind.
     pub fn kubernetes(self) -> &'static str {
         match self {
@@ -103,28 +86,9 @@ impl Kind {
             Self::Model => "llmmodels",
         }
     }
-
-    /// The word that stands in the database and in the read API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Provider => "provider",
-            Self::Endpoint => "endpoint",
-            Self::Credential => "credential",
-            Self::Model => "model",
-        }
-    }
-
-    /// The kind of this word, if there is one.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|k| k.as_str() == word)
-    }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+words!(Kind);
 
 /// A reference to an object of the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]

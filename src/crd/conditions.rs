@@ -2,8 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 
 use super::reasons::{ConditionStatus, ReadyEffect, Reason};
+use super::words::words;
 
 /// How long a reason that [may still end by itself](Reason::may_still_end_by_itself) stands before
 /// `Stalled` goes with it, counted from the `lastTransitionTime` of `Ready`.
@@ -13,7 +15,9 @@ pub const STALL_GRACE: SignedDuration = SignedDuration::from_secs(30);
 const MAX_MESSAGE_CHARS: usize = 1024;
 
 /// Type of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumCount, EnumString, IntoStaticStr, VariantArray,
+)]
 pub enum ConditionType {
     /// This generation is in PostgreSQL.
     Synced,
@@ -34,31 +38,7 @@ pub enum ConditionType {
     Stalled,
 }
 
-impl ConditionType {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Synced,
-        Self::Healthy,
-        Self::Valid,
-        Self::Available,
-        Self::ModelsSynced,
-        Self::Ready,
-        Self::Stalled,
-    ];
-
-    /// The word that stands in `status.conditions[].type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Synced => "Synced",
-            Self::Healthy => "Healthy",
-            Self::Valid => "Valid",
-            Self::Available => "Available",
-            Self::ModelsSynced => "ModelsSynced",
-            Self::Ready => "Ready",
-            Self::Stalled => "Stalled",
-        }
-    }
-}
+words!(ConditionType);
 
 /// What one phase found: a reason and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 
 use super::common::{LocalRef, default_priority, yes};
 use super::rules;
+use super::words::words;
 
 /// A key of a provider, kept in a Secret.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -155,7 +157,20 @@ impl Default for SecretKeys {
 }
 
 /// What a quota counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum QuotaUnit {
     /// How often the key is given out. Enforced.
     Disclosures,
@@ -168,7 +183,20 @@ pub enum QuotaUnit {
 }
 
 /// The period a quota is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum QuotaPeriod {
     Minute,
     Hour,
@@ -278,7 +306,21 @@ pub struct LlmCredentialStatus {
 }
 
 /// State of a key's version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum VersionState {
     /// New; being checked.
     Pending,
@@ -290,29 +332,7 @@ pub enum VersionState {
     Destroyed,
 }
 
-impl VersionState {
-    /// The word that stands in `status.versions[].state`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Current => "Current",
-            Self::Previous => "Previous",
-            Self::Destroyed => "Destroyed",
-        }
-    }
-
-    /// The state of this name, if there is one.
-    pub fn parse(name: &str) -> Option<Self> {
-        [
-            Self::Pending,
-            Self::Current,
-            Self::Previous,
-            Self::Destroyed,
-        ]
-        .into_iter()
-        .find(|s| s.as_str() == name)
-    }
-}
+words!(QuotaUnit, QuotaPeriod, VersionState);
 
 /// A version of a credential's key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -18,6 +18,7 @@ pub mod names;
 pub mod provider;
 pub mod reasons;
 pub mod rules;
+pub(crate) mod words;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

@@ -6,9 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 
 use super::common::{LocalRef, yes};
 use super::rules;
+use super::words::words;
 
 /// A model that a provider offers.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -148,7 +150,21 @@ fn free_form_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 /// What kind of model it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum ModelType {
     Chat,
     Completion,
@@ -160,7 +176,22 @@ pub enum ModelType {
 }
 
 /// Where a model is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum Lifecycle {
     #[default]
     Available,
@@ -170,7 +201,21 @@ pub enum Lifecycle {
 
 /// What a model can do.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
 )]
 pub enum Capability {
     TextGeneration,
@@ -188,31 +233,7 @@ pub enum Capability {
     WebSearch,
 }
 
-macro_rules! words {
-    ($type:ident: $($name:ident),+) => {
-        impl $type {
-            /// All of them.
-            pub const ALL: &'static [$type] = &[$($type::$name,)+];
-
-            /// The word that stands in the resource and in the read API.
-            pub fn as_str(self) -> &'static str {
-                match self { $($type::$name => stringify!($name),)+ }
-            }
-
-            /// The one of this name, if there is one.
-            pub fn parse(name: &str) -> Option<Self> {
-                match name { $(stringify!($name) => Some($type::$name),)+ _ => None }
-            }
-        }
-    };
-}
-
-words!(ModelType: Chat, Completion, Embedding, Vision, Rerank, Image, Audio);
-words!(Lifecycle: Available, Maintenance, Deprecated);
-words!(
-    Capability: TextGeneration, Chat, CodeGeneration, FunctionCalling, Vision, Embedding,
-    StructuredOutput, Streaming, Reasoning, PdfInput, AudioInput, PromptCaching, WebSearch
-);
+words!(ModelType, Lifecycle, Capability);
 
 /// One thing a model can do, and how well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]

@@ -14,11 +14,16 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .filter_map(|candidate| {
             let lower = candidate.to_lowercase();
-            let distance = strsim::damerau_levenshtein(&wanted, &lower);
-            let allowed = (length.max(lower.chars().count()) / 3).max(1);
+            let other = lower.chars().count();
+            let allowed = (length.max(other) / 3).max(1);
             let extends = !wanted.is_empty()
                 && !lower.is_empty()
                 && (lower.starts_with(&wanted) || wanted.starts_with(&lower));
+            // The measure is dear, and a list may be long.
+            if length.abs_diff(other) > allowed && !extends {
+                return None;
+            }
+            let distance = strsim::damerau_levenshtein(&wanted, &lower);
             (distance <= allowed || extends).then_some((distance, candidate))
         })
         .collect();
@@ -32,14 +37,27 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// `; did you mean "a" or "b"?`, or nothing where no candidate comes near.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    match nearest(name, candidates).as_slice() {
-        [] => String::new(),
-        [one] => format!("; did you mean {one:?}?"),
+    question(name, candidates).map_or_else(String::new, |question| format!("; {question}"))
+}
+
+/// `did you mean "a" or "b"?`, or `else_do` where no candidate comes near.
+pub fn hint<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    else_do: &str,
+) -> String {
+    question(name, candidates).unwrap_or_else(|| else_do.to_owned())
+}
+
+fn question<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    Some(match nearest(name, candidates).as_slice() {
+        [] => return None,
+        [one] => format!("did you mean {one:?}?"),
         [others @ .., last] => {
             let others: Vec<String> = others.iter().map(|o| format!("{o:?}")).collect();
-            format!("; did you mean {} or {last:?}?", others.join(", "))
+            format!("did you mean {} or {last:?}?", others.join(", "))
         }
-    }
+    })
 }
 
 #[cfg(test)]
@@ -64,6 +82,7 @@ mod tests {
     #[test]
     fn the_sentence_lists_what_is_near() {
         assert_eq!(did_you_mean("x", ["openai"]), "");
+        assert_eq!(hint("x", ["openai"], "create it"), "create it");
         assert_eq!(
             did_you_mean("opnai", ["openai"]),
             r#"; did you mean "openai"?"#

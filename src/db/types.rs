@@ -50,26 +50,9 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The word that stands in the column.
-pub(super) trait Word: Sized {
-    fn word(&self) -> String;
-    fn from_word(word: &str) -> Option<Self>;
-}
-
-/// Enums are stored as the words that serde writes, which are the resources' own.
-macro_rules! words {
+/// Enums are stored as their words, which are the resources' own.
+macro_rules! column_words {
     ($($enum:ty),+ $(,)?) => {$(
-        impl Word for $enum {
-            fn word(&self) -> String {
-                match serde_json::to_value(self) {
-                    Ok(serde_json::Value::String(word)) => word,
-                    other => unreachable!("an enum of plain words was written as {other:?}"),
-                }
-            }
-            fn from_word(word: &str) -> Option<Self> {
-                serde_json::from_value(word.into()).ok()
-            }
-        }
         impl Type<Postgres> for $enum {
             fn type_info() -> PgTypeInfo {
                 <str as Type<Postgres>>::type_info()
@@ -83,22 +66,22 @@ macro_rules! words {
                 &self,
                 buffer: &mut sqlx::postgres::PgArgumentBuffer,
             ) -> Result<sqlx::encode::IsNull, BoxDynError> {
-                sqlx::Encode::<Postgres>::encode_by_ref(&self.word(), buffer)
+                sqlx::Encode::<Postgres>::encode_by_ref(&self.as_str(), buffer)
             }
         }
         impl<'r> Decode<'r, Postgres> for $enum {
             fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
                 let word = <&str as Decode<Postgres>>::decode(value)?;
-                Self::from_word(word).ok_or_else(|| {
+                Self::parse(word).ok_or_else(|| {
                     format!("{word:?} is no {}", stringify!($enum)).into()
                 })
             }
         }
     )+};
 }
-pub(super) use words;
+pub(super) use column_words;
 
-words!(
+column_words!(
     Kind,
     ProviderType,
     QuotaUnit,
@@ -266,20 +249,3 @@ documents!(
     serde_json::Map<String, serde_json::Value>,
     StoredCheck,
 );
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_is_read_back_as_what_it_was_written_for() {
-        for kind in Kind::ALL {
-            assert_eq!(kind.word(), kind.as_str());
-            assert_eq!(Kind::from_word(&kind.word()), Some(kind));
-        }
-        for provider_type in ProviderType::ALL {
-            assert_eq!(provider_type.word(), provider_type.as_str());
-        }
-        assert_eq!(VersionState::from_word("Stolen"), None);
-    }
-}

@@ -32,11 +32,6 @@ impl MaskedKey {
         Self(masked)
     }
 
-    /// A masked form that was stored before; the caller vouches that it is one.
-    pub fn from_stored(masked: String) -> Self {
-        Self(masked)
-    }
-
     /// The text to show or store.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -31,9 +31,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("threads can be started")
 });
 
-/// A driver whose calls are made apart. Each method of the driver's is passed on here.
+/// A driver whose calls are made apart. Each method of the driver's is passed on here: one that is not
+/// would silently be the trait's own, so that it is an error of clippy.
 pub(super) struct Isolated(pub &'static dyn Driver);
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Driver for Isolated {
     fn default_base_url(&self, region: Option<&str>) -> Option<String> {

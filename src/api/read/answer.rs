@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::FromRequestParts;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
+use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -202,36 +203,17 @@ fn list_etag(digests: impl Iterator<Item = u128>, next_cursor: Option<&str>) -> 
     crate::snapshot::etag("W/", all)
 }
 
-/// Whether the client has it already: the weak comparison of RFC 9110, 8.8.3.2.
+/// Whether the client has it already, by the weak comparison of RFC 9110, 8.8.3.2. What is no list of
+/// tags asks for nothing.
 fn matches(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let mut asked = request.get_all(IF_NONE_MATCH).iter().peekable();
-    if asked.peek().is_none() {
-        return false;
-    }
-    let ours = etag.to_str().unwrap_or_default();
-    let ours = ours.strip_prefix("W/").unwrap_or(ours).trim_matches('"');
+    let asked = request.typed_try_get::<IfNoneMatch>().ok().flatten();
+    let ours = etag
+        .to_str()
+        .ok()
+        .and_then(|etag| etag.parse::<ETag>().ok());
     asked
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| names(value, ours))
-}
-
-/// Whether a value is `*` or a list of quoted tags with this one in it: RFC 9110, 13.1.2.
-fn names(value: &str, ours: &str) -> bool {
-    let mut rest = value.trim();
-    if rest == "*" {
-        return true;
-    }
-    loop {
-        rest = rest.trim_start_matches([' ', '\t', ',']);
-        let tag = rest.strip_prefix("W/").unwrap_or(rest);
-        let Some((tag, after)) = tag.strip_prefix('"').and_then(|tag| tag.split_once('"')) else {
-            return false;
-        };
-        if tag == ours {
-            return true;
-        }
-        rest = after;
-    }
+        .zip(ours)
+        .is_some_and(|(asked, ours)| !asked.precondition_passes(&ours))
 }
 
 fn answer(
@@ -260,6 +242,8 @@ fn answer(
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::IF_NONE_MATCH;
+
     use super::*;
 
     #[test]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use uuid::Uuid;
 
-use super::{identity, precedence};
+use super::identity;
 use crate::controller::{
     error::{Error, Refusal},
     runtime::{context::Context, index::Index, object_key::ObjectKey},
 };
 use crate::{
-    crd::{Kind, LlmCredential, LlmEndpoint, LlmProvider, LocalRef, reasons::Reason},
+    crd::{Kind, LlmCredential, LlmEndpoint, LlmProvider, LocalRef, names, reasons::Reason},
     db::EndpointRow,
 };
 
@@ -41,6 +41,12 @@ impl Parent {
     }
 }
 
+/// What to do about a name of this kind that does not exist.
+pub fn missing(kind: &str, wanted: &str, names: &[String]) -> String {
+    let else_do = format!("create the {kind}, or correct the reference");
+    names::hint(wanted, names.iter().map(String::as_str), &else_do)
+}
+
 /// Looks the provider up among the declared.
 ///
 /// # Errors
@@ -50,8 +56,7 @@ pub fn declared(index: &Index, namespace: &str, name: &str) -> Result<Parent, Er
     Ok(match index.get::<LlmProvider>(namespace, name) {
         None => {
             understood(index, Kind::Provider, namespace, name)?;
-            let hint =
-                precedence::suggestion("LlmProvider", name, &index.names::<LlmProvider>(namespace));
+            let hint = missing("LlmProvider", name, &index.names::<LlmProvider>(namespace));
             Parent::Refused(Refusal::new(
                 Reason::ProviderNotFound,
                 format!(
@@ -119,7 +124,7 @@ pub fn endpoint_uids(
                 .map(|endpoint| identity::uid(&**endpoint))
                 .ok_or_else(|| {
                     let names: Vec<String> = endpoints.iter().map(|e| e.name_any()).collect();
-                    let hint = precedence::suggestion("LlmEndpoint", &wanted.name, &names);
+                    let hint = missing("LlmEndpoint", &wanted.name, &names);
                     Refusal::new(
                         Reason::EndpointNotFound,
                         format!(

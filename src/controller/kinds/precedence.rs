@@ -5,11 +5,6 @@ use kube::ResourceExt;
 use crate::controller::{model_sync::ownership::is_generated, runtime::index::Declared};
 use crate::crd::{LlmEndpoint, LlmModel};
 
-/// Names more similar than this are suggested.
-const SIMILAR: f64 = 0.6;
-/// At most as many suggestions.
-const SUGGESTIONS: usize = 3;
-
 /// The key by which "the oldest" is decided: creation time, then name.
 fn age<K: ResourceExt>(object: &K) -> (Option<jiff::Timestamp>, String) {
     let created = object.creation_timestamp().map(|t| t.0);
@@ -52,30 +47,6 @@ pub fn failover(default: Option<&str>, endpoints: &mut [std::sync::Arc<LlmEndpoi
             age(endpoint.as_ref()),
         )
     });
-}
-
-/// The names nearest to one that does not exist, best first, at most three.
-pub fn nearest(wanted: &str, names: &[String]) -> Vec<String> {
-    let mut scored: Vec<(f64, &String)> = names
-        .iter()
-        .map(|name| (strsim::jaro_winkler(wanted, name), name))
-        .filter(|(score, _)| *score > SIMILAR)
-        .collect();
-    scored.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.cmp(y)));
-    scored
-        .into_iter()
-        .take(SUGGESTIONS)
-        .map(|(_, name)| name.clone())
-        .collect()
-}
-
-/// A sentence that names the nearest, or says that there is none.
-pub fn suggestion(kind: &str, wanted: &str, names: &[String]) -> String {
-    let nearest = nearest(wanted, names);
-    if nearest.is_empty() {
-        return format!("create the {kind}, or correct the reference");
-    }
-    format!("did you mean {}?", nearest.join(", "))
 }
 
 #[cfg(test)]
@@ -164,13 +135,5 @@ mod tests {
         assert_eq!(names, ["default", "old", "young", "last"]);
         failover(None, &mut all);
         assert_eq!(all[0].name_any(), "old");
-    }
-
-    #[test]
-    fn the_nearest_names_are_suggested_and_strangers_are_not() {
-        let names = ["openai-main", "openai", "zz"].map(String::from);
-        assert_eq!(nearest("opnai", &names), ["openai", "openai-main"]);
-        assert!(suggestion("LlmProvider", "opnai", &names).contains("did you mean openai"));
-        assert!(suggestion("LlmProvider", "qq", &[]).contains("create the LlmProvider"));
     }
 }

@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::sweep::LiveObject;
 use crate::crd::{Kind, ProviderType};
 use crate::db::tables::object::statements_of;
-use crate::db::types::Word;
 use crate::db::{Db, DbError, WriteTx};
 
 impl Db {
@@ -61,7 +60,7 @@ impl WriteTx {
     }
 
     async fn versions_reset(&mut self, credential: Uuid) -> Result<(), DbError> {
-        let known: Vec<String> = ProviderType::ALL.iter().map(Word::word).collect();
+        let known = ProviderType::ALL.map(|known| known.to_string());
         sqlx::query!(
             "UPDATE credential_versions SET state = 'Destroyed', payload = NULL, wrapped_key = NULL,
                  since = now(), provider_type = (

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::crd::credential::VersionState;
 use crate::crd::{Kind, ProviderType};
-use crate::db::types::{Jsonb, MaybeTime, Word};
+use crate::db::types::{Jsonb, MaybeTime};
 use crate::db::{Db, DbError, StoredCheck, WriteTx};
 
 /// A version of a key as it is stored, without its sealed material.
@@ -241,10 +241,10 @@ impl WriteTx {
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"#,
             new.sealed.credential_uid,
             new.sealed.version,
-            new.state.word(),
+            new.state.as_str(),
             new.fingerprint,
             new.masked_key,
-            new.provider_type.word(),
+            new.provider_type.as_str(),
             &new.allowed_hosts,
             new.sealed.kek_id,
             new.sealed.wrapped_key,
@@ -279,7 +279,7 @@ impl WriteTx {
                  AND (state, grace_until) IS DISTINCT FROM ($3, $4::timestamptz)"#,
             credential,
             version,
-            state.word(),
+            state.as_str(),
             grace_until.map(ToSqlx::to_sqlx),
         )
         .execute(&mut *self.tx)

@@ -5,13 +5,30 @@ use serde::{Deserialize, Serialize};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Postgres, Type};
+use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use crate::db::types::{Word, words};
+use crate::crd::words::words;
+use crate::db::types::column_words;
 use crate::db::{Db, DbError, WriteTx};
 
 /// What was checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum CheckKind {
     /// Whether an endpoint answers.
     Probe,
@@ -24,6 +41,7 @@ pub enum CheckKind {
 }
 
 words!(CheckKind);
+column_words!(CheckKind);
 
 /// A check to be recorded.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +146,7 @@ impl WriteTx {
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"#,
             jiff_sqlx::Timestamp::from(probe.checked_at),
             probe.subject,
-            probe.kind.word(),
+            probe.kind.as_str(),
             probe.endpoint_uid,
             probe.fingerprint,
             probe.reason,
@@ -165,7 +183,7 @@ impl Db {
                  AND ($3::timestamptz IS NULL OR (checked_at, id) < ($3, $4::bigint))
                ORDER BY checked_at DESC, id DESC LIMIT $5"#,
             subject,
-            kind.word(),
+            kind.as_str(),
             after,
             cursor.map(|cursor| cursor.id),
             limit,

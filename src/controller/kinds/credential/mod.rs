@@ -42,7 +42,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
         // It may hold another key than when it was read last.
         steps = validate::steps(&input, desired.as_ref().ok(), now);
     }
-    let versions = validate::after_steps(&input, &steps, now);
+    let versions = validate::after_steps(&input, &steps);
     let jobs = validate::jobs(&input, desired.as_ref().ok(), &versions);
     let settled = context.checks.settled_for(&jobs);
     let verdict = validate::validate(&input, &desired, (&steps, &versions), settled, now);

@@ -166,7 +166,7 @@ fn derived(
     verdict: &Evaluation,
 ) -> DeclaredCredential {
     let spec = &input.object.spec;
-    let versions = validate::after_steps(input, steps, jiff::Timestamp::UNIX_EPOCH);
+    let versions = validate::after_steps(input, steps);
     let current = validate::in_state(&versions, VersionState::Current);
     let before = input.row.as_ref();
     let held = input.holding();

@@ -151,11 +151,7 @@ pub struct Usable<'a> {
 }
 
 /// The versions as the steps leave them, without the destroyed ones, newest first.
-pub fn after_steps<'a>(
-    input: &'a CredentialInputs,
-    steps: &VersionSteps,
-    _now: Timestamp,
-) -> Vec<Usable<'a>> {
+pub fn after_steps<'a>(input: &'a CredentialInputs, steps: &VersionSteps) -> Vec<Usable<'a>> {
     let mut usable: Vec<Usable<'a>> = input
         .versions
         .iter()

@@ -17,7 +17,7 @@ use crate::{
     },
     controller::{
         error::Refusal,
-        kinds::{identity, precedence, provider::validate::seconds, storable},
+        kinds::{identity, parent, precedence, provider::validate::seconds, storable},
         runtime::index::asked_at,
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
     },
@@ -157,7 +157,7 @@ pub fn validate(
 
 fn missing_credential(input: &EndpointInputs) -> Option<ConditionInput> {
     let wanted = input.missing_credential()?;
-    let hint = precedence::suggestion("LlmCredential", wanted, &input.credential_names);
+    let hint = parent::missing("LlmCredential", wanted, &input.credential_names);
     Some(ConditionInput::new(
         Reason::CredentialNotFound,
         format!(

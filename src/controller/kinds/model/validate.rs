@@ -23,6 +23,7 @@ use crate::{
         LlmModel, ProviderType,
         conditions::{self, ConditionInput, ConditionType, seconds as seconds_of},
         model::{EffectiveModel, Lifecycle, Origin},
+        names,
         reasons::{ReadyEffect, Reason},
     },
     db::{CheckKind, EndpointRow, StoredCheck},
@@ -325,19 +326,11 @@ fn not_listed(input: &ModelInputs, id: &str) -> String {
             "the vendor lists {id} no more; delete this LlmModel, or leave it until the vendor lists it again"
         );
     }
-    let mut known: Vec<String> = input
-        .lists
-        .iter()
-        .flat_map(|(_, list)| list.keys().filter(|id| !vendors::is_pattern(id)).cloned())
-        .collect();
-    known.sort_unstable();
-    known.dedup();
-    let nearest = precedence::nearest(id, &known);
-    let hint = if nearest.is_empty() {
-        "correct spec.modelId".to_owned()
-    } else {
-        format!("did you mean {}?", nearest.join(", "))
-    };
+    let known = (input.lists.iter())
+        .flat_map(|(_, list)| list.keys())
+        .filter(|id| !vendors::is_pattern(id))
+        .map(String::as_str);
+    let hint = names::hint(id, known, "correct spec.modelId");
     format!("the vendor does not list {id}; {hint}")
 }
 

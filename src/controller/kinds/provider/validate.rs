@@ -14,7 +14,7 @@ use super::{
 use crate::{
     checks::{JobKey, PlannedJob, Stored},
     controller::{
-        kinds::{identity, precedence},
+        kinds::{identity, parent},
         model_sync::plan::Step,
         runtime::{context::Context, index::asked_at},
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
@@ -67,7 +67,7 @@ fn missing_default(input: &ProviderInputs) -> Option<ConditionInput> {
     if input.endpoint_names.contains(wanted) {
         return None;
     }
-    let hint = precedence::suggestion("LlmEndpoint", wanted, &input.endpoint_names);
+    let hint = parent::missing("LlmEndpoint", wanted, &input.endpoint_names);
     Some(ConditionInput::new(
         Reason::EndpointNotFound,
         format!("spec.defaultEndpointRef: this provider has no LlmEndpoint {wanted}; {hint}"),
