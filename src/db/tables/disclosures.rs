@@ -6,10 +6,12 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgTypeInfo, PgValueRef};
 use sqlx::types::Json;
 use sqlx::{Decode, Postgres, Type};
+use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::audit_log::AuditActor;
-use crate::db::types::{MaybeTime, Word, words};
+use crate::crd::words::words;
+use crate::db::types::{MaybeTime, column_words};
 use crate::db::{Db, DbError, WriteTx};
 
 /// A key that someone asks for.
@@ -48,7 +50,20 @@ pub struct DisclosureVerdict {
 }
 
 /// Whether a key may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum Verdict {
     /// It may.
     Disclosed,
@@ -69,22 +84,7 @@ pub enum Verdict {
 }
 
 words!(Verdict);
-
-impl Verdict {
-    /// The word that the audit has for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Disclosed => "Disclosed",
-            Self::Gone => "Gone",
-            Self::Disabled => "Disabled",
-            Self::Expired => "Expired",
-            Self::Superseded => "Superseded",
-            Self::Invalid => "Invalid",
-            Self::QuotaExhausted => "QuotaExhausted",
-            Self::NotSweptYet => "NotSweptYet",
-        }
-    }
-}
+column_words!(Verdict);
 
 impl Db {
     /// Decides about these keys and records each answer, in one transaction; the answers are in the
