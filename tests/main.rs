@@ -7,6 +7,7 @@ mod api_feed;
 mod api_http;
 mod api_process;
 mod api_tls;
+mod audit;
 mod borders;
 mod canary;
 mod checks_forgotten;

@@ -1,7 +1,10 @@
 //! Moves what was audited in transactions into the chain, and anchors the chain's head: in the
 //! database, and in the log, which whoever has the database does not have.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +17,7 @@ use crate::db::DbError;
 const FLUSH_PERIOD: Duration = Duration::from_secs(2);
 /// Rows that are moved at once: who asks for a key waits meanwhile.
 const FLUSH_BATCH: i32 = 500;
-/// Time between two anchors of a head that moves.
+/// Least time between two anchors of a head that moves.
 const ANCHOR_PERIOD: Duration = Duration::from_secs(60);
 
 /// Does both until `stop`.
@@ -23,19 +26,20 @@ const ANCHOR_PERIOD: Duration = Duration::from_secs(60);
 /// What must end the process.
 pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), Error> {
     let mut anchors = Anchors::default();
-    let mut flush = tokio::time::interval(FLUSH_PERIOD);
-    let mut anchor = tokio::time::interval(ANCHOR_PERIOD);
-    flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    anchor.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = tokio::time::interval(FLUSH_PERIOD);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let done = tokio::select! {
+        tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            _ = flush.tick() => flush_outbox(&context).await,
-            _ = anchor.tick() => anchors.anchor(&context).await,
+            _ = look.tick() => {}
+        }
+        let done = async {
+            flush_outbox(&context).await?;
+            anchors.anchor_if_due(&context).await
         };
-        match done {
+        match done.await {
             Err(error @ DbError::Fenced) => return Err(error.into()),
-            // What the next one will do as well.
+            // What the next look will do as well.
             Err(error) if error.is_transient() => tracing::debug!(%error, "the audit waits"),
             Err(error) => tracing::error!(%error, "the audit's rows cannot be chained or anchored"),
             Ok(()) => {}
@@ -50,11 +54,20 @@ async fn flush_outbox(context: &Context) -> Result<(), DbError> {
 
 #[derive(Default)]
 struct Anchors {
+    /// When this process anchored last.
+    made: Option<Instant>,
     /// Whether it was said that there is no key to anchor with.
     told: bool,
 }
 
 impl Anchors {
+    async fn anchor_if_due(&mut self, context: &Context) -> Result<(), DbError> {
+        match self.made.is_none_or(|made| made.elapsed() >= ANCHOR_PERIOD) {
+            true => self.anchor(context).await,
+            false => Ok(()),
+        }
+    }
+
     /// Anchors the head where it has moved since the last anchor.
     async fn anchor(&mut self, context: &Context) -> Result<(), DbError> {
         let head = context.db.audit_head().await?;
@@ -71,7 +84,7 @@ impl Anchors {
                 return Ok(());
             }
         };
-        self.told = false;
+        (self.told, self.made) = (false, Some(Instant::now()));
         let mac = anchor.mac.clone();
         context
             .db
