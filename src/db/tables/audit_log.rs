@@ -4,8 +4,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
+use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
+use crate::crd::words::words;
 use crate::db::{Db, DbError, WriteTx};
 
 /// Who did something, as the kube-apiserver's TokenReview names him.
@@ -76,7 +78,22 @@ pub struct AuditEntry {
 }
 
 /// What can be done that the audit tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum AuditAction {
     /// A key was asked for.
     Disclose,
@@ -106,43 +123,7 @@ pub enum AuditAction {
     Import,
 }
 
-impl AuditAction {
-    /// The word that stands in the row.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Disclose => "Disclose",
-            Self::Check => "Check",
-            Self::Rotate => "Rotate",
-            Self::Revoke => "Revoke",
-            Self::Rewrap => "Rewrap",
-            Self::KeyringActivate => "KeyringActivate",
-            Self::WhoseKey => "WhoseKey",
-            Self::Read => "Read",
-            Self::Prune => "Prune",
-            Self::Create => "Create",
-            Self::Update => "Update",
-            Self::Delete => "Delete",
-            Self::Import => "Import",
-        }
-    }
-
-    /// Every action.
-    pub const ALL: [Self; 13] = [
-        Self::Disclose,
-        Self::Check,
-        Self::Rotate,
-        Self::Revoke,
-        Self::Rewrap,
-        Self::KeyringActivate,
-        Self::WhoseKey,
-        Self::Read,
-        Self::Prune,
-        Self::Create,
-        Self::Update,
-        Self::Delete,
-        Self::Import,
-    ];
-}
+words!(AuditAction);
 
 /// A row of the audit.
 #[derive(Clone, Debug, PartialEq)]
