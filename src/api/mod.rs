@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub mod fuzzing {
     pub use super::auth::token::{bearer, sanity};
     pub use super::routes::models::Filters;
+    pub use super::routes::resolve::request::{ResolveRequest, read as read_resolve_request};
     pub use crate::api::read::cursor::{
         CursorPlace, Price, Rank, read as read_cursor, write as write_cursor,
     };
@@ -57,6 +58,10 @@ pub struct ApiDeps {
     pub metrics: Metrics,
     /// Lists that were written out already.
     pub pages: ListCache,
+    /// Resolutions that were written out already.
+    resolutions: routes::resolve::ResolutionCache,
+    /// Namespaces that every caller's resolve also looks in.
+    pub shared_namespaces: Vec<Arc<str>>,
     /// Whose turn it is to read deleted rows.
     deleted_reads: read::deleted::DeletedReads,
     /// Memory of answers under way.

@@ -58,6 +58,45 @@ pub enum Problems {
     RevisionTimeout(ProblemBody<'static>),
 }
 
+/// The same of a route that takes a body; 404 is its own.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // As above.
+pub enum PostProblems {
+    /// The body, or a parameter, is not valid or not known, or a namespace is needed.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(ProblemBody<'static>),
+    /// There is no token, or it does not count here.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(ProblemBody<'static>),
+    /// The caller may not do this.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemBody<'static>),
+    /// The route exists, and not for this method.
+    #[response(status = 405, content_type = "application/problem+json")]
+    MethodNotAllowed(ProblemBody<'static>),
+    /// The body did not come in time.
+    #[response(status = 408, content_type = "application/problem+json")]
+    BodyTimeout(ProblemBody<'static>),
+    /// The body is larger than 64 KiB.
+    #[response(status = 413, content_type = "application/problem+json")]
+    BodyTooLarge(ProblemBody<'static>),
+    /// The body is not JSON by its media type.
+    #[response(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(ProblemBody<'static>),
+    /// A defect of the server.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(ProblemBody<'static>),
+    /// What the answer needs is not available; try again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemBody<'static>),
+    /// `min_revision` was not reached in time.
+    #[response(status = 504, content_type = "application/problem+json")]
+    RevisionTimeout(ProblemBody<'static>),
+}
+
+/// Schemas of what is sent, of which nothing has to be.
+const REQUESTS: [&str; 1] = ["ResolveRequest"];
+
 /// What the routes are added to.
 pub fn base() -> OpenApi {
     let mut components = ComponentsBuilder::new()
@@ -220,7 +259,9 @@ fn complete_rows(components: &mut Components) {
             _ => {}
         }
     }
-    components.schemas.values_mut().for_each(complete);
+    let schemas = components.schemas.iter_mut();
+    let answers = schemas.filter(|(name, _)| !REQUESTS.contains(&name.as_str()));
+    answers.for_each(|(_, schema)| complete(schema));
 }
 
 /// The description as it is served and committed: JSON with a final newline.
@@ -267,11 +308,17 @@ pub async fn get(QueryParams(NoParameters): QueryParams<NoParameters>) -> impl I
 mod tests {
     use serde_json::Value;
 
+    /// Every operation, as method and path.
     fn operations() -> Vec<(String, Value)> {
         let description: Value = serde_json::from_str(&super::json()).expect("JSON");
         let paths = description["paths"].as_object().expect("paths").clone();
-        let get = |(path, item): (String, Value)| (path, item["get"].clone());
-        paths.into_iter().map(get).collect()
+        let of_path = |(path, item): (String, Value)| {
+            let methods = item.as_object().expect("operations").clone();
+            methods
+                .into_iter()
+                .map(move |(method, operation)| (format!("{method} {path}"), operation))
+        };
+        paths.into_iter().flat_map(of_path).collect()
     }
 
     #[test]
@@ -295,12 +342,14 @@ mod tests {
                 has("200", "Llmplane-Revision") && has("405", "Allow"),
                 "{path}"
             );
-            if path.starts_with("/api/") {
-                assert!(has("304", "ETag") && has("200", "ETag"), "{path}");
+            if path.contains("/api/") {
                 assert!(
                     has("401", "WWW-Authenticate") && has("503", "Retry-After"),
                     "{path}"
                 );
+            }
+            if path.starts_with("get /api/") {
+                assert!(has("304", "ETag") && has("200", "ETag"), "{path}");
                 let sent = operation["parameters"].as_array().expect("parameters");
                 assert!(
                     sent.iter().any(|one| one["name"] == "If-None-Match"),

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -23,6 +24,14 @@ pub enum ProblemType {
     InvalidParameter,
     /// A query parameter that this route does not know.
     UnknownParameter,
+    /// The body is not what the route takes.
+    InvalidBody,
+    /// The body is not of the media type that the route takes.
+    UnsupportedMediaType,
+    /// The body has more bytes than any that the route takes.
+    BodyTooLarge,
+    /// The body did not come in time.
+    BodyTimeout,
     /// The caller is in no namespace and named none.
     NamespaceRequired,
     /// No bearer token came with the request.
@@ -33,6 +42,10 @@ pub enum ProblemType {
     Forbidden,
     /// There is no such thing, or the caller may not see it.
     NotFound,
+    /// No model is what was asked for, or none that can be called.
+    NoModel,
+    /// Several models are named as asked for.
+    AmbiguousModel,
     /// The route exists, and not for this method.
     MethodNotAllowed,
     /// The caller asks for keys too often.
@@ -62,14 +75,20 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidParameter,
         Self::UnknownParameter,
+        Self::InvalidBody,
+        Self::UnsupportedMediaType,
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
         Self::NamespaceRequired,
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::Forbidden,
         Self::NotFound,
+        Self::NoModel,
+        Self::AmbiguousModel,
         Self::MethodNotAllowed,
         Self::RateLimited,
         Self::QuotaExhausted,
@@ -98,6 +117,22 @@ impl ProblemType {
                 S::BAD_REQUEST,
                 "A parameter is not known",
             ),
+            Self::InvalidBody => ("invalid-body", S::BAD_REQUEST, "The body is not valid"),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The body is of another media type",
+            ),
+            Self::BodyTooLarge => (
+                "body-too-large",
+                S::PAYLOAD_TOO_LARGE,
+                "The body is too large",
+            ),
+            Self::BodyTimeout => (
+                "body-timeout",
+                S::REQUEST_TIMEOUT,
+                "The body did not come in time",
+            ),
             Self::NamespaceRequired => (
                 "namespace-required",
                 S::BAD_REQUEST,
@@ -115,6 +150,12 @@ impl ProblemType {
             ),
             Self::Forbidden => ("forbidden", S::FORBIDDEN, "You may not do this"),
             Self::NotFound => ("not-found", S::NOT_FOUND, "Not found"),
+            Self::NoModel => ("no-model", S::NOT_FOUND, "No model is what was asked for"),
+            Self::AmbiguousModel => (
+                "ambiguous-model",
+                S::NOT_FOUND,
+                "Several models are named so",
+            ),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 S::METHOD_NOT_ALLOWED,
@@ -222,6 +263,11 @@ impl Problem {
         Self::new(ProblemType::InvalidParameter, format!("{name}: {what}"))
     }
 
+    /// A body, or a field of it, that is not valid.
+    pub fn body(what: impl Into<String>) -> Self {
+        Self::new(ProblemType::InvalidBody, what)
+    }
+
     /// The one answer for what is not there and for what the caller may not see.
     pub fn not_found(what: &str) -> Self {
         Self::new(
@@ -269,17 +315,39 @@ impl From<DbError> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+/// A body with members of its own problem (RFC 9457, 3.2).
+#[derive(Serialize)]
+struct ExtendedBody<'a, M> {
+    #[serde(flatten)]
+    body: ProblemBody<'a>,
+    #[serde(flatten)]
+    members: &'a M,
+}
+
+impl Problem {
+    /// Its body, with further members.
+    ///
+    /// # Errors
+    ///
+    /// Where they are no JSON object.
+    pub fn body_with(&self, members: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
         let (slug, status, title) = self.kind.parts();
-        let body = serde_json::to_vec(&ProblemBody {
-            type_: format!("{TYPE_PREFIX}{slug}"),
-            title,
-            status: status.as_u16(),
-            detail: &self.detail,
+        serde_json::to_vec(&ExtendedBody {
+            body: ProblemBody {
+                type_: format!("{TYPE_PREFIX}{slug}"),
+                title,
+                status: status.as_u16(),
+                detail: &self.detail,
+            },
+            members,
         })
-        .unwrap_or_default();
-        let mut response = (status, body).into_response();
+    }
+
+    /// The answer that says so with this body, which was made before.
+    pub fn answer(&self, body: impl Into<Body>) -> Response {
+        let (_, status, _) = self.kind.parts();
+        let mut response = Response::new(body.into());
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,
@@ -290,9 +358,6 @@ impl IntoResponse for Problem {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
@@ -302,6 +367,13 @@ impl IntoResponse for Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = self.body_with(&()).unwrap_or_default();
+        self.answer(body)
     }
 }
 

@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemType};
-use super::routes::{audit, credentials, endpoints, health, holders, models, providers};
+use super::routes::{audit, credentials, endpoints, health, holders, models, providers, resolve};
 use super::server::observe::Observe;
 use super::{ApiState, openapi};
 
@@ -25,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(models::get))
         .routes(routes!(holders::list))
         .routes(routes!(audit::list))
+        .routes(routes!(resolve::post))
         .routes(routes!(openapi::get))
 }
 
@@ -53,6 +54,6 @@ async fn no_route() -> Problem {
 async fn no_method() -> Problem {
     Problem::new(
         ProblemType::MethodNotAllowed,
-        "this route is for GET and HEAD",
+        "this route does not take this method; the header Allow lists those that it takes",
     )
 }

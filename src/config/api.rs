@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use super::admin::AdminArgs;
 use super::cluster::ClusterArgs;
+use crate::crd::names::is_namespace;
 
 /// Keys that one caller may ask for in a second, unless told otherwise: an agent keeps its key, and
 /// asks again when that ends.
@@ -85,6 +86,27 @@ pub struct ServingArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub keys_per_second: u32,
+    /// Namespaces that every caller's resolve also looks in, after the caller's own
+    #[arg(
+        long,
+        env = "LLMPLANE_SHARED_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE,...",
+        value_parser = namespace
+    )]
+    pub shared_namespaces: Vec<String>,
+}
+
+/// A namespace's name, or why it is none.
+fn namespace(text: &str) -> Result<String, String> {
+    match is_namespace(text) {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "write names of namespaces with commas between them; each has at most 63 \
+                      lower-case letters, digits and hyphens"
+                .to_owned(),
+        ),
+    }
 }
 
 /// Certificate and key.
@@ -115,6 +137,8 @@ pub struct ApiSettings {
     pub keyring_dir: Option<PathBuf>,
     /// Keys that one caller may ask for in a second, on average.
     pub keys_per_second: NonZeroU32,
+    /// Namespaces that every caller's resolve also looks in.
+    pub shared_namespaces: Vec<String>,
 }
 
 /// Settings that do not go together.
@@ -159,6 +183,7 @@ impl ServingArgs {
             audience: self.audience,
             keyring_dir,
             keys_per_second: NonZeroU32::new(self.keys_per_second).unwrap_or(NonZeroU32::MIN),
+            shared_namespaces: self.shared_namespaces,
         })
     }
 }
@@ -217,5 +242,15 @@ mod tests {
         assert!(refused(&["--listen", "nowhere"]));
         assert!(refused(&["--audience", ""]));
         assert!(refused(&["--max-connections", "0"]));
+        for list in ["", "*", "a,", "A", "a/b", "-a"] {
+            assert!(refused(&["--shared-namespaces", list]), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn shared_namespaces_are_a_list() {
+        let shared = |flags: &[&str]| settings(flags).expect("loopback").shared_namespaces;
+        assert_eq!(shared(&["--shared-namespaces", "a,b-1"]), ["a", "b-1"]);
+        assert!(shared(&[]).is_empty());
     }
 }

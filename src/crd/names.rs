@@ -1,4 +1,5 @@
-//! Names that come near one that was not found, for "did you mean".
+//! What a namespace may be called, and names that come near one that was not found, for "did you
+//! mean".
 
 /// How many names are offered.
 const OFFERED: usize = 3;
@@ -33,6 +34,15 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .take(OFFERED)
         .map(|(_, candidate)| candidate)
         .collect()
+}
+
+/// Whether a namespace may be called so: an RFC 1123 label.
+pub fn is_namespace(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 /// `; did you mean "a" or "b"?`, or nothing where no candidate comes near.

@@ -162,6 +162,7 @@ impl TestApi {
             audience: "llmplane".to_owned(),
             keyring_dir: None,
             keys_per_second: NonZeroU32::MAX,
+            shared_namespaces: Vec::new(),
         };
         change(&mut settings);
         let scheme = if settings.tls.is_some() {

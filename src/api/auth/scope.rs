@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Auth, Caller, Right};
 use crate::api::problem::{Problem, ProblemType};
 use crate::crd::Kind;
+use crate::crd::names::is_namespace;
 
 /// The namespaces that a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,15 +121,6 @@ impl Scope {
             ),
         ))
     }
-}
-
-/// An RFC 1123 label.
-fn is_namespace(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&name.len())
-        && name.bytes().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
 }
 
 #[cfg(test)]

@@ -2,29 +2,21 @@
 //! about and on what the request asks for, and on nothing else of its caller, whose right to list
 //! is decided before: whoever asks the same of the same revision gets the same bytes.
 
-use std::collections::HashMap;
-
 use axum::http::Uri;
-use parking_lot::RwLock;
 use uuid::fmt::Hyphenated;
 
 use super::answer::Page;
 use super::list_query::Index;
+use super::revision_cache::{CacheSize, RevisionCache};
 use crate::api::auth::Scope;
-use crate::db::Revision;
 
-/// Bytes that are kept at most, so that no variety of questions fills the memory.
-const MAX_CACHED_BYTES: usize = 16 << 20;
+/// The lists of the newest revision: at most 16 MiB of them.
+pub type ListCache = RevisionCache<Page, { 16 << 20 }>;
 
-/// The lists of the newest revision.
-#[derive(Debug, Default)]
-pub struct ListCache(RwLock<CachedPages>);
-
-#[derive(Debug, Default)]
-struct CachedPages {
-    revision: Revision,
-    bytes: usize,
-    pages: HashMap<String, Page>,
+impl CacheSize for Page {
+    fn size(&self) -> usize {
+        Page::size(self)
+    }
 }
 
 /// What is asked for: by whom does not matter. Which provider a URI names may depend on who asks,
@@ -45,40 +37,12 @@ pub(in crate::api) fn key(scope: &Scope, index: &Index, uri: &Uri) -> String {
     key
 }
 
-impl ListCache {
-    /// The list that was asked for at this revision, if it is there.
-    pub(in crate::api) fn get(&self, revision: Revision, key: &str) -> Option<Page> {
-        let kept = self.0.read();
-        match kept.revision == revision {
-            true => kept.pages.get(key).cloned(),
-            false => None,
-        }
-    }
-
-    /// Keeps a list of this revision; those of older ones go.
-    pub(in crate::api) fn put(&self, revision: Revision, key: String, page: &Page) {
-        let size = key.len() + page.size();
-        let mut kept = self.0.write();
-        if revision < kept.revision || size > MAX_CACHED_BYTES {
-            return;
-        }
-        if revision > kept.revision || kept.bytes + size > MAX_CACHED_BYTES {
-            *kept = CachedPages {
-                revision,
-                ..CachedPages::default()
-            };
-        }
-        if kept.pages.insert(key, page.clone()).is_none() {
-            kept.bytes += size;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use uuid::Uuid;
 
+    use crate::db::Revision;
     use crate::snapshot::{Entry, ProviderView};
 
     fn page(cursor: &str) -> Page {
@@ -118,22 +82,5 @@ mod tests {
         let of = |provider| key(&scope, &Index::OfProvider(Uuid::from_u128(provider)), &uri);
         assert_ne!(of(1), of(2));
         assert_eq!(of(1), of(1));
-    }
-
-    #[test]
-    fn a_flood_of_questions_keeps_within_the_bound() {
-        let pages = ListCache::default();
-        let long = "x".repeat(MAX_CACHED_BYTES / 4);
-        for number in 0..20 {
-            pages.put(Revision(1), number.to_string(), &page(&long));
-            assert!(pages.0.read().bytes <= MAX_CACHED_BYTES);
-        }
-        pages.put(
-            Revision(1),
-            "huge".to_owned(),
-            &page(&"x".repeat(MAX_CACHED_BYTES)),
-        );
-        assert!(pages.get(Revision(1), "huge").is_none());
-        assert!(pages.get(Revision(1), "19").is_some());
     }
 }

@@ -6,4 +6,6 @@ pub(super) mod deleted;
 pub mod list_cache;
 pub(super) mod list_query;
 pub(super) mod query_params;
+pub(super) mod request_body;
+pub mod revision_cache;
 pub(super) mod revisions;

@@ -7,6 +7,7 @@ pub mod health;
 pub mod holders;
 pub mod models;
 pub mod providers;
+pub mod resolve;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;

@@ -138,6 +138,12 @@ impl Server {
             auth: Auth::new(client, &settings.audience, metrics.clone()),
             metrics,
             pages: ListCache::default(),
+            resolutions: Default::default(),
+            shared_namespaces: settings
+                .shared_namespaces
+                .iter()
+                .map(|n| n.as_str().into())
+                .collect(),
             deleted_reads: Default::default(),
             memory,
         });

@@ -1,0 +1,126 @@
+//! Bodies of requests: JSON of a bounded size, read within a bounded time and memory.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
+
+use super::answer::RequestHeaders;
+use crate::api::problem::{Problem, ProblemType};
+use crate::http_server::AnswerMemory;
+
+/// Bytes of a body at most.
+pub const MAX_BYTES: usize = 64 << 10;
+
+/// Bytes of a body that is too large that are read all the same: a client that is still sending hears
+/// no answer where its connection is closed on it.
+const MAX_DISCARDED: usize = 4 << 20;
+
+/// How long a body may take to come.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The whole body of a request that says it is JSON.
+///
+/// # Errors
+///
+/// 415 for another media type, 413 for more than [`MAX_BYTES`], 408 where it does not come in time,
+/// 400 where it ends before its end, 503 where there is no memory for it.
+pub async fn json(
+    memory: &AnswerMemory,
+    request: &RequestHeaders,
+    body: Body,
+) -> Result<Bytes, Problem> {
+    if !says_json(&request.headers) {
+        return Err(Problem::new(
+            ProblemType::UnsupportedMediaType,
+            "send the body as JSON, with the header Content-Type: application/json",
+        ));
+    }
+    let told = content_length(&request.headers);
+    let room = told.unwrap_or(MAX_BYTES).min(MAX_BYTES);
+    let _reserved = memory.reserve(&request.share, room).await?;
+    let read = tokio::time::timeout(TIMEOUT, read(body, told)).await;
+    read.unwrap_or_else(|_| {
+        Err(Problem::new(
+            ProblemType::BodyTimeout,
+            format!("the body was not complete within {} s", TIMEOUT.as_secs()),
+        ))
+    })
+}
+
+async fn read(mut body: Body, told: Option<usize>) -> Result<Bytes, Problem> {
+    let (mut kept, mut length) = (BytesMut::new(), 0_usize);
+    let too_large = |length| length > MAX_BYTES || told.is_some_and(|told| told > MAX_BYTES);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::body("the body broke off before its end"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if length > MAX_DISCARDED {
+            break;
+        }
+        match too_large(length) {
+            true => kept = BytesMut::new(),
+            false => kept.extend_from_slice(&data),
+        }
+    }
+    match too_large(length) {
+        true => Err(Problem::new(
+            ProblemType::BodyTooLarge,
+            format!(
+                "a body has at most {} KiB; ask for less at once",
+                MAX_BYTES >> 10
+            ),
+        )),
+        false => Ok(kept.freeze()),
+    }
+}
+
+/// `application/json`, with any parameters.
+fn says_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    let value = value.to_str().unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn json_is_told_by_its_media_type_alone() {
+        let says = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CONTENT_TYPE, HeaderValue::from_static(value));
+            }
+            says_json(&headers)
+        };
+        assert!(says(&["application/json"]));
+        assert!(says(&["Application/JSON; charset=utf-8"]));
+        let others: [&[&str]; 5] = [
+            &[],
+            &["text/plain"],
+            &["application/jsonx"],
+            &["application/json, text/plain"],
+            &["application/json", "application/json"],
+        ];
+        for other in others {
+            assert!(!says(other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The body of `POST /resolve`: what it may say, and what is told where it says something else.
+
+use serde::Deserialize;
+use serde_json::error::Category;
+use utoipa::ToSchema;
+
+use super::values::{Amount, Currency, Flag, Labels, List, OneOrMany, Text, Whole, Word};
+use crate::api::openapi;
+use crate::api::problem::Problem;
+use crate::crd::names::did_you_mean;
+use crate::crd::{Capability, ProviderType};
+use crate::resolve::{self, Need, Prefer, TypicalCall, Wanted};
+
+/// Characters of a place in the body, or of a name in it, that are told at most.
+const MAX_TOLD: usize = 64;
+
+/// Most tokens that a request may speak of.
+const MAX_TOKENS: i64 = 1_000_000_000;
+
+type Tokens = Whole<1, MAX_TOKENS>;
+type TokensOfCall = Whole<0, MAX_TOKENS>;
+
+/// Either `model`, or what the model must be: any of the other fields but the last three.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "capabilities": ["FunctionCalling"],
+    "min_context_window": 128000,
+    "prefer": "price",
+    "currency": "USD",
+    "regions": ["eu-central-1"],
+}))]
+pub struct ResolveRequest {
+    /// Name of the model, else its display name, else its `model_id`.
+    #[schema(value_type = Option<String>, max_length = 256)]
+    model: Option<Text>,
+    /// It can do all of these.
+    #[schema(schema_with = openapi::capabilities, required = false)]
+    capabilities: Option<List<Word<Capability>>>,
+    /// It scores at least this in each of `capabilities`.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 5)]
+    min_score: Option<Whole<1, 5>>,
+    /// Tokens of prompt and answer together, at least.
+    #[schema(value_type = Option<i64>, minimum = 1)]
+    min_context_window: Option<Tokens>,
+    /// Tokens of answer, at least.
+    #[schema(value_type = Option<i64>, minimum = 1)]
+    min_output_tokens: Option<Tokens>,
+    /// Price of 1,000 tokens of prompt in `currency`, at most: a decimal number.
+    #[schema(value_type = Option<String>, example = "0.0025")]
+    max_input_price: Option<Amount>,
+    /// Price of 1,000 tokens of answer in `currency`, at most: a decimal number.
+    #[schema(value_type = Option<String>, example = "0.01")]
+    max_output_price: Option<Amount>,
+    /// Its prices are in no other currency: an ISO 4217 code.
+    #[schema(value_type = Option<String>, example = "USD")]
+    currency: Option<Currency>,
+    /// The best is the cheapest (`price`), the one with the highest score in `capabilities`
+    /// (`score`) or the one with the largest context window (`context`).
+    #[schema(schema_with = prefer_words, required = false)]
+    prefer: Option<Word<Prefer>>,
+    /// Its provider is of one of these types.
+    #[schema(schema_with = provider_types, required = false)]
+    provider_types: Option<List<Word<ProviderType>>>,
+    /// It is served in one of these regions, and is to be called there alone.
+    #[schema(value_type = Option<Vec<String>>)]
+    regions: Option<List<Text>>,
+    /// It has these labels.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    selector: Option<Labels>,
+    /// It is none of these, by name, display name or `model_id`.
+    #[schema(value_type = Option<Vec<String>>)]
+    exclude: Option<List<Text>>,
+    /// It is recommended for all of these tasks.
+    #[schema(value_type = Option<Vec<String>>)]
+    recommended_for: Option<OneOrMany<Text>>,
+    /// It may be deprecated.
+    #[schema(value_type = Option<bool>, default = false)]
+    allow_deprecated: Option<Flag>,
+    /// Tokens of prompt of a typical call, which prices are compared for.
+    #[schema(value_type = Option<i64>, minimum = 0)]
+    prompt_tokens: Option<TokensOfCall>,
+    /// Tokens of answer of a typical call, which prices are compared for.
+    #[schema(value_type = Option<i64>, minimum = 0)]
+    output_tokens: Option<TokensOfCall>,
+    /// Whether the key is wanted too.
+    #[schema(value_type = Option<bool>, default = false)]
+    with_secret: Option<Flag>,
+    /// What the key is wanted for; the audit notes it.
+    #[schema(value_type = Option<String>, max_length = 256)]
+    purpose: Option<Text>,
+    /// Whether every target is to carry its key, and not the first alone.
+    #[schema(value_type = Option<bool>, default = false)]
+    all_targets: Option<Flag>,
+}
+
+fn prefer_words() -> utoipa::openapi::schema::Object {
+    openapi::one_of(Prefer::ALL.map(Prefer::as_str))
+}
+
+fn provider_types() -> utoipa::openapi::schema::Array {
+    utoipa::openapi::schema::ArrayBuilder::new()
+        .items(openapi::provider_type())
+        .build()
+}
+
+/// A request that makes sense.
+#[derive(Debug, PartialEq)]
+pub struct ReadRequest {
+    /// What is asked for.
+    pub asked: resolve::Request,
+    /// What the key is wanted for, where one is.
+    pub purpose: Option<String>,
+    /// Whether every target is to carry its key.
+    pub all_targets: bool,
+}
+
+/// Reads a body.
+///
+/// # Errors
+///
+/// 400 that names the field and says what to write there.
+pub fn read(body: &[u8]) -> Result<ReadRequest, Problem> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::body(
+            "send a JSON object that names a model or says what it must be, such as \
+             {\"model\": \"gpt-4o\"} or {\"capabilities\": [\"Chat\"]}",
+        ));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let request: ResolveRequest = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| refusal(&error.path().to_string(), error.inner()))?;
+    json.end().map_err(|error| refusal(".", &error))?;
+    request.checked()
+}
+
+/// What is wrong with a body, without what it says: that may be meant for other eyes.
+fn refusal(path: &str, error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    match error.classify() {
+        Category::Data => {}
+        Category::Syntax | Category::Eof | Category::Io => {
+            return Problem::body(format!("the body is not valid JSON: {text}{place}"));
+        }
+    }
+    if let Some(rest) = text.strip_prefix("unknown field `") {
+        let (name, known) = rest.split_once("`, expected").unwrap_or((rest, ""));
+        return Problem::body(unknown_field(name, known));
+    }
+    if let Some(name) = text.strip_prefix("duplicate field `") {
+        return Problem::body(format!(
+            "{}: it is given more than once",
+            name.trim_end_matches('`')
+        ));
+    }
+    let what = match text.rsplit_once(", expected ") {
+        Some((given, expected)) => match kind_of(given) {
+            Some(kind) => format!("expected {expected}, not {kind}"),
+            None => format!("expected {expected}"),
+        },
+        None => text.to_owned(),
+    };
+    let path: String = path.chars().take(MAX_TOLD).collect();
+    Problem::body(format!("{path}: {what}"))
+}
+
+/// What kind of value was given, as serde tells of one of the wrong type.
+fn kind_of(given: &str) -> Option<&'static str> {
+    let given = given.strip_prefix("invalid type: ")?;
+    let kinds = [
+        ("string", "a text"),
+        ("integer", "a whole number"),
+        ("floating point", "a number with a fraction"),
+        ("boolean", "true or false"),
+        ("sequence", "a list"),
+        ("map", "an object"),
+        ("null", "null"),
+    ];
+    let found = kinds.iter().find(|(word, _)| given.starts_with(word));
+    found.map(|(_, kind)| *kind)
+}
+
+fn unknown_field(name: &str, known: &str) -> String {
+    if name == "class" {
+        return "class: there are no model classes in this version; name a model, or say what it \
+                must be"
+            .to_owned();
+    }
+    let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+    let shown: String = name.chars().take(MAX_TOLD).collect();
+    let near = did_you_mean(&shown, known.iter().copied());
+    let known = known.join(", ");
+    format!("{shown:?} is no field of this request{near}; it knows {known}")
+}
+
+impl ResolveRequest {
+    /// What it asks for, where its parts go together.
+    fn checked(self) -> Result<ReadRequest, Problem> {
+        let with_key = self.with_secret.is_some_and(|flag| flag.0);
+        let all_targets = self.all_targets.is_some_and(|flag| flag.0);
+        let purpose = self.purpose.clone().map(|text| text.0);
+        let wanted = match (&self.model, self.first_of_need()) {
+            (Some(model), None) => Wanted::Named(model.0.clone()),
+            (None, Some(_)) => Wanted::Need(Box::new(self.need()?)),
+            (None, None) => {
+                return Err(Problem::body(
+                    "name a model (model), or say what it must be: capabilities, \
+                     min_context_window, prefer or another field of a need",
+                ));
+            }
+            (Some(_), Some(field)) => {
+                return Err(Problem::body(format!(
+                    "model: a request names a model or says what it must be, not both; leave out \
+                     model, or {field} and the other fields of a need"
+                )));
+            }
+        };
+        Ok(ReadRequest {
+            asked: resolve::Request { wanted, with_key },
+            purpose,
+            all_targets,
+        })
+    }
+
+    /// The first field that says what a model must be.
+    fn first_of_need(&self) -> Option<&'static str> {
+        let given = [
+            ("capabilities", self.capabilities.is_some()),
+            ("min_score", self.min_score.is_some()),
+            ("min_context_window", self.min_context_window.is_some()),
+            ("min_output_tokens", self.min_output_tokens.is_some()),
+            ("max_input_price", self.max_input_price.is_some()),
+            ("max_output_price", self.max_output_price.is_some()),
+            ("currency", self.currency.is_some()),
+            ("prefer", self.prefer.is_some()),
+            ("provider_types", self.provider_types.is_some()),
+            ("regions", self.regions.is_some()),
+            ("selector", self.selector.is_some()),
+            ("exclude", self.exclude.is_some()),
+            ("recommended_for", self.recommended_for.is_some()),
+            ("allow_deprecated", self.allow_deprecated.is_some()),
+            ("prompt_tokens", self.prompt_tokens.is_some()),
+            ("output_tokens", self.output_tokens.is_some()),
+        ];
+        let mut given = given.into_iter().filter(|(_, there)| *there);
+        given.next().map(|(name, _)| name)
+    }
+
+    fn need(self) -> Result<Need, Problem> {
+        let mut capabilities = Vec::new();
+        for Word(wanted) in self.capabilities.map(|list| list.0).unwrap_or_default() {
+            if !capabilities.contains(&wanted) {
+                capabilities.push(wanted);
+            }
+        }
+        let prefer = self.prefer.map(|word| word.0).unwrap_or_default();
+        let texts = |list: Option<Vec<Text>>| -> Vec<String> {
+            list.into_iter().flatten().map(|text| text.0).collect()
+        };
+        let provider_types = self.provider_types.map(|list| list.0).unwrap_or_default();
+        let need = Need {
+            min_score: self.min_score.and_then(|score| i32::try_from(score.0).ok()),
+            min_context_window: self.min_context_window.map(|tokens| tokens.0),
+            min_output_tokens: self.min_output_tokens.map(|tokens| tokens.0),
+            max_input_price: self.max_input_price.map(|amount| amount.0),
+            max_output_price: self.max_output_price.map(|amount| amount.0),
+            currency: self.currency.map(|code| code.0),
+            prefer,
+            provider_types: provider_types.into_iter().map(|word| word.0).collect(),
+            regions: texts(self.regions.map(|list| list.0)),
+            selector: self.selector.map(|labels| labels.0).unwrap_or_default(),
+            exclude: texts(self.exclude.map(|list| list.0)),
+            recommended_for: texts(self.recommended_for.map(|list| list.0)),
+            allow_deprecated: self.allow_deprecated.is_some_and(|flag| flag.0),
+            typical_call: typical_call(self.prompt_tokens, self.output_tokens)?,
+            capabilities,
+        };
+        contradictions(&need)?;
+        Ok(need)
+    }
+}
+
+fn typical_call(
+    prompt: Option<TokensOfCall>,
+    output: Option<TokensOfCall>,
+) -> Result<Option<TypicalCall>, Problem> {
+    if prompt.is_none() && output.is_none() {
+        return Ok(None);
+    }
+    let tokens = |given: Option<TokensOfCall>| {
+        u64::try_from(given.map_or(0, |tokens| tokens.0)).unwrap_or_default()
+    };
+    let call = TypicalCall {
+        prompt_tokens: tokens(prompt),
+        output_tokens: tokens(output),
+    };
+    match call == TypicalCall::default() {
+        true => Err(Problem::body(
+            "prompt_tokens: a typical call has at least one token; give prompt_tokens or \
+             output_tokens a larger number, or leave both out",
+        )),
+        false => Ok(Some(call)),
+    }
+}
+
+/// What makes no sense together.
+fn contradictions(need: &Need) -> Result<(), Problem> {
+    let currency = "add currency, for example \"USD\"";
+    let score = "a score is a capability's; add capabilities";
+    let found = [
+        (
+            need.max_input_price.is_some() && need.currency.is_none(),
+            format!("max_input_price: a price needs its currency; {currency}"),
+        ),
+        (
+            need.max_output_price.is_some() && need.currency.is_none(),
+            format!("max_output_price: a price needs its currency; {currency}"),
+        ),
+        (
+            need.min_score.is_some() && need.capabilities.is_empty(),
+            format!("min_score: {score}"),
+        ),
+        (
+            need.prefer == Prefer::Score && need.capabilities.is_empty(),
+            format!("prefer: {score}, or prefer \"price\" or \"context\""),
+        ),
+    ];
+    match found.into_iter().find(|(wrong, _)| *wrong) {
+        Some((_, what)) => Err(Problem::body(what)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;
