@@ -46,6 +46,16 @@ pub fn of_test(endpoint: &str, model_id: &str, type_: Option<ModelType>) -> Stri
     digest(&(endpoint, model_id, type_))
 }
 
+/// Of a model in a list: the endpoint's inputs, and the id that is looked for there.
+pub fn of_listing(endpoint: &str, model_id: &str) -> String {
+    digest(&(endpoint, "list", model_id))
+}
+
+/// Of what is asked with a key, by its fingerprint, or without one.
+pub fn with_key(inputs: &str, key: Option<&str>) -> String {
+    digest(&(inputs, key))
+}
+
 fn digest(inputs: &impl Serialize) -> String {
     let inputs = serde_json::to_vec(inputs).unwrap_or_default();
     hex::encode(&Sha256::digest(inputs)[..BYTES])
@@ -103,6 +113,10 @@ mod tests {
             of_test(&endpoint, "m", None),
             of_test(&endpoint, "m", Some(ModelType::Chat)),
             of_test(&endpoint, "n", None),
+            of_listing(&endpoint, "m"),
+            of_listing(&endpoint, "n"),
+            with_key(&endpoint, None),
+            with_key(&endpoint, Some("f")),
         ]);
         let distinct: std::collections::BTreeSet<&String> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

@@ -16,6 +16,9 @@ use crate::{
 };
 use jiff::Timestamp;
 
+/// Most keys that one test tries, where the first are exhausted.
+const MAX_TESTED_KEYS: usize = 3;
+
 /// For how long the last test's word on this generation has stood.
 fn tested_for(last: Option<&StoredCheck>, generation: i64, now: Timestamp) -> Duration {
     let last = last.filter(|last| last.generation == generation);
@@ -46,15 +49,14 @@ impl Runner {
                 "no active endpoint serves this model",
             )),
             Some(target) => {
-                keys = self.list_key(&target).await?;
                 let last = model.found.test_verdict.as_ref();
                 let question = CheckCall::Test(TestedModel {
                     id: &model.model_id,
                     type_: model.type_,
                     tested_for: tested_for(last, model.generation, Timestamp::now()),
                 });
-                let asked = self.ask_with_key(&target, &keys, timeout, question);
-                let called = asked.await.0;
+                let called;
+                (called, keys) = self.test_with_keys(&target, timeout, question).await?;
                 if let Some(key) = &keys.key
                     && called.found.reason == Reason::ModelAnswered
                     && !self.is_proved_at(key, &target).await?
@@ -127,6 +129,35 @@ impl Runner {
             Err(error) => {
                 self.note_failed(job, &error);
                 Ok(JobResult::unstored())
+            }
+        }
+    }
+
+    /// Tests with the best key, and where that is exhausted with the next: its quota is no news of the
+    /// model. Answers what the last one said, and with which key.
+    async fn test_with_keys(
+        &self,
+        target: &Target,
+        timeout: Duration,
+        question: CheckCall<'_>,
+    ) -> Result<(TargetResult, ChosenKey), DbError> {
+        let mut exhausted = Vec::new();
+        let mut keys = self.list_key(target, &exhausted).await?;
+        loop {
+            let called = self.ask_with_key(target, &keys, timeout, question).await.0;
+            let tried = keys.key.as_ref().map(|key| key.fingerprint.clone());
+            let Some(tried) = tried.filter(|_| called.found.reason == Reason::QuotaExhausted)
+            else {
+                return Ok((called, keys));
+            };
+            exhausted.push(tried);
+            let next = match exhausted.len() {
+                MAX_TESTED_KEYS.. => None,
+                _ => Some(self.list_key(target, &exhausted).await?),
+            };
+            match next.filter(|next| next.key.is_some()) {
+                Some(next) => keys = next,
+                None => return Ok((called, keys)),
             }
         }
     }

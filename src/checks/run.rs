@@ -236,7 +236,7 @@ impl Runner {
                 None,
             ),
             Ok(target) => {
-                let keys = self.list_key(&target).await?;
+                let keys = self.list_key(&target, &[]).await?;
                 let asked = self.ask_with_key(&target, &keys, timeout, CheckCall::List);
                 let (called, listing) = asked.await;
                 let called = TargetResult {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{listings::ModelsById, run::Runner, schedule::Owner};
 use crate::{
     crd::{ProviderType, reasons::Reason},
-    db::{CredentialRow, DbError, EndpointRow, ProviderRow},
+    db::{CredentialRow, CredentialVersionRow, DbError, EndpointRow, ProviderRow},
     keys::{
         BoundKey,
         open::{KeyError, UsableKey, open_for},
@@ -80,46 +80,57 @@ impl Runner {
         let Some(wanted) = &target.endpoint.health_check.credential_ref else {
             return Ok(None);
         };
-        let provider = target.provider.uid;
-        let rows = self
-            .means
-            .db
-            .credential_rows_of_providers(&[provider])
-            .await?;
-        let chosen = self.first_usable(target, select::named(rows, &wanted.name));
+        let (rows, versions) = self.credentials(target).await?;
+        let named = select::named(rows, &versions, &target.endpoint, &wanted.name);
+        let chosen = self.first_usable(target, named, &versions, &[]);
         Ok(chosen.await?.key)
     }
 
-    /// The best credential for reading lists and testing models.
-    pub(super) async fn list_key(&self, target: &Target) -> Result<ChosenKey, DbError> {
-        let provider = target.provider.uid;
-        let rows = self
-            .means
-            .db
-            .credential_rows_of_providers(&[provider])
+    /// The best credential for reading lists and testing models, but for keys of these fingerprints.
+    pub(super) async fn list_key(
+        &self,
+        target: &Target,
+        but: &[String],
+    ) -> Result<ChosenKey, DbError> {
+        let (rows, versions) = self.credentials(target).await?;
+        let candidates = select::candidates(rows, &versions, &target.endpoint);
+        self.first_usable(target, candidates, &versions, but).await
+    }
+
+    /// The provider's credentials, and their versions.
+    async fn credentials(
+        &self,
+        target: &Target,
+    ) -> Result<(Vec<CredentialRow>, Vec<CredentialVersionRow>), DbError> {
+        let db = &self.means.db;
+        let rows = db
+            .credential_rows_of_providers(&[target.provider.uid])
             .await?;
-        self.first_usable(target, select::candidates(rows, target.endpoint.uid))
-            .await
+        let uids: Vec<Uuid> = rows.iter().map(|row| row.uid).collect();
+        let versions = db.credential_version_rows(&uids).await?;
+        Ok((rows, versions))
     }
 
     async fn first_usable(
         &self,
         target: &Target,
         credentials: Vec<CredentialRow>,
+        versions: &[CredentialVersionRow],
+        but: &[String],
     ) -> Result<ChosenKey, DbError> {
-        let uids: Vec<Uuid> = credentials.iter().map(|c| c.uid).collect();
-        let mut chosen = ChosenKey::default();
-        if uids.is_empty() {
-            return Ok(chosen);
-        }
         let usable = credentials.iter().filter_map(|c| c.fingerprint.clone());
-        chosen.usable = usable.collect();
+        let mut chosen = ChosenKey {
+            usable: usable.collect(),
+            ..ChosenKey::default()
+        };
         let db = &self.means.db;
-        let versions = db.credential_version_rows(&uids).await?;
         for credential in &credentials {
-            let Some(version) = select::current(&versions, credential) else {
+            let Some(version) = select::current(versions, credential) else {
                 continue;
             };
+            if but.contains(&version.fingerprint) {
+                continue;
+            }
             let type_ = target.provider.type_;
             let ring = &self.means.keyring;
             match open_for(db, ring, credential, version, vendor(type_), &target.url).await {

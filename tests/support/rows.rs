@@ -42,6 +42,7 @@ fn object(name: &str) -> ObjectColumns {
         is_active: true,
         conditions: ready(),
         verified_generation: None,
+        verified_with: vec!["inputs".to_owned()],
         last_handled_reconcile_at: None,
         created_at: creation(),
     }

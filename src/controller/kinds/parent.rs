@@ -189,8 +189,8 @@ pub async fn endpoint_rows(
     let Parent::Found(provider) = parent else {
         return Ok(Vec::new());
     };
-    context.endpoints_seen.all(declared, child)?;
     let uid = identity::uid(&**provider);
+    context.endpoints_seen.all(uid, declared, child)?;
     let mut rows = context.db.endpoint_rows_of_providers(&[uid]).await?;
     if rows.is_empty() {
         stored(context, parent).await?;

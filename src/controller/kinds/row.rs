@@ -24,6 +24,7 @@ pub fn columns<K: Declared>(object: &K, enabled: bool, verdict: &Evaluation) -> 
         is_active: verdict.is_active,
         conditions: verdict.conditions.clone(),
         verified_generation: verdict.verified_generation,
+        verified_with: verdict.verified_with.clone(),
         last_handled_reconcile_at: verdict.handled.clone(),
         created_at: identity::created_at(object),
     }

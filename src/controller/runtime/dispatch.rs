@@ -17,7 +17,7 @@ use super::{
 };
 use crate::controller::{
     error::{Class, Error},
-    kinds::{credential, endpoint, model, provider},
+    kinds::{credential, endpoint, identity, model, provider},
     maintenance::repair::repair,
     status::{unavailable, write},
 };
@@ -32,6 +32,8 @@ use crate::db::DbError;
 /// What must end the process; everything else is seen to here.
 pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Error> {
     let uid = context.index().uid(&key);
+    // Before: one that comes while this is under way wakes its endpoints again.
+    let provider = provider_of(&context, &key);
     let outcome = match key.kind {
         Kind::Provider => provider::reconcile(&context, &key).await,
         Kind::Endpoint => endpoint::reconcile(&context, &key).await,
@@ -41,7 +43,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
     if let (Kind::Endpoint, Some(uid)) = (key.kind, uid)
         && outcome.as_ref().map_or_else(is_stored, |_| true)
     {
-        let waited = context.endpoints_seen.note(uid);
+        let waited = context.endpoints_seen.note(uid, provider);
         context.waker.wake_all(waited.into_iter().map(Wake::now));
     }
     if let (Kind::Credential, Some(uid)) = (key.kind, uid) {
@@ -69,6 +71,16 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
     };
     context.metrics.reconciles.get_or_create(&labels).inc();
     Ok(next)
+}
+
+/// The provider that an endpoint has now; none of other kinds.
+fn provider_of(context: &Context, key: &ObjectKey) -> Option<Uuid> {
+    let index = context.index();
+    let endpoint = (key.kind == Kind::Endpoint)
+        .then(|| index.get::<LlmEndpoint>(&key.namespace, &key.name))
+        .flatten()?;
+    let provider = index.get::<LlmProvider>(&key.namespace, &endpoint.spec.provider_ref.name)?;
+    Some(identity::uid(&*provider))
 }
 
 /// Notes whether a credential's row says now what the cluster says. An outage, and what passes by

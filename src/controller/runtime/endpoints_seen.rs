@@ -1,5 +1,6 @@
-//! Which endpoints this process has reconciled. What is concluded over all endpoints of a
-//! provider (no host is allowed, no list has the model) waits until each of them was.
+//! Which endpoints this process has reconciled, and for which provider. What is concluded over all
+//! endpoints of a provider (no host is allowed, no list has the model) waits until each of them was
+//! reconciled for that very one: before, or for one of its name that is gone, it may have no row yet.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,21 +21,27 @@ pub struct EndpointsSeen(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    seen: HashSet<Uuid>,
+    /// The provider that each was reconciled for, where there was one.
+    seen: HashMap<Uuid, Option<Uuid>>,
     waiting: HashMap<Uuid, HashSet<ObjectKey>>,
 }
 
 impl EndpointsSeen {
-    /// Makes sure that each of these endpoints was reconciled.
+    /// Makes sure that each of these endpoints was reconciled for their provider.
     ///
     /// # Errors
     /// [`Error::Waiting`] where one was not yet; [`Self::note`] then names `child`.
-    pub fn all(&self, endpoints: &[Arc<LlmEndpoint>], child: &ObjectKey) -> Result<(), Error> {
+    pub fn all(
+        &self,
+        provider: Uuid,
+        endpoints: &[Arc<LlmEndpoint>],
+        child: &ObjectKey,
+    ) -> Result<(), Error> {
         let mut state = self.state();
         let unseen = endpoints
             .iter()
             .map(|endpoint| (identity::uid(&**endpoint), endpoint))
-            .find(|(uid, _)| !state.seen.contains(uid));
+            .find(|(uid, _)| state.seen.get(uid) != Some(&Some(provider)));
         let Some((uid, endpoint)) = unseen else {
             return Ok(());
         };
@@ -45,10 +52,11 @@ impl EndpointsSeen {
         )))
     }
 
-    /// Notes an endpoint that was reconciled; answers who waited for it.
-    pub fn note(&self, endpoint: Uuid) -> HashSet<ObjectKey> {
+    /// Notes an endpoint that was reconciled, and the provider that it had at the beginning; answers
+    /// who waited for it.
+    pub fn note(&self, endpoint: Uuid, provider: Option<Uuid>) -> HashSet<ObjectKey> {
         let mut state = self.state();
-        state.seen.insert(endpoint);
+        state.seen.insert(endpoint, provider);
         state.waiting.remove(&endpoint).unwrap_or_default()
     }
 
@@ -84,13 +92,19 @@ mod tests {
         let (a, b) = (Uuid::new_v4(), Uuid::new_v4());
         let both = [endpoint("a", a), endpoint("b", b)];
         let child = ObjectKey::new(Kind::Model, "team", "m");
+        let (former, now) = (Uuid::new_v4(), Uuid::new_v4());
         let seen = EndpointsSeen::default();
-        assert_eq!(seen.note(a), HashSet::new());
-        assert!(matches!(seen.all(&both, &child), Err(Error::Waiting(_))));
-        assert_eq!(seen.note(b), HashSet::from([child.clone()]));
-        assert!(seen.all(&both, &child).is_ok());
-        assert_eq!(seen.note(b), HashSet::new());
+        let all = || seen.all(now, &both, &child);
+        assert_eq!(seen.note(a, Some(now)), HashSet::new());
+        assert!(matches!(all(), Err(Error::Waiting(_))));
+        for before in [None, Some(former)] {
+            assert_eq!(seen.note(b, before), HashSet::from([child.clone()]));
+            assert!(matches!(all(), Err(Error::Waiting(_))));
+        }
+        assert_eq!(seen.note(b, Some(now)), HashSet::from([child.clone()]));
+        assert!(all().is_ok());
+        assert_eq!(seen.note(b, Some(now)), HashSet::new());
         seen.forget(a);
-        assert!(seen.all(&both, &child).is_err());
+        assert!(all().is_err());
     }
 }

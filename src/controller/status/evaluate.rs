@@ -24,6 +24,9 @@ pub struct PreviousStatus<'a> {
     /// The last generation whose check passed: the row's or the status's, for a database may be
     /// dropped or restored.
     pub verified_generation: Option<i64>,
+    /// What the checks of that generation were made with, each as a hash; `None`: it is not known, for
+    /// there is no row.
+    pub verified_with: Option<&'a [String]>,
     /// The last request for checks that was answered: the row's, else the status's.
     pub handled: Option<&'a str>,
 }
@@ -40,6 +43,7 @@ impl<'a> PreviousStatus<'a> {
         Self {
             conditions: row.conditions,
             verified_generation: row.verified_generation.max(status.verified_generation),
+            verified_with: row.verified_with,
             handled: row.handled.or(status.handled),
         }
     }
@@ -69,6 +73,7 @@ macro_rules! told {
                 PreviousStatus {
                     conditions: &self.conditions,
                     verified_generation: self.verified_generation,
+                    verified_with: None,
                     handled: self.last_handled_reconcile_at.as_deref(),
                 }
             }
@@ -81,6 +86,7 @@ impl<D: DeclaredRow> RecordedStatus for ObjectRow<D> {
         PreviousStatus {
             conditions: &self.conditions,
             verified_generation: self.verified_generation,
+            verified_with: Some(&self.verified_with),
             handled: self.last_handled_reconcile_at.as_deref(),
         }
     }
@@ -92,6 +98,15 @@ told!(
     LlmCredentialStatus,
     LlmModelStatus
 );
+
+/// What the checks behind an object's own condition are made with, each as a hash.
+#[derive(Clone, Debug, Default)]
+pub struct ProofInputs {
+    /// Those of the checks by which the condition is True.
+    pub passed: Vec<String>,
+    /// Those of the checks that could be made now: a proof by one of them holds.
+    pub possible: Vec<String>,
+}
 
 /// What is known of an object.
 #[derive(Clone, Debug)]
@@ -108,6 +123,8 @@ pub struct EvaluationInputs<'a> {
     pub declared: Option<ConditionInput>,
     /// What the outside world says of this generation.
     pub outside: (ConditionType, ConditionInput),
+    /// What that is said by.
+    pub proof: ProofInputs,
     /// Whether all that it would be checked at, or with, is switched off on purpose: then nothing is
     /// to be waited for where that is missing.
     pub lacks_what_is_off: bool,
@@ -128,6 +145,8 @@ pub struct Evaluation {
     pub is_active: bool,
     /// The last generation whose check passed.
     pub verified_generation: Option<i64>,
+    /// What that check was made with, see [`ProofInputs::passed`].
+    pub verified_with: Vec<String>,
     /// The last request for checks that was answered.
     pub handled: Option<String>,
 }
@@ -147,11 +166,7 @@ pub fn evaluate(facts: &EvaluationInputs<'_>, now: Timestamp) -> Evaluation {
         ),
         (None, None) => seen.clone(),
     };
-    let verified_generation = if outside.reason.status() == ConditionStatus::True {
-        Some(facts.generation)
-    } else {
-        facts.before.verified_generation
-    };
+    let (verified_generation, verified_with) = verified(facts, &outside, off.is_some());
     let synced = match facts.refusal {
         Some(refusal) => refusal.0.clone(),
         None => ConditionInput::new(
@@ -182,7 +197,39 @@ pub fn evaluate(facts: &EvaluationInputs<'_>, now: Timestamp) -> Evaluation {
         ),
         is_active: facts.refusal.is_none() && off.is_none(),
         verified_generation,
+        verified_with,
         handled,
+    }
+}
+
+/// The proof that stands: a new one, or the former one for as long as a check could be made with what
+/// it was made with. What is refused has none; of what is off, or lacks what is off, nothing is found,
+/// and the proof stays.
+fn verified(
+    facts: &EvaluationInputs<'_>,
+    outside: &ConditionInput,
+    off: bool,
+) -> (Option<i64>, Vec<String>) {
+    let before = &facts.before;
+    if outside.reason.status() == ConditionStatus::True {
+        return (Some(facts.generation), facts.proof.passed.clone());
+    }
+    let lacks = matches!(
+        outside.reason,
+        Reason::NoEndpoint | Reason::NoValidCredential
+    );
+    let holds = match before.verified_with {
+        _ if facts.refusal.is_some() => false,
+        _ if off || (facts.lacks_what_is_off && lacks) => true,
+        Some(with) => with.iter().any(|one| facts.proof.possible.contains(one)),
+        None => true,
+    };
+    match holds {
+        true => {
+            let with = before.verified_with.unwrap_or_default();
+            (before.verified_generation, with.to_vec())
+        }
+        false => (None, Vec::new()),
     }
 }
 
@@ -215,6 +262,10 @@ mod tests {
             refusal: None,
             declared: None,
             outside: (ConditionType::Healthy, ConditionInput::new(reason, "")),
+            proof: ProofInputs {
+                passed: vec!["a".to_owned()],
+                possible: vec!["a".to_owned()],
+            },
             lacks_what_is_off: false,
             asked: None,
             settled: true,
@@ -270,6 +321,42 @@ mod tests {
         failed.lacks_what_is_off = true;
         let failed = evaluate(&failed, Timestamp::UNIX_EPOCH);
         assert_eq!(ready(&failed), says("False", "ProbeFailed"));
+    }
+
+    #[test]
+    fn a_proof_stands_while_a_check_could_be_made_as_it_was() {
+        let with = |one: &str| vec![one.to_owned()];
+        let (a, b) = (with("a"), with("b"));
+        let after = |stored: Option<&'static [String]>, change: fn(&mut EvaluationInputs<'_>)| {
+            let mut facts = facts(Reason::ProbeFailed);
+            facts.before.verified_generation = Some(2);
+            facts.before.verified_with = stored;
+            change(&mut facts);
+            let judged = evaluate(&facts, Timestamp::UNIX_EPOCH);
+            (judged.verified_generation, judged.verified_with)
+        };
+        let (stored_a, stored_b): (&'static [String], &'static [String]) =
+            (Vec::leak(a.clone()), Vec::leak(b.clone()));
+        let as_it_is: fn(&mut EvaluationInputs<'_>) = |_| {};
+        assert_eq!(after(Some(stored_a), as_it_is), (Some(2), a.clone()));
+        assert_eq!(after(Some(stored_b), as_it_is), (None, vec![]));
+        assert_eq!(after(Some(&[]), as_it_is), (None, vec![]));
+        assert_eq!(after(None, as_it_is), (Some(2), vec![]));
+        assert_eq!(
+            after(Some(stored_b), |f| f.enabled = false),
+            (Some(2), b.clone())
+        );
+        let lacks = |f: &mut EvaluationInputs<'_>| {
+            f.lacks_what_is_off = true;
+            f.outside.1.reason = Reason::NoEndpoint;
+        };
+        assert_eq!(after(Some(stored_b), lacks), (Some(2), b));
+        let refused = |f: &mut EvaluationInputs<'_>| {
+            f.refusal = Some(Box::leak(Box::new(Refusal::new(Reason::InvalidSpec, ""))));
+        };
+        assert_eq!(after(Some(stored_a), refused), (None, vec![]));
+        let passed = |f: &mut EvaluationInputs<'_>| f.outside.1.reason = Reason::ProbeSucceeded;
+        assert_eq!(after(Some(stored_b), passed), (Some(2), a));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::db::{DbError, LastPassed, StoredCheck, WriteTx};
 
 columns! {
     /// What the reconciler derives for an endpoint.
+    #[derive(Default)]
     pub struct DeclaredEndpoint: ObjectColumns {
         /// Its provider.
         pub provider_uid: Uuid,

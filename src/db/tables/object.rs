@@ -129,6 +129,8 @@ columns! {
         pub conditions: Vec<Condition>,
         /// The last generation whose check passed.
         pub verified_generation: Option<i64>,
+        /// What the checks that passed then were made with, each as a hash.
+        pub verified_with: Vec<String>,
         /// The last request for a reconcile that was answered.
         pub last_handled_reconcile_at: Option<String>,
         /// The object's creation.

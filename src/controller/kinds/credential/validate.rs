@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use super::{dereference::CredentialInputs, expiry, proof, secret_cache::SecretProblem};
 use crate::{
-    checks::{JobKey, PlannedJob, Stored},
+    checks::{JobKey, PlannedJob, Stored, inputs},
     controller::{
         error::Refusal,
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
         runtime::{index::asked_at, queue::Next},
-        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
+        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
         MAX_CREDENTIALS_PER_PROVIDER, ProviderType,
@@ -230,6 +230,10 @@ pub fn validate(
             refusal: desired.as_ref().err(),
             declared: rejected_successor(input, desired.as_ref().ok(), versions),
             outside: (ConditionType::Valid, valid),
+            proof: desired.as_ref().map_or_else(
+                |_| ProofInputs::default(),
+                |desired| proof_inputs(input, desired, versions),
+            ),
             lacks_what_is_off: named(input).all_off(),
             asked: asked_at(&*input.object),
             settled,
@@ -241,6 +245,29 @@ pub fn validate(
         },
         now,
     )
+}
+
+/// The key in use, at each endpoint that it may go to.
+fn proof_inputs(
+    input: &CredentialInputs,
+    desired: &ValidatedCredential,
+    versions: &[Usable<'_>],
+) -> ProofInputs {
+    let Some(current) = in_state(versions, VersionState::Current) else {
+        return ProofInputs::default();
+    };
+    let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
+    let (allowed, _) = allowed(input, desired, &eligible);
+    let inputs =
+        |e: &EndpointRow| inputs::with_key(&e.check_inputs, Some(current.fingerprint.as_str()));
+    let passed = |e: &&&EndpointRow| {
+        let verdict = current.verdict(e);
+        verdict.is_some_and(|verdict| verdict.reason.status() == ConditionStatus::True)
+    };
+    ProofInputs {
+        passed: allowed.iter().filter(passed).map(|e| inputs(e)).collect(),
+        possible: allowed.iter().map(|e| inputs(e)).collect(),
+    }
 }
 
 /// A new key that the vendor refuses: the old one stays in use, and the owner has to act.

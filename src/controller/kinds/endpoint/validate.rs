@@ -19,7 +19,7 @@ use crate::{
         error::Refusal,
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
         runtime::index::asked_at,
-        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
+        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
         LlmEndpoint, MAX_ENDPOINTS_PER_PROVIDER, ca_bundle,
@@ -142,6 +142,7 @@ pub fn validate(
             refusal: desired.as_ref().err(),
             declared: missing_credential(input),
             outside: (ConditionType::Healthy, health(input, desired.as_ref().ok())),
+            proof: proof_inputs(input, desired.as_ref().ok()),
             lacks_what_is_off: false,
             asked: asked_at(&*input.object),
             settled,
@@ -153,6 +154,18 @@ pub fn validate(
         },
         now,
     )
+}
+
+/// A probe is made in one way.
+fn proof_inputs(input: &EndpointInputs, desired: Option<&ValidatedEndpoint>) -> ProofInputs {
+    let inputs: Vec<String> = desired
+        .map(|d| probe_inputs(input, d))
+        .into_iter()
+        .collect();
+    ProofInputs {
+        passed: inputs.clone(),
+        possible: inputs,
+    }
 }
 
 fn missing_credential(input: &EndpointInputs) -> Option<ConditionInput> {

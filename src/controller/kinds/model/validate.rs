@@ -17,7 +17,7 @@ use crate::{
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
         model_sync::ownership::{ForeignFields, is_generated},
         runtime::index::asked_at,
-        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
+        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
         LlmModel, ProviderType,
@@ -128,6 +128,7 @@ pub fn validate(
             refusal: desired.as_ref().err(),
             declared: lifecycle(input, &available),
             outside: (ConditionType::Available, available),
+            proof: proof_inputs(input),
             lacks_what_is_off: input.keys_off || named(input).all_off(),
             asked: asked_at(&*input.object),
             settled,
@@ -139,6 +140,42 @@ pub fn validate(
         },
         now,
     )
+}
+
+/// The lists that hold it and its test, at each endpoint and with each key.
+fn proof_inputs(input: &ModelInputs) -> ProofInputs {
+    let (id, type_) = (
+        &input.object.spec.model_id,
+        input.row.as_ref().and_then(|row| row.type_),
+    );
+    let driver = (input.parent.found()).map(|p| vendors::driver(p.spec.type_));
+    let keys: Vec<Option<&str>> = (input.usable_keys.iter())
+        .map(|(_, fingerprint)| Some(fingerprint.as_str()))
+        .chain([None])
+        .collect();
+    let mut proof = ProofInputs::default();
+    for (endpoint, list) in &input.lists {
+        let listing = inputs::of_listing(&endpoint.check_inputs, id);
+        let test = inputs::of_test(&endpoint.check_inputs, id, type_);
+        for key in &keys {
+            proof.possible.push(inputs::with_key(&listing, *key));
+            proof.possible.push(inputs::with_key(&test, *key));
+        }
+        let is_listed = driver
+            .as_ref()
+            .is_ok_and(|d| matches!(vendors::find(*d, list, id), Listed::Yes(_)));
+        if let Some(read) = endpoint.list_read_here().filter(|_| is_listed) {
+            proof
+                .passed
+                .push(inputs::with_key(&listing, read.key.as_deref()));
+        }
+    }
+    if input.object.spec.availability_test.enabled
+        && let Some(test) = tested(input)
+    {
+        proof.passed = vec![inputs::with_key(&test.inputs, test.key.as_deref())];
+    }
+    proof
 }
 
 /// Maintenance is a choice, whatever the vendor says meanwhile; a deprecated model that the vendor

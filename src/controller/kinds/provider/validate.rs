@@ -12,12 +12,12 @@ use super::{
     proof, synced,
 };
 use crate::{
-    checks::{JobKey, PlannedJob, Stored},
+    checks::{JobKey, PlannedJob, Stored, inputs},
     controller::{
         kinds::{identity, parent},
         model_sync::plan::Step,
         runtime::{context::Context, index::asked_at},
-        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, evaluate},
+        status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
         conditions::{ConditionInput, ConditionType},
@@ -40,6 +40,7 @@ pub fn validate(input: &ProviderInputs, settled: bool, now: Timestamp) -> Evalua
             refusal: None,
             declared: bad_glob(input).or_else(|| missing_default(input)),
             outside: (ConditionType::ModelsSynced, synced::synced(input)),
+            proof: proof_inputs(input),
             lacks_what_is_off: input.children_off,
             asked: asked_at(&*input.object),
             settled,
@@ -51,6 +52,23 @@ pub fn validate(input: &ProviderInputs, settled: bool, now: Timestamp) -> Evalua
         },
         now,
     )
+}
+
+/// The reading of each endpoint's list, with each key.
+fn proof_inputs(input: &ProviderInputs) -> ProofInputs {
+    let keys: Vec<Option<&str>> = (input.usable_keys.iter())
+        .map(|(_, fingerprint)| Some(fingerprint.as_str()))
+        .chain([None])
+        .collect();
+    let mut proof = ProofInputs::default();
+    for endpoint in input.endpoints.iter().filter(|e| e.is_active) {
+        let with = |key: &Option<&str>| inputs::with_key(&endpoint.check_inputs, *key);
+        proof.possible.extend(keys.iter().map(with));
+        if let Some(read) = endpoint.list_read_here() {
+            proof.passed.push(with(&read.key.as_deref()));
+        }
+    }
+    proof
 }
 
 /// A glob that nobody understands is the owner's to fix, and no reason to switch the rest off: no
