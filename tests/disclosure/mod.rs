@@ -195,7 +195,9 @@ impl Vault {
             result: Some(result.to_owned()),
             ..AuditFilter::default()
         };
-        let mut rows = self.db.audit_rows(&filter, None, 100_000).await.unwrap();
+        // Anew: a server that was killed in between has closed what was open.
+        let db = self.database.controller().await;
+        let mut rows = db.audit_rows(&filter, None, 100_000).await.unwrap();
         rows.reverse();
         rows
     }
