@@ -24,7 +24,7 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// Makes them, and the right to read for every ServiceAccount of their namespace.
+    /// Makes them, and the right to read and to get keys for every ServiceAccount of their namespace.
     pub async fn make(plane: &Plane) -> Result<Self> {
         grant(plane).await?;
         let tokens = tokens(plane, "agent", ACCOUNTS).await?;
@@ -75,7 +75,7 @@ async fn grant(plane: &Plane) -> Result<()> {
         rules: Some(vec![PolicyRule {
             api_groups: Some(words(&["llmplane.dev"])),
             resources: Some(words(&["*"])),
-            verbs: words(&["get", "list", "watch"]),
+            verbs: words(&["get", "list", "watch", "use"]),
             ..PolicyRule::default()
         }]),
     };

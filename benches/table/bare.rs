@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response};
-use axum::routing::get;
+use axum::routing::any;
 use axum::serve::ListenerExt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ pub async fn serve(folder: &Path) -> Result<()> {
             *response.headers_mut() = headers.clone();
             std::future::ready(response)
         };
-        router = router.route(&answer.route, get(handler));
+        router = router.route(&answer.route, any(handler));
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);

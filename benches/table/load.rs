@@ -44,6 +44,19 @@ impl Target {
             requests: tokens.iter().map(request).collect(),
         }
     }
+
+    /// `POST` of this JSON to this path, once with each token.
+    pub fn posting(address: SocketAddr, path: &str, body: &str, tokens: &[String]) -> Self {
+        let length = body.len();
+        let request = |token: &String| {
+            format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+                .into_bytes()
+        };
+        Self {
+            address,
+            requests: tokens.iter().map(request).collect(),
+        }
+    }
 }
 
 /// Asks again and again for this long, each connection as soon as it is answered. Answers per

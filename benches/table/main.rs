@@ -12,6 +12,7 @@ mod cold_start;
 mod failover;
 mod figures;
 mod fleet;
+mod keys;
 mod latency;
 mod load;
 mod memory;
@@ -71,6 +72,7 @@ struct Args {
 enum Part {
     Idle,
     Reads,
+    Keys,
     Callers,
     Visible,
     Failover,
@@ -138,6 +140,9 @@ async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Resu
     let agents = accounts::Agents::make(plane).await?;
     if args.wants(Part::Reads) {
         reads::measure(plane, &started.api, &agents, report).await?;
+    }
+    if args.wants(Part::Keys) {
+        keys::measure(plane, &started.api, &agents, report).await?;
     }
     if args.wants(Part::Callers) {
         callers::measure(plane, &started.api, report).await?;

@@ -124,6 +124,8 @@ impl Plane {
         let mut command = self.command("api", Component::Api, admin);
         command
             .env("DATABASE_URL", self.database_url(Role::Api)?)
+            .env("LLMPLANE_KEYRING_DIR", self.options.state_dir.keyring())
+            .env("LLMPLANE_KEYS_PER_SECOND", "1000000")
             .env("LLMPLANE_LISTEN", listen.to_string());
         Process::start(command, admin, Some(listen), &self.log(name))
     }
