@@ -83,6 +83,10 @@ pub enum PostProblems {
     /// The body is not JSON by its media type.
     #[response(status = 415, content_type = "application/problem+json")]
     UnsupportedMediaType(ProblemBody<'static>),
+    /// The caller asks for keys too often, or the credential's quota is used up; `Retry-After` says
+    /// when to try again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooManyRequests(ProblemBody<'static>),
     /// A defect of the server.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(ProblemBody<'static>),

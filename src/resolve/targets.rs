@@ -11,7 +11,7 @@ use super::candidates::Access;
 use super::{CredentialReason, Reason};
 use crate::crd::ProviderType;
 use crate::crd::reasons::Reason as ConditionReason;
-use crate::keys::key_allowed;
+use crate::keys::{Vendor, key_allowed};
 use crate::snapshot::{
     CredentialView, EndpointView, Entry, HealthState, ModelView, ProviderView, Snapshot,
     ValidityState,
@@ -34,6 +34,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whose keys may go there.
+    pub fn vendor(&self) -> Vendor {
+        vendor(self.provider.view.type_)
+    }
+
     /// Whether a client may do without a credential here: servers of one's own often take none.
     fn works_without_credential(&self) -> bool {
         matches!(

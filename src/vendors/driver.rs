@@ -223,6 +223,17 @@ pub enum KeyField {
     AccessToken,
 }
 
+impl KeyField {
+    /// What it is called where a key is given out.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::SecretKey => "secret_key",
+            Self::AccessToken => "access_token",
+        }
+    }
+}
+
 /// What a client's configuration is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientInput<'a> {

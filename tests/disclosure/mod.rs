@@ -1,6 +1,7 @@
 //! Giving keys out, on a real PostgreSQL and with a real keyring: what the database decides, what is
 //! recorded, and what happens where nothing can be.
 
+mod callers;
 mod edited_rows;
 mod faults;
 mod verdicts;

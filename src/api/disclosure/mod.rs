@@ -18,9 +18,6 @@ use crate::keys::disclose::{Discloser, Refusal, RefusalDraft};
 pub use body::{SecretBody, SecretView};
 use caller_rate::CallerRate;
 
-/// Longest purpose, in characters.
-const MAX_PURPOSE: usize = 256;
-
 /// Gives out keys, or says why this replica cannot.
 pub struct Disclosure {
     discloser: Option<Discloser>,
@@ -85,21 +82,6 @@ impl Disclosure {
     }
 }
 
-/// A caller's purpose, if it can be kept.
-///
-/// # Errors
-///
-/// What to change.
-pub fn purpose(text: &str) -> Result<&str, &'static str> {
-    if text.chars().count() > MAX_PURPOSE {
-        return Err("at most 256 characters");
-    }
-    match text.chars().any(char::is_control) {
-        true => Err("no line breaks, tabs or other control characters"),
-        false => Ok(text),
-    }
-}
-
 /// What a refusal is to the caller. None: the credential counts as if it were not there, and another
 /// one may do.
 pub fn problem_of(refusal: &Refusal) -> Option<Problem> {
@@ -124,19 +106,4 @@ pub fn problem_of(refusal: &Refusal) -> Option<Problem> {
         Some(wait) => problem.after(wait),
         None => problem,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_purpose_is_one_line_of_bounded_length() {
-        assert_eq!(purpose(""), Ok(""));
-        assert_eq!(purpose(&"é".repeat(256)), Ok(&*"é".repeat(256)));
-        assert!(purpose(&"é".repeat(257)).is_err());
-        for bad in ["a\nb", "a\0", "\u{85}", "\t"] {
-            assert!(purpose(bad).is_err(), "{bad:?}");
-        }
-    }
 }

@@ -130,6 +130,14 @@ impl Refusal {
         })
     }
 
+    /// Whether no other credential's key would leave either, for now.
+    pub fn is_of_all(&self) -> bool {
+        matches!(
+            self,
+            Self::NotSweptYet | Self::AuditUnavailable | Self::Overloaded
+        )
+    }
+
     /// The word that the audit and the metrics have for it.
     pub fn word(&self) -> &'static str {
         match self {

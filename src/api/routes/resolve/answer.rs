@@ -6,8 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::api::disclosure::SecretView;
 use crate::api::openapi;
 use crate::api::problem::{Problem, ProblemType};
+use crate::keys::disclose::DisclosedKey;
 use crate::resolve::{
     Considered, CredentialReason, NoAnswer, Reason, Resolution, Target, Unresolved, Wanted,
     client_config,
@@ -40,6 +42,10 @@ pub struct TargetAnswer<'a> {
     /// Why there is none; null where there is one.
     #[schema(schema_with = credential_reasons)]
     pub credential_reason: Option<&'static str>,
+    /// The key, only where it is asked for; on the first target that has one, or on each with
+    /// `all_targets`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretView>,
     /// How to exchange the caller's own token for one of the vendor's; null: no credential is of that
     /// kind.
     #[schema(value_type = Option<Object>)]
@@ -58,6 +64,12 @@ pub struct LangChain {
     /// All its other arguments.
     #[schema(value_type = Object)]
     pub kwargs: BTreeMap<String, Value>,
+    /// By argument, the field of `secret` that goes into it; only beside a key. A name with dots is a
+    /// path into nested arguments; what goes into one that ends in `Authorization` has `Bearer ` before
+    /// it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Object, required = false)]
+    pub secret_kwargs: BTreeMap<&'static str, &'static str>,
 }
 
 /// A model that was passed over.
@@ -137,17 +149,40 @@ impl<'a> ResolveAnswer<'a> {
 
 impl<'a> TargetAnswer<'a> {
     fn of(model: &ModelView, target: &'a Target) -> Self {
-        let config = client_config(model, target, None);
         Self {
             endpoint: &target.endpoint.view,
             credential: target.credentials.first().map(|entry| &entry.view),
             credential_reason: target.without_credential.map(CredentialReason::as_str),
+            secret: None,
             exchange: (),
-            langchain: LangChain {
-                model_provider: config.model_provider,
-                model: config.model,
-                kwargs: config.kwargs,
-            },
+            langchain: LangChain::of(model, target, None),
+        }
+    }
+
+    /// With the key of this one of its target's credentials.
+    pub fn give(&mut self, model: &ModelView, target: &'a Target, place: usize, key: DisclosedKey) {
+        self.credential = target.credentials.get(place).map(|entry| &entry.view);
+        self.credential_reason = None;
+        self.langchain = LangChain::of(model, target, Some(&key));
+        self.secret = Some(key.into());
+    }
+
+    /// Without a credential, for its key was not to be had.
+    pub fn withhold(&mut self, why: CredentialReason) {
+        self.credential = None;
+        self.credential_reason = Some(why.as_str());
+    }
+}
+
+impl LangChain {
+    fn of(model: &ModelView, target: &Target, key: Option<&DisclosedKey>) -> Self {
+        let config = client_config(model, target, key.map(|key| &key.fields));
+        let fields = config.secret_kwargs.into_iter().filter(|_| key.is_some());
+        Self {
+            model_provider: config.model_provider,
+            model: config.model,
+            kwargs: config.kwargs,
+            secret_kwargs: fields.map(|(name, field)| (name, field.as_str())).collect(),
         }
     }
 }

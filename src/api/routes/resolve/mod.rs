@@ -6,6 +6,7 @@ mod answer;
 mod places;
 pub mod request;
 mod values;
+mod with_key;
 
 use std::sync::Arc;
 
@@ -20,11 +21,12 @@ use utoipa::IntoParams;
 use answer::{NoModelProblem, ResolveAnswer};
 use places::Places;
 use request::{ReadRequest, ResolveRequest};
+use with_key::KeySearch;
 
 use crate::api::ApiState;
 use crate::api::auth::Authenticated;
 use crate::api::openapi::PostProblems;
-use crate::api::problem::{Problem, ProblemType};
+use crate::api::problem::Problem;
 use crate::api::read::answer::{REVISION, RequestHeaders};
 use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
 use crate::api::read::revision_cache::{CacheSize, RevisionCache};
@@ -112,16 +114,23 @@ pub async fn post(
 ) -> Result<Response<Body>, Problem> {
     let body = request_body::json(&state.memory, &sent, body).await?;
     let request = request::read(&body)?;
-    if request.asked.with_key {
-        return Err(Problem::new(
-            ProblemType::NoKeyring,
-            "this replica has no keyring and gives out no keys; leave out with_secret, or ask \
-             another",
-        ));
-    }
     let places = Places::of(&state, &caller, params.namespace.as_deref()).await?;
     let snapshot = revisions::snapshot(&state, params.min_revision).await?;
     let (revision, now) = (snapshot.revision, Timestamp::now());
+    if request.asked.with_key {
+        let search = KeySearch {
+            state: &state,
+            caller: &caller,
+            places: &places,
+            snapshot: &snapshot,
+            request: &request,
+            now,
+        };
+        let written = Box::pin(search.run()).await?;
+        let reserving = state.memory.reserve(&sent.share, written.body.len());
+        let (_, own) = written.hold(Box::pin(reserving).await?);
+        return Ok(own.answer(revision));
+    }
     let key = cache_key(&places, &body);
     if let Some(key) = &key
         && let Some(written) = state.resolutions.get(revision, key)
@@ -173,6 +182,15 @@ fn write(
 }
 
 impl Written {
+    /// What is made for one request.
+    fn once(problem: Option<Problem>, body: Bytes) -> Self {
+        Self {
+            problem,
+            body,
+            until: None,
+        }
+    }
+
     /// The answer for others and the answer for who asked: both hold the memory that was reserved.
     fn hold(self, reserved: Reserved) -> (Self, Self) {
         let (shared, own) = reserved.hold(self.body);

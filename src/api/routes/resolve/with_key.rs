@@ -1,0 +1,302 @@
+//! `POST /resolve` with `with_secret`: the same choice among the credentials that the caller may use,
+//! and a key that leaves once it was recorded.
+//!
+//! The snapshot says which credentials fit; the kube-apiserver, of those that would be answered, which
+//! the caller may use; the database, of the one whose key is asked for, whether that may leave now.
+//! What one of the later two refuses is as if it were not there, and the choice is made again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::future::{join_all, try_join_all};
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Written;
+use super::answer::{self, ResolveAnswer};
+use super::places::Places;
+use super::request::ReadRequest;
+use crate::api::ApiState;
+use crate::api::auth::Caller;
+use crate::api::disclosure::{SecretBody, problem_of};
+use crate::api::problem::{Problem, ProblemType};
+use crate::db::AuditActor;
+use crate::keys::disclose::{DisclosedKey, Discloser, KeyRequest, Refusal};
+use crate::resolve::{Access, CredentialReason, Resolution, Target, resolve};
+use crate::snapshot::{CredentialView, Entry, Snapshot};
+
+/// Choices that are made for one request, each among fewer credentials than the one before.
+const MAX_CHOICES: usize = 64;
+/// Credentials that a caller may not use, of which one request leaves word in the audit.
+const MAX_FORBIDDEN_TOLD: usize = 10;
+
+/// A request for a key, on its way.
+pub struct KeySearch<'a> {
+    pub state: &'a ApiState,
+    pub caller: &'a Caller,
+    pub places: &'a Places,
+    pub snapshot: &'a Arc<Snapshot>,
+    pub request: &'a ReadRequest,
+    pub now: Timestamp,
+}
+
+/// What is known so far of the credentials that were looked at.
+#[derive(Default)]
+struct Known {
+    /// By credential, whether the caller may use it.
+    usable: HashMap<Uuid, bool>,
+    /// Those whose keys must not leave now.
+    refused: HashSet<Uuid>,
+    /// By endpoint, why a credential that would have fitted gave no key.
+    reasons: HashMap<Uuid, CredentialReason>,
+    /// What to say where no other credential serves.
+    problem: Option<Problem>,
+}
+
+/// By target of a resolution, the place of a credential among its own, and the key that was given out.
+type Given = HashMap<usize, (usize, DisclosedKey)>;
+
+impl KeySearch<'_> {
+    /// Chooses, and asks for the key, until one is given out or nothing is left to choose from.
+    ///
+    /// # Errors
+    ///
+    /// 429 and 503, where nothing may be given out now.
+    pub async fn run(&self) -> Result<Written, Problem> {
+        let discloser = self.state.disclosure.turn(self.caller, 1)?;
+        let actor = self.caller.audit_actor();
+        let mut known = Known::default();
+        for _ in 0..MAX_CHOICES {
+            let access = Access {
+                tiers: &self.places.tiers,
+                may_have: &|credential| known.may_have(credential),
+            };
+            let found = match resolve(self.snapshot, &self.request.asked, access, self.now) {
+                Ok(found) => found,
+                Err(refused) => {
+                    self.tell_forbidden(&known, &actor);
+                    if let Some(problem) = known.problem {
+                        return Err(problem);
+                    }
+                    let written = answer::no_answer(&self.request.asked.wanted, &refused);
+                    let (problem, body) = written.map_err(unwritten)?;
+                    return Ok(Written::once(Some(problem), body.into()));
+                }
+            };
+            if self.look_up_rights(&found, &mut known).await? {
+                continue;
+            }
+            let given = self.give(discloser, &actor, &found, &mut known).await?;
+            let candidates = || found.targets.iter().flat_map(|target| &target.credentials);
+            if given.is_empty() && candidates().next().is_some() {
+                let refused = candidates().map(|entry| entry.view.common.id);
+                known.refused.extend(refused);
+                continue;
+            }
+            if given.is_empty() {
+                self.tell_forbidden(&known, &actor);
+                if let Some(problem) = known.problem {
+                    return Err(problem);
+                }
+            }
+            let body = write(&found, given, &known).map_err(unwritten)?;
+            return Ok(Written::once(None, body.into_bytes()));
+        }
+        Err(known.problem.unwrap_or_else(|| {
+            Problem::new(
+                ProblemType::Forbidden,
+                format!(
+                    "the models that would do come with credentials that you may not use, {MAX_CHOICES} \
+                     of them at least; name a model, or ask for the right to use one of its credentials"
+                ),
+            )
+        }))
+    }
+
+    /// Asks of the credentials that would be answered whether the caller may use them; answers whether
+    /// one of them is not to be used.
+    async fn look_up_rights(&self, found: &Resolution, known: &mut Known) -> Result<bool, Problem> {
+        let mut asked: Vec<&Arc<Entry<CredentialView>>> = Vec::new();
+        for entry in found.targets.iter().flat_map(|target| &target.credentials) {
+            let id = entry.view.common.id;
+            let is_known = known.usable.contains_key(&id);
+            if !is_known && asked.iter().all(|other| other.view.common.id != id) {
+                asked.push(entry);
+            }
+        }
+        let rights = try_join_all(asked.iter().map(|entry| {
+            let common = &entry.view.common;
+            (self.state.auth).may_use(self.caller, &common.namespace, &common.name)
+        }));
+        let rights = rights.await?;
+        let is_refused = rights.contains(&false);
+        let ids = asked.iter().map(|entry| entry.view.common.id);
+        known.usable.extend(ids.zip(rights));
+        Ok(is_refused)
+    }
+
+    /// The key of the first credential that may leave; with `all_targets`, of each target the first.
+    ///
+    /// # Errors
+    ///
+    /// What no other credential would mend.
+    async fn give(
+        &self,
+        discloser: &Discloser,
+        actor: &AuditActor,
+        found: &Resolution,
+        known: &mut Known,
+    ) -> Result<Given, Problem> {
+        let mut given = Given::new();
+        let all = self.request.all_targets;
+        let keyed = || found.targets.iter().enumerate();
+        if all {
+            let count = keyed()
+                .filter(|(_, target)| !target.credentials.is_empty())
+                .count();
+            let more = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
+            self.state.disclosure.turn(self.caller, more)?;
+            let asks = keyed().map(|(_, target)| self.first_of(discloser, actor, found, target));
+            for (place, outcome) in join_all(asks).await.into_iter().enumerate() {
+                given.extend(
+                    known
+                        .note(&found.targets[place], outcome)?
+                        .map(|key| (place, key)),
+                );
+            }
+            return Ok(given);
+        }
+        for (place, target) in keyed() {
+            let outcome = self.first_of(discloser, actor, found, target).await;
+            if let Some(key) = known.note(target, outcome)? {
+                given.insert(place, key);
+                break;
+            }
+        }
+        Ok(given)
+    }
+
+    /// The key of the first of a target's credentials that may leave, with its place among them; else
+    /// the refusals.
+    async fn first_of(
+        &self,
+        discloser: &Discloser,
+        actor: &AuditActor,
+        found: &Resolution,
+        target: &Target,
+    ) -> Result<(usize, DisclosedKey), Vec<Refusal>> {
+        let mut refusals = Vec::new();
+        for (place, entry) in target.credentials.iter().enumerate() {
+            let common = &entry.view.common;
+            let (model, endpoint) = (&found.model.view.common, &target.endpoint.view.common);
+            let asked = discloser.disclose(KeyRequest {
+                actor: actor.clone(),
+                credential: common.id,
+                namespace: common.namespace.clone(),
+                name: common.name.clone(),
+                vendor: target.vendor(),
+                url: target.base_url.clone(),
+                purpose: self.request.purpose.clone(),
+                detail: json!({
+                    "model": model.name, "model_namespace": model.namespace, "model_uid": model.id,
+                    "endpoint": endpoint.name, "endpoint_uid": endpoint.id,
+                }),
+            });
+            match asked.await {
+                Ok(key) => return Ok((place, key)),
+                Err(refusal) => {
+                    let ends = refusal.is_of_all();
+                    refusals.push(refusal);
+                    if ends {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(refusals)
+    }
+
+    /// Leaves word in the audit of the credentials that would have fitted, had the caller the right.
+    fn tell_forbidden(&self, known: &Known, actor: &AuditActor) {
+        let forbidden = known.usable.iter().filter(|(_, usable)| !**usable);
+        for (id, _) in forbidden.take(MAX_FORBIDDEN_TOLD) {
+            if let Some(entry) = self.snapshot.credentials.by_uid(*id) {
+                let common = &entry.view.common;
+                let which = (*id, common.namespace.as_str(), common.name.as_str());
+                let purpose = self.request.purpose.as_deref();
+                (self.state.disclosure).note_forbidden(actor, which, purpose);
+            }
+        }
+    }
+}
+
+impl Known {
+    fn may_have(&self, credential: &CredentialView) -> bool {
+        let id = &credential.common.id;
+        self.usable.get(id) != Some(&false) && !self.refused.contains(id)
+    }
+
+    /// The key of a target, if there is one; of the refusals it is noted what they mean.
+    ///
+    /// # Errors
+    ///
+    /// What no other credential would mend.
+    fn note(
+        &mut self,
+        target: &Target,
+        outcome: Result<(usize, DisclosedKey), Vec<Refusal>>,
+    ) -> Result<Option<(usize, DisclosedKey)>, Problem> {
+        let refusals = match outcome {
+            Ok(key) => return Ok(Some(key)),
+            Err(refusals) => refusals,
+        };
+        for refusal in refusals {
+            let problem = problem_of(&refusal);
+            if refusal.is_of_all()
+                && let Some(problem) = problem
+            {
+                return Err(problem);
+            }
+            let endpoint = target.endpoint.view.common.id;
+            self.reasons.entry(endpoint).or_insert(reason_of(&refusal));
+            self.problem = self.problem.take().or(problem);
+        }
+        Ok(None)
+    }
+}
+
+/// What a target says of a credential whose key must not leave.
+fn reason_of(refusal: &Refusal) -> CredentialReason {
+    match refusal {
+        Refusal::Disabled => CredentialReason::Inactive,
+        Refusal::Expired => CredentialReason::Expired,
+        Refusal::Invalid => CredentialReason::Invalid,
+        Refusal::QuotaExhausted { .. } => CredentialReason::QuotaExhausted,
+        Refusal::HostNotAllowed(_) => CredentialReason::HostNotAllowed,
+        Refusal::Gone => CredentialReason::NoCredential,
+        _ => CredentialReason::NoKey,
+    }
+}
+
+fn write(
+    found: &Resolution,
+    mut given: Given,
+    known: &Known,
+) -> Result<SecretBody, serde_json::Error> {
+    let mut answer = ResolveAnswer::of(found);
+    for (place, target) in found.targets.iter().enumerate() {
+        let endpoint = target.endpoint.view.common.id;
+        if let Some((credential, key)) = given.remove(&place) {
+            answer.targets[place].give(&found.model.view, target, credential, key);
+        } else if let Some(reason) = known.reasons.get(&endpoint) {
+            answer.targets[place].withhold(*reason);
+        }
+    }
+    SecretBody::write(&answer)
+}
+
+fn unwritten(error: serde_json::Error) -> Problem {
+    tracing::error!(%error, "a resolution cannot be written as JSON");
+    Problem::internal()
+}

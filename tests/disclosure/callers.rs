@@ -1,0 +1,471 @@
+//! Keys as callers get them: `POST /resolve` of real processes, with a real controller behind them.
+
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use llmplane::db::{AuditFilter, AuditRow};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::support::api::{Answer, answer};
+use crate::support::fake_vendor::FakeVendor;
+use crate::support::plane::eventually;
+use crate::support::postgres::tool;
+use crate::support::process::Process;
+use crate::support::world::World;
+
+const KEY: &str = "sk-canary-Zq7planted23456789";
+const ROTATED: &str = "sk-canary-Yx8rotated98765432";
+const OTHER: &str = "sk-canary-Wv9another13579246";
+
+/// A world with a controller, model `m` of provider `p`, whose only credential is `c`.
+struct Scene {
+    world: World,
+    controller: Option<Process>,
+    vendor: FakeVendor,
+}
+
+impl Scene {
+    async fn new(prefix: &str) -> Self {
+        let vendor = FakeVendor::start(&[KEY, ROTATED, OTHER], &["gpt-a"]).await;
+        let world = World::new(prefix).await;
+        let controller = Process::controller(&world, &[]);
+        world.secret("s", KEY).await;
+        world.apply_basics(&vendor.url()).await;
+        world.model("m", "gpt-a").await;
+        for (kind, name) in [("LlmCredential", "c"), ("LlmModel", "m")] {
+            world.ready(kind, name).await;
+        }
+        Self {
+            world,
+            controller: Some(controller),
+            vendor,
+        }
+    }
+
+    /// A replica with the keyring, that has read everything.
+    async fn replica(&self, settings: &[(&str, &str)]) -> Process {
+        let keyring = self.world.keyring_dir();
+        let keyring = [("LLMPLANE_KEYRING_DIR", keyring.to_str().unwrap())];
+        let api = Process::api(&self.world, &[&keyring, settings].concat());
+        api.ready().await;
+        api
+    }
+
+    /// A token of a ServiceAccount that is bound to a pod, with this ClusterRole.
+    async fn agent(&self, name: &str, role: &str) -> String {
+        let (client, ns) = (&self.world.client, self.world.ns());
+        let create = PostParams::default();
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), ns);
+        let account = from(json!({ "metadata": { "name": name } }));
+        accounts.create(&create, &account).await.unwrap();
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), ns);
+        let binding = from(json!({
+            "metadata": { "name": name },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": ns }],
+        }));
+        bindings.create(&create, &binding).await.unwrap();
+        let pods: Api<Pod> = Api::namespaced(client.clone(), ns);
+        let pod = from(json!({
+            "metadata": { "name": format!("{name}-0") },
+            "spec": {
+                "serviceAccountName": name, "nodeName": "node-a",
+                "automountServiceAccountToken": false,
+                "containers": [{ "name": "agent", "image": "agent" }],
+            },
+        }));
+        let pod = pods.create(&create, &pod).await.unwrap();
+        let request = from(json!({
+            "spec": {
+                "audiences": ["llmplane"],
+                "boundObjectRef": {
+                    "apiVersion": "v1", "kind": "Pod",
+                    "name": format!("{name}-0"), "uid": pod.metadata.uid,
+                },
+            },
+        }));
+        let made = accounts.create_token_request(name, &create, &request).await;
+        made.unwrap().status.unwrap().token
+    }
+
+    async fn user(&self, name: &str) -> String {
+        self.agent(name, "llmplane-credential-user").await
+    }
+
+    async fn audited(&self, result: &str) -> Vec<AuditRow> {
+        let filter = AuditFilter {
+            action: Some("Disclose".to_owned()),
+            result: Some(result.to_owned()),
+            ..AuditFilter::default()
+        };
+        let db = self.world.db().await;
+        db.audit_rows(&filter, None, 1000).await.unwrap()
+    }
+}
+
+fn from<T: serde::de::DeserializeOwned>(object: Value) -> T {
+    serde_json::from_value(object).unwrap()
+}
+
+async fn resolve(api: &Process, token: &str, body: Value) -> Answer {
+    let url = format!("http://{}/api/v1/resolve", api.listen());
+    let request = reqwest::Client::new().post(url).bearer_auth(token);
+    answer(request.json(&body)).await
+}
+
+async fn ask(api: &Process, token: &str) -> Answer {
+    resolve(api, token, json!({ "model": "m", "with_secret": true })).await
+}
+
+/// The key in an answer's first target.
+fn key(answer: &Answer) -> Option<String> {
+    let key = answer.json()["targets"][0]["secret"]["api_key"].clone();
+    key.as_str().map(str::to_owned)
+}
+
+/// Asks until this is the key that is given out.
+async fn gets(api: &Process, token: &str, wanted: Option<&str>) {
+    eventually(&format!("the key is {wanted:?}"), async || {
+        let answer = ask(api, token).await;
+        answer.status == 200 && key(&answer).as_deref() == wanted
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_gets_the_key_of_a_model_under_its_own_identity() {
+    let scene = Scene::new("agent").await;
+    let api = scene.replica(&[("RUST_LOG", "trace")]).await;
+    let agent = scene.user("agent").await;
+    gets(&api, &agent, Some(KEY)).await;
+    let asked = json!({ "model": "m", "with_secret": true, "purpose": "nightly summaries" });
+    let answered = resolve(&api, &agent, asked).await;
+    assert_eq!(key(&answered).as_deref(), Some(KEY));
+    assert_eq!(answered.header("cache-control"), "no-store");
+    assert_eq!(answered.header("etag"), "");
+    let target = &answered.json()["targets"][0];
+    assert_eq!(target["credential"]["name"], "c");
+    assert_eq!(target["secret"]["valid_until"], Value::Null);
+    assert_eq!(target["secret"]["secret_key"], Value::Null);
+
+    let rows = scene.audited("Disclosed").await;
+    let row = rows
+        .iter()
+        .find(|row| row.purpose.is_some())
+        .expect("a row");
+    let ns = scene.world.ns();
+    assert_eq!(row.actor, format!("system:serviceaccount:{ns}:agent"));
+    assert!(
+        row.actor_groups
+            .contains(&"system:serviceaccounts".to_owned())
+    );
+    assert!(row.actor_uid.is_some() && row.pod_uid.is_some());
+    assert_eq!(row.pod.as_deref(), Some("agent-0"));
+    assert_eq!(row.node.as_deref(), Some("node-a"));
+    assert!(
+        row.token_id
+            .as_ref()
+            .is_some_and(|id| id.starts_with("JTI="))
+    );
+    assert_eq!(
+        (row.name.as_deref(), row.credential_version),
+        (Some("c"), Some(1))
+    );
+    assert_eq!(row.purpose.as_deref(), Some("nightly summaries"));
+    let detail: Value = serde_json::from_str(&row.detail).unwrap();
+    assert_eq!(
+        (&detail["model"], &detail["endpoint"]),
+        (&json!("m"), &json!("e"))
+    );
+
+    // Without with_secret the same answer holds no key, and leaves no row.
+    let plain = resolve(&api, &agent, json!({ "model": "m" })).await;
+    assert_eq!((plain.status, key(&plain)), (200, None));
+    assert!(plain.json()["targets"][0].get("secret").is_none());
+    assert_eq!(scene.audited("Disclosed").await.len(), rows.len());
+    let (log, (_, metrics)) = (api.log(), api.admin("/metrics").await);
+    assert!(log.contains("TRACE") && !log.contains(KEY));
+    assert!(metrics.contains("llmplane_disclosures_total") && !metrics.contains(KEY));
+    let given = api
+        .metric("llmplane_disclosures_total{result=\"Disclosed\"}")
+        .await;
+    assert_eq!(given, Some(rows.len() as f64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_someone_else_looks_like_one_that_is_not_there() {
+    let scene = Scene::new("others").await;
+    let api = scene.replica(&[]).await;
+    let reader = scene.agent("reader", "llmplane-viewer").await;
+    // A model whose provider has no credential at all.
+    scene.world.provider("q", json!({})).await;
+    let endpoint = json!({ "providerRef": { "name": "q" }, "baseUrl": scene.vendor.url() });
+    scene.world.apply("LlmEndpoint", "f", endpoint).await;
+    let bare = json!({ "providerRef": { "name": "q" }, "modelId": "gpt-a" });
+    scene.world.apply("LlmModel", "bare", bare).await;
+    eventually("both models are shown", async || {
+        api.get(&reader, "/models").await.names().len() == 2
+    })
+    .await;
+    let of = async |model: &str| {
+        let asked = json!({ "model": model, "with_secret": true });
+        let answered = resolve(&api, &reader, asked).await;
+        let target = answered.json()["targets"][0].clone();
+        (
+            answered.status,
+            target["credential"].clone(),
+            target["credential_reason"].clone(),
+        )
+    };
+    let hidden = of("m").await;
+    assert_eq!(hidden, of("bare").await);
+    assert_eq!((hidden.0, &hidden.1), (200, &Value::Null));
+    eventually("the refusal is told of", async || {
+        scene.audited("Forbidden").await.len() == 1
+    })
+    .await;
+    let [row] = &scene.audited("Forbidden").await[..] else {
+        panic!("one row");
+    };
+    assert!(row.actor.ends_with(":reader") && row.name.as_deref() == Some("c"));
+    // Reading which credentials there are is not the right to get a key.
+    assert_eq!(api.get(&reader, "/credentials/c").await.status, 200);
+    assert!(scene.audited("Disclosed").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_loses_the_right_or_its_account_gets_no_key_any_more() {
+    let scene = Scene::new("withdrawn").await;
+    let api = scene.replica(&[]).await;
+    let (agent, other) = (scene.user("agent").await, scene.user("other").await);
+    gets(&api, &agent, Some(KEY)).await;
+    gets(&api, &other, Some(KEY)).await;
+    let (client, ns) = (&scene.world.client, scene.world.ns());
+    let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), ns);
+    let viewer: RoleBinding = from(json!({
+        "metadata": { "name": "agent-views" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "llmplane-viewer" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "agent", "namespace": ns }],
+    }));
+    bindings
+        .create(&PostParams::default(), &viewer)
+        .await
+        .unwrap();
+    bindings
+        .delete("agent", &DeleteParams::default())
+        .await
+        .unwrap();
+    gets(&api, &agent, None).await;
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), ns);
+    accounts
+        .delete("other", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("a deleted account is nobody", async || {
+        ask(&api, &other).await.status == 401
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_withdrawn_in_any_way_is_given_out_no_more_and_a_new_one_is() {
+    let scene = Scene::new("ways").await;
+    let (api, world) = (scene.replica(&[]).await, &scene.world);
+    let agent = scene.user("agent").await;
+    let credential = |more: Value| {
+        let mut spec = json!({ "providerRef": { "name": "p" }, "secretRef": { "name": "s" } });
+        for (name, value) in more.as_object().unwrap() {
+            spec[name] = value.clone();
+        }
+        world.apply("LlmCredential", "c", spec)
+    };
+    gets(&api, &agent, Some(KEY)).await;
+    credential(json!({ "enabled": false })).await;
+    gets(&api, &agent, None).await;
+    credential(json!({})).await;
+    gets(&api, &agent, Some(KEY)).await;
+    credential(json!({ "expiresAt": "2020-01-01T00:00:00Z" })).await;
+    gets(&api, &agent, None).await;
+    credential(json!({})).await;
+    world.secret("s", ROTATED).await;
+    gets(&api, &agent, Some(ROTATED)).await;
+    let unlabelled = json!({
+        "metadata": { "name": "s", "labels": {} },
+        "stringData": { "api-key": ROTATED },
+    });
+    world.apply_object("Secret", unlabelled).await;
+    gets(&api, &agent, None).await;
+    world.secret("s", KEY).await;
+    gets(&api, &agent, Some(KEY)).await;
+    world.delete("LlmCredential", "c").await;
+    gets(&api, &agent, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_hears_nothing_gives_out_no_key_that_was_withdrawn() {
+    let scene = Scene::new("stale").await;
+    let (api, world) = (scene.replica(&[]).await, &scene.world);
+    let agent = scene.user("agent").await;
+    world.secret("t", OTHER).await;
+    let spec = json!({
+        "providerRef": { "name": "p" }, "secretRef": { "name": "t" }, "priority": 200,
+    });
+    world.apply("LlmCredential", "d", spec).await;
+    world.ready("LlmCredential", "d").await;
+    eventually("the replica knows both", async || {
+        let listed = api.get(&agent, "/providers/p/credentials").await;
+        listed.names() == ["c", "d"]
+    })
+    .await;
+    gets(&api, &agent, Some(KEY)).await;
+    // It cannot follow the feed any more.
+    let deaf = "REVOKE SELECT ON feed, changes FROM llmplane_api";
+    world.owner().await.execute(deaf).await.unwrap();
+    world.secret("s", ROTATED).await;
+    gets(&api, &agent, Some(ROTATED)).await;
+    let off = json!({
+        "providerRef": { "name": "p" }, "secretRef": { "name": "s" }, "enabled": false,
+    });
+    world.apply("LlmCredential", "c", off).await;
+    // The next one serves, though the replica still shows the first as active.
+    gets(&api, &agent, Some(OTHER)).await;
+    assert_eq!(
+        api.get(&agent, "/credentials/c").await.json()["is_active"],
+        true
+    );
+    world.delete("LlmCredential", "d").await;
+    gets(&api, &agent, None).await;
+    assert!(!scene.audited("Disabled").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_and_a_callers_rate_are_told_with_the_time_to_wait() {
+    let scene = Scene::new("quota").await;
+    let world = &scene.world;
+    let (agent, hasty) = (scene.user("agent").await, scene.user("hasty").await);
+    let api = scene.replica(&[]).await;
+    gets(&api, &agent, Some(KEY)).await;
+    let limited = json!({
+        "providerRef": { "name": "p" }, "secretRef": { "name": "s" },
+        "quota": { "limit": 2, "unit": "Disclosures", "period": "Month" },
+    });
+    world.apply("LlmCredential", "c", limited).await;
+    world.ready("LlmCredential", "c").await;
+    for _ in 0..2 {
+        assert_eq!(key(&ask(&api, &agent).await).as_deref(), Some(KEY));
+    }
+    let refused = ask(&api, &agent).await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (429, "quota-exhausted")
+    );
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(refused.header("cache-control"), "no-store");
+    assert_eq!(scene.audited("QuotaExhausted").await.len(), 1);
+
+    let strict = scene.replica(&[("LLMPLANE_KEYS_PER_SECOND", "1")]).await;
+    let mut turns = 0;
+    let refused = loop {
+        let answered = ask(&strict, &hasty).await;
+        if answered.problem() == "rate-limited" {
+            break answered;
+        }
+        turns += 1;
+        assert!(turns < 1000, "its rate has no end");
+    };
+    assert!(turns >= 10, "what it saved up serves");
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    eventually("that is told of", async || {
+        !scene.audited("RateLimited").await.is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_without_a_keyring_serves_everything_but_keys() {
+    let scene = Scene::new("keyless").await;
+    let api = Process::api(&scene.world, &[]);
+    api.ready().await;
+    let agent = scene.user("agent").await;
+    let refused = ask(&api, &agent).await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (503, "no-keyring")
+    );
+    assert_eq!(refused.header("cache-control"), "no-store");
+    let plain = resolve(&api, &agent, json!({ "model": "m" })).await;
+    assert_eq!(plain.status, 200);
+    assert_eq!(api.get(&agent, "/models").await.names(), ["m"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_leaves_a_restored_database_before_it_was_compared_with_the_cluster() {
+    let mut scene = Scene::new("restored").await;
+    let agent = scene.user("agent").await;
+    {
+        let world = &scene.world;
+        world.secret("t", OTHER).await;
+        world.credential("d", "t").await;
+        world.ready("LlmCredential", "d").await;
+    }
+    let api = scene.replica(&[]).await;
+    gets(&api, &agent, Some(KEY)).await;
+    let backup = run_tool("pg_dump", &scene.world, b"");
+    // Withdrawn since: the key of c for good, by its Secret.
+    scene.world.secret("s", ROTATED).await;
+    gets(&api, &agent, Some(ROTATED)).await;
+    drop(api);
+    drop(scene.controller.take());
+
+    let world = &scene.world;
+    let name = &world.database.name;
+    let mut admin = world.database.connect("postgres").await;
+    for statement in [
+        format!("DROP DATABASE {name} WITH (FORCE)"),
+        format!("CREATE DATABASE {name} OWNER llmplane_owner"),
+    ] {
+        admin.execute(AssertSqlSafe(statement)).await.unwrap();
+    }
+    run_tool("psql", world, &backup);
+    let api = scene.replica(&[]).await;
+    for _ in 0..5 {
+        let refused = ask(&api, &agent).await;
+        assert_eq!(
+            (refused.status, refused.problem().as_str()),
+            (503, "key-unavailable")
+        );
+    }
+    assert!(!scene.audited("NotSweptYet").await.is_empty());
+    let controller = Process::controller(world, &[]);
+    eventually("keys are given out again", async || {
+        let answered = ask(&api, &agent).await;
+        let given = (answered.status == 200).then(|| key(&answered)).flatten();
+        assert_ne!(given.as_deref(), Some(KEY), "it was withdrawn");
+        given.is_some()
+    })
+    .await;
+    drop(controller);
+}
+
+fn run_tool(name: &str, world: &World, input: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut command = tool(name, &world.database);
+    if name == "psql" {
+        command.args(["--quiet", "--set=ON_ERROR_STOP=1"]);
+    }
+    let mut child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    let writes = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    writes.join().unwrap().unwrap();
+    assert!(output.status.success(), "{name}");
+    output.stdout
+}
