@@ -18,7 +18,7 @@ use crate::support::{plane::eventually, process::Process, world::World};
 const ELECTED: [(&str, &str); 1] = [("LLMPLANE_LEADER_ELECTION", "true")];
 
 /// The base grants the Lease in the installation's namespace; here it is the test's.
-async fn grant_lease(world: &World) {
+pub async fn grant_lease(world: &World) {
     let metadata = json!({ "name": "leader-election" });
     let role: Role = serde_json::from_value(json!({
         "metadata": metadata,

@@ -7,6 +7,7 @@ use super::runtime::queue::Next;
 use crate::{
     crd::{conditions::ConditionInput, reasons::Reason},
     db::DbError,
+    encryption::KekError,
 };
 
 /// A reconcile that did not get through. What a user must fix is no error but a [`Refusal`].
@@ -38,6 +39,12 @@ impl From<kube::Error> for Error {
             kube::Error::Api(status) if status.code == 409 => Self::Stale,
             other => Self::Kube(Box::new(other)),
         }
+    }
+}
+
+impl From<KekError> for Error {
+    fn from(error: KekError) -> Self {
+        Self::Keyring(error.to_string())
     }
 }
 

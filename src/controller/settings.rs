@@ -15,6 +15,9 @@ pub const DB_CONNECTIONS: u32 = 20;
 pub const MODEL_SYNC_LIMIT: u32 = 5000;
 /// Most writes of model sync in a second, unless told otherwise.
 pub const MODEL_SYNC_WRITES_PER_SECOND: NonZeroU32 = NonZeroU32::new(40).unwrap();
+/// How long a key-encryption key is the active one before stored keys are re-wrapped under it, unless
+/// told otherwise, in seconds.
+pub const REWRAP_SETTLING_SECONDS: u32 = 300;
 
 /// Settings of the controller.
 #[derive(Clone, Debug, clap::Args)]
@@ -86,6 +89,16 @@ pub struct Settings {
         value_name = "COUNT"
     )]
     pub model_sync_writes_per_second: NonZeroU32,
+    /// How long a key-encryption key is the active one before stored keys are re-wrapped under it, in
+    /// seconds. Kubelets deliver files late, and every replica must have the key by then.
+    #[arg(
+        long,
+        env = "LLMPLANE_REWRAP_SETTLING_SECONDS",
+        default_value_t = REWRAP_SETTLING_SECONDS,
+        value_name = "SECONDS",
+        hide = true
+    )]
+    pub rewrap_settling_seconds: u32,
     /// Takes over a database that belongs to another cluster. Rows of the other are removed by the
     /// first sweep.
     #[arg(long, env = "LLMPLANE_ADOPT_CLUSTER", default_value_t = false)]

@@ -82,6 +82,9 @@ macro_rules! reasons {
 /// when it is told, the key was sealed anew or destroyed already.
 pub const STORED_KEY_TAMPERED: &str = "StoredKeyTampered";
 
+/// Reason of the Event that tells what became of a stored key whose key-encryption key was declared lost.
+pub const KEY_ENCRYPTION_KEY_LOST: &str = "KeyEncryptionKeyLost";
+
 const UNKNOWN: ReadyEffect = ReadyEffect::UntilVerified(ConditionStatus::Unknown);
 const FAILED: ReadyEffect = ReadyEffect::UntilVerified(ConditionStatus::False);
 

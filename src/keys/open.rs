@@ -30,6 +30,15 @@ pub enum KeyError {
     Db(#[from] DbError),
 }
 
+impl From<OpenError> for KeyError {
+    fn from(why: OpenError) -> Self {
+        match why.is_of_the_row() {
+            true => Self::Unreadable(why),
+            false => Self::Keyring(why.to_string()),
+        }
+    }
+}
+
 impl From<HostNotAllowed> for KeyError {
     fn from(why: HostNotAllowed) -> Self {
         Self::NotAllowed(why.to_string())
@@ -66,7 +75,8 @@ pub async fn open_for(
         .sealed_version(credential.uid, version.version)
         .await?
         .ok_or(KeyError::Gone)?;
-    let payload = open_stored(keyring, &credential.namespace, &credential.name, stored).await?;
+    let (namespace, name) = (&credential.namespace, &credential.name);
+    let payload = open_stored(keyring, namespace, name, stored).await?;
     let bound = BoundKey::bind(
         payload.fields,
         &payload.provider_type,
@@ -86,13 +96,16 @@ pub async fn open_for(
 }
 
 /// Opens what is stored of a version of this credential's key.
-pub(super) async fn open_stored(
+///
+/// # Errors
+/// [`OpenError`]: whether the row is at fault, or its key-encryption key cannot be used for now.
+pub async fn open_stored(
     keyring: &KeyringHandle,
     namespace: &str,
     name: &str,
     stored: SealedVersion,
 ) -> Result<Payload, OpenError> {
-    let kek_id = stored.kek_id.parse().map_err(|_| OpenError::Tampered)?;
+    let kek_id = (stored.kek_id.parse()).map_err(|_| OpenError::Tampered)?;
     let binding = Binding {
         namespace,
         name,
@@ -105,16 +118,4 @@ pub(super) async fn open_stored(
         payload: stored.payload,
     };
     open(keyring.keks(), &binding, &sealed).await
-}
-
-/// Whether what is stored of a version of this credential's key does not authenticate, though the
-/// keyring has what wraps it.
-pub async fn is_unreadable(
-    keyring: &KeyringHandle,
-    namespace: &str,
-    name: &str,
-    stored: SealedVersion,
-) -> bool {
-    let opened = open_stored(keyring, namespace, name, stored).await;
-    opened.is_err_and(|error| error.is_of_the_row())
 }

@@ -4,7 +4,9 @@ use futures::FutureExt;
 use llmplane::crd::Kind;
 use llmplane::crd::credential::VersionState;
 use llmplane::crd::reasons::Reason;
-use llmplane::db::{Changes, Db, DbError, DeclaredCredential, Epoch, NewVersion, WriteResult};
+use llmplane::db::{
+    Changes, Db, DbError, DeclaredCredential, Epoch, NewVersion, NewWrap, WrappedVersion, WriteResult,
+};
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -153,31 +155,143 @@ async fn only_one_version_is_current() {
     );
 }
 
+const OLD_KEK: &str = "0011223344556677";
+const NEW_KEK: &str = "8899aabbccddeeff";
+
+/// Replaces the wrap that was read by this one.
+async fn rewrap(db: &Db, epoch: Epoch, read: &WrappedVersion, new: &'static [u8]) -> u64 {
+    let wrap = NewWrap {
+        credential_uid: read.credential_uid,
+        version: read.version,
+        old: read.wrapped_key.clone(),
+        new: new.to_vec(),
+    };
+    db.write_unversioned(epoch, move |tx| {
+        async move { tx.wraps_replace(OLD_KEK, NEW_KEK, &[wrap]).await }.boxed()
+    })
+    .await
+    .unwrap()
+}
+
 #[tokio::test]
 async fn a_data_key_is_wrapped_anew_unless_another_was_faster() {
     let database = TestDatabase::migrated().await;
     let (db, epoch) = database.leader().await;
     let uid = credential(&db, epoch).await.uid;
     let before = db.feed_state().await.unwrap().revision;
-    let new_kek = "8899aabbccddeeff";
-    let old = db.sealed_versions_not_under(new_kek, 10).await.unwrap();
+    let old = db.wrapped_versions(OLD_KEK, None, 10).await.unwrap();
     assert_eq!(old.len(), 1);
+    assert_eq!(
+        (old[0].namespace.as_str(), old[0].name.as_str()),
+        ("team", "c")
+    );
+    let payload = db.sealed_version(uid, 1).await.unwrap().unwrap().payload;
 
-    let rewrap = |wrap: &'static [u8]| {
-        let old = old[0].clone();
-        db.write_unversioned(epoch, move |tx| {
-            async move { tx.credential_version_rewrap(&old, new_kek, wrap).await }.boxed()
-        })
-    };
-    assert!(rewrap(&[9, 9]).await.unwrap());
-    assert!(!rewrap(&[8, 8]).await.unwrap(), "the old wrap is gone");
+    assert_eq!(rewrap(&db, epoch, &old[0], &[9, 9]).await, 1);
+    assert_eq!(
+        rewrap(&db, epoch, &old[0], &[8, 8]).await,
+        0,
+        "the old wrap is gone"
+    );
 
     let sealed = db.sealed_version(uid, 1).await.unwrap().unwrap();
-    assert_eq!(sealed.wrapped_key, [9, 9]);
-    assert_eq!(sealed.payload, old[0].payload);
-    assert_eq!(db.sealed_versions_not_under(new_kek, 10).await.unwrap(), []);
+    assert_eq!(
+        (sealed.kek_id.as_str(), &sealed.wrapped_key[..]),
+        (NEW_KEK, &[9, 9][..])
+    );
+    assert_eq!(sealed.payload, payload);
+    assert_eq!(db.wrapped_versions(OLD_KEK, None, 10).await.unwrap(), []);
     assert_eq!(db.feed_state().await.unwrap().revision, before);
-    assert!(!format!("{sealed:?}").contains("[4, 5, 6]"));
+    assert!(!format!("{sealed:?} {old:?}").contains("[4, 5, 6]"));
+    assert!(!format!("{old:?}").contains("[1, 2, 3]"));
+}
+
+#[tokio::test]
+async fn a_destroyed_key_is_not_wrapped_anew_and_one_that_is_being_written_is_not_waited_for() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let uid = credential(&db, epoch).await.uid;
+    let old = db.wrapped_versions(OLD_KEK, None, 10).await.unwrap();
+    let mut other = database.connect("llmplane_owner").await;
+    sqlx::raw_sql("BEGIN; SELECT FROM credential_versions FOR UPDATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    assert_eq!(rewrap(&db, epoch, &old[0], &[9, 9]).await, 0);
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    db.write(epoch, move |tx| {
+        async move {
+            tx.credential_version_state_set(uid, 1, VersionState::Destroyed, None)
+                .await
+        }
+        .boxed()
+    })
+    .await
+    .unwrap();
+    assert_eq!(rewrap(&db, epoch, &old[0], &[9, 9]).await, 0);
+    assert_eq!(key_bytes(&database, uid).await, 0);
+    assert_eq!(db.keks_in_use().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_keys_in_use_are_counted_and_paged_through() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let uid = credential(&db, epoch).await.uid;
+    for version in 2..=5 {
+        let mut new = rows::key_version(uid, version, VersionState::Previous);
+        new.sealed.kek_id = if version == 5 { NEW_KEK } else { OLD_KEK }.to_owned();
+        insert(&db, epoch, new).await.unwrap();
+    }
+    assert_eq!(db.keks_in_use().await.unwrap(), [OLD_KEK, NEW_KEK]);
+    let uses = db.kek_uses().await.unwrap();
+    let uses: Vec<_> = uses
+        .iter()
+        .map(|u| (u.kek_id.as_str(), u.versions))
+        .collect();
+    assert_eq!(uses, [(OLD_KEK, 4), (NEW_KEK, 1)]);
+    let (mut after, mut seen) = (None, Vec::new());
+    loop {
+        let page = db.wrapped_versions(OLD_KEK, after, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.credential_uid, last.version));
+        seen.extend(page.iter().map(|row| row.version));
+    }
+    assert_eq!(seen, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn another_active_key_begins_the_rewrap_anew_and_its_end_is_noted_once() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    assert_eq!(db.rewrap_state().await.unwrap(), None);
+    let activate = async |kek: &'static str| {
+        let write = db.write_unversioned(epoch, move |tx| {
+            async move { tx.rewrap_activate(kek).await }.boxed()
+        });
+        write.await.unwrap()
+    };
+    let start = async || {
+        let write =
+            db.write_unversioned(epoch, |tx| async move { tx.rewrap_start().await }.boxed());
+        write.await.unwrap()
+    };
+    let end = async || {
+        let write = db.write_unversioned(epoch, |tx| async move { tx.rewrap_end().await }.boxed());
+        write.await.unwrap()
+    };
+    assert!(activate(OLD_KEK).await);
+    assert!(!activate(OLD_KEK).await);
+    assert_eq!(end().await, None, "it has not begun");
+    assert!(start().await);
+    assert!(!start().await, "it has begun already");
+    assert!(db.rewrap_state().await.unwrap().unwrap().is_under_way());
+    assert!(activate(NEW_KEK).await);
+    assert!(!db.rewrap_state().await.unwrap().unwrap().is_under_way());
+    assert!(start().await);
+    assert_eq!(end().await, Some(0));
+    assert_eq!(end().await, None);
+    assert!(start().await, "there is something to be moved again");
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ const WHOLE: [&str; 5] = [
     "WHERE $1 OR deleted_at IS NULL",
     "$1::text[] IS NULL OR namespace = ANY ($1)",
     "WHERE c.deleted_at IS NULL ORDER BY v.credential_uid",
-    "WHERE kek_id <> $1",
+    "WHERE state <> 'Destroyed' GROUP BY kek_id",
     "DELETE FROM changes",
 ];
 

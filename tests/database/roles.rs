@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 21] = [
+    "rewrap",
+    "lost_keks",
     "keyring_check",
     "feed",
     "changes",
@@ -32,6 +34,8 @@ fn column(table: &str) -> &'static str {
     match table {
         "feed" => "revision",
         "keyring_check" => "fingerprint_key",
+        "rewrap" => "rewrapped",
+        "lost_keks" => "kek_id",
         "changes" => "revision",
         "listed_models" => "facts",
         "health_probes" | "health_probes_default" => "reason",
@@ -87,6 +91,8 @@ async fn the_api_changes_nothing_anywhere() {
         "keyring_check",
         "swept_database",
         "audit_outbox",
+        "rewrap",
+        "lost_keks",
     ] {
         let statement = format!("SELECT * FROM {hidden}");
         assert!(is_refused(&mut api, &statement).await, "{statement}");
@@ -101,6 +107,8 @@ async fn the_controller_changes_no_more_than_it_must() {
         ("feed", &["INSERT", "DELETE"][..]),
         ("changes", &["UPDATE"]),
         ("keyring_check", &["UPDATE", "DELETE"]),
+        ("rewrap", &["DELETE"]),
+        ("lost_keks", &["UPDATE"]),
         ("providers", &["DELETE"]),
         ("endpoints", &["DELETE"]),
         ("credentials", &["DELETE"]),

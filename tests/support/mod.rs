@@ -13,5 +13,6 @@ pub mod plane;
 pub mod postgres;
 pub mod process;
 pub mod rows;
+pub mod sealed_fleet;
 pub mod vendors;
 pub mod world;

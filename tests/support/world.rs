@@ -99,6 +99,7 @@ impl World {
             catalog: None,
             model_sync_limit: controller::settings::MODEL_SYNC_LIMIT,
             model_sync_writes_per_second: controller::settings::MODEL_SYNC_WRITES_PER_SECOND,
+            rewrap_settling_seconds: controller::settings::REWRAP_SETTLING_SECONDS,
             adopt_cluster: false,
             migrate: false,
         }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::controller::{error::Error, runtime::context::Context};
 use crate::crd::Kind;
 use crate::db::{DbError, WriteTx};
+use crate::encryption::KekId;
 
 /// Time between two looks at the database, the keyring, and a kube-apiserver that was lost.
 const DEPENDENCY_POLL: Duration = Duration::from_secs(5);
@@ -42,14 +43,13 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), E
 async fn look(context: &Context) -> Result<(), Error> {
     let mut look = tokio::time::interval(DEPENDENCY_POLL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut active = None;
     loop {
         look.tick().await;
         look_at_database(context).await?;
         look_at_swept(context).await;
         look_at_apiserver(context).await;
-        if let Err(error) = context.keyring.refresh().await {
-            tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
-        }
+        look_at_keyring(context, &mut active).await;
     }
 }
 
@@ -83,6 +83,27 @@ async fn look_at_swept(context: &Context) {
         Ok(true) => {}
         Ok(false) => context.sweeper.ask(Kind::Credential),
         Err(error) => tracing::debug!(%error, "cannot ask whether the database was swept"),
+    }
+}
+
+/// Reads the keyring anew if it has changed, and says so where another key is active than before.
+async fn look_at_keyring(context: &Context, active: &mut Option<KekId>) {
+    let read = match context.keyring.refresh().await {
+        Ok(()) => context.keyring.keks().active().await,
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(now) => {
+            if active
+                .replace(now.id)
+                .is_some_and(|before| before != now.id)
+            {
+                tracing::info!(kek = %now.id, "another key-encryption key is active: new rows are encrypted under it");
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
+        }
     }
 }
 

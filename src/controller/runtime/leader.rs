@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::{Api, Client, api::ObjectMeta, api::PostParams};
+use kube::{Api, Client, Resource, api::ObjectMeta, api::PostParams};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,18 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 const MISSED_RENEWALS: Duration = Duration::from_secs(9);
 /// What a candidate waits for, in `/readyz`.
 const READINESS_NAME: &str = "leader";
+
+/// The Lease as Events are about it.
+///
+/// # Errors
+/// Those of the kube-apiserver.
+pub async fn lease_reference(
+    client: &Client,
+    namespace: &str,
+) -> Result<ObjectReference, kube::Error> {
+    let leases: Api<LeaseObject> = Api::namespaced(client.clone(), namespace);
+    Ok(leases.get(LEASE).await?.object_ref(&()))
+}
 
 /// The Lease, held or waited for; `None` inside where leader election is off.
 pub struct Lease(Option<Election>);

@@ -42,6 +42,13 @@ pub struct SyncLabel {
     pub result: &'static str,
 }
 
+/// Labels of [`Metrics::rewrapped`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RewrapLabel {
+    /// `rewrapped`, `refused` (it does not authenticate) or `overtaken` (another write came first).
+    pub result: &'static str,
+}
+
 /// Labels of [`Metrics::credential_expiry`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ObjectLabels {
@@ -70,6 +77,12 @@ pub struct Metrics {
     pub unreadable: Counter,
     /// Position of the audit's newest anchored row.
     pub audit_anchored: Gauge,
+    /// Stored versions under another key-encryption key than the active one.
+    pub rewrap_remaining: Gauge,
+    /// Versions that the re-wrap came to, by result.
+    pub rewrapped: Family<RewrapLabel, Counter>,
+    /// Stored versions under a key-encryption key that the keyring lacks.
+    pub versions_without_kek: Gauge,
     /// When each credential that expires does so, in seconds since 1970.
     pub credential_expiry: Family<ObjectLabels, Gauge>,
     /// 1 while PostgreSQL answers.
@@ -123,6 +136,21 @@ impl Metrics {
             "llmplane_unreadable_keys",
             "Stored keys that did not authenticate, for their rows were changed or moved",
             metrics.unreadable.clone(),
+        );
+        registry.register(
+            "llmplane_rewrap_remaining",
+            "Stored versions of keys under another key-encryption key than the active one",
+            metrics.rewrap_remaining.clone(),
+        );
+        registry.register(
+            "llmplane_rewrapped_versions",
+            "Stored versions of keys that the re-wrap came to, by result",
+            metrics.rewrapped.clone(),
+        );
+        registry.register(
+            "llmplane_versions_without_kek",
+            "Stored versions of keys under a key-encryption key that the keyring lacks",
+            metrics.versions_without_kek.clone(),
         );
         registry.register(
             "llmplane_credential_expiry_timestamp_seconds",

@@ -31,6 +31,7 @@ use crate::controller::{
         audit,
         dependency_health::DependencyHealth,
         repair,
+        rewrap::{self, RewrapSettings},
         sweep::{self, Sweeper},
         upkeep,
     },
@@ -68,7 +69,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 /// A controller that has what it cannot start without, and waits for nothing yet.
 pub struct Controller {
     parts: ControllerDeps,
-    lease_namespace: String,
 }
 
 impl Controller {
@@ -81,10 +81,10 @@ impl Controller {
         let keyring = KeyringHandle::open(&settings.keyring_dir)?;
         let catalog = start::catalog(&settings)?;
         let db = start::database(&settings)?;
-        let lease_namespace = settings
-            .lease_namespace
-            .clone()
-            .unwrap_or_else(|| config.default_namespace.clone());
+        let lease_namespace = settings.leader_election.then(|| {
+            let named = settings.lease_namespace.clone();
+            named.unwrap_or_else(|| config.default_namespace.clone())
+        });
         let client = Client::try_from(config.clone());
         let client = client.map_err(|e| StartError::Client(e.to_string()))?;
         let guard = start::guard(&settings, &config, &client, &db, &host.listeners);
@@ -105,11 +105,9 @@ impl Controller {
             check_metrics,
             readiness: host.readiness.clone(),
             identity: identity(),
-        };
-        Ok(Self {
-            parts,
             lease_namespace,
-        })
+        };
+        Ok(Self { parts })
     }
 
     /// Brings the schema up to date if it is to, before it is its turn: for a process in which others
@@ -126,7 +124,7 @@ impl Controller {
     /// # Errors
     /// Why it ended by itself; `stop` is cancelled by then.
     pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
-        take_turns(self.parts, &self.lease_namespace, &stop).await
+        take_turns(self.parts, &stop).await
     }
 }
 
@@ -142,24 +140,20 @@ struct ControllerDeps {
     check_metrics: CheckMetrics,
     readiness: Readiness,
     identity: String,
+    /// Where the Lease is; `None` where leader election is off.
+    lease_namespace: Option<String>,
 }
 
 /// Waits for its turn, leads, and gives the turn back.
-async fn take_turns(
-    parts: ControllerDeps,
-    lease_namespace: &str,
-    stop: &CancellationToken,
-) -> Result<(), StartError> {
-    let mut lease = if parts.settings.leader_election {
-        let readiness = parts.readiness.clone();
-        Lease::join(
+async fn take_turns(parts: ControllerDeps, stop: &CancellationToken) -> Result<(), StartError> {
+    let mut lease = match &parts.lease_namespace {
+        Some(namespace) => Lease::join(
             parts.client.clone(),
-            lease_namespace,
+            namespace,
             &parts.identity,
-            readiness,
-        )
-    } else {
-        Lease::none()
+            parts.readiness.clone(),
+        ),
+        None => Lease::none(),
     };
     let ended = match lease.wait(stop).await {
         Ok(false) => Ok(()),
@@ -275,6 +269,10 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         ),
     });
     let scope = parts.settings.scope();
+    let rewrap = RewrapSettings {
+        settling: Duration::from_secs(parts.settings.rewrap_settling_seconds.into()),
+        lease_namespace: parts.lease_namespace.clone(),
+    };
 
     let synced = spawn_watches(&mut tasks, &context, scope.as_deref(), stop);
     let (work, token, readiness) = (context.clone(), stop.clone(), parts.readiness.clone());
@@ -302,6 +300,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
     tasks.spawn(follow_reports(context.clone(), reports, stop.clone()));
     tasks.spawn(follow_requests(context.clone(), stop.clone()));
     tasks.spawn(audit::run(context.clone(), stop.clone()));
+    tasks.spawn(rewrap::run(context.clone(), rewrap, stop.clone()));
     tasks.spawn(upkeep::run(context, stop.clone()));
     let token = stop.clone();
     tasks.spawn(async move {

@@ -36,6 +36,9 @@ use crate::crd::{
 /// Events that may wait; beyond that they are dropped, for an Event is never worth a delay.
 const MAX_QUEUED_EVENTS: usize = 1024;
 
+/// Whom Events are from.
+const CONTROLLER: &str = "llmplane.dev/controller";
+
 /// Time for which a Warning waits, and for which a deletion counts as recent.
 const DELETION_WINDOW: Duration = Duration::from_secs(10);
 
@@ -126,7 +129,7 @@ impl Events {
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED_EVENTS);
         let reporter = Reporter {
-            controller: "llmplane.dev/controller".to_owned(),
+            controller: CONTROLLER.to_owned(),
             instance: Some(instance),
         };
         let recorder = move || Recorder::new(client.clone(), reporter.clone());
@@ -145,6 +148,12 @@ impl Events {
             }
         }
     }
+}
+
+/// Publishes an Event about what is none of the four kinds, at once and as its own series.
+pub async fn announce(client: Client, about: &ObjectReference, draft: EventDraft) {
+    let recorder = Recorder::new(client, CONTROLLER.into());
+    send(&recorder, about, draft).await;
 }
 
 async fn publish(

@@ -208,24 +208,6 @@ impl Db {
         .fetch_all(&self.pool)
         .await?) }).await
     }
-
-    /// Versions whose data key another key-encryption key than this one wraps, at most `limit`.
-    pub async fn sealed_versions_not_under(
-        &self,
-        kek_id: &str,
-        limit: i64,
-    ) -> Result<Vec<SealedVersion>, DbError> {
-        self.in_time(async { Ok(sqlx::query_as!(
-            SealedVersion,
-            r#"SELECT credential_uid, version, kek_id, wrapped_key AS "wrapped_key!", payload AS "payload!"
-               FROM credential_versions WHERE kek_id <> $1 AND state <> 'Destroyed'
-               ORDER BY credential_uid, version LIMIT $2"#,
-            kek_id,
-            limit,
-        )
-        .fetch_all(&self.pool)
-        .await?) }).await
-    }
 }
 
 impl WriteTx {
@@ -349,33 +331,6 @@ impl WriteTx {
             self.wrote();
         }
         Ok(())
-    }
-
-    /// Puts a data key that was wrapped anew in place of the old wrap, if that is still there.
-    /// Nobody sees a difference, so that it takes no revision.
-    pub async fn credential_version_rewrap(
-        &mut self,
-        old: &SealedVersion,
-        kek_id: &str,
-        wrapped_key: &[u8],
-    ) -> Result<bool, DbError> {
-        let changed = sqlx::query!(
-            r#"UPDATE credential_versions SET kek_id = $4, wrapped_key = $5
-               WHERE credential_uid = $1 AND version = $2 AND wrapped_key = $3"#,
-            old.credential_uid,
-            old.version,
-            old.wrapped_key,
-            kek_id,
-            wrapped_key,
-        )
-        .execute(&mut *self.tx)
-        .await?
-        .rows_affected()
-            > 0;
-        if changed {
-            self.wrote();
-        }
-        Ok(changed)
     }
 
     /// Puts a key that was sealed anew in place of what is stored of a version. Nobody sees a

@@ -14,5 +14,6 @@ pub mod models;
 pub mod object;
 pub mod providers;
 pub(super) mod readable;
+pub(super) mod rewrap;
 mod statements;
 pub(super) mod verdict;

@@ -25,8 +25,8 @@ pub struct CredentialInputs {
     pub row: Option<CredentialRow>,
     /// Stored versions, newest first.
     pub versions: Vec<CredentialVersionRow>,
-    /// Those of them that do not authenticate.
-    pub unreadable: Vec<i32>,
+    /// Those of them that do not open.
+    pub unreadable: intact::Unreadable,
     pub parent: parent::Parent,
     /// The provider's declared endpoints.
     pub endpoints: Vec<Arc<LlmEndpoint>>,

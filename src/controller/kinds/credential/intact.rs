@@ -1,7 +1,7 @@
-//! Stored keys that do not authenticate: somebody changed or moved their rows. They are found here
-//! and told of once; the steps say what becomes of them.
+//! Stored keys that do not open: somebody changed or moved their rows, or their key-encryption key is
+//! lost. They are found here and told of once; the steps say what becomes of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -10,9 +10,13 @@ use super::dereference::CredentialInputs;
 use crate::{
     checks::Owner,
     controller::{error::Error, runtime::context::Context, status::events::EventDraft},
-    crd::{credential::VersionState, reasons::STORED_KEY_TAMPERED},
+    crd::{
+        credential::VersionState,
+        reasons::{KEY_ENCRYPTION_KEY_LOST, STORED_KEY_TAMPERED},
+    },
     db::CredentialVersionRow,
-    keys::{open::is_unreadable, versions::VersionSteps},
+    encryption::{KekError, OpenError},
+    keys::{open::open_stored, versions::VersionSteps},
 };
 
 /// The versions that were told of and do not authenticate yet, by credential.
@@ -37,38 +41,57 @@ impl UnreadableVersions {
     }
 }
 
-/// The stored versions that do not authenticate. What the keyring lacks, for now, is another thing.
+/// Stored versions that do not open, and that no waiting heals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// All of them.
+    pub versions: Vec<i32>,
+    /// Those of them whose key-encryption key was declared lost, with its id. The others do not
+    /// authenticate: somebody changed or moved their rows.
+    pub lost: BTreeMap<i32, String>,
+}
+
+/// The stored versions that do not open. What the keyring lacks for now, and nobody has declared lost, is
+/// another thing.
 pub async fn unreadable(
     context: &Context,
     owner: &Owner,
     versions: &[CredentialVersionRow],
-) -> Result<Vec<i32>, Error> {
+) -> Result<Unreadable, Error> {
     let live = |row: &CredentialVersionRow| row.state != VersionState::Destroyed;
     if !versions.iter().any(live) {
         context.unreadable.forget(owner.uid);
-        return Ok(Vec::new());
+        return Ok(Unreadable::default());
     }
     let stored = context.db.sealed_versions(owner.uid).await?;
-    let mut unreadable = Vec::new();
+    let (mut tampered, mut lost) = (Vec::new(), BTreeMap::new());
     for sealed in stored {
-        let version = sealed.version;
-        if is_unreadable(&context.keyring, &owner.namespace, &owner.name, sealed).await {
-            unreadable.push(version);
+        let (version, kek) = (sealed.version, sealed.kek_id.clone());
+        let opened = open_stored(&context.keyring, &owner.namespace, &owner.name, sealed).await;
+        match opened {
+            Err(why) if why.is_of_the_row() => tampered.push(version),
+            Err(OpenError::Kek(KekError::Unknown { .. })) => {
+                if context.db.lost_keks().await?.contains(&kek) {
+                    lost.insert(version, kek);
+                }
+            }
+            Ok(_) | Err(_) => {}
         }
     }
-    for version in context.unreadable.note(owner.uid, &unreadable) {
+    for version in context.unreadable.note(owner.uid, &tampered) {
         let (namespace, name) = (&owner.namespace, &owner.name);
         tracing::error!(%namespace, %name, version, "a stored key does not authenticate: its row in the database was changed or moved");
         context.metrics.unreadable.inc();
     }
-    Ok(unreadable)
+    let versions = tampered.into_iter().chain(lost.keys().copied()).collect();
+    Ok(Unreadable { versions, lost })
 }
 
-/// Tells, once these steps are stored, what became of the versions that did not authenticate.
+/// Tells, once these steps are stored, what became of the versions that did not open.
 pub fn tell_healed(context: &Context, input: &CredentialInputs, steps: &VersionSteps) {
     let secret = &input.object.spec.secret_ref.name;
     let mut told = Vec::new();
-    for version in &input.unreadable {
+    for version in &input.unreadable.versions {
         let outcome = if steps.reseal == Some(*version) {
             format!("it was sealed anew from Secret {secret}")
         } else if steps.destroys(*version) {
@@ -76,13 +99,23 @@ pub fn tell_healed(context: &Context, input: &CredentialInputs, steps: &VersionS
         } else {
             continue;
         };
-        told.push(EventDraft {
-            warning: true,
-            reason: STORED_KEY_TAMPERED.to_owned(),
-            note: format!(
-                "version {version} of the key, as it was stored, did not authenticate: its row in the database was changed or moved; {outcome}. Find out who else writes to the database"
-            ),
-            apart: true,
+        told.push(match input.unreadable.lost.get(version) {
+            Some(kek) => EventDraft {
+                warning: steps.destroys(*version),
+                reason: KEY_ENCRYPTION_KEY_LOST.to_owned(),
+                note: format!(
+                    "version {version} of the key was stored under key-encryption key {kek}, which is lost; {outcome}"
+                ),
+                apart: true,
+            },
+            None => EventDraft {
+                warning: true,
+                reason: STORED_KEY_TAMPERED.to_owned(),
+                note: format!(
+                    "version {version} of the key, as it was stored, did not authenticate: its row in the database was changed or moved; {outcome}. Find out who else writes to the database"
+                ),
+                apart: true,
+            },
         });
     }
     if !told.is_empty() {

@@ -99,7 +99,7 @@ pub fn steps(
     let known = KnownVersions {
         rows: &input.versions,
         told: status.map_or(&[], |status| &status.versions),
-        unreadable: &input.unreadable,
+        unreadable: &input.unreadable.versions,
     };
     let terms = VersionRules {
         grace: Duration::from_secs(u64::try_from(spec.rotation.grace_seconds).unwrap_or(0)),
@@ -362,12 +362,13 @@ fn waiting(
 fn unreadable(input: &CredentialInputs, versions: &[Usable<'_>]) -> Vec<String> {
     versions
         .iter()
-        .filter(|usable| input.unreadable.contains(&usable.version))
+        .filter(|usable| input.unreadable.versions.contains(&usable.version))
         .map(|usable| {
-            format!(
-                "version {} of the key, as it is stored, does not authenticate and cannot be used: its row in the database was changed or moved",
-                usable.version
-            )
+            let why = match input.unreadable.lost.get(&usable.version) {
+                Some(kek) => format!("cannot be opened: its key-encryption key {kek} is lost"),
+                None => "does not authenticate and cannot be used: its row in the database was changed or moved".to_owned(),
+            };
+            format!("version {} of the key, as it is stored, {why}", usable.version)
         })
         .collect()
 }

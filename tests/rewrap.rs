@@ -1,0 +1,381 @@
+//! Key-encryption keys rotate: every stored key moves under the active one in the background, whatever
+//! happens meanwhile, and none is unreadable at any moment.
+
+use k8s_openapi::api::events::v1::Event;
+use kube::{Api, api::ListParams};
+use llmplane::db::Db;
+use llmplane::encryption::{KekId, kek::folder};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use sqlx::PgConnection;
+
+use crate::support::{
+    fake_vendor::FakeVendor,
+    keys::keys,
+    plane::eventually,
+    process::Process,
+    sealed_fleet::{Fleet, Readers, under},
+    world::World,
+};
+
+const KEY: &str = "sk-test-0123456789abcdef";
+/// Moves what there is at once: the test delivers the key to everybody.
+const SETTLED: (&str, &str) = ("LLMPLANE_REWRAP_SETTLING_SECONDS", "0");
+
+/// Adds a key to the world's keyring and makes it the active one.
+fn rotate(world: &World) -> KekId {
+    let kek = folder::add(&world.keyring_dir()).unwrap();
+    folder::activate(&world.keyring_dir(), &kek).unwrap();
+    kek
+}
+
+fn active(world: &World) -> KekId {
+    folder::Keyring::load(&world.keyring_dir())
+        .unwrap()
+        .active()
+}
+
+/// Holds up re-wrapping in the middle of a transaction: what it counts is locked.
+struct Held(PgConnection);
+
+impl Held {
+    /// After at least so many versions were moved.
+    async fn after(world: &World, db: &Db, moved: i64) -> Self {
+        eventually("some versions are re-wrapped", async || {
+            let state = db.rewrap_state().await.unwrap();
+            state.is_some_and(|state| state.rewrapped >= moved)
+        })
+        .await;
+        let mut owner = world.owner().await;
+        sqlx::raw_sql("BEGIN; SELECT FROM rewrap FOR UPDATE")
+            .execute(&mut owner)
+            .await
+            .unwrap();
+        let own: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+        let mut watching = world.owner().await;
+        let waits =
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)))";
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !sqlx::query_scalar::<_, bool>(waits)
+            .bind(own)
+            .fetch_one(&mut watching)
+            .await
+            .unwrap()
+        {
+            let state = db.rewrap_state().await.unwrap().unwrap();
+            assert!(
+                state.ended_at.is_none(),
+                "it has ended before it could be held up"
+            );
+            assert!(
+                std::time::Instant::now() < deadline,
+                "it is held up within a minute"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        Self(owner)
+    }
+
+    async fn release(mut self) {
+        sqlx::raw_sql("ROLLBACK")
+            .execute(&mut self.0)
+            .await
+            .unwrap();
+    }
+}
+
+async fn ended(db: &Db, kek: KekId) {
+    eventually("re-wrapping has ended", async || {
+        let state = db.rewrap_state().await.unwrap();
+        state.is_some_and(|state| state.active_kek == kek.to_string() && state.ended_at.is_some())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_killed_goes_on_where_it_was_and_every_key_is_readable_throughout() {
+    let world = World::new("rewrap").await;
+    let fleet = Fleet::make(&world, 20, 150).await;
+    let (db, old) = (world.db().await, active(&world));
+    let readers = Readers::start(&db, &fleet, &world.keyring_dir());
+    let new = rotate(&world);
+    let mut first = Process::controller(&world, &[SETTLED]);
+    let held = Held::after(&world, &db, 300).await;
+    first.kill().await;
+    held.release().await;
+    let moved = under(&db, new).await;
+    assert!(moved >= 300 && moved < fleet.len(), "{moved}");
+    assert_eq!(
+        moved % 100,
+        0,
+        "a transaction that was cut off left nothing"
+    );
+    let state = db.rewrap_state().await.unwrap().unwrap();
+    assert_eq!(state.rewrapped, moved);
+
+    let second = Process::controller(&world, &[SETTLED]);
+    ended(&db, new).await;
+    assert_eq!(
+        (under(&db, old).await, under(&db, new).await),
+        (0, fleet.len())
+    );
+    let after = db.rewrap_state().await.unwrap().unwrap();
+    assert_eq!(
+        (after.rewrapped, after.started_at),
+        (fleet.len(), state.started_at)
+    );
+    eventually("the metrics say so", async || {
+        second.metric("llmplane_rewrap_remaining").await == Some(0.0)
+    })
+    .await;
+    let counted = second.metric("llmplane_rewrapped_versions_total").await;
+    assert_eq!(counted, Some((fleet.len() - moved) as f64));
+    assert!(readers.end().await > 0);
+    // What the old key's file holds is needed no more.
+    folder::remove(&world.keyring_dir(), &old).unwrap();
+    assert_eq!(fleet.opened(&db, &world.keyring_dir()).await, fleet.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_leader_goes_on_and_a_paused_one_moves_nothing_when_it_wakes() {
+    let world = World::new("rewrap-led").await;
+    let fleet = Fleet::make(&world, 20, 100).await;
+    let (db, new) = (world.db().await, rotate(&world));
+    let readers = Readers::start(&db, &fleet, &world.keyring_dir());
+    crate::failover::grant_lease(&world).await;
+    let elected = [SETTLED, ("LLMPLANE_LEADER_ELECTION", "true")];
+    let mut paused = Process::controller(&world, &elected);
+    let held = Held::after(&world, &db, 200).await;
+    let other = Process::controller(&world, &elected);
+    paused.signal(Signal::SIGSTOP);
+    eventually("the other leads", async || {
+        other.metric("llmplane_leading").await == Some(1.0)
+    })
+    .await;
+    held.release().await;
+    ended(&db, new).await;
+    assert_eq!(under(&db, new).await, fleet.len());
+    paused.signal(Signal::SIGCONT);
+    assert!(!paused.ended().await.success(), "it has been replaced");
+    let state = db.rewrap_state().await.unwrap().unwrap();
+    assert_eq!(state.rewrapped, fleet.len(), "each was moved once");
+    assert!(readers.end().await > 0);
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.ns());
+    eventually(
+        "Events of the Lease tell of its beginning and its end",
+        async || {
+            let told = events.list(&ListParams::default()).await.unwrap().items;
+            let of_lease = |event: &&Event| {
+                event
+                    .regarding
+                    .as_ref()
+                    .is_some_and(|it| it.kind.as_deref() == Some("Lease"))
+            };
+            let reasons: Vec<_> = told
+                .iter()
+                .filter(of_lease)
+                .filter_map(|e| e.reason.clone())
+                .collect();
+            ["RewrapStarted", "RewrapEnded"]
+                .iter()
+                .all(|it| reasons.iter().any(|reason| reason == it))
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_key_that_is_activated_meanwhile_gets_everything() {
+    let world = World::new("rewrap-third").await;
+    let fleet = Fleet::make(&world, 20, 100).await;
+    let (db, first) = (world.db().await, active(&world));
+    let readers = Readers::start(&db, &fleet, &world.keyring_dir());
+    let second = rotate(&world);
+    let controller = Process::controller(&world, &[SETTLED]);
+    let held = Held::after(&world, &db, 200).await;
+    let moved = db.rewrap_state().await.unwrap().unwrap().rewrapped;
+    let third = rotate(&world);
+    eventually("the controller has read the third", async || {
+        controller.log().contains(&third.to_string())
+    })
+    .await;
+    held.release().await;
+    ended(&db, third).await;
+    // What was under way when the third came was the last that went to the second.
+    let counted = controller.metric("llmplane_rewrapped_versions_total").await;
+    assert_eq!(counted, Some((moved + 100 + fleet.len()) as f64));
+    for gone in [first, second] {
+        assert_eq!(under(&db, gone).await, 0);
+    }
+    assert_eq!(under(&db, third).await, fleet.len());
+    assert!(readers.end().await > 0);
+    for gone in [first, second] {
+        folder::remove(&world.keyring_dir(), &gone).unwrap();
+    }
+    assert_eq!(fleet.opened(&db, &world.keyring_dir()).await, fleet.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_moved_before_the_key_has_settled_and_new_rows_are_under_it_at_once() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::new("rewrap-settles").await;
+    let fleet = Fleet::make(&world, 1, 10).await;
+    let (db, old) = (world.db().await, active(&world));
+    let controller = Process::controller(&world, &[]);
+    controller.ready().await;
+    let new = rotate(&world);
+    eventually(
+        "the controller knows the new key as the active one",
+        async || {
+            let state = db.rewrap_state().await.unwrap();
+            state.is_some_and(|state| state.active_kek == new.to_string())
+        },
+    )
+    .await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.ready("LlmCredential", "c").await;
+    eventually("it counts what is left", async || {
+        controller.metric("llmplane_rewrap_remaining").await == Some(fleet.len() as f64)
+    })
+    .await;
+    assert_eq!(
+        (under(&db, old).await, under(&db, new).await),
+        (fleet.len(), 1)
+    );
+    assert!(!db.rewrap_state().await.unwrap().unwrap().is_under_way());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_authenticate_stops_nothing_and_is_sealed_anew_where_its_secret_is() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::new("rewrap-tampered").await;
+    let fleet = Fleet::make(&world, 2, 150).await;
+    let (db, old) = (world.db().await, active(&world));
+    let mut before = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.ready("LlmCredential", "c").await;
+    before.kill().await;
+    // A wrap of the controller's own credential, and one of a credential that it does not watch.
+    let tampered = "UPDATE credential_versions SET wrapped_key = set_byte(wrapped_key, 20, get_byte(wrapped_key, 20) # 1)
+                    WHERE version = 1 AND credential_uid <> $1";
+    sqlx::query(tampered)
+        .bind(fleet.credentials[1])
+        .execute(&mut world.owner().await)
+        .await
+        .unwrap();
+    let new = rotate(&world);
+    let controller = Process::controller(&world, &[SETTLED]);
+    eventually("all but one are under the new key", async || {
+        (under(&db, old).await, under(&db, new).await) == (1, fleet.len())
+    })
+    .await;
+    assert_eq!(keys(&world, &db).await["c"], json!({ "1": KEY }));
+    assert_eq!(
+        fleet.opened(&db, &world.keyring_dir()).await,
+        fleet.len() - 1
+    );
+    let log = controller.log();
+    assert!(log.contains("a stored key cannot be re-wrapped"), "{log}");
+    assert_eq!(
+        controller.metric("llmplane_rewrap_remaining").await,
+        Some(1.0)
+    );
+    assert!(!log.contains(KEY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_missing_key_wraps_stays_and_is_told_of_until_the_key_is_back() {
+    let world = World::new("rewrap-missing").await;
+    let fleet = Fleet::make(&world, 2, 50).await;
+    let (db, first) = (world.db().await, active(&world));
+    let second = rotate(&world);
+    let later = Fleet::make(&world, 2, 50).await;
+    let third = rotate(&world);
+    let file = world.keyring_dir().join(format!("{first}.key"));
+    let kept = std::fs::read(&file).unwrap();
+    for half in [&[][..], &kept[..31]] {
+        std::fs::write(&file, half).unwrap();
+        let refused = folder::Keyring::load(&world.keyring_dir()).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("a key is exactly 32 raw bytes"),
+            "{refused}"
+        );
+    }
+    std::fs::remove_file(&file).unwrap();
+    let controller = Process::controller(&world, &[SETTLED]);
+    eventually("the others are moved", async || {
+        (under(&db, second).await, under(&db, third).await) == (0, later.len())
+    })
+    .await;
+    eventually("what is left is counted", async || {
+        controller.metric("llmplane_versions_without_kek").await == Some(fleet.len() as f64)
+    })
+    .await;
+    let log = controller.log();
+    assert!(
+        log.contains("lacks a key-encryption key") && log.contains(&first.to_string()),
+        "{log}"
+    );
+    assert_eq!(under(&db, first).await, fleet.len());
+    assert_eq!(db.rewrap_state().await.unwrap().unwrap().ended_at, None);
+    // Half of it first, as a careless copy would leave it.
+    std::fs::write(&file, &kept[..31]).unwrap();
+    eventually("the fault is told of", async || {
+        controller.log().contains("is 31 bytes long")
+    })
+    .await;
+    assert_eq!(under(&db, first).await, fleet.len());
+    std::fs::write(&file, &kept).unwrap();
+    ended(&db, third).await;
+    assert_eq!(under(&db, third).await, fleet.len() + later.len());
+    assert_eq!(fleet.opened(&db, &world.keyring_dir()).await, fleet.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyring_that_is_older_than_what_is_stored_undoes_nothing() {
+    let world = World::new("rewrap-stale").await;
+    let fleet = Fleet::make(&world, 1, 20).await;
+    let (db, old) = (world.db().await, active(&world));
+    let late = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(world.keyring_dir()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), late.path().join(entry.file_name())).unwrap();
+    }
+    let new = rotate(&world);
+    let mut first = Process::controller(&world, &[SETTLED]);
+    ended(&db, new).await;
+    first.kill().await;
+    let undelivered = ("LLMPLANE_KEYRING_DIR", late.path().to_str().unwrap());
+    let second = Process::controller(&world, &[SETTLED, undelivered]);
+    eventually("it says what it lacks", async || {
+        let log = second.log();
+        log.contains("nothing is re-wrapped") && log.contains(&new.to_string())
+    })
+    .await;
+    assert_eq!(
+        (under(&db, old).await, under(&db, new).await),
+        (0, fleet.len())
+    );
+    let file = format!("{new}.key");
+    std::fs::copy(world.keyring_dir().join(&file), late.path().join(&file)).unwrap();
+    folder::activate(late.path(), &new).unwrap();
+    eventually("it has read what was delivered", async || {
+        second.metric("llmplane_rewrap_remaining").await == Some(0.0)
+            && second
+                .log()
+                .contains("another key-encryption key is active")
+    })
+    .await;
+    assert_eq!(
+        db.rewrap_state().await.unwrap().unwrap().active_kek,
+        new.to_string()
+    );
+    assert_eq!(under(&db, new).await, fleet.len());
+}
