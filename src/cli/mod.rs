@@ -125,7 +125,7 @@ impl Cli {
             }
             Command::Lint(command) => Ok(command.run()?),
             Command::Crds(command) => Ok(command.run()?),
-            Command::Keyring(command) => Ok(command.run()?),
+            Command::Keyring(command) => Ok(runtime()?.block_on(command.run())?),
             Command::Openapi => {
                 let json = crate::api::openapi::json();
                 Ok(crate::output::stdout().write_all(json.as_bytes())?)

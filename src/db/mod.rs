@@ -39,7 +39,7 @@ pub use tables::health_probes::{CheckKind, LastCheck, NewProbe, ProbeCursor, Pro
 pub use tables::models::{DeclaredModel, FoundModel, ModelRow, ProvedKey};
 pub use tables::object::{DeclaredRow, ObjectColumns, ObjectRow, made_statements, read_columns};
 pub use tables::providers::{DeclaredProvider, FoundProvider, ProviderRow};
-pub use tables::rewrap::{KekUse, NewWrap, RewrapState, WrappedVersion};
+pub use tables::rewrap::{KekUse, KeyUnder, NewWrap, RewrapState, StoredKey, WrappedVersion};
 pub use tables::verdict::{LastPassed, StoredCheck};
 pub use transactions::write::{WriteResult, WriteTx};
 pub use types::{Epoch, Revision};

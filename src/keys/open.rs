@@ -45,15 +45,6 @@ impl From<HostNotAllowed> for KeyError {
     }
 }
 
-impl From<OpenError> for KeyError {
-    fn from(error: OpenError) -> Self {
-        match error.is_of_the_row() {
-            true => Self::Unreadable(error),
-            false => Self::Keyring(error.to_string()),
-        }
-    }
-}
-
 /// A key that may be sent to the URL it was asked for.
 pub struct UsableKey {
     pub bound: BoundKey,

@@ -5,7 +5,8 @@ use llmplane::crd::Kind;
 use llmplane::crd::credential::VersionState;
 use llmplane::crd::reasons::Reason;
 use llmplane::db::{
-    Changes, Db, DbError, DeclaredCredential, Epoch, NewVersion, NewWrap, WrappedVersion, WriteResult,
+    Changes, Db, DbError, DeclaredCredential, Epoch, NewVersion, NewWrap, WrappedVersion,
+    WriteResult,
 };
 use sqlx::Row;
 use uuid::Uuid;

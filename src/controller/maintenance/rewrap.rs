@@ -25,7 +25,7 @@ use crate::controller::{
     status::events::{self, EventDraft},
 };
 use crate::crd::Kind;
-use crate::db::WrappedVersion;
+use crate::db::{AuditAction, AuditActor, AuditEntry, AuditObject, WrappedVersion};
 use crate::encryption::{KekId, KekSource};
 use crate::keys::rewrap::{RewrappedBatch, rewrap_batch};
 
@@ -166,7 +166,15 @@ impl Rewrap<'_> {
         }
         let (context, kek) = (self.context, active.to_string());
         let changed = context.db.write_unversioned(context.epoch, move |tx| {
-            Box::pin(async move { tx.rewrap_activate(&kek).await })
+            Box::pin(async move {
+                let changed = tx.rewrap_activate(&kek).await?;
+                if changed {
+                    let detail = serde_json::json!({ "kek": kek });
+                    tx.audit_append(&[done(AuditAction::KeyringActivate, detail)])
+                        .await?;
+                }
+                Ok(changed)
+            })
         });
         if changed.await? {
             tracing::info!(kek = %active, "stored versions are to be under this key-encryption key");
@@ -387,9 +395,17 @@ impl Rewrap<'_> {
         if !self.under_way {
             return Ok(());
         }
-        let context = self.context;
-        let ended = context.db.write_unversioned(context.epoch, |tx| {
-            Box::pin(async move { tx.rewrap_end().await })
+        let (context, kek) = (self.context, to.to_string());
+        let ended = context.db.write_unversioned(context.epoch, move |tx| {
+            Box::pin(async move {
+                let ended = tx.rewrap_end().await?;
+                if let Some(rewrapped) = ended {
+                    let detail = serde_json::json!({ "kek": kek, "versions": rewrapped });
+                    tx.audit_append(&[done(AuditAction::Rewrap, detail)])
+                        .await?;
+                }
+                Ok(ended)
+            })
         });
         if let Some(rewrapped) = ended.await? {
             tracing::info!(kek = %to, rewrapped, "every stored version is under the active key-encryption key");
@@ -411,6 +427,19 @@ impl Rewrap<'_> {
             apart: true,
         };
         tokio::spawn(announce(self.context.client.clone(), namespace, draft));
+    }
+}
+
+/// A row of the audit for what the controller did by itself.
+fn done(action: AuditAction, detail: serde_json::Value) -> AuditEntry {
+    AuditEntry {
+        action,
+        result: "Done".to_owned(),
+        actor: AuditActor::controller(),
+        object: AuditObject::default(),
+        purpose: None,
+        count: 1,
+        detail,
     }
 }
 

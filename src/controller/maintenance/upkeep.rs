@@ -43,7 +43,7 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), E
 async fn look(context: &Context) -> Result<(), Error> {
     let mut look = tokio::time::interval(DEPENDENCY_POLL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut active = None;
+    let mut active = context.keyring.keks().active().await.ok().map(|it| it.id);
     loop {
         look.tick().await;
         look_at_database(context).await?;

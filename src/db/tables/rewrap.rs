@@ -4,10 +4,13 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::crd::credential::VersionState;
 use crate::db::types::MaybeTime;
-use crate::db::{Db, DbError, LiveObject, WriteTx};
+use crate::db::{Db, DbError, LiveObject, SealedVersion, WriteTx};
 
 /// A stored version's wrapped data key, and whose it is.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,6 +56,36 @@ impl fmt::Debug for NewWrap {
             .field("version", &self.version)
             .finish_non_exhaustive()
     }
+}
+
+/// A stored version with its sealed material, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// The credential's namespace.
+    pub namespace: String,
+    /// The credential's name.
+    pub name: String,
+    /// Fingerprint of the key, as the row has it.
+    pub fingerprint: String,
+    /// The sealed material.
+    pub sealed: SealedVersion,
+}
+
+/// A version under a key-encryption key, and what is said of its credential.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyUnder {
+    /// The credential's namespace.
+    pub namespace: String,
+    /// The credential's name.
+    pub name: String,
+    /// The version.
+    pub version: i32,
+    /// Its state.
+    pub state: VersionState,
+    /// Until when it may be used, where that is decided.
+    pub grace_until: Option<Timestamp>,
+    /// The credential's conditions.
+    pub conditions: Vec<Condition>,
 }
 
 /// How many stored versions a key-encryption key wraps.
@@ -146,6 +179,71 @@ impl Db {
             )
             .fetch_all(&self.pool)
             .await?)
+        })
+        .await
+    }
+
+    /// Every version that has its sealed material, in the order of credential and version, from behind
+    /// `after` on; at most `limit`.
+    pub async fn stored_keys(
+        &self,
+        after: Option<(Uuid, i32)>,
+        limit: i64,
+    ) -> Result<Vec<StoredKey>, DbError> {
+        let (uid, version) = after.unwrap_or((Uuid::nil(), 0));
+        self.in_time(async {
+            let rows = sqlx::query!(
+                r#"SELECT v.credential_uid, v.version, c.namespace, c.name, v.fingerprint, v.kek_id,
+                          v.wrapped_key AS "wrapped_key!", v.payload AS "payload!"
+                   FROM credential_versions v JOIN credentials c ON c.uid = v.credential_uid
+                   WHERE v.state <> 'Destroyed' AND (v.credential_uid, v.version) > ($1, $2)
+                   ORDER BY v.credential_uid, v.version LIMIT $3"#,
+                uid,
+                version,
+                limit,
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            let stored = rows.into_iter().map(|row| StoredKey {
+                namespace: row.namespace,
+                name: row.name,
+                fingerprint: row.fingerprint,
+                sealed: SealedVersion {
+                    credential_uid: row.credential_uid,
+                    version: row.version,
+                    kek_id: row.kek_id,
+                    wrapped_key: row.wrapped_key,
+                    payload: row.payload,
+                },
+            });
+            Ok(stored.collect())
+        })
+        .await
+    }
+
+    /// The versions under this key, by namespace, name and number.
+    pub async fn keys_under(&self, kek_id: &str) -> Result<Vec<KeyUnder>, DbError> {
+        self.in_time(async {
+            let rows = sqlx::query!(
+                r#"SELECT c.namespace, c.name, v.version, v.state AS "state: VersionState",
+                          v.grace_until AS "grace_until: jiff_sqlx::Timestamp",
+                          c.conditions AS "conditions: Json<Vec<Condition>>"
+                   FROM credential_versions v JOIN credentials c ON c.uid = v.credential_uid
+                   WHERE v.kek_id = $1 AND v.state <> 'Destroyed'
+                   ORDER BY c.namespace, c.name, v.version"#,
+                kek_id,
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            let under = rows.into_iter().map(|row| KeyUnder {
+                namespace: row.namespace,
+                name: row.name,
+                version: row.version,
+                state: row.state,
+                grace_until: row.grace_until.map(Into::into),
+                conditions: row.conditions.0,
+            });
+            Ok(under.collect())
         })
         .await
     }
