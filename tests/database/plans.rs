@@ -28,6 +28,7 @@ const WHOLE: [&str; 5] = [
     "$1::text[] IS NULL OR namespace = ANY ($1)",
     "WHERE c.deleted_at IS NULL ORDER BY v.credential_uid",
     "WHERE state <> 'Destroyed' GROUP BY kek_id",
+    "WHERE v.state <> 'Destroyed' AND (v.credential_uid, v.version) > ($1, $2)",
     "DELETE FROM changes",
 ];
 

@@ -125,6 +125,8 @@ async fn fill(database: &TestDatabase) {
          INSERT INTO audit_anchors (seq, hash, mac) SELECT seq, hash, hash FROM audit_head;
          INSERT INTO disclosure_counts SELECT uid, now(), 1 FROM credentials;
          INSERT INTO swept_database (marker) VALUES ('here');
+         INSERT INTO rewrap (active_kek) VALUES ('0011223344556677');
+         INSERT INTO lost_keks (kek_id) VALUES ('8899aabbccddeeff');
          UPDATE retention SET keep = '45 days'",
     );
     let mut owner = database.connect("llmplane_owner").await;

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::world::World;
 
-/// The key in each version that still holds one, decrypted.
+/// The key in each version in the world's namespace that still holds one, decrypted.
 pub async fn keys(world: &World, db: &Db) -> Value {
     let ring = KeyringHandle::open(&world.keyring_dir()).unwrap();
     let mut keys = json!({});
-    for credential in db.credential_rows_all(false).await.unwrap() {
+    let credentials = db.credential_rows_all(false).await.unwrap().into_iter();
+    for credential in credentials.filter(|row| row.namespace == world.ns()) {
         let versions = db.credential_version_rows(&[credential.uid]).await.unwrap();
         for version in versions {
             let stored = db.sealed_version(credential.uid, version.version).await;
