@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 BIN := target/debug/llmplane
 TEST_STATE := target/test-plane
 
-.PHONY: up down test test-signatures lint generate bench fuzz test-langchain test-real live install build
+.PHONY: up down test test-signatures lint generate bench fuzz test-langchain test-real test-paths live install build
 
 up: install build ## a control plane on this machine, sample vendor and manifests included
 	@examples/first-run/up
@@ -40,6 +40,9 @@ test-langchain: ## LangChain's constructors take what the drivers say
 
 test-real: install ## manifests to Ready against LiteLLM's proxy
 	@tests/real/run
+
+test-paths: install ## every path to the same end, with faults on the way; half an hour
+	@cargo test --quiet --test paths -- --nocapture
 
 live: ## each driver whose key is in the environment, against its real vendor
 	@cargo run --quiet --example live
