@@ -29,8 +29,10 @@ use support::{plane::Plane, process::Process, world::World};
 
 /// Namespaces that are changed or looked at at once.
 const AT_ONCE: usize = 16;
+/// How long what is declared at first may take until nothing moves.
+const SETTLED_WITHIN: Duration = Duration::from_secs(150);
 /// How long all ends of one fault may take.
-const ENDS_WITHIN: Duration = Duration::from_secs(420);
+const ENDS_WITHIN: Duration = Duration::from_secs(240);
 /// For how long an end must be as it is before it is taken for one.
 const STANDS_FOR: Duration = Duration::from_secs(6);
 
@@ -152,7 +154,7 @@ async fn all_observed(sites: &[Site]) -> bool {
 
 /// Waits until nothing moves, and every object says something.
 async fn settled(sites: &[Site], db: &Db) -> Vec<Value> {
-    let deadline = Instant::now() + ENDS_WITHIN;
+    let deadline = Instant::now() + SETTLED_WITHIN;
     let mut before = outcomes(sites, db).await;
     loop {
         tokio::time::sleep(STANDS_FOR).await;
@@ -161,6 +163,13 @@ async fn settled(sites: &[Site], db: &Db) -> Vec<Value> {
             return now;
         }
         if Instant::now() > deadline {
+            let moving = now
+                .iter()
+                .zip(&before)
+                .filter(|(now, before)| now != before);
+            for (now, before) in moving {
+                eprintln!("still moves: {}", difference(now, before));
+            }
             return now;
         }
         before = now;
