@@ -45,6 +45,7 @@ mod reconcile_faults;
 mod reconcile_kinds;
 mod reconcile_limits;
 mod refused_writes;
+mod resolve;
 mod rewrap;
 mod same_end;
 mod samples;

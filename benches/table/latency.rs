@@ -46,7 +46,7 @@ pub async fn measure(
     let servers = [(api.address()?, api.pid()?), (bare.address, bare.pid()?)];
     let pairs = Route::all().map(|route| {
         servers.map(|(address, process)| Server {
-            target: Target::new(address, &route.path, &agents.tokens),
+            target: route.target(address, &agents.tokens),
             process,
         })
     });

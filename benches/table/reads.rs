@@ -55,8 +55,8 @@ pub async fn measure(
     for route in Route::all() {
         eprintln!("{}: {ROUNDS} rounds", route.what);
         let sides = Sides {
-            api: Target::new(address, &route.path, &agents.tokens),
-            bare: Target::new(bare.address, &route.path, &agents.tokens),
+            api: route.target(address, &agents.tokens),
+            bare: route.target(bare.address, &agents.tokens),
             api_pid: api.pid()?,
             bare_pid: bare.pid()?,
         };
@@ -158,7 +158,7 @@ async fn warm(plane: &Plane, api: &Process, agents: &Agents, report: &mut Report
     let quiet_after = Calls::now(plane, api).await?;
 
     let route = &Route::all()[1];
-    let target = Target::new(api.address()?, &route.path, &agents.tokens);
+    let target = route.target(api.address()?, &agents.tokens);
     let again = target.clone();
     tokio::task::spawn_blocking(move || load::saturate(&again, WARM_UP)).await??;
     let before = Calls::now(plane, api).await?;

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::bare::Answer;
 use crate::fleet;
+use crate::load::Target;
 
 /// Headers that hyper writes by itself.
 const HOPS: [&str; 2] = ["date", "content-length"];
@@ -15,29 +16,48 @@ pub struct Route {
     pub what: &'static str,
     pattern: &'static str,
     pub path: String,
+    /// The JSON that is posted; none: it is a `GET`.
+    pub body: Option<&'static str>,
 }
 
 impl Route {
     /// All of them.
-    pub fn all() -> [Self; 3] {
+    pub fn all() -> [Self; 4] {
         let model = fleet::model_name("provider-0", 7);
         [
             Self {
                 what: "GET /models/{id}",
                 pattern: "/api/v1/models/{id}",
                 path: format!("/api/v1/models/{model}"),
+                body: None,
             },
             Self {
                 what: "GET /models, 100 of them",
                 pattern: "/api/v1/models",
                 path: "/api/v1/models".to_owned(),
+                body: None,
             },
             Self {
                 what: "GET /models/by-capability, 20 of them",
                 pattern: "/api/v1/models/by-capability/{capability}",
                 path: "/api/v1/models/by-capability/FunctionCalling".to_owned(),
+                body: None,
+            },
+            Self {
+                what: "POST /resolve, a need, no key",
+                pattern: "/api/v1/resolve",
+                path: "/api/v1/resolve".to_owned(),
+                body: Some(r#"{"capabilities": ["FunctionCalling"]}"#),
             },
         ]
+    }
+
+    /// Requests for it to a server, one with each token.
+    pub fn target(&self, address: SocketAddr, tokens: &[String]) -> Target {
+        match self.body {
+            None => Target::new(address, &self.path, tokens),
+            Some(body) => Target::posting(address, &self.path, body, tokens),
+        }
     }
 }
 
@@ -52,8 +72,16 @@ pub async fn capture(address: SocketAddr, token: &str) -> Result<Vec<Answer>> {
 
 async fn captured(address: SocketAddr, route: &Route, token: &str) -> Result<Answer> {
     let url = format!("http://{address}{}", route.path);
-    let answer = reqwest::Client::new().get(url).bearer_auth(token).send();
-    let answer = answer.await?.error_for_status()?;
+    let client = reqwest::Client::new();
+    let request = match route.body {
+        None => client.get(url),
+        Some(body) => client
+            .post(url)
+            .header("content-type", "application/json")
+            .body(body),
+    };
+    let answer = request.bearer_auth(token).send().await?;
+    let answer = answer.error_for_status()?;
     let headers = answer
         .headers()
         .iter()

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use libfuzzer_sys::fuzz_target;
 use llmplane::api::{
     fuzzing::{
-        ListParams, Filters, FromQuery, ListFilters, Place, Query, bearer, read_cursor, sanity,
+        CursorPlace as Place, Filters, FromQuery, ListFilters, ListParams, Query, bearer, read_cursor, sanity,
         write_cursor,
     },
     problem::Problem,

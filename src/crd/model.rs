@@ -373,6 +373,17 @@ pub struct EffectiveModel {
     pub origin: BTreeMap<String, Origin>,
 }
 
+/// Labels of a model at most that a selector is matched with.
+const MAX_SELECTABLE_LABELS: usize = 64;
+
+/// The labels that a selector is matched with: the first 64 by their keys.
+pub fn selectable_labels(labels: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let labels = labels.into_iter().flatten().take(MAX_SELECTABLE_LABELS);
+    labels
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
 /// Levels of objects and lists that `defaultParameters` may have, itself the first.
 const MAX_PARAMETER_LEVELS: usize = 32;
 

@@ -245,6 +245,7 @@ documents!(
     Validation,
     Vec<ModelCapability>,
     BTreeMap<String, Origin>,
+    BTreeMap<String, String>,
     AvailabilityTest;
     serde_json::Map<String, serde_json::Value>,
     StoredCheck,

@@ -501,7 +501,7 @@ impl From<&ModelRow> for ModelView {
             status: row.lifecycle.into(),
             availability: Availability::of(&row.conditions),
             origin: origin_by_field(&row.origin),
-            labels: BTreeMap::new(),
+            labels: row.labels.clone(),
         }
     }
 }

@@ -239,56 +239,67 @@ impl TestApi {
         resources: &[&str],
         objects: &[&str],
     ) -> Caller<'_> {
-        let client = self.plane.client().await;
-        let namespace = self.namespace.name.as_str();
-        let create = PostParams::default();
-        let metadata = || ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        };
-        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+        let accounts: Api<ServiceAccount> =
+            Api::namespaced(self.plane.client().await, &self.namespace.name);
         let account = ServiceAccount {
-            metadata: metadata(),
+            metadata: named(name),
             ..ServiceAccount::default()
         };
+        let create = PostParams::default();
         accounts.create(&create, &account).await.unwrap();
         if !verbs.is_empty() {
-            let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
-            let rule = PolicyRule {
-                api_groups: Some(vec!["llmplane.dev".to_owned()]),
-                resources: Some(owned(resources)),
-                resource_names: (!objects.is_empty()).then(|| owned(objects)),
-                verbs: owned(verbs),
-                ..PolicyRule::default()
-            };
-            let role = Role {
-                metadata: metadata(),
-                rules: Some(vec![rule]),
-            };
-            roles.create(&create, &role).await.unwrap();
-            let bindings: Api<RoleBinding> = Api::namespaced(client, namespace);
-            let binding = RoleBinding {
-                metadata: metadata(),
-                role_ref: RoleRef {
-                    api_group: "rbac.authorization.k8s.io".to_owned(),
-                    kind: "Role".to_owned(),
-                    name: name.to_owned(),
-                },
-                subjects: Some(vec![Subject {
-                    kind: "ServiceAccount".to_owned(),
-                    name: name.to_owned(),
-                    namespace: Some(namespace.to_owned()),
-                    ..Subject::default()
-                }]),
-            };
-            bindings.create(&create, &binding).await.unwrap();
+            self.grant(&self.namespace.name, name, verbs, resources, objects)
+                .await;
         }
         Caller {
             api: self,
             token: self.token(name, "llmplane").await,
             client: reqwest::Client::new(),
         }
+    }
+
+    /// Gives an account of the test's namespace these rights in a namespace; on these objects alone,
+    /// where some are named.
+    pub async fn grant(
+        &self,
+        namespace: &str,
+        account: &str,
+        verbs: &[&str],
+        resources: &[&str],
+        objects: &[&str],
+    ) {
+        let client = self.plane.client().await;
+        let create = PostParams::default();
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
+        let rule = PolicyRule {
+            api_groups: Some(vec!["llmplane.dev".to_owned()]),
+            resources: Some(owned(resources)),
+            resource_names: (!objects.is_empty()).then(|| owned(objects)),
+            verbs: owned(verbs),
+            ..PolicyRule::default()
+        };
+        let role = Role {
+            metadata: named(account),
+            rules: Some(vec![rule]),
+        };
+        roles.create(&create, &role).await.unwrap();
+        let bindings: Api<RoleBinding> = Api::namespaced(client, namespace);
+        let binding = RoleBinding {
+            metadata: named(account),
+            role_ref: RoleRef {
+                api_group: "rbac.authorization.k8s.io".to_owned(),
+                kind: "Role".to_owned(),
+                name: account.to_owned(),
+            },
+            subjects: Some(vec![Subject {
+                kind: "ServiceAccount".to_owned(),
+                name: account.to_owned(),
+                namespace: Some(self.namespace.name.clone()),
+                ..Subject::default()
+            }]),
+        };
+        bindings.create(&create, &binding).await.unwrap();
     }
 
     /// Stores a provider in the test's namespace.
@@ -367,6 +378,14 @@ impl Caller<'_> {
         self.ask(Method::GET, path, headers).await
     }
 
+    /// `POST` of JSON below `/api/v1`.
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let url = format!("{}/api/v1{path}", self.api.url);
+        let request = self.client.post(url).bearer_auth(&self.token);
+        let request = request.header("content-type", "application/json");
+        answer(request.body(body)).await
+    }
+
     /// Any method below `/api/v1`.
     pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         let url = format!("{}/api/v1{path}", self.api.url);
@@ -375,6 +394,13 @@ impl Caller<'_> {
             request = request.header(*name, *value);
         }
         answer(request).await
+    }
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
     }
 }
 

@@ -138,6 +138,7 @@ pub fn model(provider_uid: Uuid, name: &str) -> DeclaredModel {
             .cloned(),
         lifecycle: Lifecycle::Available,
         origin: [("contextWindow".to_owned(), Origin::Catalog)].into(),
+        labels: [("stage".to_owned(), "test".to_owned())].into(),
         availability_test: AvailabilityTest::default(),
     }
 }

@@ -16,7 +16,7 @@ use crate::db::AuditActor;
 pub type TokenHash = [u8; 32];
 
 /// Rights that are remembered with a caller; beyond these they are looked up among everybody's.
-const REMEMBERED: usize = 16;
+const REMEMBERED: usize = 32;
 
 /// From which part of its time on a caller's answer is renewed, and over which part renewals are
 /// spread: callers who came together do not stay together.

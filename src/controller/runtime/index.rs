@@ -4,7 +4,7 @@
 //! the controller is decided here.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -60,6 +60,10 @@ pub trait Declared: ResourceExt + Clone + Send + Sync + 'static {
     /// Further entries under which it is found.
     fn lookups(&self) -> Vec<Lookup> {
         Vec::new()
+    }
+    /// The labels that clients select it by; none where they select by none.
+    fn selectable_labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
     /// Whom a change of this object wakes, beside itself.
     fn wakes(&self, index: &Index) -> Vec<Wake>;
@@ -410,13 +414,14 @@ fn name_of<K: ResourceExt>(object: &K) -> Name {
 }
 
 /// Whether a reconcile is due: the object is new, or what its owner may change has changed. Status
-/// and other people's labels are not that.
+/// and labels that nothing is selected by are not that.
 fn is_new_to_us<K: Declared>(before: Option<&K>, now: &K) -> bool {
     let Some(before) = before else { return true };
     before.uid() != now.uid()
         || before.meta().generation != now.meta().generation
         || before.meta().deletion_timestamp != now.meta().deletion_timestamp
         || made_by(before) != made_by(now)
+        || before.selectable_labels() != now.selectable_labels()
         || asks(before) != asks(now)
 }
 

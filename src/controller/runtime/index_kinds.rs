@@ -1,6 +1,7 @@
 //! The four kinds in the index: under what each is found, and whom its changes wake.
 
 use super::*;
+use crate::crd::model;
 use crate::vendors::like_id;
 
 impl Declared for LlmProvider {
@@ -135,6 +136,9 @@ impl Declared for LlmModel {
 
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn selectable_labels(&self) -> BTreeMap<String, String> {
+        model::selectable_labels(self.metadata.labels.as_ref())
     }
     fn provider_name(&self) -> Option<&str> {
         Some(&self.spec.provider_ref.name)

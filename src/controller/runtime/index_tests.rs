@@ -220,3 +220,18 @@ fn a_model_that_is_taken_over_wakes_itself_and_its_twins() {
     assert!(woken.contains(&"model/a".to_owned()), "{woken:?}");
     assert!(woken.contains(&"model/b".to_owned()), "{woken:?}");
 }
+
+#[test]
+fn a_label_of_a_model_is_news_and_of_nothing_else() {
+    let mut index = Index::default();
+    index.apply(provider("p"));
+    index.apply(model("m", "p", "id"));
+    let mut labelled = model("m", "p", "id");
+    labelled.metadata.labels = Some([("stage".to_owned(), "production".to_owned())].into());
+    let woken = names(&index.apply(labelled.clone()));
+    assert!(woken.contains(&"LlmModel/m".to_owned()), "{woken:?}");
+    assert!(index.apply(labelled).is_empty());
+    let mut labelled = provider("p");
+    labelled.metadata.labels = Some([("stage".to_owned(), "production".to_owned())].into());
+    assert!(index.apply(labelled).is_empty());
+}

@@ -49,6 +49,8 @@ columns! {
         pub lifecycle: Lifecycle,
         /// By field: where its value comes from.
         pub origin: BTreeMap<String, Origin>,
+        /// Labels of the object, as far as selectors are matched with them.
+        pub labels: BTreeMap<String, String>,
         /// How it is tested.
         pub availability_test: AvailabilityTest,
     }

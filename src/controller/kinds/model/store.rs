@@ -7,6 +7,7 @@ use crate::{
         kinds::row,
         runtime::{
             context::Context,
+            index::Declared,
             object_key::{ObjectKey, Wake},
         },
         status::evaluate::Evaluation,
@@ -54,6 +55,7 @@ fn derived(input: &ModelInputs, desired: &ValidatedModel, verdict: &Evaluation) 
         default_parameters: spec.default_parameters.clone(),
         lifecycle: spec.lifecycle,
         origin,
+        labels: input.object.selectable_labels(),
         availability_test: spec.availability_test.clone(),
     }
 }
