@@ -219,9 +219,14 @@ BEGIN
             WHEN NOT credential.is_active THEN 'Disabled'
             WHEN credential.expires_at <= moment THEN 'Expired'
             WHEN version.version IS NULL OR version.fingerprint IS DISTINCT FROM (asked.value ->> 'fingerprint')
-                OR NOT (version.state = 'Current' OR version.state = 'Previous' AND version.grace_until > moment)
+                -- One that the Secret holds no more, or that another has replaced, ends with its grace.
+                OR version.state NOT IN ('Current', 'Previous')
+                OR NOT coalesce(version.grace_until > moment, version.state = 'Current')
                 THEN 'Superseded'
-            WHEN credential.conditions @> '[{"type": "Valid", "status": "False"}]' THEN 'Invalid'
+            -- A Secret whose entry is gone or malformed leaves the key in use for its grace.
+            WHEN EXISTS (SELECT FROM jsonb_array_elements(credential.conditions) c
+                WHERE c ->> 'type' = 'Valid' AND c ->> 'status' = 'False'
+                  AND c ->> 'reason' NOT IN ('SecretFieldMissing', 'KeyMalformed')) THEN 'Invalid'
             ELSE 'Disclosed'
         END;
         IF verdict = 'Disclosed' AND credential.quota_unit = 'Disclosures' AND credential.quota_limit IS NOT NULL THEN
@@ -242,7 +247,7 @@ BEGIN
             END IF;
         END IF;
         IF verdict = 'Disclosed' THEN
-            valid_until := least(credential.expires_at, CASE WHEN version.state = 'Previous' THEN version.grace_until END);
+            valid_until := least(credential.expires_at, version.grace_until);
         END IF;
         head := llmplane_fn.append_audit_row(head, asked.value || jsonb_build_object(
             'action', 'Disclose', 'result', verdict, 'kind', 'LlmCredential',

@@ -270,12 +270,26 @@ async fn each_reason_against_a_disclosure_is_found_by_the_database_itself() {
         stored.owner(undo).await;
         assert_eq!(stored.ask().await, Verdict::Disclosed, "{undo}");
     }
+    // The key of a Secret that lost its entry stays in use until its grace ends.
+    stored
+        .owner(
+            r#"UPDATE credentials SET conditions = '[{"type": "Valid", "status": "False", "reason": "SecretFieldMissing"}]'"#,
+        )
+        .await;
+    stored
+        .owner("UPDATE credential_versions SET grace_until = now() + interval '1 h'")
+        .await;
+    assert_eq!(stored.ask().await, Verdict::Disclosed);
+    stored
+        .owner("UPDATE credential_versions SET grace_until = now()")
+        .await;
+    assert_eq!(stored.ask().await, Verdict::Superseded);
     let rows = stored
         .api
         .audit_rows(&AuditFilter::default(), None, 100)
         .await
         .unwrap();
-    assert_eq!(rows.len(), 17, "each answer has its row");
+    assert_eq!(rows.len(), 19, "each answer has its row");
     assert!(rows.iter().all(
         |row| row.kind.as_deref() == Some("LlmCredential") && row.name.as_deref() == Some("c")
     ));

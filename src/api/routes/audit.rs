@@ -61,14 +61,9 @@ impl FromQuery for AuditParams {
 
     fn read(query: &Query<'_>) -> Result<Self, Problem> {
         let words = AuditAction::ALL.map(AuditAction::as_str);
-        let action = |word: &str| {
-            AuditAction::ALL
-                .into_iter()
-                .find(|one| one.as_str() == word)
-        };
         Ok(Self {
             namespace: query.text("namespace")?,
-            action: query.word("action", &words, action)?,
+            action: query.word("action", &words, AuditAction::parse)?,
             result: text(query, "result")?,
             actor: text(query, "actor")?,
             kind: text(query, "kind")?,
