@@ -389,3 +389,45 @@ async fn one_value_that_cannot_be_stored_leaves_no_row_of_its_batch() {
     assert!(stored.api.audit_append(&[forged]).await.is_err());
     let _ = (&stored.db, stored.epoch);
 }
+
+#[tokio::test]
+async fn what_checks_used_a_key_for_is_told_once_for_each_day_that_has_ended() {
+    let stored = stored(|_| {}).await;
+    let fingerprint = stored.request().fingerprint;
+    let probes = |age: &str, kind: &str, number: i32| {
+        format!(
+            "INSERT INTO health_probes (checked_at, subject, kind, fingerprint, reason, message, latency_ms)
+             SELECT date_trunc('day', now(), 'UTC') - interval '{age}', gen_random_uuid(), '{kind}', '{fingerprint}', 'KeyAccepted', '', 1
+             FROM generate_series(1, {number})"
+        )
+    };
+    stored.owner(&probes("1 h", "Validation", 3)).await;
+    stored.owner(&probes("2 h", "Probe", 2)).await;
+    stored.owner(&probes("-1 s", "Probe", 5)).await;
+    let checks = async || {
+        stored
+            .db
+            .write_unversioned(stored.epoch, |tx| {
+                async move { tx.audit_checks().await }.boxed()
+            })
+            .await
+            .unwrap()
+    };
+    assert_eq!(checks().await, 0, "this day has not ended");
+    stored
+        .owner("UPDATE audited_checks SET until = until - interval '1 day'")
+        .await;
+    assert_eq!((checks().await, checks().await), (1, 0));
+    assert_eq!(stored.db.audit_flush(100).await.unwrap(), 1);
+    let rows = stored
+        .db
+        .audit_rows(&AuditFilter::default(), None, 10)
+        .await
+        .unwrap();
+    assert_eq!((rows[0].action.as_str(), rows[0].count), ("Check", 5));
+    assert!(
+        rows[0].detail.contains(r#""Validation": 3"#),
+        "{}",
+        rows[0].detail
+    );
+}

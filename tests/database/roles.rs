@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 22] = [
     "rewrap",
     "lost_keks",
     "keyring_check",
@@ -23,6 +23,7 @@ const TABLES: [&str; 21] = [
     "audit_log",
     "audit_head",
     "audit_outbox",
+    "audited_checks",
     "audit_anchors",
     "disclosure_counts",
     "swept_database",
@@ -44,6 +45,7 @@ fn column(table: &str) -> &'static str {
         "retention" => "keep",
         "audit_head" | "audit_anchors" => "hash",
         "audit_outbox" => "entry",
+        "audited_checks" => "until",
         "disclosure_counts" => "used",
         "swept_database" => "marker",
         "credential_versions" => "fingerprint",
@@ -93,6 +95,7 @@ async fn the_api_changes_nothing_anywhere() {
         "audit_outbox",
         "rewrap",
         "lost_keks",
+        "audited_checks",
     ] {
         let statement = format!("SELECT * FROM {hidden}");
         assert!(is_refused(&mut api, &statement).await, "{statement}");
@@ -122,6 +125,7 @@ async fn the_controller_changes_no_more_than_it_must() {
         ("audit_head", &["INSERT", "UPDATE", "DELETE"]),
         ("audit_anchors", &["UPDATE", "DELETE"]),
         ("audit_outbox", &["UPDATE", "DELETE"]),
+        ("audited_checks", &["INSERT", "UPDATE", "DELETE"]),
         ("disclosure_counts", &["INSERT", "UPDATE", "DELETE"]),
         ("swept_database", &["DELETE"]),
         ("retention", &["INSERT", "UPDATE", "DELETE"]),
@@ -173,6 +177,7 @@ async fn functions_are_for_whom_they_are_meant() {
     let make = "SELECT llmplane_fn.make_partition('audit_log', 'at', now())";
     let purge = "SELECT llmplane_fn.purge_deleted(1)";
     let prune = "SELECT llmplane_fn.prune_audit(1)";
+    let checks = "SELECT llmplane_fn.audit_checks()";
     let flush = "SELECT llmplane_fn.flush_audit_outbox(1)";
     let append = r#"SELECT llmplane_fn.append_audit('[{"action": "Read", "result": "Done", "actor": "x"}]')"#;
     let disclose = "SELECT * FROM llmplane_fn.record_disclosures('[]')";
@@ -186,14 +191,14 @@ async fn functions_are_for_whom_they_are_meant() {
     for statement in [&check, append, disclose] {
         assert!(!is_refused(&mut api, statement).await, "{statement}");
     }
-    for statement in [partitions, retention, make, purge, prune, flush]
+    for statement in [partitions, retention, make, purge, prune, flush, checks]
         .into_iter()
         .chain(inner)
     {
         assert!(is_refused(&mut api, statement).await, "{statement}");
     }
     let mut controller = database.connect("llmplane_controller").await;
-    for statement in [partitions, purge, prune, flush, append] {
+    for statement in [partitions, purge, prune, flush, checks, append] {
         assert!(!is_refused(&mut controller, statement).await, "{statement}");
     }
     for statement in [disclose].into_iter().chain(inner) {

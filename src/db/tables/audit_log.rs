@@ -467,6 +467,18 @@ impl WriteTx {
         Ok(())
     }
 
+    /// Leaves a row for the audit of each key version that checks used on the days (UTC) that have
+    /// ended since this was last called. Answers how many.
+    pub async fn audit_checks(&mut self) -> Result<u64, DbError> {
+        let told = sqlx::query_scalar!(r#"SELECT llmplane_fn.audit_checks() AS "told!""#)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        if told > 0 {
+            self.wrote();
+        }
+        Ok(u64::try_from(told).unwrap_or_default())
+    }
+
     /// Stores what the head of the chain is at this moment. One that is there stays.
     pub async fn audit_anchor_insert(
         &mut self,

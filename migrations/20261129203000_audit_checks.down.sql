@@ -1,0 +1,3 @@
+DROP INDEX credential_versions_fingerprint;
+DROP FUNCTION llmplane_fn.audit_checks();
+DROP TABLE audited_checks;
