@@ -27,6 +27,8 @@ CREATE TABLE audit_head (
 );
 COMMENT ON TABLE audit_head IS 'One row: the newest row of the audit. Its lock puts all writers of the audit in order.';
 INSERT INTO audit_head DEFAULT VALUES;
+UPDATE audit_head h SET seq = newest.seq, hash = newest.hash, at = newest.at
+    FROM (SELECT seq, hash, at FROM audit_log ORDER BY seq DESC LIMIT 1) newest;
 
 CREATE TABLE audit_anchors (
     seq  bigint      PRIMARY KEY,

@@ -14,11 +14,11 @@ CREATE FUNCTION llmplane_fn.audit_checks() RETURNS bigint
 AS $$
 DECLARE
     today timestamptz := date_trunc('day', now(), 'UTC');
-    since timestamptz;
+    begun timestamptz;
     told  bigint;
 BEGIN
-    SELECT until INTO since FROM public.audited_checks WHERE until < today FOR UPDATE;
-    IF since IS NULL THEN
+    SELECT until INTO begun FROM public.audited_checks WHERE until < today FOR UPDATE;
+    IF begun IS NULL THEN
         RETURN 0;
     END IF;
     INSERT INTO public.audit_outbox (entry)
@@ -26,9 +26,9 @@ BEGIN
         'action', 'Check', 'result', 'Done', 'actor', 'llmplane-controller', 'kind', 'LlmCredential',
         'namespace', c.namespace, 'name', c.name, 'object_uid', c.uid,
         'credential_version', v.version, 'fingerprint', v.fingerprint, 'count', sum(used.number),
-        'detail', jsonb_build_object('from', since, 'until', today, 'checks', jsonb_object_agg(used.kind, used.number)))
+        'detail', jsonb_build_object('from', begun, 'until', today, 'checks', jsonb_object_agg(used.kind, used.number)))
     FROM (SELECT p.fingerprint, p.kind, count(*) AS number FROM public.health_probes p
-          WHERE p.checked_at >= since AND p.checked_at < today AND p.fingerprint IS NOT NULL
+          WHERE p.checked_at >= begun AND p.checked_at < today AND p.fingerprint IS NOT NULL
           GROUP BY p.fingerprint, p.kind) used
     JOIN public.credential_versions v ON v.fingerprint = used.fingerprint
     JOIN public.credentials c ON c.uid = v.credential_uid

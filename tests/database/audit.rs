@@ -246,7 +246,7 @@ async fn each_reason_against_a_disclosure_is_found_by_the_database_itself() {
         ),
         (
             "UPDATE credential_versions SET state = 'Previous', grace_until = now()",
-            "UPDATE credential_versions SET state = 'Current'",
+            "UPDATE credential_versions SET state = 'Current', grace_until = NULL",
             Verdict::Superseded,
         ),
         (

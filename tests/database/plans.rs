@@ -30,6 +30,7 @@ const WHOLE: [&str; 6] = [
     "WHERE state <> 'Destroyed' GROUP BY kek_id",
     "WHERE v.state <> 'Destroyed' AND (v.credential_uid, v.version) > ($1, $2)",
     "DELETE FROM changes",
+    "v.fingerprint, v.field_fingerprints FROM credential_versions v JOIN",
 ];
 
 /// The statements that are written as such, and how many parameters each has.

@@ -137,6 +137,9 @@ async fn fill(database: &TestDatabase) {
 fn as_known(rows: &Tables, older: &Tables, newer: &Tables) -> Tables {
     let mut known = Tables::new();
     for (table, like) in older {
+        if like.is_empty() && newer[table].is_empty() {
+            continue;
+        }
         let columns = |rows: &[Value]| match rows.first().and_then(Value::as_object) {
             Some(row) => row.clone(),
             None => panic!("the rows of {table} are lost"),
@@ -192,6 +195,12 @@ async fn what_both_schemas_know_outlives_the_way_down_and_up() {
     for (table, rows) in &full {
         assert!(!rows.is_empty(), "no row of {table} to look after");
     }
+    // The way down does this too: an older schema has no place where rows of the audit wait.
+    owner
+        .execute("SELECT llmplane_fn.flush_audit_outbox(100)")
+        .await
+        .unwrap();
+    let full = contents(&mut owner).await;
     let newest_first: Vec<i64> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version DESC")
             .fetch_all(&mut owner)

@@ -348,12 +348,14 @@ impl Db {
     ) -> Result<Option<Uuid>, DbError> {
         self.in_time(async {
             Ok(sqlx::query_scalar!(
-                "SELECT uid FROM credentials WHERE namespace = $1 AND name = $2
-                 ORDER BY deleted_at DESC NULLS FIRST LIMIT 1",
+                r#"SELECT coalesce(
+                       (SELECT uid FROM credentials WHERE namespace = $1 AND name = $2 AND deleted_at IS NULL),
+                       (SELECT uid FROM credentials WHERE namespace COLLATE "C" = $1 AND name COLLATE "C" = $2
+                            AND deleted_at IS NOT NULL ORDER BY deleted_at DESC LIMIT 1))"#,
                 namespace,
                 name,
             )
-            .fetch_optional(&self.pool)
+            .fetch_one(&self.pool)
             .await?)
         })
         .await
