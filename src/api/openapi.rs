@@ -20,6 +20,7 @@ use utoipa::openapi::{
 use super::problem::{Problem, ProblemBody};
 use super::read::query_params::{FromQuery, Query, QueryParams};
 use crate::crd::ProviderType;
+use crate::crd::credential::VersionState;
 use crate::crd::model::{Capability, ModelType};
 use crate::db::AuditAction;
 
@@ -147,6 +148,11 @@ pub(super) fn one_of(words: impl IntoIterator<Item = &'static str>) -> Object {
 /// A provider type, in a query.
 pub(super) fn provider_type() -> Object {
     one_of(ProviderType::ALL.map(ProviderType::as_str))
+}
+
+/// The state of a key's version.
+pub(super) fn version_state() -> Object {
+    one_of(VersionState::ALL.map(VersionState::as_str))
 }
 
 /// What was done, in a query.

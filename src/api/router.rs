@@ -5,7 +5,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemType};
-use super::routes::{audit, credentials, endpoints, health, holders, models, providers, resolve};
+use super::routes::{
+    audit, credentials, endpoints, health, holders, models, providers, resolve, whose_key,
+};
 use super::server::observe::Observe;
 use super::{ApiState, openapi};
 
@@ -25,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(models::get))
         .routes(routes!(holders::list))
         .routes(routes!(audit::list))
+        .routes(routes!(whose_key::post))
         .routes(routes!(resolve::post))
         .routes(routes!(openapi::get))
 }

@@ -165,12 +165,11 @@ impl<'a> TargetFinder<'a> {
         }
         if credential.validity.state == ValidityState::Invalid {
             let why = ConditionReason::parse(&credential.validity.reason);
-            return Some(match why {
-                Some(ConditionReason::QuotaExhausted) => CredentialReason::QuotaExhausted,
-                Some(ConditionReason::Expired) => CredentialReason::Expired,
-                Some(ConditionReason::HostNotAllowed) => CredentialReason::HostNotAllowed,
-                _ => CredentialReason::Invalid,
-            });
+            match why {
+                // The key stays in use for its grace; after it there is none.
+                Some(ConditionReason::SecretFieldMissing | ConditionReason::KeyMalformed) => {}
+                why => return Some(invalid(why)),
+            }
         }
         if !credential.common.is_active {
             return Some(CredentialReason::Inactive);
@@ -184,6 +183,16 @@ impl<'a> TargetFinder<'a> {
         }
         key.is_refused_at(endpoint)
             .then_some(CredentialReason::Invalid)
+    }
+}
+
+/// What a condition that says that a key is not valid tells a caller.
+fn invalid(why: Option<ConditionReason>) -> CredentialReason {
+    match why {
+        Some(ConditionReason::QuotaExhausted) => CredentialReason::QuotaExhausted,
+        Some(ConditionReason::Expired) => CredentialReason::Expired,
+        Some(ConditionReason::HostNotAllowed) => CredentialReason::HostNotAllowed,
+        _ => CredentialReason::Invalid,
     }
 }
 

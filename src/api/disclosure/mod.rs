@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::auth::Caller;
 use super::problem::{Problem, ProblemType};
 use crate::db::AuditActor;
+use crate::encryption::KeyringHandle;
 use crate::keys::disclose::{Discloser, Refusal, RefusalDraft};
 
 pub use body::{SecretBody, SecretView};
@@ -32,6 +33,22 @@ impl Disclosure {
             discloser,
             rate: CallerRate::new(per_second),
         }
+    }
+
+    /// The keyring, for what compares fingerprints.
+    ///
+    /// # Errors
+    ///
+    /// 503 where this replica has none, or none yet.
+    pub fn keyring(&self) -> Result<&KeyringHandle, Problem> {
+        let keyring = self.discloser.as_ref().and_then(Discloser::keyring);
+        keyring.ok_or_else(|| {
+            Problem::new(
+                ProblemType::NoKeyring,
+                "this replica has no keyring (LLMPLANE_KEYRING_DIR), without which no fingerprint can be compared; \
+                 ask another, or run `llmplane audit whose-key` where the keyring is",
+            )
+        })
     }
 
     /// What gives keys out, for a caller whose turn it is, who asks for this many keys.

@@ -8,6 +8,7 @@ pub mod holders;
 pub mod models;
 pub mod providers;
 pub mod resolve;
+pub mod whose_key;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;

@@ -12,6 +12,7 @@ use super::{
     DisclosedKey, DisclosureMetrics, KeyRequest, LateKeyring, Refusal, RefusalDraft, RefusalLog,
 };
 use crate::db::{Db, DbError, DbOptions};
+use crate::encryption::KeyringHandle;
 
 /// Keys that share a commit of the audit at most.
 const MAX_BATCH: usize = 128;
@@ -49,6 +50,7 @@ pub fn ledger(url: &str) -> Result<Db, DbError> {
 #[derive(Clone)]
 pub struct Discloser {
     jobs: mpsc::Sender<Job>,
+    keyring: LateKeyring,
     refusals: RefusalLog,
     metrics: DisclosureMetrics,
 }
@@ -70,6 +72,7 @@ impl Discloser {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         let discloser = Self {
             jobs: sender,
+            keyring: keyring.clone(),
             refusals: refusals.clone(),
             metrics: metrics.clone(),
         };
@@ -78,6 +81,11 @@ impl Discloser {
             batcher: Batcher::new(ledger, keyring, refusals, metrics),
         };
         (discloser, workers)
+    }
+
+    /// The keyring, once it could be opened.
+    pub fn keyring(&self) -> Option<&KeyringHandle> {
+        self.keyring.get()
     }
 
     /// The key, once it is recorded that this caller got it. An answer comes within two seconds.

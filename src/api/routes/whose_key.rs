@@ -1,0 +1,239 @@
+//! `POST /audit/whose-key`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Response};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+use zeroize::Zeroize;
+
+use crate::api::ApiState;
+use crate::api::auth::{Authenticated, Caller, Scope};
+use crate::api::openapi::PostProblems;
+use crate::api::problem::{Problem, ProblemType};
+use crate::api::read::answer::RequestHeaders;
+use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
+use crate::api::read::request_body;
+use crate::crd::credential::VersionState;
+use crate::db::{AuditAction, AuditEntry, AuditFilter, AuditObject, AuditRow, StoredFingerprints};
+use crate::keys::whose;
+
+/// Times that a version was given out that are told of, the latest first.
+const MAX_DISCLOSURES: i64 = 1000;
+
+/// Where to look.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct WhoseKeyParams {
+    /// The namespace; `*` for all. Without it the caller's own, where the caller is a
+    /// ServiceAccount.
+    namespace: Option<String>,
+}
+
+impl FromQuery for WhoseKeyParams {
+    documented_names!(WhoseKeyParams);
+
+    fn read(query: &Query<'_>) -> Result<Self, Problem> {
+        Ok(Self {
+            namespace: query.text("namespace")?,
+        })
+    }
+}
+
+/// A string that was found somewhere.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FoundString {
+    /// The string: a key, or a field of one. It is never logged.
+    #[schema(max_length = 16384, format = Password)]
+    key: String,
+}
+
+impl Drop for FoundString {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
+}
+
+/// Whose key a string is.
+#[derive(Serialize, ToSchema)]
+pub struct WhoseKey {
+    /// The versions that it is, or is a field of; none: it is no key that was stored and is not
+    /// forgotten.
+    items: Vec<FoundVersion>,
+}
+
+/// A version of a key, and who was given it.
+#[derive(Serialize, ToSchema)]
+struct FoundVersion {
+    /// The credential.
+    credential_id: Uuid,
+    /// Its namespace.
+    namespace: String,
+    /// Its name.
+    name: String,
+    /// Whether the credential was deleted since.
+    is_deleted: bool,
+    /// The version.
+    version: i32,
+    /// Its state: `Pending`, `Current`, `Previous` or `Destroyed`.
+    #[schema(schema_with = crate::api::openapi::version_state)]
+    state: VersionState,
+    /// Since when it is in this state.
+    since: Timestamp,
+    /// Its fingerprint.
+    fingerprint: String,
+    /// When it was given to whom, the latest first; at most 1000.
+    disclosures: Vec<Disclosure>,
+}
+
+/// A key that was given out.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyDisclosure)]
+struct Disclosure {
+    /// When.
+    at: Timestamp,
+    /// To whom: the Kubernetes user name.
+    actor: String,
+    /// The pod that its token was bound to.
+    pod: Option<String>,
+    /// The node that the pod ran on.
+    node: Option<String>,
+    /// Why, in its words.
+    purpose: Option<String>,
+    /// Position of the row of the audit that says so.
+    seq: i64,
+}
+
+impl From<AuditRow> for Disclosure {
+    fn from(row: AuditRow) -> Self {
+        Self {
+            at: row.at,
+            actor: row.actor,
+            pod: row.pod,
+            node: row.node,
+            purpose: row.purpose,
+            seq: row.seq,
+        }
+    }
+}
+
+/// Whose key a string is that was found where none should be.
+///
+/// Needs the right to `get` `auditlogs.llmplane.dev` in the namespace asked for, and a replica with a
+/// keyring. Fingerprints are compared, in constant time. That it was asked is audited; the string is
+/// not kept.
+#[utoipa::path(
+    post, path = "/api/v1/audit/whose-key", tag = "audit", operation_id = "whose_key",
+    params(WhoseKeyParams),
+    request_body(content = FoundString, example = json!({ "key": "the string" })),
+    responses((status = 200, description = "The versions that it is", body = WhoseKey), PostProblems)
+)]
+pub async fn post(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    QueryParams(params): QueryParams<WhoseKeyParams>,
+    sent: RequestHeaders,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let scope = Scope::of(params.namespace.as_deref(), &caller)?;
+    scope.require_audit(&state.auth, &caller).await?;
+    let keyring = state.disclosure.keyring()?;
+    let key = keyring.fingerprint_key().map_err(|error| {
+        tracing::error!(%error, "fingerprints cannot be compared");
+        Problem::internal()
+    })?;
+    let body = request_body::json(&state.memory, &sent, body).await?;
+    // What is wrong with it is not said in the parser's words: they repeat what was sent.
+    let found: FoundString = serde_json::from_slice(&body)
+        .map_err(|_| Problem::body("the body is an object with one field, key: the string"))?;
+    if found.key.is_empty() {
+        return Err(Problem::body("key: give the string; it is empty"));
+    }
+    let string = SecretString::from(found.key.as_str());
+    drop((found, body));
+    let mut stored = state.db.stored_fingerprints().await?;
+    stored.retain(|version| scope.holds(&version.namespace));
+    let search = move || whose::versions_with(&key, &string, stored);
+    let versions = tokio::task::spawn_blocking(search)
+        .await
+        .map_err(|_| Problem::internal())?;
+    state
+        .db
+        .audit_append(&[asked(&caller, &scope, &versions)])
+        .await
+        .map_err(not_audited)?;
+    let mut items = Vec::with_capacity(versions.len());
+    for version in versions {
+        items.push(with_disclosures(&state, version).await?);
+    }
+    let json = serde_json::to_vec(&WhoseKey { items }).map_err(|_| Problem::internal())?;
+    let mut response = Response::new(Body::from(json));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn not_audited(error: crate::db::DbError) -> Problem {
+    tracing::warn!(%error, "that someone asks whose key a string is cannot be audited");
+    Problem::new(
+        ProblemType::AuditUnavailable,
+        "the audit takes no row now, and nothing is answered without one; try again",
+    )
+}
+
+fn asked(caller: &Caller, scope: &Scope, versions: &[StoredFingerprints]) -> AuditEntry {
+    let object = versions.first().map_or_else(
+        || AuditObject {
+            namespace: scope.namespace().map(str::to_owned),
+            ..AuditObject::default()
+        },
+        |version| AuditObject {
+            namespace: Some(version.namespace.clone()),
+            kind: Some("LlmCredential".to_owned()),
+            name: Some(version.name.clone()),
+            object_uid: Some(version.credential_uid),
+            credential_version: Some(version.version),
+            fingerprint: Some(version.fingerprint.clone()),
+        },
+    );
+    AuditEntry {
+        action: AuditAction::WhoseKey,
+        result: "Done".to_owned(),
+        actor: caller.audit_actor(),
+        object,
+        purpose: None,
+        count: 1,
+        detail: serde_json::json!({ "found": versions.len() }),
+    }
+}
+
+async fn with_disclosures(
+    state: &ApiState,
+    version: StoredFingerprints,
+) -> Result<FoundVersion, Problem> {
+    let filter = AuditFilter {
+        action: Some(AuditAction::Disclose.as_str().to_owned()),
+        result: Some("Disclosed".to_owned()),
+        object_uid: Some(version.credential_uid),
+        credential_version: Some(version.version),
+        ..AuditFilter::default()
+    };
+    let rows = state.db.audit_rows(&filter, None, MAX_DISCLOSURES).await?;
+    Ok(FoundVersion {
+        credential_id: version.credential_uid,
+        namespace: version.namespace,
+        name: version.name,
+        is_deleted: !version.is_live,
+        version: version.version,
+        state: version.state,
+        since: version.since,
+        fingerprint: version.fingerprint,
+        disclosures: rows.into_iter().map(Disclosure::from).collect(),
+    })
+}
