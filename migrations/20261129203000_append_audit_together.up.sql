@@ -129,16 +129,21 @@ BEGIN
     FOR asked IN
         SELECT b.place::integer - 1 AS number, b.item AS request, c.uid, c.namespace, c.name,
             c.quota_limit, c.quota_period, c.quota_unit = 'Disclosures' AS has_quota,
-            least(c.expires_at, CASE WHEN v.state = 'Previous' THEN v.grace_until END) AS ends,
+            least(c.expires_at, v.grace_until) AS ends,
             CASE
                 WHEN NOT is_swept THEN 'NotSweptYet'
                 WHEN c.uid IS NULL OR c.deleted_at IS NOT NULL THEN 'Gone'
                 WHEN NOT c.is_active THEN 'Disabled'
                 WHEN c.expires_at <= moment THEN 'Expired'
                 WHEN v.version IS NULL OR v.fingerprint IS DISTINCT FROM (b.item ->> 'fingerprint')
-                    OR (v.state = 'Current' OR v.state = 'Previous' AND v.grace_until > moment) IS NOT TRUE
+                    -- One that the Secret holds no more, or that another has replaced, ends with its grace.
+                    OR v.state NOT IN ('Current', 'Previous')
+                    OR NOT coalesce(v.grace_until > moment, v.state = 'Current')
                     THEN 'Superseded'
-                WHEN c.conditions @> '[{"type": "Valid", "status": "False"}]' THEN 'Invalid'
+                -- A Secret whose entry is gone or malformed leaves the key in use for its grace.
+                WHEN EXISTS (SELECT FROM jsonb_array_elements(c.conditions) AS said (condition)
+                    WHERE condition ->> 'type' = 'Valid' AND condition ->> 'status' = 'False'
+                      AND condition ->> 'reason' NOT IN ('SecretFieldMissing', 'KeyMalformed')) THEN 'Invalid'
                 ELSE 'Disclosed'
             END AS decided
         FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (item, place)

@@ -23,7 +23,7 @@ const GROWING: [&str; 7] = [
 ];
 
 /// What statements say that mean to read a table whole, or in its order until there is enough.
-const WHOLE: [&str; 6] = [
+const WHOLE: [&str; 7] = [
     "WHERE $1 OR deleted_at IS NULL",
     "$1::text[] IS NULL OR namespace = ANY ($1)",
     "WHERE c.deleted_at IS NULL ORDER BY v.credential_uid",
