@@ -1,10 +1,13 @@
 //! Keys as callers get them: `POST /resolve` of real processes, with a real controller behind them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use llmplane::db::{AuditFilter, AuditRow};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -382,6 +385,120 @@ async fn a_quota_and_a_callers_rate_are_told_with_the_time_to_wait() {
         !scene.audited("RateLimited").await.is_empty()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_target_has_its_key_where_all_are_asked_for_and_each_its_row() {
+    let scene = Scene::new("targets").await;
+    let url = scene.vendor.url();
+    scene.world.endpoint("e2", &url, json!({})).await;
+    scene.world.ready("LlmEndpoint", "e2").await;
+    let api = scene.replica(&[]).await;
+    let agent = scene.user("agent").await;
+    let keys_of = async |asked: Value| {
+        let answered = resolve(&api, &agent, asked).await.json();
+        let targets = answered["targets"].as_array().unwrap().clone();
+        let key = |target: &Value| target["secret"]["api_key"].as_str().map(str::to_owned);
+        targets.iter().map(key).collect::<Vec<_>>()
+    };
+    let one = json!({ "model": "m", "with_secret": true });
+    let all = json!({ "model": "m", "with_secret": true, "all_targets": true });
+    eventually("both endpoints serve the model", async || {
+        keys_of(one.clone()).await.len() == 2
+    })
+    .await;
+    let before = scene.audited("Disclosed").await.len();
+    let given = Some(KEY.to_owned());
+    assert_eq!(keys_of(one).await, [given.clone(), None]);
+    assert_eq!(keys_of(all).await, [given.clone(), given]);
+    assert_eq!(scene.audited("Disclosed").await.len(), before + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_audit_takes_no_row_everything_but_keys_is_served() {
+    let scene = Scene::new("unaudited").await;
+    let api = scene.replica(&[]).await;
+    let agent = scene.user("agent").await;
+    gets(&api, &agent, Some(KEY)).await;
+    let mut owner = scene.world.owner().await;
+    let right = "EXECUTE ON FUNCTION llmplane_fn.record_disclosures(jsonb)";
+    let revoke = format!("REVOKE {right} FROM llmplane_api");
+    owner.execute(AssertSqlSafe(revoke)).await.unwrap();
+    let refused = ask(&api, &agent).await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (503, "audit-unavailable")
+    );
+    assert_eq!(refused.header("cache-control"), "no-store");
+    assert_eq!(refused.header("retry-after"), "1");
+    let plain = resolve(&api, &agent, json!({ "model": "m" })).await;
+    assert_eq!(plain.status, 200);
+    let grant = format!("GRANT {right} TO llmplane_api");
+    owner.execute(AssertSqlSafe(grant)).await.unwrap();
+    gets(&api, &agent, Some(KEY)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_was_moved_in_the_database_gets_no_key() {
+    let mut scene = Scene::new("moved").await;
+    let agent = scene.user("agent").await;
+    // It would put the rows right again.
+    scene.controller.as_mut().unwrap().kill().await;
+    let moved = "UPDATE endpoints SET base_url = 'https://evil.example/v1';
+        UPDATE credential_versions SET allowed_hosts = ARRAY['evil.example']";
+    scene.world.owner().await.execute(moved).await.unwrap();
+    let api = scene.replica(&[]).await;
+    let answered = ask(&api, &agent).await;
+    let target = &answered.json()["targets"][0];
+    assert_eq!(target["endpoint"]["base_url"], "https://evil.example/v1");
+    assert!(target.get("secret").is_none() && target["credential"].is_null());
+    assert_eq!(target["credential_reason"], "HostNotAllowed");
+    eventually("the refusal is told of", async || {
+        !scene.audited("HostNotAllowed").await.is_empty()
+    })
+    .await;
+    assert!(scene.audited("Disclosed").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_paused_in_the_middle_holds_up_no_other() {
+    let scene = Scene::new("paused").await;
+    let (paused, other) = (scene.replica(&[]).await, scene.replica(&[]).await);
+    let agent = scene.user("agent").await;
+    gets(&paused, &agent, Some(KEY)).await;
+    gets(&other, &agent, Some(KEY)).await;
+    let before = scene.audited("Disclosed").await.len();
+    let (answered, given) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let load = async {
+        for _ in 0..150 {
+            let answer = ask(&paused, &agent).await;
+            if answer.status == 200 {
+                assert_eq!(key(&answer).as_deref(), Some(KEY));
+                given.fetch_add(1, Ordering::Relaxed);
+            }
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let pauses = async {
+        for round in 1..=10 {
+            eventually("the replica is in the middle of something", async || {
+                answered.load(Ordering::Relaxed) >= 5 * round
+            })
+            .await;
+            paused.signal(Signal::SIGSTOP);
+            for _ in 0..3 {
+                let answer = ask(&other, &agent).await;
+                assert_eq!(key(&answer).as_deref(), Some(KEY), "{}", answer.text);
+                given.fetch_add(1, Ordering::Relaxed);
+            }
+            paused.signal(Signal::SIGCONT);
+        }
+    };
+    tokio::join!(load, pauses);
+    let rows = scene.audited("Disclosed").await.len() - before;
+    let given = given.load(Ordering::Relaxed);
+    assert!(given >= 30 && rows >= given, "{rows} rows for {given} keys");
+    gets(&paused, &agent, Some(KEY)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

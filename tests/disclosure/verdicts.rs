@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use llmplane::crd::Kind;
 use llmplane::crd::credential::{QuotaPeriod, QuotaUnit};
+use llmplane::db::DeclaredCredential;
 use llmplane::keys::disclose::Refusal;
 
 use super::{Vault, request};
@@ -122,7 +123,7 @@ async fn a_key_comes_with_the_time_at_which_it_ends() {
 async fn a_quota_is_exact_over_replicas_that_ask_at_once() {
     const LIMIT: i64 = 40;
     let vault = Vault::new().await;
-    let limited = |row: &mut llmplane::db::DeclaredCredential| {
+    let limited = |row: &mut DeclaredCredential| {
         row.quota_limit = Some(LIMIT);
         row.quota_unit = Some(QuotaUnit::Disclosures);
         row.quota_period = Some(QuotaPeriod::Month);
@@ -156,6 +157,42 @@ async fn a_quota_is_exact_over_replicas_that_ask_at_once() {
         vault.audited("QuotaExhausted").await.len(),
         150 - LIMIT as usize
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_begins_anew_with_its_period_and_not_because_a_clock_went_back() {
+    let vault = Vault::new().await;
+    let limited = |row: &mut DeclaredCredential| {
+        row.quota_limit = Some(2);
+        row.quota_unit = Some(QuotaUnit::Disclosures);
+        row.quota_period = Some(QuotaPeriod::Month);
+    };
+    let uid = vault.credential_with("c", "k", limited).await;
+    let replica = vault.replica();
+    let all_are_given = async || {
+        for _ in 0..2 {
+            assert_eq!(replica.ask("a", (uid, "c")).await, Ok("k".to_owned()));
+        }
+    };
+    let none_is_given = async || {
+        let answer = replica.ask("a", (uid, "c")).await;
+        assert!(
+            matches!(answer, Err(Refusal::QuotaExhausted { .. })),
+            "{answer:?}"
+        );
+    };
+    all_are_given().await;
+    none_is_given().await;
+    vault
+        .edit("UPDATE disclosure_counts SET period_start = period_start - interval '1 month'")
+        .await;
+    all_are_given().await;
+    none_is_given().await;
+    // What was counted is of a moment that has not come.
+    vault
+        .edit("UPDATE disclosure_counts SET period_start = period_start + interval '2 months'")
+        .await;
+    none_is_given().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
