@@ -9,6 +9,7 @@ use llmplane::db::DeclaredCredential;
 use llmplane::keys::disclose::Refusal;
 
 use super::{Vault, request};
+use crate::support::plane::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_audit_tells_who_got_which_key_why_and_for_what() {
@@ -83,10 +84,13 @@ async fn a_credential_that_must_not_be_used_gives_no_key_and_the_refusal_is_reco
         assert_eq!(replica.ask("a", (uid, name)).await, Err(refusal));
     }
     // What the database decides is recorded with the decision; what never got there, soon after.
-    replica.end().await;
-    for result in ["Disabled", "Expired", "Invalid", "Gone"] {
+    for result in ["Disabled", "Expired", "Invalid"] {
         assert_eq!(vault.audited(result).await.len(), 1, "{result}");
     }
+    eventually("the refusal of what is gone is told of", async || {
+        vault.audited("Gone").await.len() == 1
+    })
+    .await;
     assert_eq!(vault.audited("Disclosed").await, []);
 }
 

@@ -25,7 +25,7 @@ const MAX_WAITING: usize = 10_000;
 /// Most rows that are written at once.
 const MAX_ROWS: usize = 200;
 /// How long the end of the process waits for what is left.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// A refusal that the audit is to tell.
 #[derive(Clone, Debug)]

@@ -20,13 +20,14 @@ use super::request::ReadRequest;
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::disclosure::{SecretBody, problem_of};
-use crate::api::problem::{Problem, ProblemType};
+use crate::api::problem::Problem;
 use crate::db::AuditActor;
 use crate::keys::disclose::{DisclosedKey, Discloser, KeyRequest, Refusal};
 use crate::resolve::{Access, CredentialReason, Resolution, Target, resolve};
 use crate::snapshot::{CredentialView, Entry, Snapshot};
 
-/// Choices that are made for one request, each among fewer credentials than the one before.
+/// Choices that are made for one request, each among fewer credentials than the one before; the last
+/// is among those alone of which it is known that the caller may use them.
 const MAX_CHOICES: usize = 64;
 /// Credentials that a caller may not use, of which one request leaves word in the audit.
 const MAX_FORBIDDEN_TOLD: usize = 10;
@@ -67,10 +68,13 @@ impl KeySearch<'_> {
         let discloser = self.state.disclosure.turn(self.caller, 1)?;
         let actor = self.caller.audit_actor();
         let mut known = Known::default();
-        for _ in 0..MAX_CHOICES {
+        let mut choices = 0;
+        loop {
+            choices += 1;
+            let is_last = choices == MAX_CHOICES;
             let access = Access {
                 tiers: &self.places.tiers,
-                may_have: &|credential| known.may_have(credential),
+                may_have: &|credential| known.may_have(credential, is_last),
             };
             let found = match resolve(self.snapshot, &self.request.asked, access, self.now) {
                 Ok(found) => found,
@@ -89,7 +93,7 @@ impl KeySearch<'_> {
             }
             let given = self.give(discloser, &actor, &found, &mut known).await?;
             let candidates = || found.targets.iter().flat_map(|target| &target.credentials);
-            if given.is_empty() && candidates().next().is_some() {
+            if given.is_empty() && !is_last && candidates().next().is_some() {
                 let refused = candidates().map(|entry| entry.view.common.id);
                 known.refused.extend(refused);
                 continue;
@@ -103,15 +107,6 @@ impl KeySearch<'_> {
             let body = write(&found, given, &known).map_err(unwritten)?;
             return Ok(Written::once(None, body.into_bytes()));
         }
-        Err(known.problem.unwrap_or_else(|| {
-            Problem::new(
-                ProblemType::Forbidden,
-                format!(
-                    "the models that would do come with credentials that you may not use, {MAX_CHOICES} \
-                     of them at least; name a model, or ask for the right to use one of its credentials"
-                ),
-            )
-        }))
     }
 
     /// Asks of the credentials that would be answered whether the caller may use them; answers whether
@@ -232,9 +227,12 @@ impl KeySearch<'_> {
 }
 
 impl Known {
-    fn may_have(&self, credential: &CredentialView) -> bool {
+    /// Whether a credential may be chosen: one that is not known to be another's; where no more are to
+    /// be asked about, one that is known to be the caller's.
+    fn may_have(&self, credential: &CredentialView, is_last: bool) -> bool {
         let id = &credential.common.id;
-        self.usable.get(id) != Some(&false) && !self.refused.contains(id)
+        let may_use = self.usable.get(id).copied().unwrap_or(!is_last);
+        may_use && !self.refused.contains(id)
     }
 
     /// The key of a target, if there is one; of the refusals it is noted what they mean.
