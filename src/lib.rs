@@ -14,6 +14,7 @@ pub mod crd;
 pub mod db;
 pub mod encryption;
 mod files;
+pub mod hardening;
 pub mod http_server;
 pub mod keys;
 pub mod lint;

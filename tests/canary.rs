@@ -1,6 +1,6 @@
 //! A key is followed through its whole life, and looked for in everything that anybody can read.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt};
 
 use base64::{
     Engine,
@@ -8,8 +8,13 @@ use base64::{
 };
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
-use llmplane::crd::ProviderType;
+use llmplane::{crd::ProviderType, local::state::Component};
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    signal::Signal,
+};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::support::{
     fake_vendor::FakeVendor,
@@ -133,6 +138,8 @@ async fn everything(
         ("answers", answers(world, api, token).await),
         ("objects", objects(world).await),
         ("events", events(world).await),
+        ("kubectl describe", described(world).await),
+        ("PostgreSQL's log", database_log(world)),
         ("controller's metrics", controller.admin("/metrics").await.1),
         (
             "controller's readiness",
@@ -142,6 +149,41 @@ async fn everything(
         ("controller's log", controller.log()),
         ("API's log", api.log()),
     ]
+}
+
+/// What `kubectl describe` shows of every object of the namespace, Secrets among them: it prints their
+/// entries' lengths.
+async fn described(world: &World) -> String {
+    let kinds = "llmproviders,llmendpoints,llmcredentials,llmmodels,secrets,events";
+    let output = world
+        .plane
+        .kubectl(&["describe", kinds, "--namespace", world.ns()])
+        .await;
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Has PostgreSQL log every statement with its parameters, as a careless administrator would, on
+/// connections that are made from now on.
+async fn log_everything(world: &World) {
+    let mut superuser = PgConnection::connect(&world.database.superuser_url)
+        .await
+        .unwrap();
+    for setting in [
+        "log_statement = 'all'",
+        "log_parameter_max_length = -1",
+        "log_parameter_max_length_on_error = -1",
+        "log_min_error_statement = error",
+    ] {
+        let set = format!("ALTER DATABASE {} SET {setting}", world.database.name);
+        superuser.execute(AssertSqlSafe(set)).await.unwrap();
+    }
+}
+
+/// What PostgreSQL has logged of this world's database.
+fn database_log(world: &World) -> String {
+    let bytes = std::fs::read(world.plane.state_dir().log(Component::Postgres)).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn assert_no_key(places: &[(&str, String)], keys: &[&str], when: &str) {
@@ -161,6 +203,7 @@ fn place<'a>(places: &'a [(&str, String)], name: &str) -> &'a str {
 async fn a_key_is_found_nowhere_through_its_whole_life() {
     let vendor = FakeVendor::start(&[ACCEPTED, ROTATED], &["gpt-a"]).await;
     let world = World::new("canary").await;
+    log_everything(&world).await;
     let all = [("RUST_LOG", "trace")];
     let controller = Process::controller(&world, &all);
     let api = Process::api(&world, &all);
@@ -230,6 +273,8 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
         let text = place(&places, log);
         assert!(text.contains("TRACE"), "{log}: {text}");
     }
+    let logged = place(&places, "PostgreSQL's log");
+    assert!(logged.contains("INSERT INTO credential_versions") && logged.contains("$10 = "));
     let spread = json!({
         "displayName": PLANTED,
         "description": format!("{} {}", hex::encode(PLANTED), STANDARD_NO_PAD.encode(format!("k={PLANTED}!"))),
@@ -241,7 +286,13 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     })
     .await;
     let places = everything(&world, &controller, &api, &token).await;
-    for name in ["database", "answers", "objects"] {
+    for name in [
+        "database",
+        "answers",
+        "objects",
+        "kubectl describe",
+        "PostgreSQL's log",
+    ] {
         let seen = found(PLANTED, place(&places, name));
         assert_eq!(
             seen.len(),
@@ -249,6 +300,35 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
             "plain, hex and base64 in the {name}: {seen:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_crashes_leaves_nothing_of_its_memory() {
+    let vendor = FakeVendor::start(&[ACCEPTED], &[]).await;
+    let world = World::new("crash").await;
+    world.secret("s", ACCEPTED).await;
+    world.apply_basics(&vendor.url()).await;
+    // Whatever the shell that starts it allows.
+    setrlimit_of_children();
+    let mut controller = Process::controller(&world, &[]);
+    world.ready("LlmCredential", "c").await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", controller.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let core: Vec<&str> = core.unwrap().split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"], "{core:?}");
+    controller.signal(Signal::SIGABRT);
+    let ended = controller.ended().await;
+    assert_eq!(ended.signal(), Some(Signal::SIGABRT as i32));
+    assert!(!ended.core_dumped());
+    assert_eq!(found(ACCEPTED, &controller.log()), [""; 0]);
+}
+
+/// Allows what this process starts to leave core dumps, as far as it may itself.
+fn setrlimit_of_children() {
+    let (_, most) = getrlimit(Resource::RLIMIT_CORE).unwrap();
+    setrlimit(Resource::RLIMIT_CORE, most, most).unwrap();
 }
 
 /// The parts of keys that have several, and the entries beside them.

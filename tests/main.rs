@@ -22,6 +22,7 @@ mod garbage_rows;
 mod gitops_waits;
 mod hostile_vendor;
 mod key_proof;
+mod keyring_command;
 mod killed_at_every_write;
 mod kustomize;
 mod local_access;

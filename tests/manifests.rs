@@ -116,10 +116,15 @@ async fn reading_and_editing_do_not_include_the_right_to_get_a_key() {
 
 /// Every object of the base.
 async fn base() -> Vec<Value> {
+    rendered("base").await
+}
+
+/// The objects of a kustomization.
+async fn rendered(name: &str) -> Vec<Value> {
     let plane = Plane::shared().await;
-    let rendered = plane.kubectl(&["kustomize", &folder("base")]).await;
+    let rendered = plane.kubectl(&["kustomize", &folder(name)]).await;
     let manifests = String::from_utf8(rendered.stdout).unwrap();
-    let objects = llmplane::lint::documents::parse("base", &manifests);
+    let objects = llmplane::lint::documents::parse(name, &manifests);
     assert!(objects.errors.is_empty(), "{:?}", objects.errors);
     let documents = objects.documents.into_iter();
     documents.map(|object| object.value).collect()
@@ -147,8 +152,8 @@ async fn the_admin_ports_are_open_to_the_monitoring_alone() {
     assert_eq!(doors, 2);
 }
 
-/// The API gives out no keys: taken over, it must not be able to open one. Who holds the audit key
-/// can anchor an audit log that hides what was disclosed.
+/// Without the overlay the API gives out no keys: taken over, it must not be able to open one. Who holds
+/// the audit key can anchor an audit log that hides what was disclosed.
 #[tokio::test]
 async fn the_controller_alone_mounts_the_keyring_and_the_audit_key() {
     let mounts = |deployment: &Value| {
@@ -170,6 +175,30 @@ async fn the_controller_alone_mounts_the_keyring_and_the_audit_key() {
             ("llmplane-controller".to_owned(), [true, true]),
         ]
     );
+}
+
+#[tokio::test]
+async fn the_overlay_gives_the_api_the_keyring_without_the_audit_key() {
+    let objects = rendered("overlays/api-keyring").await;
+    let api = objects.iter().find(|object| {
+        object["kind"] == "Deployment" && object["metadata"]["name"] == "llmplane-api"
+    });
+    let pod = &api.unwrap()["spec"]["template"]["spec"];
+    let volumes = pod["volumes"].to_string();
+    assert!(volumes.contains("llmplane-keyring"), "{volumes}");
+    assert!(!volumes.contains("llmplane-audit-key"), "{volumes}");
+    let container = &pod["containers"][0];
+    let dir = json!({ "name": "LLMPLANE_KEYRING_DIR", "value": "/etc/llmplane/keyring" });
+    assert!(container["env"].as_array().unwrap().contains(&dir));
+    let mounted =
+        json!({ "name": "keyring", "mountPath": "/etc/llmplane/keyring", "readOnly": true });
+    assert!(
+        container["volumeMounts"]
+            .as_array()
+            .unwrap()
+            .contains(&mounted)
+    );
+    is_taken("overlays/api-keyring").await;
 }
 
 /// A JSON value as a Lua expression.

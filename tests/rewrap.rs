@@ -14,7 +14,7 @@ use crate::support::{
     keys::keys,
     plane::eventually,
     process::Process,
-    sealed_fleet::{Fleet, Readers, under},
+    sealed_fleet::{Readers, under},
     world::World,
 };
 
@@ -98,7 +98,7 @@ async fn ended(db: &Db, kek: KekId) {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_killed_goes_on_where_it_was_and_every_key_is_readable_throughout() {
     let world = World::new("rewrap").await;
-    let fleet = Fleet::make(&world, 20, 150).await;
+    let fleet = world.fleet(20, 150).await;
     let (db, old) = (world.db().await, active(&world));
     let readers = Readers::start(&db, &fleet, &world.keyring_dir());
     let new = rotate(&world);
@@ -142,7 +142,7 @@ async fn one_that_is_killed_goes_on_where_it_was_and_every_key_is_readable_throu
 #[tokio::test(flavor = "multi_thread")]
 async fn another_leader_goes_on_and_a_paused_one_moves_nothing_when_it_wakes() {
     let world = World::new("rewrap-led").await;
-    let fleet = Fleet::make(&world, 20, 100).await;
+    let fleet = world.fleet(20, 100).await;
     let (db, new) = (world.db().await, rotate(&world));
     let readers = Readers::start(&db, &fleet, &world.keyring_dir());
     crate::failover::grant_lease(&world).await;
@@ -190,7 +190,7 @@ async fn another_leader_goes_on_and_a_paused_one_moves_nothing_when_it_wakes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_third_key_that_is_activated_meanwhile_gets_everything() {
     let world = World::new("rewrap-third").await;
-    let fleet = Fleet::make(&world, 20, 100).await;
+    let fleet = world.fleet(20, 100).await;
     let (db, first) = (world.db().await, active(&world));
     let readers = Readers::start(&db, &fleet, &world.keyring_dir());
     let second = rotate(&world);
@@ -222,7 +222,7 @@ async fn a_third_key_that_is_activated_meanwhile_gets_everything() {
 async fn nothing_is_moved_before_the_key_has_settled_and_new_rows_are_under_it_at_once() {
     let vendor = FakeVendor::start(&[KEY], &[]).await;
     let world = World::new("rewrap-settles").await;
-    let fleet = Fleet::make(&world, 1, 10).await;
+    let fleet = world.fleet(1, 10).await;
     let (db, old) = (world.db().await, active(&world));
     let controller = Process::controller(&world, &[]);
     controller.ready().await;
@@ -253,7 +253,7 @@ async fn nothing_is_moved_before_the_key_has_settled_and_new_rows_are_under_it_a
 async fn what_does_not_authenticate_stops_nothing_and_is_sealed_anew_where_its_secret_is() {
     let vendor = FakeVendor::start(&[KEY], &[]).await;
     let world = World::new("rewrap-tampered").await;
-    let fleet = Fleet::make(&world, 2, 150).await;
+    let fleet = world.fleet(2, 150).await;
     let (db, old) = (world.db().await, active(&world));
     let mut before = Process::controller(&world, &[]);
     world.secret("s", KEY).await;
@@ -291,10 +291,10 @@ async fn what_does_not_authenticate_stops_nothing_and_is_sealed_anew_where_its_s
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_missing_key_wraps_stays_and_is_told_of_until_the_key_is_back() {
     let world = World::new("rewrap-missing").await;
-    let fleet = Fleet::make(&world, 2, 50).await;
+    let fleet = world.fleet(2, 50).await;
     let (db, first) = (world.db().await, active(&world));
     let second = rotate(&world);
-    let later = Fleet::make(&world, 2, 50).await;
+    let later = world.fleet(2, 50).await;
     let third = rotate(&world);
     let file = world.keyring_dir().join(format!("{first}.key"));
     let kept = std::fs::read(&file).unwrap();
@@ -341,7 +341,7 @@ async fn what_a_missing_key_wraps_stays_and_is_told_of_until_the_key_is_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keyring_that_is_older_than_what_is_stored_undoes_nothing() {
     let world = World::new("rewrap-stale").await;
-    let fleet = Fleet::make(&world, 1, 20).await;
+    let fleet = world.fleet(1, 20).await;
     let (db, old) = (world.db().await, active(&world));
     let late = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(world.keyring_dir()).unwrap() {

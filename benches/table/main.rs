@@ -21,7 +21,11 @@ mod process;
 mod processors;
 mod reads;
 mod report;
+mod rewrap;
 mod routes;
+#[path = "../../tests/support/sealed_fleet.rs"]
+#[allow(dead_code)]
+mod sealed_fleet;
 mod snapshot;
 mod stalls;
 mod vendor;
@@ -76,6 +80,7 @@ enum Part {
     Callers,
     Visible,
     Failover,
+    Rewrap,
     Latency,
     Snapshot,
 }
@@ -152,6 +157,9 @@ async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Resu
     }
     if args.wants(Part::Failover) {
         started = failover::measure(plane, started, &agents, report).await?;
+    }
+    if args.wants(Part::Rewrap) {
+        rewrap::measure(plane, report).await?;
     }
     // Last: its generator runs before all else until this program ends.
     if args.wants(Part::Latency) {

@@ -22,6 +22,9 @@ const DATABASE: &str = "bench";
 /// An empty one beside it, for the floor that it is compared with.
 const FLOOR_DATABASE: &str = "bench_floor";
 
+/// One in which stored keys are re-wrapped.
+const REWRAP_DATABASE: &str = "bench_rewrap";
+
 /// etcd, kube-apiserver, kube-controller-manager and PostgreSQL, as durable as by default.
 pub struct Plane {
     options: Options,
@@ -116,6 +119,31 @@ impl Plane {
             .env("LLMPLANE_LEASE_NAMESPACE", SYSTEM_NAMESPACE)
             .env("HOSTNAME", name);
         Process::start(command, admin, None, &self.log(name))
+    }
+
+    /// A database of its own for re-wrapping: its address as the owner, and as the controller.
+    pub async fn rewrap_database(&self) -> Result<(String, String)> {
+        let mut connection = PgConnection::connect(&self.url(Role::Superuser, "postgres")?).await?;
+        let statement = format!("CREATE DATABASE {REWRAP_DATABASE} OWNER llmplane_owner");
+        connection.execute(AssertSqlSafe(statement)).await?;
+        connection.close().await?;
+        let owner = self.url(Role::Owner, REWRAP_DATABASE)?;
+        llmplane::db::migrate(&owner).await?;
+        Ok((owner, self.url(Role::Controller, REWRAP_DATABASE)?))
+    }
+
+    /// A controller of this database alone, which re-wraps at once what is not under its keyring's
+    /// active key.
+    pub fn rewrapper(&self, database_url: &str, keyring: &Path) -> Result<Process> {
+        let admin = free_address()?;
+        let mut command = self.command("controller", Component::Controller, admin);
+        command
+            .env("DATABASE_URL", database_url)
+            .env("LLMPLANE_KEYRING_DIR", keyring)
+            .env("LLMPLANE_NAMESPACES", "rewrap")
+            .env("LLMPLANE_LEADER_ELECTION", "false")
+            .env("LLMPLANE_REWRAP_SETTLING_SECONDS", "0");
+        Process::start(command, admin, None, &self.log("rewrapper"))
     }
 
     /// A read API.

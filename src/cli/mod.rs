@@ -32,6 +32,8 @@ use migrate::MigrateCommand;
 use rotation::RotationCommand;
 
 use crate::db::AuditActor;
+use crate::hardening::{self, NotHardened};
+use crate::local::process::PLANE;
 use crate::output::printable;
 use crate::telemetry::LogArgs;
 
@@ -109,10 +111,12 @@ impl Cli {
         match self.command {
             Command::Catalog(command) => Ok(command.run()?),
             Command::All(command) => {
+                close_memory()?;
                 self.log.start()?;
                 runtime()?.block_on(command.run())
             }
             Command::Api(command) => {
+                close_memory()?;
                 self.log.start()?;
                 runtime()?.block_on(command.run())
             }
@@ -120,12 +124,16 @@ impl Cli {
             Command::Rotation(command) => ended(runtime()?.block_on(command.run())?),
             Command::Init(command) => Ok(command.run()?),
             Command::Controller(command) => {
+                close_memory()?;
                 self.log.start()?;
                 runtime()?.block_on(command.run())
             }
             Command::Lint(command) => Ok(command.run()?),
             Command::Crds(command) => Ok(command.run()?),
-            Command::Keyring(command) => Ok(runtime()?.block_on(command.run())?),
+            Command::Keyring(command) => {
+                close_memory()?;
+                Ok(runtime()?.block_on(command.run())?)
+            }
             Command::Openapi => {
                 let json = crate::api::openapi::json();
                 Ok(crate::output::stdout().write_all(json.as_bytes())?)
@@ -241,6 +249,11 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
             if is_empty { arg.env(None) } else { arg }
         })
         .mut_subcommands(without_empty_variables)
+}
+
+/// Before a subcommand that holds keys does anything else.
+fn close_memory() -> Result<(), NotHardened> {
+    hardening::close_memory(std::env::var_os(PLANE).is_some())
 }
 
 /// Where the subcommands that wait for others run.

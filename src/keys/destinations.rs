@@ -185,6 +185,22 @@ mod tests {
     }
 
     #[test]
+    fn debug_output_of_a_key_that_is_bound_shows_nothing_of_it() {
+        let fields = SecretFields {
+            api_key: Some("sk-canary".into()),
+            secret_key: Some("canary-too".into()),
+            ..SecretFields::default()
+        };
+        let url = Url::parse("https://api.openai.com/v1").expect("a URL");
+        let key = BoundKey::bind(fields, "OpenAI", &[], OPENAI, &url).expect("its own host");
+        let shown = format!("{key:?}");
+        assert!(
+            shown.contains("BoundKey") && !shown.contains("canary"),
+            "{shown}"
+        );
+    }
+
+    #[test]
     fn another_host_is_named_by_the_secrets_owner() {
         let refused = allowed(&[], "https://gw.example.com:8443/v1").expect_err("not named");
         assert!(

@@ -34,7 +34,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Set for every child, to the state folder that it belongs to. A command that was killed just after
 /// it started a child has not recorded it; this is how the next command finds that one.
-const PLANE: &str = "LLMPLANE_LOCAL_PLANE";
+pub const PLANE: &str = "LLMPLANE_LOCAL_PLANE";
 
 /// How long children live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,10 +11,9 @@ use llmplane::{
     keys::open::open_stored,
 };
 use secrecy::ExposeSecret;
+use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
-
-use super::world::World;
 
 const NAMESPACE: &str = "fleet";
 
@@ -35,9 +34,13 @@ fn key(uid: Uuid, version: i32) -> String {
 impl Fleet {
     /// So many credentials with so many versions each. No controller owns them: none is swept or
     /// reconciled.
-    pub async fn make(world: &World, credentials: usize, versions: i32) -> Self {
-        let keyring = KeyringHandle::open(&world.keyring_dir()).unwrap();
-        let mut owner = world.owner().await;
+    pub async fn make(
+        mut owner: PgConnection,
+        keyring: &Path,
+        credentials: usize,
+        versions: i32,
+    ) -> Self {
+        let keyring = KeyringHandle::open(keyring).unwrap();
         let provider = Uuid::new_v4();
         sqlx::query(
             "INSERT INTO providers (uid, namespace, name, generation, enabled, is_active, conditions, created_at, type, model_sync)
@@ -178,16 +181,23 @@ impl Readers {
 
     /// Ends them; answers how many keys they opened. Panics where one did not open.
     pub async fn end(self) -> usize {
+        let (reads, failed) = self.ended().await;
+        assert!(
+            failed.is_empty(),
+            "{} reads failed: {}",
+            failed.len(),
+            failed[0]
+        );
+        reads
+    }
+
+    /// Ends them; answers how many keys they tried to open, and which did not.
+    pub async fn ended(self) -> (usize, Vec<String>) {
         self.stop.store(true, Ordering::Relaxed);
+        let mut failed = Vec::new();
         for task in self.tasks {
-            let failed = task.await.unwrap();
-            assert!(
-                failed.is_empty(),
-                "{} reads failed: {}",
-                failed.len(),
-                failed[0]
-            );
+            failed.extend(task.await.unwrap());
         }
-        self.reads.load(Ordering::Relaxed)
+        (self.reads.load(Ordering::Relaxed), failed)
     }
 }

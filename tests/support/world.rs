@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::plane::{Plane, TestDatabase, TestNamespace, eventually};
+use super::sealed_fleet::Fleet;
 
 /// The words of a condition: status and reason.
 pub type Said = (String, String);
@@ -151,6 +152,17 @@ impl World {
         PgConnection::connect(&self.database.owner_url)
             .await
             .unwrap()
+    }
+
+    /// So many credentials with so many stored versions each, which no controller watches.
+    pub async fn fleet(&self, credentials: usize, versions: i32) -> Fleet {
+        Fleet::make(
+            self.owner().await,
+            &self.keyring_dir(),
+            credentials,
+            versions,
+        )
+        .await
     }
 
     /// Asks for an object's checks, as the read API does.

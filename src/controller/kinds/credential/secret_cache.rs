@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{Api, ResourceExt};
 use uuid::Uuid;
+use zeroize::Zeroize;
 
 use super::{
     dereference::CredentialInputs,
@@ -202,8 +203,10 @@ async fn read(
         Ok(_) => match api.get_opt(&name).await? {
             None => Err(not_found(&name)),
             Some(secret) => {
+                let secret = WipedSecret(secret);
+                let secret = &secret.0;
                 stamp = secret.uid().zip(secret.resource_version());
-                hold(key, input, provider_type, &secret).map(|(holding, key)| {
+                hold(key, input, provider_type, secret).map(|(holding, key)| {
                     fields = Some(key);
                     holding
                 })
@@ -221,6 +224,17 @@ async fn read(
     input.secret = Some(result);
     input.fields = fields;
     Ok(())
+}
+
+/// A Secret as it was read; its values are wiped when it is dropped.
+struct WipedSecret(Secret);
+
+impl Drop for WipedSecret {
+    fn drop(&mut self) {
+        for value in self.0.data.iter_mut().flat_map(|data| data.values_mut()) {
+            value.0.zeroize();
+        }
+    }
 }
 
 fn hold(
