@@ -189,7 +189,7 @@ mod tests {
             let rewrap = rewrap(state, keys);
             (rewrap.state, rewrap.remaining)
         };
-        assert_eq!(stands(None, &some_left), (State::Unknown, 7));
+        assert_eq!(stands(None, &some_left), (State::Unknown, 2));
         assert_eq!(stands(Some(&settling), &some_left), (State::Settling, 2));
         assert_eq!(stands(Some(&begun), &some_left), (State::Running, 2));
         assert_eq!(stands(Some(&begun), &none_left), (State::Done, 0));

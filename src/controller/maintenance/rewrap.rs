@@ -121,6 +121,7 @@ impl Rewrap<'_> {
         let active = self.keks().active().await?;
         let used = self.context.db.keks_in_use().await?;
         if !self.note_active(active.id, &used).await? {
+            self.count_missing().await?;
             return Ok(POLL);
         }
         let to = active.id.to_string();
@@ -160,7 +161,7 @@ impl Rewrap<'_> {
         }
         if let Some(newer) = self.newer(used).await? {
             if self.told_stale.replace(newer.clone()).as_ref() != Some(&newer) {
-                tracing::warn!(kek = %newer, active = %active, "nothing is re-wrapped: the controller before this one knew another key-encryption key as the active one, stored keys are under it, and this keyring lacks it; put its file there");
+                tracing::warn!(kek = %newer, active = %active, "nothing is re-wrapped: the controller before this one knew another key-encryption key as the active one, stored keys are under it, and this keyring lacks it; put its file there, or where it is lost for good use `llmplane keyring forget --lost`");
             }
             return Ok(false);
         }
@@ -230,6 +231,16 @@ impl Rewrap<'_> {
             }
         }
         Ok(lost)
+    }
+
+    /// Counts what is under KEKs that the keyring lacks.
+    async fn count_missing(&self) -> Result<(), Error> {
+        let known = self.keks().ids().await?;
+        let uses = self.context.db.kek_uses().await?.into_iter();
+        let missing = uses.filter(|used| !used.kek_id.parse().is_ok_and(|id| known.contains(&id)));
+        let versions = missing.map(|used| used.versions).sum();
+        self.context.metrics.versions_without_kek.set(versions);
+        Ok(())
     }
 
     /// Counts what is under other KEKs than the active one.
