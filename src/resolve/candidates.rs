@@ -24,6 +24,24 @@ pub struct Access<'a> {
 }
 
 impl Tier {
+    /// Its models of this name, display name or `modelId`, by namespace and name.
+    pub(super) fn called<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        what: &str,
+    ) -> Vec<&'s Arc<Entry<ModelView>>> {
+        match self {
+            Self::All => snapshot.called(what, "").collect(),
+            Self::Namespaces(names) => {
+                let mut found = Vec::new();
+                for namespace in names {
+                    found.extend(snapshot.called(what, &name_key(namespace, "")));
+                }
+                found
+            }
+        }
+    }
+
     /// Its models by namespace and name.
     pub(super) fn models<'s>(
         &'s self,

@@ -40,7 +40,8 @@ pub(super) fn resolve(finder: &TargetFinder<'_>, name: &str) -> Result<Resolutio
     let (snapshot, tiers) = (finder.snapshot, finder.access.tiers);
     let mut found: Vec<(usize, Precision, &Arc<Entry<ModelView>>)> = Vec::new();
     for (number, tier) in tiers.iter().enumerate() {
-        let named = tier.models(snapshot).filter_map(|entry| {
+        let called = tier.called(snapshot, name);
+        let named = called.into_iter().filter_map(|entry| {
             let precision = precision(&entry.view, name)?;
             Some((number, precision, entry))
         });

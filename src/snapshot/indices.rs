@@ -40,6 +40,8 @@ pub struct Snapshot {
     /// Objects that are not shown, for this binary cannot read their rows.
     pub unreadable: OrdSet<Uuid>,
     by_capability: OrdMap<(Capability, Arc<str>), Arc<Entry<ModelView>>>,
+    /// By each thing that a model is called, then by namespace and name.
+    by_call: OrdMap<(Arc<str>, Arc<str>), Arc<Entry<ModelView>>>,
 }
 
 impl Snapshot {
@@ -94,6 +96,19 @@ impl Snapshot {
             .map(|(_, entry)| entry)
     }
 
+    /// Models of this name, display name or `modelId` whose key begins with this, by namespace and name.
+    pub fn called<'s>(
+        &'s self,
+        what: &str,
+        prefix: &str,
+    ) -> impl Iterator<Item = &'s Arc<Entry<ModelView>>> + use<'s> {
+        let (what, prefix): (Arc<str>, Arc<str>) = (what.into(), prefix.into());
+        self.by_call
+            .range((what.clone(), prefix.clone())..)
+            .take_while(move |((call, key), _)| *call == what && key.starts_with(&*prefix))
+            .map(|(_, entry)| entry)
+    }
+
     /// What cannot be read is taken out, until it can be: what was known of it holds no more.
     fn note_readable(&mut self, rows: &ChangedRows) {
         if !self.unreadable.is_empty() {
@@ -113,7 +128,7 @@ impl Snapshot {
                 Kind::Credential => drop(self.credentials.remove(*uid)),
                 Kind::Model => {
                     if let Some(old) = self.models.remove(*uid) {
-                        self.forget_capabilities(&old);
+                        self.forget_model(&old);
                     }
                 }
             }
@@ -128,28 +143,39 @@ impl Snapshot {
             views.partition(|view| view.common.deleted_at.is_some());
         for view in gone {
             if let Some(old) = self.models.remove(view.common.id) {
-                self.forget_capabilities(&old);
+                self.forget_model(&old);
             }
         }
         for view in live {
             let entry = Arc::new(Entry::new(view)?);
             if let Some(old) = self.models.upsert(entry.clone()) {
-                self.forget_capabilities(&old);
+                self.forget_model(&old);
             }
             for capability in &entry.view.capabilities {
                 self.by_capability
                     .insert((capability.name, entry.key.clone()), entry.clone());
             }
+            for call in entry.view.calls() {
+                self.by_call
+                    .insert((call.into(), entry.key.clone()), entry.clone());
+            }
         }
         Ok(())
     }
 
-    fn forget_capabilities(&mut self, model: &Entry<ModelView>) {
+    fn forget_model(&mut self, model: &Entry<ModelView>) {
         for capability in &model.view.capabilities {
             let key = (capability.name, model.key.clone());
             let same = |entry: &Arc<Entry<ModelView>>| entry.view.common.id == model.view.common.id;
             if self.by_capability.get(&key).is_some_and(same) {
                 self.by_capability.remove(&key);
+            }
+        }
+        for call in model.view.calls() {
+            let key = (Arc::from(call), model.key.clone());
+            let same = |entry: &Arc<Entry<ModelView>>| entry.view.common.id == model.view.common.id;
+            if self.by_call.get(&key).is_some_and(same) {
+                self.by_call.remove(&key);
             }
         }
     }

@@ -80,6 +80,14 @@ fn seen(snapshot: &Snapshot) -> Vec<String> {
         lines.push(format!("with {capability:?}"));
         lines.extend(snapshot.with_capability(capability, "").map(row));
     }
+    for number in 0..12 {
+        for call in [format!("model-{number}"), format!("id-{number}")] {
+            lines.push(format!("called {call}"));
+            lines.extend(snapshot.called(&call, "").map(row));
+            let prefix = format!("team-{}\0", number % 2);
+            lines.extend(snapshot.called(&call, &prefix).map(row));
+        }
+    }
     for entry in snapshot.models.from_key("") {
         let common = &entry.view.common;
         let by_uid = snapshot.models.by_uid(common.id).map(row);

@@ -291,6 +291,12 @@ impl From<Lifecycle> for ModelStatus {
 }
 
 impl ModelView {
+    /// What it is called: its name, display name and `modelId`.
+    pub fn calls(&self) -> impl Iterator<Item = &str> {
+        let names = [self.common.name.as_str(), self.model_id.as_str()];
+        names.into_iter().chain(self.display_name.as_deref())
+    }
+
     /// How well it can do this: `None` where it cannot, `Some(None)` where nobody said how well.
     pub fn capability(&self, wanted: Capability) -> Option<Option<i32>> {
         self.capabilities
