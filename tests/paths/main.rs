@@ -109,6 +109,11 @@ impl Stage {
                 declare_rest(sites, ways).await;
             }
         }
+    }
+
+    /// Starts the controller again where it has ended, as a cluster would: one that finds commits of its
+    /// own lost ends itself.
+    fn keep_running(&mut self) {
         if !self.controller.runs() {
             self.controller = everywhere(&self.hub);
         }
@@ -137,8 +142,16 @@ async fn declare_rest(sites: &mut [Site], ways: &[&Path]) {
 }
 
 async fn outcomes(sites: &[Site], db: &Db) -> Vec<Value> {
+    // PostgreSQL may have come back a moment ago.
+    let rows = loop {
+        match db.read_all().await {
+            Ok(all) => break all.rows,
+            Err(error) if error.is_transient() => tokio::time::sleep(STANDS_FOR).await,
+            Err(error) => panic!("{error}"),
+        }
+    };
     stream::iter(sites)
-        .map(|site| site.outcome(db))
+        .map(|site| site.outcome(&rows))
         .buffered(AT_ONCE)
         .collect()
         .await
@@ -153,11 +166,12 @@ async fn all_observed(sites: &[Site]) -> bool {
 }
 
 /// Waits until nothing moves, and every object says something.
-async fn settled(sites: &[Site], db: &Db) -> Vec<Value> {
+async fn settled(stage: &mut Stage, sites: &[Site], db: &Db) -> Vec<Value> {
     let deadline = Instant::now() + SETTLED_WITHIN;
     let mut before = outcomes(sites, db).await;
     loop {
         tokio::time::sleep(STANDS_FOR).await;
+        stage.keep_running();
         let now = outcomes(sites, db).await;
         if now == before && all_observed(sites).await {
             return now;
@@ -177,10 +191,17 @@ async fn settled(sites: &[Site], db: &Db) -> Vec<Value> {
 }
 
 /// Waits until each end is the wanted one and stays so; answers the paths of which it is not.
-async fn ends(sites: &[Site], ways: &[&Path], wanted: &[&Value], db: &Db) -> Vec<String> {
+async fn ends(
+    stage: &mut Stage,
+    sites: &[Site],
+    ways: &[&Path],
+    wanted: &[&Value],
+    db: &Db,
+) -> Vec<String> {
     let deadline = Instant::now() + ENDS_WITHIN;
     let mut stood = 0;
     loop {
+        stage.keep_running();
         let found = outcomes(sites, db).await;
         let others: Vec<String> = (ways.iter().zip(&found).zip(wanted))
             .filter(|((_, found), wanted)| found != *wanted)
@@ -265,7 +286,7 @@ async fn the_end_is_the_same_whatever_the_path_and_whatever_fails() {
     eprintln!("{} paths to {} ends", ways.len(), ends_declared.len());
     let fresh: Vec<Value> = {
         let sites = made(&stage, &ends_declared).await;
-        settled(&sites, &db).await
+        settled(&mut stage, &sites, &db).await
     };
     let wanted: Vec<&Value> = (ways.iter())
         .map(|way| {
@@ -280,15 +301,16 @@ async fn the_end_is_the_same_whatever_the_path_and_whatever_fails() {
     for fault in FAULTS {
         let begun = Instant::now();
         let mut sites = made(&stage, &from).await;
-        settled(&sites, &db).await;
+        settled(&mut stage, &sites, &db).await;
         declare_step(&mut sites, &ways, 0).await;
         stage.strike(fault, &mut sites, &ways).await;
-        let different = ends(&sites, &ways, &wanted, &db).await;
+        let different = ends(&mut stage, &sites, &ways, &wanted, &db).await;
         eprintln!(
             "{fault:?}: {} differ, after {:?}",
             different.len(),
             begun.elapsed()
         );
+        different.iter().for_each(|one| eprintln!("  {one}"));
         others.extend(different.iter().map(|one| format!("{fault:?}: {one}")));
     }
     assert!(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kube::api::DeleteParams;
 use llmplane::{
-    db::Db,
+    db::ChangedRows,
     snapshot::{CredentialView, EndpointView, ModelView, ProviderView},
 };
 use serde::Serialize;
@@ -114,7 +114,7 @@ impl Site {
     }
 
     /// Statuses, rows and answers, without what differs from run to run.
-    pub async fn outcome(&self, db: &Db) -> Value {
+    pub async fn outcome(&self, rows: &ChangedRows) -> Value {
         let mut names = HashMap::new();
         let mut whole = json!({});
         for kind in KINDS {
@@ -130,7 +130,7 @@ impl Site {
                 names.insert(uid.to_owned(), format!("{kind} {name}"));
             }
         }
-        whole["answers"] = self.answers(db).await;
+        whole["answers"] = self.answers(rows);
         strip(&mut whole);
         let mut text = whole.to_string();
         text = text.replace(self.world.ns(), "NAMESPACE");
@@ -142,7 +142,7 @@ impl Site {
     }
 
     /// The live rows of the namespace, as the read API shows them.
-    async fn answers(&self, db: &Db) -> Value {
+    fn answers(&self, rows: &ChangedRows) -> Value {
         fn json<V: Serialize>(view: V) -> Value {
             let mut view = serde_json::to_value(view).unwrap();
             // A key's number counts the keys before it; a model's version is its own.
@@ -155,7 +155,6 @@ impl Site {
             }
             view
         }
-        let rows = db.read_all().await.unwrap().rows;
         let here = |namespace: &str| namespace == self.world.ns();
         let mut answers: Vec<Value> = Vec::new();
         let providers = rows.providers.iter().filter(|row| here(&row.namespace));
