@@ -24,6 +24,9 @@ pub struct Views {
     pub models: Vec<ModelView>,
 }
 
+/// Models by what they are called, then by the key of their name.
+type ModelsByCall = OrdMap<(Arc<str>, Arc<str>), Arc<Entry<ModelView>>>;
+
 /// The configuration at one revision. Never changes; a clone shares everything.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -41,7 +44,7 @@ pub struct Snapshot {
     pub unreadable: OrdSet<Uuid>,
     by_capability: OrdMap<(Capability, Arc<str>), Arc<Entry<ModelView>>>,
     /// By each thing that a model is called, then by namespace and name.
-    by_call: OrdMap<(Arc<str>, Arc<str>), Arc<Entry<ModelView>>>,
+    by_call: ModelsByCall,
 }
 
 impl Snapshot {

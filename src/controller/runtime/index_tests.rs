@@ -229,7 +229,7 @@ fn a_label_of_a_model_is_news_and_of_nothing_else() {
     let mut labelled = model("m", "p", "id");
     labelled.metadata.labels = Some([("stage".to_owned(), "production".to_owned())].into());
     let woken = names(&index.apply(labelled.clone()));
-    assert!(woken.contains(&"LlmModel/m".to_owned()), "{woken:?}");
+    assert!(woken.contains(&"model/m".to_owned()), "{woken:?}");
     assert!(index.apply(labelled).is_empty());
     let mut labelled = provider("p");
     labelled.metadata.labels = Some([("stage".to_owned(), "production".to_owned())].into());
