@@ -177,7 +177,8 @@ CREATE FUNCTION llmplane_fn.database_marker() RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
-        (SELECT timeline_id FROM pg_control_checkpoint()),
+        -- The timeline that is written now: the last checkpoint's is an older one for a while after a failover.
+        CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
         (SELECT oid FROM pg_database WHERE datname = current_database()),
         pg_relation_filenode('public.feed'::regclass))
 $$;

@@ -4,7 +4,7 @@
 CREATE TABLE audit_outbox (
     id    bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-    entry jsonb       NOT NULL
+    entry jsonb       NOT NULL CHECK (coalesce(entry ->> 'action', '') NOT IN ('', 'Disclose', 'Prune'))
 );
 COMMENT ON TABLE audit_outbox IS 'Rows of the audit that are committed and not in the chain yet.';
 

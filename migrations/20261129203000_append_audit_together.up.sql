@@ -60,7 +60,7 @@ BEGIN
             left(said.fingerprint, 128), left(said.purpose, 256), said.result,
             coalesce(nullif(said.detail, 'null'), '{}'), NULL::bytea, NULL::bytea, left(said.actor_uid, 128),
             ARRAY (SELECT left(g.name, 256) FROM unnest(said.actor_groups) WITH ORDINALITY AS g (name, place)
-                   ORDER BY g.place LIMIT 64),
+                   WHERE g.name IS NOT NULL ORDER BY g.place LIMIT 64),
             left(said.pod, 256), left(said.pod_uid, 128), left(said.node, 256), left(said.token_id, 256),
             coalesce(said.count, 1)
         FROM unnest(items) WITH ORDINALITY AS i (item, place),
@@ -94,10 +94,11 @@ AS $$
 DECLARE
     head public.audit_head;
 BEGIN
-    -- What was given out is said by record_disclosures alone.
+    -- What was given out is said by record_disclosures alone, what the retention removed by prune_audit.
     IF EXISTS (SELECT FROM jsonb_array_elements(batch) AS b (item)
-               WHERE b.item ->> 'action' = 'Disclose' AND b.item ->> 'result' = 'Disclosed') THEN
-        RAISE EXCEPTION 'a disclosure is recorded by record_disclosures' USING ERRCODE = 'check_violation';
+               WHERE b.item ->> 'action' = 'Disclose' AND b.item ->> 'result' = 'Disclosed'
+                  OR b.item ->> 'action' = 'Prune') THEN
+        RAISE EXCEPTION 'a disclosure is recorded by record_disclosures, and a removal by prune_audit' USING ERRCODE = 'check_violation';
     END IF;
     head := llmplane_fn.lock_audit_head();
     head := llmplane_fn.append_audit_rows(head, ARRAY (

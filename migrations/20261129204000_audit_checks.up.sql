@@ -45,3 +45,6 @@ CREATE INDEX credential_versions_fingerprint ON credential_versions (fingerprint
 REVOKE ALL ON FUNCTION llmplane_fn.audit_checks() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llmplane_fn.audit_checks() TO llmplane_controller;
 GRANT SELECT ON audited_checks TO llmplane_controller;
+
+-- Who compares fingerprints makes sure first that they were made with the same key.
+GRANT SELECT ON keyring_check TO llmplane_api;

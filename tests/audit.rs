@@ -137,7 +137,9 @@ async fn a_credentials_holders_are_told_with_the_version_that_each_was_given_las
         async move {
             tx.upsert(&row).await?;
             tx.credential_version_insert(&first).await?;
-            tx.database_mark_swept().await.map(drop)
+            tx.database_mark_swept(llmplane::db::Revision(0))
+                .await
+                .map(drop)
         }
         .boxed()
     })
@@ -340,6 +342,7 @@ async fn verify_names_what_was_changed_and_an_anchor_shows_what_was_cut_off() {
     })
     .await;
     let row = db.audit_anchor_newest().await.unwrap().unwrap();
+    let anchored = row.seq;
     let anchor = llmplane::audit::Anchor::from(row).to_string();
     let output = llmplane(&world, &["audit", "verify"], "").await;
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
@@ -373,9 +376,14 @@ async fn verify_names_what_was_changed_and_an_anchor_shows_what_was_cut_off() {
     edit("UPDATE audit_log SET actor = 'system:serviceaccount:team:agent' WHERE seq = 2").await;
 
     // Whoever owns the database can cut off its end, and all that tells of it there.
+    let before = anchored - 1;
     edit("DELETE FROM audit_anchors").await;
-    edit("DELETE FROM audit_log WHERE seq > 1").await;
-    edit("UPDATE audit_head SET seq = 1, hash = (SELECT hash FROM audit_log WHERE seq = 1)").await;
+    edit(&format!("DELETE FROM audit_log WHERE seq > {before}")).await;
+    edit(&format!(
+        "UPDATE audit_head SET seq = {before}, hash = coalesce(
+             (SELECT hash FROM audit_log WHERE seq = {before}), decode(repeat('00', 32), 'hex'))"
+    ))
+    .await;
     let output = llmplane(&world, &["audit", "verify"], "").await;
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let output = llmplane(&world, &["audit", "verify", "--anchor", &anchor], "").await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::chain::{Anchor, row_hash};
@@ -10,6 +11,9 @@ use crate::db::{AuditHead, AuditRow};
 
 /// Findings that are told one by one; beyond them they are counted.
 const MAX_FINDINGS: usize = 100;
+
+/// Removals by the retention that are told, the last ones.
+const MAX_PRUNES: usize = 10;
 
 /// Something in the chain that cannot be so unless someone tampered with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -94,6 +98,17 @@ impl fmt::Display for Finding {
     }
 }
 
+/// A row that says that the retention removed the rows before some position.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Prune {
+    /// The row.
+    pub seq: i64,
+    /// When, by the row.
+    pub at: Timestamp,
+    /// The oldest row that was kept.
+    pub first_kept: i64,
+}
+
 /// What became of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChainReport {
@@ -105,6 +120,8 @@ pub struct ChainReport {
     pub rows: u64,
     /// The newest anchor that holds: what was changed before it would have shown.
     pub anchored_to: Option<i64>,
+    /// The last 10 rows that say what the retention removed: whoever owns the database can make one.
+    pub prunes: Vec<Prune>,
     /// What is wrong; the first 100.
     pub findings: Vec<Finding>,
     /// How much is wrong in all.
@@ -149,6 +166,7 @@ impl Verifier {
                 last: None,
                 rows: 0,
                 anchored_to: None,
+                prunes: Vec::new(),
                 findings: Vec::new(),
                 findings_total: 0,
             },
@@ -174,7 +192,10 @@ impl Verifier {
         if !is_intact {
             self.found(Finding::Edited { seq: row.seq });
         }
-        if row.action == "Prune" {
+        if row.seq < 1 {
+            self.found(Finding::Inserted { seq: row.seq });
+        }
+        if row.action == "Prune" && is_intact {
             self.pruned(row);
         }
         match self.last.take() {
@@ -199,8 +220,18 @@ impl Verifier {
 
     fn pruned(&mut self, row: &AuditRow) {
         let detail: Option<serde_json::Value> = serde_json::from_str(&row.detail).ok();
-        let first = detail.and_then(|detail| detail.get("first_kept")?.as_i64());
-        self.pruned_before = self.pruned_before.max(first);
+        let Some(first_kept) = detail.and_then(|detail| detail.get("first_kept")?.as_i64()) else {
+            return;
+        };
+        self.pruned_before = self.pruned_before.max(Some(first_kept));
+        if self.report.prunes.len() == MAX_PRUNES {
+            self.report.prunes.remove(0);
+        }
+        self.report.prunes.push(Prune {
+            seq: row.seq,
+            at: row.at,
+            first_kept,
+        });
     }
 
     fn at_anchor(&mut self, seq: i64, hash: &[u8]) {
@@ -247,8 +278,6 @@ impl Verifier {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     fn row(seq: i64, previous_hash: Vec<u8>) -> AuditRow {

@@ -132,11 +132,12 @@ impl VerifyArgs {
             }
         }
         let db = self.database.open().await?;
+        let has_logged = !logged.is_empty();
         let report = verify(&db, &keyring, logged).await?;
         let mut out = crate::output::stdout();
         match self.output {
             Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
-            Output::Text => print_report(&report, &mut out)?,
+            Output::Text => print_report(&report, has_logged, &mut out)?,
         }
         Ok(i32::from(!report.is_whole()))
     }
@@ -172,7 +173,7 @@ async fn verify(
         }
     }
     let mut verifier = Verifier::new(genuine, forged);
-    for_each_row(&mut reader, 0, |row| {
+    for_each_row(&mut reader, i64::MIN, |row| {
         verifier.row(row);
         Ok(())
     })
@@ -195,7 +196,11 @@ async fn for_each_row(
     }
 }
 
-fn print_report(report: &ChainReport, out: &mut impl Write) -> anyhow::Result<()> {
+fn print_report(
+    report: &ChainReport,
+    has_logged: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     for finding in &report.findings {
         writeln!(out, "{finding}")?;
     }
@@ -219,8 +224,22 @@ fn print_report(report: &ChainReport, out: &mut impl Write) -> anyhow::Result<()
             "no anchor holds: rows that were changed and hashed anew would not show"
         )?,
     }
+    for prune in &report.prunes {
+        writeln!(
+            out,
+            "row {} of {} says that the retention removed the rows before {}",
+            prune.seq, prune.at, prune.first_kept
+        )?;
+    }
     if report.is_whole() {
         writeln!(out, "the chain is whole")?;
+    }
+    if !has_logged {
+        writeln!(
+            out,
+            "only the database's own anchors were looked at: where these were removed with the rows, the \
+             controller's log tells (--anchors-from)"
+        )?;
     }
     Ok(())
 }
@@ -259,11 +278,14 @@ impl WhoseKeyArgs {
         let keyring = KeyringHandle::open(&self.keyring_dir)?;
         let string = key_on_standard_input()?;
         let db = self.database.open().await?;
-        let stored = db.stored_fingerprints().await?;
+        if let Some(check) = db.keyring_check().await? {
+            keyring.expect(check);
+        }
+        let stored = db.stored_fingerprints(None).await?;
         let known = stored.len();
         let found = whose::versions_with(&*keyring.fingerprint_key()?, &string, stored);
         drop(string);
-        db.audit_append(&[asked(&found)]).await?;
+        db.audit_append(&asked(&found)).await?;
         let mut out = crate::output::stdout();
         if found.is_empty() {
             writeln!(
@@ -278,19 +300,9 @@ impl WhoseKeyArgs {
     }
 }
 
-/// That someone asked is audited, whatever the answer.
-fn asked(found: &[StoredFingerprints]) -> AuditEntry {
-    let object = found
-        .first()
-        .map_or_else(AuditObject::default, |version| AuditObject {
-            namespace: Some(version.namespace.clone()),
-            kind: Some("LlmCredential".to_owned()),
-            name: Some(version.name.clone()),
-            object_uid: Some(version.credential_uid),
-            credential_version: Some(version.version),
-            fingerprint: Some(version.fingerprint.clone()),
-        });
-    AuditEntry {
+/// That someone asked is audited, whatever the answer: a row for each version that it is.
+fn asked(found: &[StoredFingerprints]) -> Vec<AuditEntry> {
+    let entry = |object| AuditEntry {
         action: AuditAction::WhoseKey,
         result: "Done".to_owned(),
         actor: person(),
@@ -298,6 +310,13 @@ fn asked(found: &[StoredFingerprints]) -> AuditEntry {
         purpose: None,
         count: 1,
         detail: serde_json::json!({ "found": found.len() }),
+    };
+    match found.is_empty() {
+        true => vec![entry(AuditObject::default())],
+        false => found
+            .iter()
+            .map(|version| entry(version.audit_object()))
+            .collect(),
     }
 }
 

@@ -120,7 +120,10 @@ impl Cli {
                 self.log.start()?;
                 runtime()?.block_on(command.run())
             }
-            Command::Audit(command) => ended(runtime()?.block_on(command.run())?),
+            Command::Audit(command) => {
+                close_memory()?;
+                ended(runtime()?.block_on(command.run())?)
+            }
             Command::Rotation(command) => ended(runtime()?.block_on(command.run())?),
             Command::Init(command) => Ok(command.run()?),
             Command::Controller(command) => {

@@ -1,6 +1,6 @@
 //! `llmplane rotation`: who still holds a former version of a key.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::time::Duration;
 
@@ -72,7 +72,8 @@ pub struct WaitArgs {
 struct VersionStatus {
     version: i32,
     state: String,
-    since: Timestamp,
+    /// Since when it is in this state; none: it was destroyed so long ago that it is forgotten.
+    since: Option<Timestamp>,
     grace_until: Option<Timestamp>,
     /// When it was last given to anybody who holds it.
     last_given_at: Option<Timestamp>,
@@ -272,30 +273,42 @@ async fn running(
 }
 
 fn versions(rows: Vec<CredentialVersionRow>, holders: Vec<CredentialHolder>) -> Vec<VersionStatus> {
-    rows.into_iter()
+    let mut versions: BTreeMap<i32, VersionStatus> = rows
+        .into_iter()
         .map(|row| {
-            let of_version = holders
-                .iter()
-                .filter(|holder| holder.version == row.version);
-            let holders: Vec<Holder> = of_version
-                .map(|holder| Holder {
-                    user: holder.actor.clone(),
-                    pod: holder.pod.clone(),
-                    pod_uid: holder.pod_uid.clone(),
-                    node: holder.node.clone(),
-                    given_at: holder.last_at,
-                })
-                .collect();
-            VersionStatus {
+            let status = VersionStatus {
                 version: row.version,
                 state: row.state.as_str().to_owned(),
-                since: row.since,
+                since: Some(row.since),
                 grace_until: row.grace_until,
-                last_given_at: holders.iter().map(|holder| holder.given_at).max(),
-                holders,
-            }
+                last_given_at: None,
+                holders: Vec::new(),
+            };
+            (row.version, status)
         })
-        .collect()
+        .collect();
+    for holder in holders {
+        // A version that was destroyed long ago is forgotten; whoever holds it is not.
+        let status = versions
+            .entry(holder.version)
+            .or_insert_with(|| VersionStatus {
+                version: holder.version,
+                state: "Forgotten".to_owned(),
+                since: None,
+                grace_until: None,
+                last_given_at: None,
+                holders: Vec::new(),
+            });
+        status.last_given_at = status.last_given_at.max(Some(holder.last_at));
+        status.holders.push(Holder {
+            user: holder.actor,
+            pod: holder.pod,
+            pod_uid: holder.pod_uid,
+            node: holder.node,
+            given_at: holder.last_at,
+        });
+    }
+    versions.into_values().collect()
 }
 
 fn print(versions: &[VersionStatus], now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
@@ -304,10 +317,13 @@ fn print(versions: &[VersionStatus], now: Timestamp, out: &mut impl Write) -> an
             Some(at) => format!("last given out {} ago", span(now, at)),
             None => "nobody holds it".to_owned(),
         };
+        let since = version.since.map(|since| format!(" since {since}"));
         writeln!(
             out,
-            "version {}: {} since {}; {last}",
-            version.version, version.state, version.since
+            "version {}: {}{}; {last}",
+            version.version,
+            version.state,
+            since.unwrap_or_default()
         )?;
         for holder in &version.holders {
             let line = format!("  {} at {}", holder.name(), holder.given_at);
@@ -343,7 +359,7 @@ mod tests {
         VersionStatus {
             version,
             state: state.as_str().to_owned(),
-            since: Timestamp::UNIX_EPOCH,
+            since: Some(Timestamp::UNIX_EPOCH),
             grace_until: None,
             last_given_at: None,
             holders: holders

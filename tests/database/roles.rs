@@ -90,7 +90,6 @@ async fn the_api_changes_nothing_anywhere() {
         "listed_models",
         "check_requests",
         "retention",
-        "keyring_check",
         "swept_database",
         "audit_outbox",
         "rewrap",

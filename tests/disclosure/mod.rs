@@ -77,7 +77,7 @@ impl Vault {
     /// Says that the credentials were compared with the cluster.
     pub async fn mark_swept(&self) {
         let mark = self.db.write_unversioned(self.epoch, |tx| {
-            Box::pin(async move { tx.database_mark_swept().await })
+            Box::pin(async move { tx.database_mark_swept(llmplane::db::Revision(0)).await })
         });
         mark.await.unwrap();
     }

@@ -142,10 +142,18 @@ pub async fn post(
 ) -> Result<Response<Body>, Problem> {
     let scope = Scope::of(params.namespace.as_deref(), &caller)?;
     scope.require_audit(&state.auth, &caller).await?;
+    state.disclosure.turn(&caller, 1)?;
     let keyring = state.disclosure.keyring()?;
+    if let Some(check) = state.db.keyring_check().await? {
+        keyring.expect(check);
+    }
     let key = keyring.fingerprint_key().map_err(|error| {
         tracing::error!(%error, "fingerprints cannot be compared");
-        Problem::internal()
+        Problem::new(
+            ProblemType::KeyUnavailable,
+            "this replica's keyring has another fingerprint.key than the one that fingerprints were made with; \
+             its log says where",
+        )
     })?;
     let body = request_body::json(&state.memory, &sent, body).await?;
     // What is wrong with it is not said in the parser's words: they repeat what was sent.
@@ -156,15 +164,14 @@ pub async fn post(
     }
     let string = SecretString::from(found.key.as_str());
     drop((found, body));
-    let mut stored = state.db.stored_fingerprints().await?;
-    stored.retain(|version| scope.holds(&version.namespace));
+    let stored = state.db.stored_fingerprints(scope.namespace()).await?;
     let search = move || whose::versions_with(&key, &string, stored);
     let versions = tokio::task::spawn_blocking(search)
         .await
         .map_err(|_| Problem::internal())?;
     state
         .db
-        .audit_append(&[asked(&caller, &scope, &versions)])
+        .audit_append(&asked(&caller, &scope, &versions))
         .await
         .map_err(not_audited)?;
     let mut items = Vec::with_capacity(versions.len());
@@ -187,22 +194,9 @@ fn not_audited(error: crate::db::DbError) -> Problem {
     )
 }
 
-fn asked(caller: &Caller, scope: &Scope, versions: &[StoredFingerprints]) -> AuditEntry {
-    let object = versions.first().map_or_else(
-        || AuditObject {
-            namespace: scope.namespace().map(str::to_owned),
-            ..AuditObject::default()
-        },
-        |version| AuditObject {
-            namespace: Some(version.namespace.clone()),
-            kind: Some("LlmCredential".to_owned()),
-            name: Some(version.name.clone()),
-            object_uid: Some(version.credential_uid),
-            credential_version: Some(version.version),
-            fingerprint: Some(version.fingerprint.clone()),
-        },
-    );
-    AuditEntry {
+/// A row for each version that it is, in its own namespace; one where it is none.
+fn asked(caller: &Caller, scope: &Scope, versions: &[StoredFingerprints]) -> Vec<AuditEntry> {
+    let entry = |object| AuditEntry {
         action: AuditAction::WhoseKey,
         result: "Done".to_owned(),
         actor: caller.audit_actor(),
@@ -210,7 +204,17 @@ fn asked(caller: &Caller, scope: &Scope, versions: &[StoredFingerprints]) -> Aud
         purpose: None,
         count: 1,
         detail: serde_json::json!({ "found": versions.len() }),
+    };
+    if versions.is_empty() {
+        return vec![entry(AuditObject {
+            namespace: scope.namespace().map(str::to_owned),
+            ..AuditObject::default()
+        })];
     }
+    versions
+        .iter()
+        .map(|version| entry(version.audit_object()))
+        .collect()
 }
 
 async fn with_disclosures(

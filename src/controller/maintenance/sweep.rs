@@ -165,8 +165,9 @@ async fn mark_swept(context: &Context, rows: &[LiveObject]) -> Result<(), Error>
     if !all_looked_at(context, rows) {
         return Ok(());
     }
-    let mark = context.db.write_unversioned(context.epoch, |tx| {
-        Box::pin(async move { tx.database_mark_swept().await })
+    let committed = context.db.committed();
+    let mark = context.db.write_unversioned(context.epoch, move |tx| {
+        Box::pin(async move { tx.database_mark_swept(committed).await })
     });
     if mark.await? {
         tracing::info!("the database agrees with the cluster: keys may be given out of it");

@@ -75,6 +75,8 @@ pub struct Metrics {
     pub rolled_back: Counter,
     /// Stored keys that did not authenticate.
     pub unreadable: Counter,
+    /// How often the audit could not be anchored, for it was changed or there is no key.
+    pub audit_anchor_failures: Counter,
     /// Position of the audit's newest anchored row.
     pub audit_anchored: Gauge,
     /// Stored versions under another key-encryption key than the active one.
@@ -126,6 +128,11 @@ impl Metrics {
             "llmplane_rolled_back_keys",
             "Stored keys that were older than the resource's status says",
             metrics.rolled_back.clone(),
+        );
+        registry.register(
+            "llmplane_audit_anchor_failures",
+            "Times that the audit could not be anchored: it was changed, or the keyring has no audit.key",
+            metrics.audit_anchor_failures.clone(),
         );
         registry.register(
             "llmplane_audit_anchored_row",

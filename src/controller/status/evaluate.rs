@@ -106,6 +106,8 @@ pub struct ProofInputs {
     pub passed: Vec<String>,
     /// Those of the checks that could be made now: a proof by one of them holds.
     pub possible: Vec<String>,
+    /// Whether more may be possible than is known yet: the former proof stands until all is known.
+    pub is_partial: bool,
 }
 
 /// What is known of an object.
@@ -221,6 +223,9 @@ fn verified(
     let holds = match before.verified_with {
         _ if facts.refusal.is_some() => false,
         _ if off || (facts.lacks_what_is_off && lacks) => true,
+        _ if facts.proof.is_partial && lacks => true,
+        // Taken from the status, for the database lost its row: what it was found with is not known.
+        Some([]) => !lacks && !facts.proof.possible.is_empty(),
         Some(with) => with.iter().any(|one| facts.proof.possible.contains(one)),
         None => true,
     };
@@ -265,6 +270,7 @@ mod tests {
             proof: ProofInputs {
                 passed: vec!["a".to_owned()],
                 possible: vec!["a".to_owned()],
+                is_partial: false,
             },
             lacks_what_is_off: false,
             asked: None,

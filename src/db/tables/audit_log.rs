@@ -314,6 +314,21 @@ impl Db {
         .await
     }
 
+    /// The hash of the row at this position, and the oldest position that is there.
+    pub async fn audit_hash_at(&self, seq: i64) -> Result<(Option<Vec<u8>>, Option<i64>), DbError> {
+        self.in_time(async {
+            let found = sqlx::query!(
+                "SELECT (SELECT hash FROM audit_log WHERE seq = $1 LIMIT 1) AS hash,
+                        (SELECT seq FROM audit_log ORDER BY seq LIMIT 1) AS oldest",
+                seq,
+            )
+            .fetch_one(&self.pool)
+            .await?;
+            Ok((found.hash, found.oldest))
+        })
+        .await
+    }
+
     /// The newest anchor.
     pub async fn audit_anchor_newest(&self) -> Result<Option<AuditAnchor>, DbError> {
         self.in_time(async {
@@ -425,14 +440,15 @@ impl AuditReader {
         )
     }
 
-    /// Rows behind the position `after` (exclusive), oldest first.
+    /// Rows behind the position `after` (exclusive), oldest first: `limit`, and all others that have the
+    /// position of the last one, for nothing but the chain itself says that there is one of each.
     pub async fn rows(&mut self, after: i64, limit: i64) -> Result<Vec<AuditRow>, DbError> {
         Ok(sqlx::query_as!(
             AuditRow,
             r#"SELECT at, seq, action, result, actor, actor_uid, actor_groups, pod, pod_uid, node, token_id,
                       namespace, kind, name, object_uid, credential_version, fingerprint, purpose, count,
                       detail::text AS "detail!", previous_hash, hash
-               FROM audit_log WHERE seq > $1 ORDER BY seq LIMIT $2"#,
+               FROM audit_log WHERE seq > $1 ORDER BY seq FETCH FIRST ($2::bigint) ROWS WITH TIES"#,
             after,
             limit,
         )

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::crd::credential::VersionState;
 use crate::crd::{Kind, ProviderType};
 use crate::db::types::{Jsonb, MaybeTime};
-use crate::db::{Db, DbError, StoredCheck, WriteTx};
+use crate::db::{AuditObject, Db, DbError, StoredCheck, WriteTx};
 
 /// A version of a key as it is stored, without its sealed material.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +110,20 @@ pub struct StoredFingerprints {
     pub field_fingerprints: Vec<String>,
 }
 
+impl StoredFingerprints {
+    /// As the audit names it.
+    pub fn audit_object(&self) -> AuditObject {
+        AuditObject {
+            namespace: Some(self.namespace.clone()),
+            kind: Some("LlmCredential".to_owned()),
+            name: Some(self.name.clone()),
+            object_uid: Some(self.credential_uid),
+            credential_version: Some(self.version),
+            fingerprint: Some(self.fingerprint.clone()),
+        }
+    }
+}
+
 macro_rules! select {
     ($connection:expr, $($tail:tt)+) => {
         sqlx::query_as!(
@@ -181,15 +195,20 @@ impl Db {
     }
 
     /// The fingerprints of every version that was stored and is not forgotten, destroyed ones and
-    /// those of deleted credentials included.
-    pub async fn stored_fingerprints(&self) -> Result<Vec<StoredFingerprints>, DbError> {
+    /// those of deleted credentials included; of one namespace, or of all.
+    pub async fn stored_fingerprints(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<StoredFingerprints>, DbError> {
         self.in_time(async {
             Ok(sqlx::query_as!(
                 StoredFingerprints,
                 r#"SELECT v.credential_uid, c.namespace, c.name, c.deleted_at IS NULL AS "is_live!", v.version,
                           v.state AS "state: VersionState", v.since, v.fingerprint, v.field_fingerprints
                    FROM credential_versions v JOIN credentials c ON c.uid = v.credential_uid
-                   ORDER BY c.namespace, c.name, v.credential_uid, v.version DESC"#
+                   WHERE $1::text IS NULL OR c.namespace = $1
+                   ORDER BY c.namespace, c.name, v.credential_uid, v.version DESC"#,
+                namespace,
             )
             .fetch_all(&self.pool)
             .await?)

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::audit_log::AuditActor;
 use crate::crd::words::words;
 use crate::db::types::{MaybeTime, column_words};
-use crate::db::{Db, DbError, WriteTx};
+use crate::db::{Db, DbError, Revision, WriteTx};
 
 /// A key that someone asks for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -125,11 +125,15 @@ impl Db {
 impl WriteTx {
     /// Says that all credentials were compared with the cluster in this very database: keys may
     /// leave it. After a restore it is another database, and none may until this is called again.
-    /// Answers whether that is news.
-    pub async fn database_mark_swept(&mut self) -> Result<bool, DbError> {
+    /// `committed` is the newest revision that this process wrote: a database that holds an older one
+    /// was put back, and is not marked. Answers whether that is news.
+    pub async fn database_mark_swept(&mut self, committed: Revision) -> Result<bool, DbError> {
         let marked = sqlx::query!(
+            // A database that was put back under this controller holds an older revision than it wrote.
             "INSERT INTO swept_database AS s (marker) SELECT llmplane_fn.database_marker()
+             WHERE (SELECT revision FROM feed) >= $1
              ON CONFLICT (only_row) DO UPDATE SET marker = excluded.marker WHERE s.marker <> excluded.marker",
+            committed.0,
         )
         .execute(&mut *self.tx)
         .await?

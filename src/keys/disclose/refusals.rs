@@ -61,8 +61,7 @@ impl RefusalDraft {
 /// What makes two refusals alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Alike {
-    actor: String,
-    pod_uid: Option<String>,
+    actor: AuditActor,
     credential: Option<Uuid>,
     name: Option<String>,
     result: &'static str,
@@ -97,8 +96,7 @@ impl RefusalLog {
     /// Notes a refusal. One that finds too many others waiting is counted, and written nowhere.
     pub fn note(&self, draft: RefusalDraft) {
         let alike = Alike {
-            actor: draft.actor.actor.clone(),
-            pod_uid: draft.actor.pod_uid.clone(),
+            actor: draft.actor.clone(),
             credential: draft.credential,
             name: draft.name.clone(),
             result: draft.result,
@@ -280,7 +278,7 @@ mod tests {
         assert_eq!(log.metrics.untold.get(), 5);
         let rows = log.take(Duration::ZERO);
         assert_eq!(rows.len(), MAX_WAITING);
-        let twice = rows.iter().find(|(alike, _)| alike.actor == "7");
+        let twice = rows.iter().find(|(alike, _)| alike.actor.actor == "7");
         assert_eq!(twice.expect("it was noted").1.count, 2);
     }
 }

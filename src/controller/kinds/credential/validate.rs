@@ -267,6 +267,7 @@ fn proof_inputs(
     ProofInputs {
         passed: allowed.iter().filter(passed).map(|e| inputs(e)).collect(),
         possible: allowed.iter().map(|e| inputs(e)).collect(),
+        is_partial: false,
     }
 }
 

@@ -165,6 +165,7 @@ fn proof_inputs(input: &EndpointInputs, desired: Option<&ValidatedEndpoint>) -> 
     ProofInputs {
         passed: inputs.clone(),
         possible: inputs,
+        is_partial: false,
     }
 }
 

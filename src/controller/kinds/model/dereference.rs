@@ -41,6 +41,8 @@ pub struct ModelInputs {
     pub usable_keys: Vec<(String, String)>,
     /// Whether the provider has credentials and each of them is switched off.
     pub keys_off: bool,
+    /// Whether one of the provider's credentials was not reconciled yet by this process.
+    pub keys_pending: bool,
     /// Models of the same provider and `modelId`, however it is written, this one among them.
     pub twins: Vec<Arc<LlmModel>>,
     /// What the catalog knows of it.
@@ -101,6 +103,11 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInpu
         lists_settle,
         usable_keys,
         keys_off: parent::keys_off(&credentials),
+        keys_pending: !context.credentials_seen.all(
+            credentials
+                .iter()
+                .map(|credential| identity::uid(&**credential)),
+        ),
         twins,
         catalog,
         held,

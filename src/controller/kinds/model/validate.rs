@@ -153,7 +153,12 @@ fn proof_inputs(input: &ModelInputs) -> ProofInputs {
         .map(|(_, fingerprint)| Some(fingerprint.as_str()))
         .chain([None])
         .collect();
-    let mut proof = ProofInputs::default();
+    let is_of_status = (input.row.as_ref()).is_some_and(|row| row.verified_with.is_empty());
+    let mut proof = ProofInputs {
+        // That no key may be used was said before these credentials were stored.
+        is_partial: input.keys_pending || is_of_status && !input.usable_keys.is_empty(),
+        ..ProofInputs::default()
+    };
     for (endpoint, list) in &input.lists {
         let listing = inputs::of_listing(&endpoint.check_inputs, id);
         let test = inputs::of_test(&endpoint.check_inputs, id, type_);
