@@ -331,6 +331,7 @@ fn print(versions: &[VersionStatus], now: Timestamp, out: &mut impl Write) -> an
         }
     }
     match left(versions) {
+        None if versions.len() < 2 => writeln!(out, "it is the only version")?,
         None => writeln!(
             out,
             "nobody holds a former version: the old key can be revoked at the vendor"
