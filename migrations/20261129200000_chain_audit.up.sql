@@ -51,90 +51,92 @@ CREATE TABLE swept_database (
 );
 COMMENT ON TABLE swept_database IS 'Which database the last complete sweep of the credentials was of. A restored one is another: no key leaves it before a sweep.';
 
--- One field of what is hashed: its length in bytes, a colon, the field; a dash for NULL.
-CREATE FUNCTION llmplane_fn.audit_field(value text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$ SELECT CASE WHEN value IS NULL THEN '-' ELSE octet_length(value) || ':' || value END $$;
-
 CREATE FUNCTION llmplane_fn.audit_hash(entry public.audit_log) RETURNS bytea
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    hashed text := 'audit-row/1';
-    field  text;
+    previous text := encode(entry.previous_hash, 'hex');
+    seq      text := entry.seq;
+    moment   text := (extract(epoch FROM entry.at) * 1000000)::bigint;
+    uid      text := entry.object_uid;
+    version  text := entry.credential_version;
+    count    text := entry.count;
+    detail   text := entry.detail;
+    groups   text := '';
+    one      text;
 BEGIN
-    FOREACH field IN ARRAY ARRAY[
-        encode(entry.previous_hash, 'hex'),
-        entry.seq::text,
-        (extract(epoch FROM entry.at) * 1000000)::bigint::text,
-        entry.action,
-        entry.result,
-        entry.actor,
-        entry.actor_uid,
-        cardinality(entry.actor_groups)::text
-    ] || entry.actor_groups || ARRAY[
-        entry.pod,
-        entry.pod_uid,
-        entry.node,
-        entry.token_id,
-        entry.namespace,
-        entry.kind,
-        entry.name,
-        entry.object_uid::text,
-        entry.credential_version::text,
-        entry.fingerprint,
-        entry.purpose,
-        entry.count::text,
-        entry.detail::text
-    ] LOOP
-        hashed := hashed || llmplane_fn.audit_field(field);
+    FOREACH one IN ARRAY entry.actor_groups LOOP
+        groups := groups || coalesce(octet_length(one) || ':' || one, '-');
     END LOOP;
-    RETURN sha256(convert_to(hashed, 'UTF8'));
+    RETURN sha256(convert_to('audit-row/1'
+        || octet_length(previous) || ':' || previous
+        || octet_length(seq) || ':' || seq
+        || octet_length(moment) || ':' || moment
+        || octet_length(entry.action) || ':' || entry.action
+        || octet_length(entry.result) || ':' || entry.result
+        || octet_length(entry.actor) || ':' || entry.actor
+        || coalesce(octet_length(entry.actor_uid) || ':' || entry.actor_uid, '-')
+        || octet_length(cardinality(entry.actor_groups)::text) || ':' || cardinality(entry.actor_groups) || groups
+        || coalesce(octet_length(entry.pod) || ':' || entry.pod, '-')
+        || coalesce(octet_length(entry.pod_uid) || ':' || entry.pod_uid, '-')
+        || coalesce(octet_length(entry.node) || ':' || entry.node, '-')
+        || coalesce(octet_length(entry.token_id) || ':' || entry.token_id, '-')
+        || coalesce(octet_length(entry.namespace) || ':' || entry.namespace, '-')
+        || coalesce(octet_length(entry.kind) || ':' || entry.kind, '-')
+        || coalesce(octet_length(entry.name) || ':' || entry.name, '-')
+        || coalesce(octet_length(uid) || ':' || uid, '-')
+        || coalesce(octet_length(version) || ':' || version, '-')
+        || coalesce(octet_length(entry.fingerprint) || ':' || entry.fingerprint, '-')
+        || coalesce(octet_length(entry.purpose) || ':' || entry.purpose, '-')
+        || octet_length(count) || ':' || count
+        || octet_length(detail) || ':' || detail, 'UTF8'));
 END
 $$;
 COMMENT ON FUNCTION llmplane_fn.audit_hash(public.audit_log) IS 'SHA-256 of a row: the text audit-row/1, then each field as its length in bytes, a colon and its text.';
 
--- Appends one row behind this head, and answers the new head. Who calls it holds the head's lock.
-CREATE FUNCTION llmplane_fn.append_audit_row(head public.audit_head, item jsonb) RETURNS public.audit_head
+-- Appends rows behind this head, and answers the new head. Who calls it holds the head's lock.
+CREATE FUNCTION llmplane_fn.append_audit_rows(head public.audit_head, items jsonb[]) RETURNS public.audit_head
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    entry public.audit_log;
+    entry   public.audit_log;
+    entries public.audit_log[] := '{}';
 BEGIN
-    head.seq := head.seq + 1;
     -- Time that does not go back within the chain, whatever the clock does.
     head.at := greatest(clock_timestamp(), head.at);
-    entry.at := head.at;
-    entry.seq := head.seq;
-    entry.action := item ->> 'action';
-    entry.result := item ->> 'result';
-    entry.actor := left(item ->> 'actor', 512);
-    entry.actor_uid := left(item ->> 'actor_uid', 128);
-    entry.actor_groups := ARRAY (SELECT left(value, 256) FROM jsonb_array_elements_text(
-        coalesce(nullif(item -> 'actor_groups', 'null'), '[]')) LIMIT 64);
-    entry.pod := left(item ->> 'pod', 256);
-    entry.pod_uid := left(item ->> 'pod_uid', 128);
-    entry.node := left(item ->> 'node', 256);
-    entry.token_id := left(item ->> 'token_id', 256);
-    entry.namespace := left(item ->> 'namespace', 256);
-    entry.kind := left(item ->> 'kind', 64);
-    entry.name := left(item ->> 'name', 256);
-    entry.object_uid := (item ->> 'object_uid')::uuid;
-    entry.credential_version := (item ->> 'credential_version')::integer;
-    entry.fingerprint := left(item ->> 'fingerprint', 128);
-    entry.purpose := left(item ->> 'purpose', 256);
-    entry.count := coalesce((item ->> 'count')::integer, 1);
-    entry.detail := coalesce(nullif(item -> 'detail', 'null'), '{}');
-    entry.previous_hash := head.hash;
-    entry.hash := llmplane_fn.audit_hash(entry);
-    head.hash := entry.hash;
-    INSERT INTO public.audit_log SELECT (entry).*;
+    FOR entry IN
+        SELECT head.at, head.seq + i.place, said.action, left(said.actor, 512), left(said.namespace, 256),
+            left(said.kind, 64), left(said.name, 256), said.object_uid, said.credential_version,
+            left(said.fingerprint, 128), left(said.purpose, 256), said.result,
+            coalesce(nullif(said.detail, 'null'), '{}'), NULL::bytea, NULL::bytea, left(said.actor_uid, 128),
+            ARRAY (SELECT left(g.name, 256) FROM unnest(said.actor_groups) WITH ORDINALITY AS g (name, place)
+                   WHERE g.name IS NOT NULL ORDER BY g.place LIMIT 64),
+            left(said.pod, 256), left(said.pod_uid, 128), left(said.node, 256), left(said.token_id, 256),
+            coalesce(said.count, 1)
+        FROM unnest(items) WITH ORDINALITY AS i (item, place),
+            jsonb_to_record(i.item) AS said (action text, actor text, namespace text, kind text, name text,
+                object_uid uuid, credential_version integer, fingerprint text, purpose text, result text,
+                detail jsonb, actor_uid text, actor_groups text[], pod text, pod_uid text, node text,
+                token_id text, count integer)
+        ORDER BY i.place
+    LOOP
+        entry.previous_hash := head.hash;
+        entry.hash := llmplane_fn.audit_hash(entry);
+        head.seq := entry.seq;
+        head.hash := entry.hash;
+        entries := entries || entry;
+    END LOOP;
+    INSERT INTO public.audit_log SELECT * FROM unnest(entries);
     RETURN head;
 END
 $$;
+
+CREATE FUNCTION llmplane_fn.append_audit_row(head public.audit_head, item jsonb) RETURNS public.audit_head
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT llmplane_fn.append_audit_rows(head, ARRAY[item]) $$;
 
 CREATE FUNCTION llmplane_fn.lock_audit_head() RETURNS public.audit_head
     LANGUAGE sql
@@ -153,16 +155,16 @@ CREATE FUNCTION llmplane_fn.append_audit(batch jsonb) RETURNS bigint
 AS $$
 DECLARE
     head public.audit_head;
-    item jsonb;
 BEGIN
+    -- What was given out is said by record_disclosures alone, what the retention removed by prune_audit.
+    IF EXISTS (SELECT FROM jsonb_array_elements(batch) AS b (item)
+               WHERE b.item ->> 'action' = 'Disclose' AND b.item ->> 'result' = 'Disclosed'
+                  OR b.item ->> 'action' = 'Prune') THEN
+        RAISE EXCEPTION 'a disclosure is recorded by record_disclosures, and a removal by prune_audit' USING ERRCODE = 'check_violation';
+    END IF;
     head := llmplane_fn.lock_audit_head();
-    FOR item IN SELECT value FROM jsonb_array_elements(batch) LOOP
-        -- What was given out is said by record_disclosures alone.
-        IF item ->> 'action' = 'Disclose' AND item ->> 'result' = 'Disclosed' THEN
-            RAISE EXCEPTION 'a disclosure is recorded by record_disclosures' USING ERRCODE = 'check_violation';
-        END IF;
-        head := llmplane_fn.append_audit_row(head, item);
-    END LOOP;
+    head := llmplane_fn.append_audit_rows(head, ARRAY (
+        SELECT b.item FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (item, place) ORDER BY b.place));
     PERFORM llmplane_fn.store_audit_head(head);
     RETURN head.seq;
 END
@@ -196,68 +198,75 @@ CREATE FUNCTION llmplane_fn.record_disclosures(batch jsonb)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    head       public.audit_head;
-    asked      record;
-    credential public.credentials;
-    version    public.credential_versions;
-    is_swept   boolean;
+    head     public.audit_head;
+    asked    record;
+    is_swept boolean;
     -- Read once, behind the lock: all of a batch is judged by one clock.
-    moment     timestamptz;
-    starts     timestamptz;
-    already    bigint;
+    moment   timestamptz;
+    starts   timestamptz;
+    already  bigint;
+    rows     jsonb[] := '{}';
 BEGIN
     head := llmplane_fn.lock_audit_head();
     moment := clock_timestamp();
     is_swept := EXISTS (SELECT FROM public.swept_database WHERE marker = llmplane_fn.database_marker());
-    FOR asked IN SELECT ordinality::integer - 1 AS number, value FROM jsonb_array_elements(batch) WITH ORDINALITY LOOP
+    FOR asked IN
+        SELECT b.place::integer - 1 AS number, b.item AS request, c.uid, c.namespace, c.name,
+            c.quota_limit, c.quota_period, c.quota_unit = 'Disclosures' AS has_quota,
+            least(c.expires_at, v.grace_until) AS ends,
+            CASE
+                WHEN NOT is_swept THEN 'NotSweptYet'
+                WHEN c.uid IS NULL OR c.deleted_at IS NOT NULL THEN 'Gone'
+                WHEN NOT c.is_active THEN 'Disabled'
+                WHEN c.expires_at <= moment THEN 'Expired'
+                WHEN v.version IS NULL OR v.fingerprint IS DISTINCT FROM (b.item ->> 'fingerprint')
+                    -- One that the Secret holds no more, or that another has replaced, ends with its grace.
+                    OR v.state NOT IN ('Current', 'Previous')
+                    OR NOT coalesce(v.grace_until > moment, v.state = 'Current')
+                    THEN 'Superseded'
+                -- A Secret whose entry is gone or malformed leaves the key in use for its grace.
+                WHEN EXISTS (SELECT FROM jsonb_array_elements(c.conditions) AS said (condition)
+                    WHERE condition ->> 'type' = 'Valid' AND condition ->> 'status' = 'False'
+                      AND condition ->> 'reason' NOT IN ('SecretFieldMissing', 'KeyMalformed')) THEN 'Invalid'
+                ELSE 'Disclosed'
+            END AS decided
+        FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (item, place)
+        LEFT JOIN public.credentials c ON c.uid = (b.item ->> 'object_uid')::uuid
+        LEFT JOIN public.credential_versions v
+            ON v.credential_uid = c.uid AND v.version = (b.item ->> 'credential_version')::integer
+        ORDER BY b.place
+    LOOP
         item := asked.number;
+        verdict := asked.decided;
         valid_until := NULL;
         retry_after_seconds := NULL;
-        SELECT * INTO credential FROM public.credentials c WHERE c.uid = (asked.value ->> 'object_uid')::uuid;
-        SELECT * INTO version FROM public.credential_versions v
-            WHERE v.credential_uid = credential.uid AND v.version = (asked.value ->> 'credential_version')::integer;
-        verdict := CASE
-            WHEN NOT is_swept THEN 'NotSweptYet'
-            WHEN credential.uid IS NULL OR credential.deleted_at IS NOT NULL THEN 'Gone'
-            WHEN NOT credential.is_active THEN 'Disabled'
-            WHEN credential.expires_at <= moment THEN 'Expired'
-            WHEN version.version IS NULL OR version.fingerprint IS DISTINCT FROM (asked.value ->> 'fingerprint')
-                -- One that the Secret holds no more, or that another has replaced, ends with its grace.
-                OR version.state NOT IN ('Current', 'Previous')
-                OR NOT coalesce(version.grace_until > moment, version.state = 'Current')
-                THEN 'Superseded'
-            -- A Secret whose entry is gone or malformed leaves the key in use for its grace.
-            WHEN EXISTS (SELECT FROM jsonb_array_elements(credential.conditions) c
-                WHERE c ->> 'type' = 'Valid' AND c ->> 'status' = 'False'
-                  AND c ->> 'reason' NOT IN ('SecretFieldMissing', 'KeyMalformed')) THEN 'Invalid'
-            ELSE 'Disclosed'
-        END;
-        IF verdict = 'Disclosed' AND credential.quota_unit = 'Disclosures' AND credential.quota_limit IS NOT NULL THEN
-            starts := llmplane_fn.quota_period_start(credential.quota_period, moment);
-            INSERT INTO public.disclosure_counts AS d VALUES (credential.uid, starts, 0)
+        IF verdict = 'Disclosed' AND asked.has_quota THEN
+            starts := llmplane_fn.quota_period_start(asked.quota_period, moment);
+            INSERT INTO public.disclosure_counts AS d VALUES (asked.uid, starts, 0)
                 ON CONFLICT (credential_uid) DO UPDATE
                     -- A clock that was set back begins no new period; a longer period that a change of the
                     -- quota made begins with what was given out in it before.
                     SET used = CASE WHEN excluded.period_start > d.period_start THEN 0 ELSE d.used END,
                         period_start = greatest(d.period_start, excluded.period_start)
                 RETURNING d.used, d.period_start INTO already, starts;
-            IF already >= credential.quota_limit THEN
+            IF already >= asked.quota_limit THEN
                 verdict := 'QuotaExhausted';
                 retry_after_seconds := greatest(1, ceil(extract(epoch FROM
-                    (starts AT TIME ZONE 'UTC' + ('1 ' || credential.quota_period)::interval) AT TIME ZONE 'UTC' - moment)));
+                    (starts AT TIME ZONE 'UTC' + ('1 ' || asked.quota_period)::interval) AT TIME ZONE 'UTC' - moment)));
             ELSE
-                UPDATE public.disclosure_counts d SET used = d.used + 1 WHERE d.credential_uid = credential.uid;
+                UPDATE public.disclosure_counts d SET used = d.used + 1 WHERE d.credential_uid = asked.uid;
             END IF;
         END IF;
         IF verdict = 'Disclosed' THEN
-            valid_until := least(credential.expires_at, version.grace_until);
+            valid_until := asked.ends;
         END IF;
-        head := llmplane_fn.append_audit_row(head, asked.value || jsonb_build_object(
+        rows := rows || (asked.request || jsonb_build_object(
             'action', 'Disclose', 'result', verdict, 'kind', 'LlmCredential',
-            'namespace', coalesce(credential.namespace, asked.value ->> 'namespace'),
-            'name', coalesce(credential.name, asked.value ->> 'name')));
+            'namespace', coalesce(asked.namespace, asked.request ->> 'namespace'),
+            'name', coalesce(asked.name, asked.request ->> 'name')));
         RETURN NEXT;
     END LOOP;
+    head := llmplane_fn.append_audit_rows(head, rows);
     PERFORM llmplane_fn.store_audit_head(head);
 END
 $$;
