@@ -10,11 +10,12 @@ use utoipa::IntoResponses;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{
-    Array, ArrayBuilder, Components, Object, ObjectBuilder, Schema, Type,
+    Array, ArrayBuilder, ArrayItems, Components, Object, ObjectBuilder, Schema, Type,
 };
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Required, SecurityRequirement,
+    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
+    SecurityRequirement,
 };
 
 use super::problem::{Problem, ProblemBody};
@@ -254,14 +255,17 @@ fn complete_operation(operation: &mut Operation) {
     }
 }
 
-/// A field that may be null is there all the same; what is deleted alone says so.
+/// Fields that are not on every answer: of what is deleted, and of a key that was asked for.
+const SOMETIMES: [&str; 3] = ["deleted_at", "secret", "secret_kwargs"];
+
+/// A field that may be null is there all the same.
 fn complete_rows(components: &mut Components) {
     fn complete(schema: &mut RefOr<Schema>) {
         match schema {
             RefOr::T(Schema::Object(object)) => {
                 let names = object.properties.keys();
                 object.required = names
-                    .filter(|name| *name != "deleted_at")
+                    .filter(|name| !SOMETIMES.contains(&name.as_str()))
                     .cloned()
                     .collect();
             }
@@ -269,9 +273,24 @@ fn complete_rows(components: &mut Components) {
             _ => {}
         }
     }
+    name_rows_of_lists(components);
     let schemas = components.schemas.iter_mut();
     let answers = schemas.filter(|(name, _)| !REQUESTS.contains(&name.as_str()));
     answers.for_each(|(_, schema)| complete(schema));
+}
+
+/// The rows of a list are those of the kind's own schema, not one that looks alike.
+fn name_rows_of_lists(components: &mut Components) {
+    for (name, schema) in &mut components.schemas {
+        let RefOr::T(Schema::Object(list)) = schema else {
+            continue;
+        };
+        if let Some(row) = name.strip_prefix("List_")
+            && let Some(RefOr::T(Schema::Array(items))) = list.properties.get_mut("items")
+        {
+            items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(row).into()));
+        }
+    }
 }
 
 /// The description as it is served and committed: JSON with a final newline.

@@ -19,15 +19,15 @@ use crate::keys::disclose::DisclosedKey;
 pub struct SecretView {
     /// The API key, or the access key's id where the vendor has a pair.
     #[serde(serialize_with = "expose")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = Password)]
     pub api_key: Option<SecretString>,
     /// The second half of a key pair.
     #[serde(serialize_with = "expose")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = Password)]
     pub secret_key: Option<SecretString>,
     /// A session token or an access token.
     #[serde(serialize_with = "expose")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = Password)]
     pub access_token: Option<SecretString>,
     /// Until when it may be used: the credential's expiry, or the end of the grace of a key that was
     /// replaced. Null: nobody set an end.

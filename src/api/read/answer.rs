@@ -23,7 +23,8 @@ pub const REVISION: HeaderName = HeaderName::from_static("llmplane-revision");
 /// Age of the snapshot in seconds, while PostgreSQL is out of reach.
 pub const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("llmplane-snapshot-age");
 
-/// A list, page by page. (Written by hand from rows that are JSON already.)
+// Written by hand from rows that are JSON already.
+/// A list, page by page.
 #[derive(Serialize, ToSchema)]
 #[schema(as = List)]
 pub struct List<T> {
