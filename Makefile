@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 BIN := target/debug/llmplane
 TEST_STATE := target/test-plane
 
-.PHONY: up down test test-signatures lint generate bench fuzz test-langchain test-real test-paths live install build
+.PHONY: up down test test-signatures lint generate bench fuzz test-python generate-python test-langchain test-real test-paths live install build
 
 up: install build ## a control plane on this machine, sample vendor and manifests included
 	@examples/first-run/up
@@ -34,6 +34,12 @@ bench: install ## the performance table
 FUZZ_SECONDS ?= 600
 fuzz: ## every fuzz target for FUZZ_SECONDS each; needs cargo-fuzz and a nightly toolchain
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run
+
+test-python: install build ## the Python client, against a plane of its own
+	@clients/python/tests/run
+
+generate-python: ## the Python client's models, after a change of the API's description
+	@clients/python/tests/run generate
 
 test-langchain: ## LangChain's constructors take what the drivers say
 	@tests/langchain/run

@@ -1,0 +1,1 @@
+# Made by generate.py; edit _async/__init__.py instead.

@@ -1,0 +1,184 @@
+# Made by generate.py; edit _async/client.py instead.
+"""The client: what agents, scripts and notebooks hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from pydantic import SecretStr
+
+from .. import models
+from .._calls import API, Call, Id, answer_of, params, text_of
+from .._events import Event
+from .._need import Need
+from .._settings import Settings
+from .resources import Credentials, Endpoints, Models, Providers
+from .transport import Transport
+from .watch import Watch
+
+
+class Client:
+    """llmplane's API.
+
+    Every argument has a variable in the environment: `LLMPLANE_URL`, `LLMPLANE_TOKEN` or
+    `LLMPLANE_TOKEN_FILE`, `LLMPLANE_NAMESPACE`, `LLMPLANE_CA_FILE`, `LLMPLANE_TIMEOUT_SECONDS`,
+    `LLMPLANE_MAX_STALE_SECONDS`. In a pod the URL is enough: the token is read from
+    `/var/run/secrets/llmplane/token`, again whenever it is renewed.
+
+    Reads and `resolve` keep their last good answers. While the API is away these serve, and say so:
+    `is_stale` and `age_seconds` of each answer.
+
+    Raises:
+        SettingsError: where one is missing or not valid.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | SecretStr | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        namespace: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        timeout_seconds: float | None = None,
+        max_stale_seconds: float | None = None,
+    ) -> None:
+        self.settings = Settings.of(
+            url,
+            token=token,
+            token_file=token_file,
+            namespace=namespace,
+            ca_file=ca_file,
+            timeout_seconds=timeout_seconds,
+            max_stale_seconds=max_stale_seconds,
+        )
+        self._transport = Transport(self.settings)
+        self.providers = Providers(self._transport)
+        self.endpoints = Endpoints(self._transport)
+        self.credentials = Credentials(self._transport)
+        self.models = Models(self._transport)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections and forgets every answer."""
+        self._transport.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.settings.url!r})"
+
+    def resolve(
+        self,
+        model: str | None = None,
+        *,
+        need: Need | None = None,
+        with_secret: bool = False,
+        all_targets: bool = False,
+        purpose: str | None = None,
+        namespace: str | None = None,
+        min_revision: int | None = None,
+        fresh: bool = False,
+    ) -> models.ResolveAnswer:
+        """A model, by its name or by what it must be, and where to call it.
+
+        Args:
+            model: its name, else its display name, else its `model_id`.
+            need: what it must be, for example `{"capabilities": ["FunctionCalling"], "currency": "USD"}`.
+            with_secret: whether the key is wanted too, which takes the right to use the credential.
+            all_targets: whether every target is to carry its key, and not the first alone.
+            purpose: what the key is wanted for; the audit notes it.
+            fresh: not from memory, even while the API is away.
+
+        Raises:
+            NoModel: none is what was asked for; `considered` says why.
+        """
+        body: dict[str, Any] = dict(need or {})
+        asked = {"model": model, "with_secret": with_secret or None, "all_targets": all_targets or None}
+        body.update({name: value for name, value in {**asked, "purpose": purpose}.items() if value is not None})
+        where = params({"namespace": namespace or self.settings.namespace, "min_revision": min_revision})
+        read = answer_of(models.ResolveAnswer)
+        call = Call("POST", f"{API}/resolve", read, where, body, is_kept=True, is_repeatable=True)
+        return self._transport.send(call, fresh=fresh)
+
+    def watch(
+        self, *, namespace: str | None = None, kinds: Sequence[str] = (), since: int | str | None = None
+    ) -> Iterator[Event]:
+        """Changes as they happen, without an end. A stream that breaks off is taken up where it did.
+
+        Args:
+            kinds: these alone, for example `("LlmModel", "LlmEndpoint")`.
+            since: the revision of what is known already.
+
+        Raises:
+            ApiError: where the API refuses, for example once the right has ended.
+        """
+        watch = Watch(self._transport, namespace, kinds, None if since is None else str(since))
+        for event in watch.events():
+            yield event
+
+    def audit(
+        self,
+        *,
+        namespace: str | None = None,
+        action: str | None = None,
+        result: str | None = None,
+        actor: str | None = None,
+        kind: str | None = None,
+        name: str | None = None,
+        object_id: Id | None = None,
+        credential_version: int | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[models.AuditRow]:
+        """Who used which key, and who changed what, newest first."""
+        asked: dict[str, Any] = {
+            "namespace": namespace or self.settings.namespace,
+            "action": action,
+            "result": result,
+            "actor": actor,
+            "kind": kind,
+            "name": name,
+            "object_id": object_id,
+            "credential_version": credential_version,
+            "since": since,
+            "until": until,
+            "limit": limit,
+        }
+        read = answer_of(models.AuditPage)
+        cursor: str | None = None
+        while True:
+            query = params({**asked, "cursor": cursor})
+            page = self._transport.send(Call("GET", f"{API}/audit", read, query, is_repeatable=True))
+            for row in page.items:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def whose_key(self, key: str | SecretStr, *, namespace: str | None = None) -> models.WhoseKey:
+        """Whose key a string is, and who was given it. The string is neither logged nor kept."""
+        body = {"key": key if isinstance(key, SecretStr) else SecretStr(key)}
+        where = params({"namespace": namespace or self.settings.namespace})
+        call = Call("POST", f"{API}/audit/whose-key", answer_of(models.WhoseKey), where, body)
+        return self._transport.send(call)
+
+    def export(self, *, namespace: str | None = None, format: str | None = None) -> str:
+        """The manifests of a namespace, as `kubectl apply` takes them."""
+        where = params({"namespace": namespace or self.settings.namespace, "format": format})
+        return self._transport.send(Call("GET", f"{API}/export", text_of, where, is_repeatable=True))
+
+    def description(self) -> Mapping[str, Any]:
+        """The API's own description (OpenAPI 3.1)."""
+        read = answer_of(dict[str, Any])
+        return self._transport.send(Call("GET", "/openapi.json", read, is_repeatable=True))

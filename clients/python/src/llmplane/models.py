@@ -1,0 +1,999 @@
+# Made by generate.py; edit the routes of the API, then run make generate-python instead.
+"""Answers of the API, typed."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, SecretStr
+
+from llmplane._base import Answer
+
+
+class AuditRow(Answer):
+    """
+    A row of the audit.
+    """
+
+    action: Annotated[str, Field(description="What was done.")]
+    """What was done."""
+
+    actor: Annotated[str, Field(description="Who did it: the Kubernetes user name.")]
+    """Who did it: the Kubernetes user name."""
+
+    actor_groups: Annotated[list[str], Field(description="The user's groups.")]
+    """The user's groups."""
+
+    actor_uid: Annotated[str | None, Field(description="The user's UID.")]
+    """The user's UID."""
+
+    at: Annotated[AwareDatetime, Field(description="When, by the database's clock.")]
+    """When, by the database's clock."""
+
+    count: Annotated[int, Field(description="How many equal requests it stands for.")]
+    """How many equal requests it stands for."""
+
+    credential_version: Annotated[int | None, Field(description="Version of the key.")]
+    """Version of the key."""
+
+    detail: Annotated[dict[str, Any], Field(description="Anything further.")]
+    """Anything further."""
+
+    fingerprint: Annotated[str | None, Field(description="Fingerprint of the key.")]
+    """Fingerprint of the key."""
+
+    hash: Annotated[
+        str,
+        Field(description="SHA-256 of this row, which covers the hash of the row before it: hexadecimal."),
+    ]
+    """SHA-256 of this row, which covers the hash of the row before it: hexadecimal."""
+
+    kind: Annotated[str | None, Field(description="Kind of the object.")]
+    """Kind of the object."""
+
+    name: Annotated[str | None, Field(description="Name of the object.")]
+    """Name of the object."""
+
+    namespace: Annotated[str | None, Field(description="Namespace of the object.")]
+    """Namespace of the object."""
+
+    node: Annotated[str | None, Field(description="The node that the pod ran on.")]
+    """The node that the pod ran on."""
+
+    object_id: Annotated[UUID | None, Field(description="UID of the object.")]
+    """UID of the object."""
+
+    pod: Annotated[str | None, Field(description="The pod that the token was bound to.")]
+    """The pod that the token was bound to."""
+
+    pod_uid: Annotated[str | None, Field(description="UID of that pod.")]
+    """UID of that pod."""
+
+    purpose: Annotated[str | None, Field(description="Why, in the caller's words.")]
+    """Why, in the caller's words."""
+
+    result: Annotated[str, Field(description="What came of it: `Done` or `Disclosed`, or why not.")]
+    """What came of it: `Done` or `Disclosed`, or why not."""
+
+    seq: Annotated[int, Field(description="Position in the chain: 1 for the first.")]
+    """Position in the chain: 1 for the first."""
+
+    token_id: Annotated[str | None, Field(description="The token's id.")]
+    """The token's id."""
+
+
+class Capability(Answer):
+    """
+    One thing a model can do, and how well.
+    """
+
+    name: str
+    score: Annotated[
+        int | None,
+        Field(description="How well, from 1 (poor) to 5 (excellent); null: nobody said."),
+    ]
+    """How well, from 1 (poor) to 5 (excellent); null: nobody said."""
+
+
+class Condition(Answer):
+    """
+    A condition, with Kubernetes' field names.
+    """
+
+    lastTransitionTime: Annotated[AwareDatetime, Field(description="When the status last changed.")]
+    """When the status last changed."""
+
+    message: Annotated[str, Field(description="Why, in a sentence or two.")]
+    """Why, in a sentence or two."""
+
+    observedGeneration: Annotated[int | None, Field(description="The generation of the object that it speaks of.")]
+    """The generation of the object that it speaks of."""
+
+    reason: Annotated[str, Field(description="Why, in one word.")]
+    """Why, in one word."""
+
+    status: Annotated[str, Field(description="`True`, `False` or `Unknown`.")]
+    """`True`, `False` or `Unknown`."""
+
+    type: Annotated[str, Field(description="What it is about, for example `Ready`.")]
+    """What it is about, for example `Ready`."""
+
+
+class ConsideredModel(Answer):
+    """
+    A model that was passed over.
+    """
+
+    detail: Annotated[str | None, Field(description="What of it, where the word alone does not say.")]
+    """What of it, where the word alone does not say."""
+
+    model: Annotated[str, Field(description="Its name.")]
+    """Its name."""
+
+    namespace: Annotated[str, Field(description="Its namespace.")]
+    """Its namespace."""
+
+    reason: str
+
+
+class CredentialVersion(Answer):
+    """
+    A version of a key.
+    """
+
+    fingerprint: Annotated[str, Field(description="Fingerprint of the key.")]
+    """Fingerprint of the key."""
+
+    since: Annotated[AwareDatetime, Field(description="Since when it is in this state.")]
+    """Since when it is in this state."""
+
+    state: str
+    version: Annotated[int, Field(description="Its number: 1 for the first.")]
+    """Its number: 1 for the first."""
+
+
+class FoundString(Answer):
+    """
+    A string that was found somewhere.
+    """
+
+    key: Annotated[
+        SecretStr,
+        Field(
+            description="The string: a key, or a field of one. It is never logged.",
+            max_length=16384,
+        ),
+    ]
+    """The string: a key, or a field of one. It is never logged."""
+
+
+class Holder(Answer):
+    """
+    Someone who was given a key.
+    """
+
+    actor: Annotated[str, Field(description="The Kubernetes user name.")]
+    """The Kubernetes user name."""
+
+    fingerprint: Annotated[str, Field(description="Fingerprint of that version.")]
+    """Fingerprint of that version."""
+
+    last_at: Annotated[AwareDatetime, Field(description="When that was.")]
+    """When that was."""
+
+    node: Annotated[str | None, Field(description="The node that the pod ran on.")]
+    """The node that the pod ran on."""
+
+    pod: Annotated[
+        str | None,
+        Field(description="The pod that its token was bound to; null: a token of no pod."),
+    ]
+    """The pod that its token was bound to; null: a token of no pod."""
+
+    pod_uid: Annotated[str | None, Field(description="UID of that pod.")]
+    """UID of that pod."""
+
+    purpose: Annotated[str | None, Field(description="Why, in its words.")]
+    """Why, in its words."""
+
+    seq: Annotated[int, Field(description="Position of the row of the audit that says so.")]
+    """Position of the row of the audit that says so."""
+
+    version: Annotated[int, Field(description="The version that it was given last.")]
+    """The version that it was given last."""
+
+
+class Holders(Answer):
+    """
+    Who was given which version of a key last.
+    """
+
+    credential_id: Annotated[UUID, Field(description="The credential.")]
+    """The credential."""
+
+    is_partial: Annotated[bool, Field(description="Whether there are more than the answer holds.")]
+    """Whether there are more than the answer holds."""
+
+    items: Annotated[
+        list[Holder],
+        Field(description="One row for each caller and pod, the latest first."),
+    ]
+    """One row for each caller and pod, the latest first."""
+
+    revision: Annotated[int, Field(description="The revision that `versions` is of.")]
+    """The revision that `versions` is of."""
+
+    versions: Annotated[
+        list[CredentialVersion],
+        Field(description="The versions of its key, newest first; at most 10."),
+    ]
+    """The versions of its key, newest first; at most 10."""
+
+
+class KeyDisclosure(Answer):
+    """
+    A key that was given out.
+    """
+
+    actor: Annotated[str, Field(description="To whom: the Kubernetes user name.")]
+    """To whom: the Kubernetes user name."""
+
+    at: Annotated[AwareDatetime, Field(description="When.")]
+    """When."""
+
+    node: Annotated[str | None, Field(description="The node that the pod ran on.")]
+    """The node that the pod ran on."""
+
+    pod: Annotated[str | None, Field(description="The pod that its token was bound to.")]
+    """The pod that its token was bound to."""
+
+    purpose: Annotated[str | None, Field(description="Why, in its words.")]
+    """Why, in its words."""
+
+    seq: Annotated[int, Field(description="Position of the row of the audit that says so.")]
+    """Position of the row of the audit that says so."""
+
+
+class LangChain(Answer):
+    """
+    Arguments of LangChain's `init_chat_model`.
+    """
+
+    kwargs: Annotated[dict[str, Any], Field(description="All its other arguments.")]
+    """All its other arguments."""
+
+    model: Annotated[str, Field(description="Its argument `model`.")]
+    """Its argument `model`."""
+
+    model_provider: Annotated[str, Field(description="Its argument `model_provider`.")]
+    """Its argument `model_provider`."""
+
+    secret_kwargs: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="By argument, the field of `secret` that goes into it; only beside a key. A name with dots is a\npath into nested arguments; what goes into one that ends in `Authorization` has `Bearer ` before\nit."
+        ),
+    ] = None
+    """
+    By argument, the field of `secret` that goes into it; only beside a key. A name with dots is a
+    path into nested arguments; what goes into one that ends in `Authorization` has `Bearer ` before
+    it.
+    """
+
+
+class NoModelProblem(Answer):
+    """
+    The body where there is no answer: a problem that says of each model why it is none.
+    """
+
+    considered: Annotated[
+        list[ConsideredModel],
+        Field(description="The models that were looked at, those first that came nearest; at most 200."),
+    ]
+    """The models that were looked at, those first that came nearest; at most 200."""
+
+    considered_omitted: Annotated[int, Field(description="How many there are beyond these.", ge=0)]
+    """How many there are beyond these."""
+
+    detail: Annotated[str, Field(description="What is wrong with this request, and what to do.")]
+    """What is wrong with this request, and what to do."""
+
+    revision: Annotated[int, Field(description="The revision that the answer is of.")]
+    """The revision that the answer is of."""
+
+    status: Annotated[int, Field(description="The HTTP status.", ge=0)]
+    """The HTTP status."""
+
+    title: Annotated[str, Field(description="The kind of problem in words.")]
+    """The kind of problem in words."""
+
+    type: Annotated[
+        str,
+        Field(description="URL that names the kind of problem: `no-model` or `ambiguous-model`."),
+    ]
+    """URL that names the kind of problem: `no-model` or `ambiguous-model`."""
+
+
+class Probe(Answer):
+    """
+    A probe.
+    """
+
+    checked_at: Annotated[AwareDatetime, Field(description="When it ended.")]
+    """When it ended."""
+
+    http_status: Annotated[int | None, Field(description="HTTP status of the answer, if there was one.")]
+    """HTTP status of the answer, if there was one."""
+
+    latency_ms: Annotated[int, Field(description="How long it took, in milliseconds.")]
+    """How long it took, in milliseconds."""
+
+    message: Annotated[str, Field(description="What was found, in a sentence or two.")]
+    """What was found, in a sentence or two."""
+
+    reason: Annotated[str, Field(description="What was found, in one word.")]
+    """What was found, in one word."""
+
+    request_id: Annotated[str | None, Field(description="The vendor's id of the request.")]
+    """The vendor's id of the request."""
+
+    success: Annotated[bool | None, Field(description="Whether it passed; null: it proved nothing.")]
+    """Whether it passed; null: it proved nothing."""
+
+
+class Problem(Answer):
+    """
+    The body of every error.
+    """
+
+    detail: Annotated[str, Field(description="What is wrong with this request, and what to do.")]
+    """What is wrong with this request, and what to do."""
+
+    status: Annotated[int, Field(description="The HTTP status.", ge=0)]
+    """The HTTP status."""
+
+    title: Annotated[str, Field(description="The kind of problem in words.")]
+    """The kind of problem in words."""
+
+    type: Annotated[
+        str,
+        Field(description="URL that names the kind of problem; `docs/api.md` explains each."),
+    ]
+    """URL that names the kind of problem; `docs/api.md` explains each."""
+
+
+class ResolveRequest(Answer):
+    """
+    Either `model`, or what the model must be: any of the other fields but the last three.
+    """
+
+    all_targets: Annotated[
+        bool | None,
+        Field(description="Whether every target is to carry its key, and not the first alone."),
+    ] = False
+    """Whether every target is to carry its key, and not the first alone."""
+
+    allow_deprecated: Annotated[bool | None, Field(description="It may be deprecated.")] = False
+    """It may be deprecated."""
+
+    capabilities: list[str] | None = None
+    currency: Annotated[
+        str | None,
+        Field(
+            description="Its prices are in no other currency: an ISO 4217 code.",
+            examples=["USD"],
+        ),
+    ] = None
+    """Its prices are in no other currency: an ISO 4217 code."""
+
+    exclude: Annotated[
+        list[str] | None,
+        Field(description="It is none of these, by name, display name or `model_id`."),
+    ] = None
+    """It is none of these, by name, display name or `model_id`."""
+
+    max_input_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt in `currency`, at most: a decimal number.",
+            examples=["0.0025"],
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt in `currency`, at most: a decimal number."""
+
+    max_output_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of answer in `currency`, at most: a decimal number.",
+            examples=["0.01"],
+        ),
+    ] = None
+    """Price of 1,000 tokens of answer in `currency`, at most: a decimal number."""
+
+    min_context_window: Annotated[
+        int | None,
+        Field(description="Tokens of prompt and answer together, at least.", ge=1),
+    ] = None
+    """Tokens of prompt and answer together, at least."""
+
+    min_output_tokens: Annotated[int | None, Field(description="Tokens of answer, at least.", ge=1)] = None
+    """Tokens of answer, at least."""
+
+    min_score: Annotated[
+        int | None,
+        Field(description="It scores at least this in each of `capabilities`.", ge=1, le=5),
+    ] = None
+    """It scores at least this in each of `capabilities`."""
+
+    model: Annotated[
+        str | None,
+        Field(
+            description="Name of the model, else its display name, else its `model_id`.",
+            max_length=256,
+        ),
+    ] = None
+    """Name of the model, else its display name, else its `model_id`."""
+
+    output_tokens: Annotated[
+        int | None,
+        Field(
+            description="Tokens of answer of a typical call, which prices are compared for.",
+            ge=0,
+        ),
+    ] = None
+    """Tokens of answer of a typical call, which prices are compared for."""
+
+    prefer: str | None = None
+    prompt_tokens: Annotated[
+        int | None,
+        Field(
+            description="Tokens of prompt of a typical call, which prices are compared for.",
+            ge=0,
+        ),
+    ] = None
+    """Tokens of prompt of a typical call, which prices are compared for."""
+
+    provider_types: list[str] | None = None
+    purpose: Annotated[
+        str | None,
+        Field(
+            description="What the key is wanted for; the audit notes it.",
+            max_length=256,
+        ),
+    ] = None
+    """What the key is wanted for; the audit notes it."""
+
+    recommended_for: Annotated[list[str] | None, Field(description="It is recommended for all of these tasks.")] = None
+    """It is recommended for all of these tasks."""
+
+    regions: Annotated[
+        list[str] | None,
+        Field(description="It is served in one of these regions, and is to be called there alone."),
+    ] = None
+    """It is served in one of these regions, and is to be called there alone."""
+
+    selector: Annotated[dict[str, str] | None, Field(description="It has these labels.")] = None
+    """It has these labels."""
+
+    with_secret: Annotated[bool | None, Field(description="Whether the key is wanted too.")] = False
+    """Whether the key is wanted too."""
+
+
+class Secret(Answer):
+    """
+    A key. Never logged, never kept.
+    """
+
+    access_token: Annotated[SecretStr | None, Field(description="A session token or an access token.")]
+    """A session token or an access token."""
+
+    api_key: Annotated[
+        SecretStr | None,
+        Field(description="The API key, or the access key's id where the vendor has a pair."),
+    ]
+    """The API key, or the access key's id where the vendor has a pair."""
+
+    secret_key: Annotated[SecretStr | None, Field(description="The second half of a key pair.")]
+    """The second half of a key pair."""
+
+    valid_until: Annotated[
+        AwareDatetime | None,
+        Field(
+            description="Until when it may be used: the credential's expiry, or the end of the grace of a key that was\nreplaced. Null: nobody set an end."
+        ),
+    ]
+    """
+    Until when it may be used: the credential's expiry, or the end of the grace of a key that was
+    replaced. Null: nobody set an end.
+    """
+
+
+class AuditPage(Answer):
+    """
+    A page of the audit.
+    """
+
+    items: Annotated[list[AuditRow], Field(description="Its rows, newest first.")]
+    """Its rows, newest first."""
+
+    next_cursor: Annotated[
+        str | None,
+        Field(description="What to send as `cursor` for older ones; null on the last page."),
+    ]
+    """What to send as `cursor` for older ones; null on the last page."""
+
+    revision: Annotated[int, Field(description="The revision of the configuration at this moment.")]
+    """The revision of the configuration at this moment."""
+
+
+class Availability(Answer):
+    """
+    Whether a model can be called.
+    """
+
+    reason: Annotated[str, Field(description="Why: a reason of the condition.")]
+    """Why: a reason of the condition."""
+
+    since: Annotated[
+        AwareDatetime | None,
+        Field(description="Since when it is so; null where nothing was found yet."),
+    ]
+    """Since when it is so; null where nothing was found yet."""
+
+    state: Annotated[str, Field(description="What is known.")]
+    """What is known."""
+
+
+class Common(Answer):
+    """
+    What all rows carry.
+    """
+
+    conditions: Annotated[list[Condition], Field(description="The conditions of the object's status.")]
+    """The conditions of the object's status."""
+
+    created_at: Annotated[AwareDatetime, Field(description="When the object was created.")]
+    """When the object was created."""
+
+    deleted_at: Annotated[
+        AwareDatetime | None,
+        Field(description="When it was found deleted; only on rows that `include_deleted` adds."),
+    ] = None
+    """When it was found deleted; only on rows that `include_deleted` adds."""
+
+    id: Annotated[UUID, Field(description="UID of the object.")]
+    """UID of the object."""
+
+    is_active: Annotated[
+        bool,
+        Field(description="Whether it is in force: its own switch and its provider's are on."),
+    ]
+    """Whether it is in force: its own switch and its provider's are on."""
+
+    name: Annotated[str, Field(description="Its name.")]
+    """Its name."""
+
+    namespace: Annotated[str, Field(description="Its namespace.")]
+    """Its namespace."""
+
+    updated_at: Annotated[AwareDatetime, Field(description="When this row last changed.")]
+    """When this row last changed."""
+
+
+class FoundVersion(Answer):
+    """
+    A version of a key, and who was given it.
+    """
+
+    credential_id: Annotated[UUID, Field(description="The credential.")]
+    """The credential."""
+
+    disclosures: Annotated[
+        list[KeyDisclosure],
+        Field(description="When it was given to whom, the latest first; at most 1000."),
+    ]
+    """When it was given to whom, the latest first; at most 1000."""
+
+    fingerprint: Annotated[str, Field(description="Its fingerprint.")]
+    """Its fingerprint."""
+
+    is_deleted: Annotated[bool, Field(description="Whether the credential was deleted since.")]
+    """Whether the credential was deleted since."""
+
+    name: Annotated[str, Field(description="Its name.")]
+    """Its name."""
+
+    namespace: Annotated[str, Field(description="Its namespace.")]
+    """Its namespace."""
+
+    since: Annotated[AwareDatetime, Field(description="Since when it is in this state.")]
+    """Since when it is in this state."""
+
+    state: str
+    version: Annotated[int, Field(description="The version.")]
+    """The version."""
+
+
+class Health(Answer):
+    """
+    Whether an endpoint answers.
+    """
+
+    reason: Annotated[str, Field(description="Why: a reason of the condition.")]
+    """Why: a reason of the condition."""
+
+    since: Annotated[
+        AwareDatetime | None,
+        Field(description="Since when it is so; null where nothing was found yet."),
+    ]
+    """Since when it is so; null where nothing was found yet."""
+
+    state: Annotated[str, Field(description="What is known.")]
+    """What is known."""
+
+
+class Model(Common):
+    """
+    A model that can be called.
+    """
+
+    availability: Annotated[Availability, Field(description="Whether it can be called.")]
+    """Whether it can be called."""
+
+    capabilities: Annotated[list[Capability], Field(description="What it can do, and how well.")]
+    """What it can do, and how well."""
+
+    context_window: Annotated[int | None, Field(description="Tokens of prompt and answer together.")]
+    """Tokens of prompt and answer together."""
+
+    currency: Annotated[str | None, Field(description="ISO 4217 code of the prices' currency.")]
+    """ISO 4217 code of the prices' currency."""
+
+    default_parameters: Annotated[
+        dict[str, Any] | None,
+        Field(description="Parameters that clients send unless they know better."),
+    ]
+    """Parameters that clients send unless they know better."""
+
+    display_name: Annotated[str | None, Field(description="Name shown to people.")]
+    """Name shown to people."""
+
+    endpoint_ids: Annotated[
+        list[UUID],
+        Field(description="The endpoints that serve it; empty: all of its provider's."),
+    ]
+    """The endpoints that serve it; empty: all of its provider's."""
+
+    input_price: Annotated[
+        str | None,
+        Field(description="Price of 1,000 tokens of prompt: a decimal number."),
+    ]
+    """Price of 1,000 tokens of prompt: a decimal number."""
+
+    max_input_tokens: Annotated[int | None, Field(description="Tokens of prompt.")]
+    """Tokens of prompt."""
+
+    max_output_tokens: Annotated[int | None, Field(description="Tokens of answer.")]
+    """Tokens of answer."""
+
+    model_id: Annotated[str, Field(description="The vendor's id of the model.")]
+    """The vendor's id of the model."""
+
+    origin: dict[str, str]
+    output_price: Annotated[
+        str | None,
+        Field(description="Price of 1,000 tokens of answer: a decimal number."),
+    ]
+    """Price of 1,000 tokens of answer: a decimal number."""
+
+    provider_id: Annotated[UUID, Field(description="Its provider.")]
+    """Its provider."""
+
+    recommended_for: Annotated[list[str], Field(description="Tasks it is recommended for.")]
+    """Tasks it is recommended for."""
+
+    status: Annotated[str, Field(description="Where it is in its life.")]
+    """Where it is in its life."""
+
+    type: str | None
+    version: Annotated[str | None, Field(description="The model's version, in the vendor's words.")]
+    """The model's version, in the vendor's words."""
+
+
+class Provider(Common):
+    """
+    A vendor account, or a server, that offers models.
+    """
+
+    description: Annotated[str | None, Field(description="What it is for.")]
+    """What it is for."""
+
+    display_name: Annotated[str | None, Field(description="Name shown to people.")]
+    """Name shown to people."""
+
+    type: str
+
+
+class Validity(Answer):
+    """
+    Whether the vendor takes a key.
+    """
+
+    reason: Annotated[str, Field(description="Why: a reason of the condition.")]
+    """Why: a reason of the condition."""
+
+    since: Annotated[
+        AwareDatetime | None,
+        Field(description="Since when it is so; null where nothing was found yet."),
+    ]
+    """Since when it is so; null where nothing was found yet."""
+
+    state: Annotated[str, Field(description="What is known.")]
+    """What is known."""
+
+
+class WhoseKey(Answer):
+    """
+    Whose key a string is.
+    """
+
+    items: Annotated[
+        list[FoundVersion],
+        Field(
+            description="The versions that it is, or is a field of; none: it is no key that was stored and is not\nforgotten."
+        ),
+    ]
+    """
+    The versions that it is, or is a field of; none: it is no key that was stored and is not
+    forgotten.
+    """
+
+
+class Credential(Common):
+    """
+    A key of a provider; never the key itself.
+    """
+
+    alias: Annotated[str | None, Field(description="Name shown to people.")]
+    """Name shown to people."""
+
+    description: Annotated[str | None, Field(description="What it is for.")]
+    """What it is for."""
+
+    endpoint_ids: Annotated[
+        list[UUID],
+        Field(description="The endpoints it is for; empty: all of its provider's."),
+    ]
+    """The endpoints it is for; empty: all of its provider's."""
+
+    expires_at: Annotated[AwareDatetime | None, Field(description="When it stops being given out.")]
+    """When it stops being given out."""
+
+    fingerprint: Annotated[
+        str | None,
+        Field(description="Changes when the key does, and reveals nothing of it."),
+    ]
+    """Changes when the key does, and reveals nothing of it."""
+
+    masked_key: Annotated[str | None, Field(description="The key in force, masked.")]
+    """The key in force, masked."""
+
+    priority: Annotated[
+        int,
+        Field(description="Preference among the provider's credentials: lower is given first."),
+    ]
+    """Preference among the provider's credentials: lower is given first."""
+
+    provider_id: Annotated[UUID, Field(description="Its provider.")]
+    """Its provider."""
+
+    quota_limit: Annotated[int | None, Field(description="How much may be used in a period.")]
+    """How much may be used in a period."""
+
+    quota_period: str | None
+    quota_unit: str | None
+    validity: Annotated[Validity, Field(description="Whether the vendor takes the key.")]
+    """Whether the vendor takes the key."""
+
+    version: Annotated[int | None, Field(description="Version of the key in force.")]
+    """Version of the key in force."""
+
+    versions: Annotated[
+        list[CredentialVersion],
+        Field(description="Its versions, newest first; at most 10."),
+    ]
+    """Its versions, newest first; at most 10."""
+
+
+class Endpoint(Common):
+    """
+    A base URL of a provider, and how to call it.
+    """
+
+    api_version: Annotated[str | None, Field(description="The API version that the vendor wants in calls.")]
+    """The API version that the vendor wants in calls."""
+
+    base_url: Annotated[str, Field(description="The URL in force.")]
+    """The URL in force."""
+
+    display_name: Annotated[str | None, Field(description="Name shown to people.")]
+    """Name shown to people."""
+
+    health: Annotated[Health, Field(description="Whether it answers.")]
+    """Whether it answers."""
+
+    is_default: Annotated[
+        bool,
+        Field(description="Whether it is the one of its provider that is tried first."),
+    ]
+    """Whether it is the one of its provider that is tried first."""
+
+    priority: Annotated[int, Field(description="Failover order: lower is tried first.")]
+    """Failover order: lower is tried first."""
+
+    provider_id: Annotated[UUID, Field(description="Its provider.")]
+    """Its provider."""
+
+    region: Annotated[str | None, Field(description="The vendor's name of the region.")]
+    """The vendor's name of the region."""
+
+    retry_count: Annotated[int, Field(description="Further attempts that a client should make.")]
+    """Further attempts that a client should make."""
+
+    retry_interval_ms: Annotated[int, Field(description="Milliseconds between two attempts.")]
+    """Milliseconds between two attempts."""
+
+    timeout_connect: Annotated[int, Field(description="Seconds that a client should wait for a connection.")]
+    """Seconds that a client should wait for a connection."""
+
+    timeout_read: Annotated[int, Field(description="Seconds that a client should wait for an answer.")]
+    """Seconds that a client should wait for an answer."""
+
+
+class EndpointHealth(Answer):
+    """
+    What is known of an endpoint's health, and the probes that it is known from.
+    """
+
+    endpoint_id: Annotated[UUID, Field(description="The endpoint.")]
+    """The endpoint."""
+
+    health: Annotated[Health, Field(description="Whether it answers.")]
+    """Whether it answers."""
+
+    items: Annotated[list[Probe], Field(description="Its probes, newest first.")]
+    """Its probes, newest first."""
+
+    next_cursor: Annotated[
+        str | None,
+        Field(description="What to send as `cursor` for older ones; null on the last page."),
+    ]
+    """What to send as `cursor` for older ones; null on the last page."""
+
+    revision: Annotated[int, Field(description="The revision that `health` is of.")]
+    """The revision that `health` is of."""
+
+
+class ListCredential(Answer):
+    """
+    A list, page by page.
+    """
+
+    items: Annotated[list[Credential], Field(description="The rows of this page.")]
+    """The rows of this page."""
+
+    next_cursor: Annotated[
+        str | None,
+        Field(description="What to send as `cursor` for the next page; null on the last one."),
+    ]
+    """What to send as `cursor` for the next page; null on the last one."""
+
+    revision: Annotated[int, Field(description="The revision that the page is of.")]
+    """The revision that the page is of."""
+
+
+class ListEndpoint(Answer):
+    """
+    A list, page by page.
+    """
+
+    items: Annotated[list[Endpoint], Field(description="The rows of this page.")]
+    """The rows of this page."""
+
+    next_cursor: Annotated[
+        str | None,
+        Field(description="What to send as `cursor` for the next page; null on the last one."),
+    ]
+    """What to send as `cursor` for the next page; null on the last one."""
+
+    revision: Annotated[int, Field(description="The revision that the page is of.")]
+    """The revision that the page is of."""
+
+
+class ListModel(Answer):
+    """
+    A list, page by page.
+    """
+
+    items: Annotated[list[Model], Field(description="The rows of this page.")]
+    """The rows of this page."""
+
+    next_cursor: Annotated[
+        str | None,
+        Field(description="What to send as `cursor` for the next page; null on the last one."),
+    ]
+    """What to send as `cursor` for the next page; null on the last one."""
+
+    revision: Annotated[int, Field(description="The revision that the page is of.")]
+    """The revision that the page is of."""
+
+
+class ListProvider(Answer):
+    """
+    A list, page by page.
+    """
+
+    items: Annotated[list[Provider], Field(description="The rows of this page.")]
+    """The rows of this page."""
+
+    next_cursor: Annotated[
+        str | None,
+        Field(description="What to send as `cursor` for the next page; null on the last one."),
+    ]
+    """What to send as `cursor` for the next page; null on the last one."""
+
+    revision: Annotated[int, Field(description="The revision that the page is of.")]
+    """The revision that the page is of."""
+
+
+class Target(Answer):
+    """
+    An endpoint, and what to call it with.
+    """
+
+    credential: Credential | None
+    credential_reason: str | None
+    endpoint: Annotated[Endpoint, Field(description="The endpoint.")]
+    """The endpoint."""
+
+    exchange: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="How to exchange the caller's own token for one of the vendor's; null: no credential is of that\nkind."
+        ),
+    ]
+    """
+    How to exchange the caller's own token for one of the vendor's; null: no credential is of that
+    kind.
+    """
+
+    langchain: Annotated[LangChain, Field(description="What a LangChain client is made with.")]
+    """What a LangChain client is made with."""
+
+    secret: Secret | None = None
+
+
+class ResolveAnswer(Answer):
+    """
+    A model and where to call it.
+    """
+
+    considered: Annotated[
+        list[ConsideredModel],
+        Field(description="The other models, those first that came nearest to what was asked for; at most 200."),
+    ]
+    """The other models, those first that came nearest to what was asked for; at most 200."""
+
+    considered_omitted: Annotated[int, Field(description="How many there are beyond these.", ge=0)]
+    """How many there are beyond these."""
+
+    model: Annotated[Model, Field(description="The model.")]
+    """The model."""
+
+    revision: Annotated[int, Field(description="The revision that the answer is of.")]
+    """The revision that the answer is of."""
+
+    targets: Annotated[
+        list[Target],
+        Field(description="The endpoints that serve it, in the order in which they are to be tried."),
+    ]
+    """The endpoints that serve it, in the order in which they are to be tried."""
