@@ -21,6 +21,7 @@ mod foreign_status;
 mod garbage_rows;
 mod gitops_waits;
 mod hostile_vendor;
+mod import_export;
 mod key_proof;
 mod keyring_command;
 mod killed_at_every_write;

@@ -20,9 +20,10 @@ use utoipa::openapi::{
 
 use super::problem::{Problem, ProblemBody};
 use super::read::query_params::{FromQuery, Query, QueryParams};
-use crate::crd::ProviderType;
 use crate::crd::credential::VersionState;
+use crate::crd::manifest::Format;
 use crate::crd::model::{Capability, ModelType};
+use crate::crd::{Kind, ProviderType};
 use crate::db::AuditAction;
 
 const BEARER: &str = "kubernetes_token";
@@ -159,6 +160,17 @@ pub(super) fn version_state() -> Object {
 /// What was done, in a query.
 pub(super) fn audit_action() -> Object {
     one_of(AuditAction::ALL.map(AuditAction::as_str))
+}
+
+/// How manifests are written, in a query.
+pub(super) fn manifest_format() -> Object {
+    one_of(Format::ALL.map(Format::as_str))
+}
+
+/// Kubernetes kinds, in a query.
+pub(super) fn kinds() -> Array {
+    let kinds = one_of(Kind::ALL.map(Kind::kubernetes));
+    ArrayBuilder::new().items(kinds).build()
 }
 
 /// A model type, in a query.

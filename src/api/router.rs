@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemType};
 use super::routes::{
-    audit, credentials, endpoints, health, holders, models, providers, resolve, whose_key,
+    audit, credentials, endpoints, export, health, holders, models, providers, resolve, whose_key,
 };
 use super::server::observe::Observe;
 use super::{ApiState, openapi};
@@ -25,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(models::list))
         .routes(routes!(models::by_capability))
         .routes(routes!(models::get))
+        .routes(routes!(export::get))
         .routes(routes!(holders::list))
         .routes(routes!(audit::list))
         .routes(routes!(whose_key::post))

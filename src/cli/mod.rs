@@ -6,6 +6,7 @@ mod audit;
 mod catalog;
 mod controller;
 mod crds;
+mod export;
 pub(crate) mod init;
 mod keyring;
 mod lint;
@@ -24,6 +25,7 @@ use audit::AuditCommand;
 use catalog::CatalogCommand;
 use controller::ControllerCommand;
 use crds::CrdsCommand;
+use export::ExportCommand;
 use init::InitCommand;
 use keyring::KeyringCommand;
 use lint::LintCommand;
@@ -61,6 +63,8 @@ enum Command {
     Audit(AuditCommand),
     /// Bring what is declared into force, and check it against the vendors
     Controller(ControllerCommand),
+    /// Print what is declared in the cluster, as manifests
+    Export(ExportCommand),
     /// Print a first set of manifests for a provider type
     Init(InitCommand),
     /// Judge manifests as the apiserver would, without one
@@ -125,6 +129,7 @@ impl Cli {
                 ended(runtime()?.block_on(command.run())?)
             }
             Command::Rotation(command) => ended(runtime()?.block_on(command.run())?),
+            Command::Export(command) => runtime()?.block_on(command.run()),
             Command::Init(command) => Ok(command.run()?),
             Command::Controller(command) => {
                 close_memory()?;

@@ -92,7 +92,11 @@ pub struct LlmCredentialSpec {
     #[serde(default = "yes")]
     pub enabled: bool,
     /// When it stops being given out (RFC 3339).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exact_time"
+    )]
     #[schemars(extend("pattern" = rules::DATE_TIME_PATTERN))]
     #[x_kube(validation = rules::EXPIRY)]
     pub expires_at: Option<Time>,
@@ -109,6 +113,11 @@ pub struct LlmCredentialSpec {
     /// Checks of this key.
     #[serde(default)]
     pub validation: Validation,
+}
+
+/// With the fraction of a second, which [`Time`] itself leaves out.
+fn exact_time<S: serde::Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.as_ref().map(|time| time.0).serialize(serializer)
 }
 
 /// A Secret, and which of its entries holds what.

@@ -32,12 +32,13 @@ pub use tables::credential_versions::{
     CredentialVersionRow, CurrentKey, NewVersion, SealedVersion, StoredFingerprints,
 };
 pub use tables::credentials::{CredentialRow, DeclaredCredential};
+pub use tables::declarations::{DeclarationCounts, DeclarationPlace, DeclarationRow};
 pub use tables::deleted::{DeletedRange, DeletedRows, RowPlace};
 pub use tables::disclosures::{DisclosureRequest, DisclosureVerdict, Verdict};
 pub use tables::endpoints::{DeclaredEndpoint, EndpointRow, FoundEndpoint};
 pub use tables::health_probes::{CheckKind, LastCheck, NewProbe, ProbeCursor, ProbeRow};
 pub use tables::models::{DeclaredModel, FoundModel, ModelRow, ProvedKey};
-pub use tables::object::{DeclaredRow, ObjectColumns, ObjectRow, made_statements, read_columns};
+pub use tables::object::{DeclaredRow, ObjectColumns, ObjectRow, made_statements, table_columns};
 pub use tables::providers::{DeclaredProvider, FoundProvider, ProviderRow};
 pub use tables::rewrap::{KekUse, KeyUnder, NewWrap, RewrapState, StoredKey, WrappedVersion};
 pub use tables::verdict::{LastPassed, StoredCheck};

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::StoredCheck;
 use crate::crd::credential::{QuotaPeriod, QuotaUnit, Validation, VersionState};
 use crate::crd::endpoint::{Header, HealthCheck};
+use crate::crd::manifest::Declaration;
 use crate::crd::model::{AvailabilityTest, Lifecycle, ModelCapability, ModelType, Origin};
 use crate::crd::provider::ModelSync;
 use crate::crd::{Kind, ProviderType};
@@ -123,6 +124,8 @@ impl From<Jsonb<BTreeMap<Uuid, StoredCheck>>> for BTreeMap<Uuid, StoredCheck> {
 
 /// The type of a field that is a column: how its value is read and written.
 pub trait Column: Sized {
+    /// Whether it is read with its row; else it is written alone, and others read it.
+    const IS_READ: bool = true;
     /// Reads it from a row.
     ///
     /// # Errors
@@ -204,6 +207,21 @@ impl Column for Option<Timestamp> {
     }
     fn emptied(_: &str) -> Option<String> {
         Some("NULL".to_owned())
+    }
+}
+
+/// Nobody but the export has use for it: it is a large part of a row, and a row that was read has none.
+impl Column for Declaration {
+    const IS_READ: bool = false;
+
+    fn read(_: &PgRow, _: &str) -> Result<Self, sqlx::Error> {
+        Ok(Self::default())
+    }
+    fn write(&self, arguments: &mut PgArguments) -> Result<(), sqlx::Error> {
+        add(arguments, Json(self))
+    }
+    fn emptied(_: &str) -> Option<String> {
+        Some("'{}'".to_owned())
     }
 }
 

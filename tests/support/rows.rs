@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use llmplane::crd::ProviderType;
 use llmplane::crd::credential::{QuotaPeriod, QuotaUnit, Validation, VersionState};
 use llmplane::crd::endpoint::{Header, HealthCheck};
+use llmplane::crd::manifest::Declaration;
 use llmplane::crd::model::{
     AvailabilityTest, Capability, Lifecycle, ModelCapability, ModelType, Origin,
 };
@@ -45,6 +46,7 @@ fn object(name: &str) -> ObjectColumns {
         verified_with: vec!["inputs".to_owned()],
         last_handled_reconcile_at: None,
         created_at: creation(),
+        declaration: Declaration::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
+use futures::Stream;
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -151,15 +152,31 @@ pub async fn fresh(
         tracing::error!(%error, "an answer cannot be written as JSON");
         Problem::internal()
     })?;
-    let digest = Sha256::digest(&told);
-    let (half, _) = digest.split_at(16);
-    let tag = half
-        .iter()
-        .fold(0, |tag, byte| tag << 8 | u128::from(*byte));
-    let etag = crate::snapshot::etag("W/", tag);
+    let etag = crate::snapshot::etag("W/", digest(&told));
     let reserved = memory.reserve(&request.share, json.len()).await?;
     let (_, body) = reserved.hold(Bytes::from(json));
     Ok(answer(&etag, || body, revision, &request.headers))
+}
+
+/// What is written while it is sent. It is known by what `told` says, before any of it is made.
+pub fn streamed(
+    content_type: &'static str,
+    body: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+    told: &str,
+    revision: Revision,
+    request: &HeaderMap,
+) -> Response<Body> {
+    let etag = crate::snapshot::etag("W/", digest(told.as_bytes()));
+    let body = || Body::from_stream(body);
+    typed(content_type, &etag, body, revision, request)
+}
+
+/// The first half of a SHA-256.
+fn digest(told: &[u8]) -> u128 {
+    let digest = Sha256::digest(told);
+    let (half, _) = digest.split_at(16);
+    half.iter()
+        .fold(0, |tag, byte| tag << 8 | u128::from(*byte))
 }
 
 fn list_body<'a>(
@@ -223,6 +240,17 @@ fn answer(
     revision: Revision,
     request: &HeaderMap,
 ) -> Response<Body> {
+    let body = || Body::from(body());
+    typed("application/json", etag, body, revision, request)
+}
+
+fn typed(
+    content_type: &'static str,
+    etag: &HeaderValue,
+    body: impl FnOnce() -> Body,
+    revision: Revision,
+    request: &HeaderMap,
+) -> Response<Body> {
     let mut headers = HeaderMap::with_capacity(8);
     // What one caller sees is nobody else's, and every answer is asked for again.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -234,8 +262,8 @@ fn answer(
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Response::new(Body::from(body()))
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Response::new(body())
     };
     *response.headers_mut() = headers;
     response

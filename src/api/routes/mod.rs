@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod credentials;
 pub mod endpoints;
+pub mod export;
 pub mod health;
 pub mod holders;
 pub mod models;

@@ -2,8 +2,8 @@
 
 use kube::ResourceExt;
 
-use crate::controller::{model_sync::ownership::is_generated, runtime::index::Declared};
-use crate::crd::{LlmEndpoint, LlmModel};
+use crate::controller::runtime::index::Declared;
+use crate::crd::{LlmEndpoint, LlmModel, ownership::is_generated};
 
 /// The key by which "the oldest" is decided: creation time, then name.
 fn age<K: ResourceExt>(object: &K) -> (Option<jiff::Timestamp>, String) {
@@ -28,7 +28,7 @@ pub fn twin_in_force<'a>(
     model: &LlmModel,
     twins: &'a [impl AsRef<LlmModel>],
 ) -> Option<&'a LlmModel> {
-    let rank = |model: &LlmModel| (is_generated(model), age(model));
+    let rank = |model: &LlmModel| (is_generated(&model.metadata), age(model));
     let own = rank(model);
     twins
         .iter()

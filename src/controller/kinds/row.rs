@@ -1,5 +1,7 @@
 //! What storing an object has in common for all kinds.
 
+use kube::core::object::HasSpec;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::identity;
@@ -9,12 +11,16 @@ use crate::{
         runtime::{context::Context, index::Declared},
         status::evaluate::Evaluation,
     },
-    crd::Kind,
+    crd::{Kind, manifest::Declaration},
     db::{DeclaredRow, ObjectColumns, ObjectRow, UpsertedRow},
 };
 
 /// The columns that all kinds have; `enabled` is the object's own switch.
-pub fn columns<K: Declared>(object: &K, enabled: bool, verdict: &Evaluation) -> ObjectColumns {
+pub fn columns<K>(object: &K, enabled: bool, verdict: &Evaluation) -> ObjectColumns
+where
+    K: Declared + HasSpec,
+    K::Spec: Serialize,
+{
     ObjectColumns {
         uid: identity::uid(object),
         namespace: object.namespace().unwrap_or_default(),
@@ -27,6 +33,7 @@ pub fn columns<K: Declared>(object: &K, enabled: bool, verdict: &Evaluation) -> 
         verified_with: verdict.verified_with.clone(),
         last_handled_reconcile_at: verdict.handled.clone(),
         created_at: identity::created_at(object),
+        declaration: Declaration::of(object),
     }
 }
 

@@ -8,11 +8,11 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{
+use super::plan::{Step, WantedModel};
+use crate::crd::{
+    GROUP, Kind, LABEL_GENERATED_BY, LlmModel, VERSION,
     ownership::{FIELD_MANAGER, ForeignFields, GENERATED_BY, is_made_for},
-    plan::{Step, WantedModel},
 };
-use crate::crd::{GROUP, Kind, LABEL_GENERATED_BY, LlmModel, VERSION};
 
 /// Attempts where somebody else writes at the same moment.
 const ATTEMPTS: usize = 3;

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::ownership::ForeignFields;
 use crate::{
     crd::{
         LlmModelSpec, LocalRef,
         decimal::Decimal,
         model::{ModelCapability, ModelType, Pricing},
+        ownership::ForeignFields,
     },
     vendors::ListedModel,
 };

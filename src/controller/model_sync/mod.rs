@@ -11,7 +11,6 @@ mod apply;
 mod fields;
 pub mod globs;
 mod names;
-pub mod ownership;
 mod pace;
 pub mod plan;
 mod waiting;

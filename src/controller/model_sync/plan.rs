@@ -14,11 +14,13 @@ use super::{
     fields::{Fields, is_model_id},
     globs::Globs,
     names::object_name,
-    ownership::{ForeignFields, belongs_to, is_generated},
 };
 use crate::{
     checks::ModelsById,
-    crd::{LlmModel, ProviderType},
+    crd::{
+        LlmModel, ProviderType,
+        ownership::{ForeignFields, belongs_to, is_generated},
+    },
     vendors::{ListedModel, driver, is_pattern},
 };
 
@@ -206,7 +208,7 @@ impl<'a> DeclaredModels<'a> {
 
 /// Whether a person declares it. One that is being deleted declares nothing any more.
 fn is_declared(model: &LlmModel) -> bool {
-    !is_generated(model) && model.metadata.deletion_timestamp.is_none()
+    !is_generated(&model.metadata) && model.metadata.deletion_timestamp.is_none()
 }
 
 fn is_untouched(model: &LlmModel) -> bool {

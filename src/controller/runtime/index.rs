@@ -23,6 +23,7 @@ use crate::crd::{
     ANNOTATION_RECONCILE_REQUESTED_AT, Kind, LABEL_GENERATED_BY, LlmCredential, LlmEndpoint,
     LlmModel, LlmProvider,
     conditions::{self, ConditionType},
+    manifest::{own_annotations, own_labels},
 };
 use crate::vendors::like_id;
 
@@ -413,14 +414,16 @@ fn name_of<K: ResourceExt>(object: &K) -> Name {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// Whether a reconcile is due: the object is new, or what its owner may change has changed. Status
-/// and labels that nothing is selected by are not that.
+/// Whether a reconcile is due: the object is new, or what its owner may change has changed. Status,
+/// and what tools mark it with, are not that.
 fn is_new_to_us<K: Declared>(before: Option<&K>, now: &K) -> bool {
     let Some(before) = before else { return true };
     before.uid() != now.uid()
         || before.meta().generation != now.meta().generation
         || before.meta().deletion_timestamp != now.meta().deletion_timestamp
         || made_by(before) != made_by(now)
+        || own_labels(before.meta()) != own_labels(now.meta())
+        || own_annotations(before.meta()) != own_annotations(now.meta())
         || before.selectable_labels() != now.selectable_labels()
         || asks(before) != asks(now)
 }

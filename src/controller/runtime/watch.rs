@@ -30,8 +30,8 @@ use super::{
     index::{Declared, SecretMeta},
     metrics::KindLabel,
 };
-use crate::controller::{model_sync::ownership, status::write};
-use crate::crd::{GROUP, LABEL_CREDENTIAL};
+use crate::controller::status::write;
+use crate::crd::{GROUP, LABEL_CREDENTIAL, ownership};
 
 /// Waits between two attempts to take up a watch. The library's own grow to half a minute, and a
 /// kube-apiserver that comes back without its history costs two of them.

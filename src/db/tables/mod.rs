@@ -4,6 +4,7 @@ pub mod audit_log;
 pub mod check_requests;
 pub mod credential_versions;
 pub mod credentials;
+pub(super) mod declarations;
 pub(super) mod deleted;
 pub mod disclosures;
 pub mod endpoints;

@@ -17,6 +17,7 @@ use super::{
     providers::DeclaredProvider,
 };
 use crate::crd::Kind;
+use crate::crd::manifest::Declaration;
 use crate::db::types::Column;
 use crate::db::{DbError, UpsertedRow, WriteTx};
 
@@ -24,6 +25,8 @@ use crate::db::{DbError, UpsertedRow, WriteTx};
 pub trait Columns: Sized + Send + Sync + Unpin {
     /// The columns' names, in the order of the fields.
     fn names() -> Vec<&'static str>;
+    /// Those among them that are not read with a row.
+    fn unread() -> Vec<&'static str>;
     /// By column that may hold what cannot be read: the SQL of what it is emptied to.
     fn emptied() -> Vec<(&'static str, String)>;
     /// Reads the fields from a row that has all the columns.
@@ -62,6 +65,16 @@ macro_rules! columns {
                 $(names.extend($common::names());)?
                 names.extend([$(stringify!($field).trim_end_matches('_')),*]);
                 names
+            }
+
+            fn unread() -> Vec<&'static str> {
+                #[allow(unused_mut)] // Where nothing is shared.
+                let mut unread = Vec::new();
+                $(unread.extend($common::unread());)?
+                $(if !<$type as $crate::db::types::Column>::IS_READ {
+                    unread.push(stringify!($field).trim_end_matches('_'));
+                })*
+                unread
             }
 
             fn emptied() -> Vec<(&'static str, String)> {
@@ -135,11 +148,16 @@ columns! {
         pub last_handled_reconcile_at: Option<String>,
         /// The object's creation.
         pub created_at: Timestamp,
+        /// What its user declares, for the export.
+        pub declaration: Declaration,
     }
 }
 
 impl Columns for () {
     fn names() -> Vec<&'static str> {
+        Vec::new()
+    }
+    fn unread() -> Vec<&'static str> {
         Vec::new()
     }
     fn emptied() -> Vec<(&'static str, String)> {
@@ -226,8 +244,8 @@ pub fn made_statements() -> Vec<(Kind, &'static str)> {
     Kind::ALL.into_iter().flat_map(of).collect()
 }
 
-/// The columns of a kind's table that rows are read from.
-pub fn read_columns(kind: Kind) -> Vec<&'static str> {
+/// The columns of a kind's table.
+pub fn table_columns(kind: Kind) -> Vec<&'static str> {
     statements_of(kind).columns.clone()
 }
 

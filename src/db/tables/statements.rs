@@ -7,7 +7,7 @@ const MARKS: [&str; 3] = ["updated_at", "deleted_at", "revision"];
 
 /// The statements of one table.
 pub(in crate::db) struct Statements {
-    /// Every column that a row is read from.
+    /// Every column.
     pub columns: Vec<&'static str>,
     /// The rows of these objects; `$1`: their UIDs.
     pub by_uid: String,
@@ -28,7 +28,10 @@ impl Statements {
     pub fn of<D: DeclaredRow>() -> Self {
         let (table, found) = (D::TABLE, D::Found::names());
         let columns = [D::names(), found.clone(), MARKS.to_vec()].concat();
-        let select = format!("SELECT {} FROM {table} WHERE ", columns.join(", "));
+        let unread = D::unread();
+        let read = columns.iter().filter(|name| !unread.contains(name));
+        let read: Vec<&str> = read.copied().collect();
+        let select = format!("SELECT {} FROM {table} WHERE ", read.join(", "));
         let live = "coalesce(deleted_at, 'infinity') = 'infinity'";
         let of_providers = match D::names().contains(&"provider_uid") {
             true => format!("{select}provider_uid = ANY ($1) AND {live}"),

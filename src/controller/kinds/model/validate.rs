@@ -15,7 +15,6 @@ use crate::{
     controller::{
         error::Refusal,
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
-        model_sync::ownership::{ForeignFields, is_generated},
         runtime::index::asked_at,
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
@@ -24,6 +23,7 @@ use crate::{
         conditions::{self, ConditionInput, ConditionType, seconds as seconds_of},
         model::{EffectiveModel, Lifecycle, Origin},
         names,
+        ownership::{ForeignFields, is_generated},
         reasons::{ReadyEffect, Reason},
     },
     db::{CheckKind, EndpointRow, StoredCheck},
@@ -79,7 +79,7 @@ pub fn desired(input: &ModelInputs) -> Result<ValidatedModel, Refusal> {
 /// Who stands behind a field of the spec: of a generated one the vendor, but for what somebody
 /// else owns.
 fn stated_by(model: &LlmModel, field: &str) -> Origin {
-    if is_generated(model) && !ForeignFields::of(&model.metadata).own(field) {
+    if is_generated(&model.metadata) && !ForeignFields::of(&model.metadata).own(field) {
         Origin::Vendor
     } else {
         Origin::Declared
@@ -88,7 +88,7 @@ fn stated_by(model: &LlmModel, field: &str) -> Origin {
 
 fn duplicate(twin: &LlmModel, own: &LlmModel) -> String {
     let (name, id) = (twin.name_any(), &own.spec.model_id);
-    if is_generated(own) {
+    if is_generated(&own.metadata) {
         format!(
             "LlmModel {name} has the same provider and modelId {id}, and this one was generated; what others own in it keeps it: move that over and delete this one"
         )
@@ -363,7 +363,7 @@ fn not_read(
 }
 
 fn not_listed(input: &ModelInputs, id: &str) -> String {
-    if is_generated(&input.object) {
+    if is_generated(&input.object.metadata) {
         return format!(
             "the vendor lists {id} no more; delete this LlmModel, or leave it until the vendor lists it again"
         );

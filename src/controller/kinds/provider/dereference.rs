@@ -11,7 +11,6 @@ use crate::{
         kinds::{identity, parent},
         model_sync::{
             globs::{BadGlob, Globs},
-            ownership::is_generated,
             plan::{self, Plan, PlanInputs},
         },
         runtime::{
@@ -23,6 +22,7 @@ use crate::{
     crd::{
         Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
         conditions::{self, ConditionType},
+        ownership::is_generated,
         provider::{CredentialCount, EndpointCount, ModelCount},
         reasons::Reason,
     },
@@ -161,7 +161,7 @@ async fn missing(
             (named.is_empty() || named.iter().any(|r| r.name == **name))
                 && vendors::find(driver, listing, id) != Listed::No
         });
-        match is_generated(model) {
+        match is_generated(&model.metadata) {
             _ if is_listed => {}
             true => missing.generated = true,
             false => missing.declared = true,

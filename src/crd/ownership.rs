@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::Value;
 
-use crate::crd::{Capability, LABEL_GENERATED_BY, LlmModel};
+use super::{Capability, LABEL_GENERATED_BY};
 
 /// Field manager of everything that model sync writes.
 pub const FIELD_MANAGER: &str = "llmplane-model-sync";
@@ -111,8 +111,8 @@ fn is_others(entry: &ManagedFieldsEntry) -> bool {
 }
 
 /// Whether the object says that model sync made it: by its label, and by an owner.
-pub fn is_generated(model: &LlmModel) -> bool {
-    is_labelled(&model.metadata) && owner_uid(&model.metadata).is_some()
+pub fn is_generated(meta: &ObjectMeta) -> bool {
+    is_labelled(meta) && owner_uid(meta).is_some()
 }
 
 /// Whether model sync made this object for this provider, by all that shows it: label, owner and,
