@@ -25,6 +25,7 @@ WORDS = {
     "aiter_lines": "iter_lines",
     "asynccontextmanager": "contextmanager",
     "AsyncIterator": "Iterator",
+    "aiter": "iter",
     "async_sleep": "sleep",
 }
 
@@ -34,6 +35,7 @@ def sync_of(text: str) -> str:
     text = re.sub(r"\b(async (?=def|for|with)|await )", "", text)
     for word, other in WORDS.items():
         text = re.sub(rf"\b{word}\b", other, text)
+    text = re.sub(r"\bAwaitable\[(\w+)\]", r"\1", text)
     text = text.replace("_async", "_sync")
     return re.sub(r"\b(_?)Async([A-Z])", r"\1\2", text)
 

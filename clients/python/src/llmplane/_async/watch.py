@@ -31,8 +31,8 @@ class AsyncWatch:
         self._retry_seconds = 0.25
         self._token = ""
 
-    async def events(self) -> AsyncIterator[Event]:
-        """Every event, for as long as the caller asks for the next.
+    async def beats(self) -> AsyncIterator[Event | None]:
+        """Every event, and None for each heartbeat, for as long as the caller asks for the next.
 
         Raises:
             ApiError: where the API refuses, for example since the right has ended.
@@ -53,7 +53,7 @@ class AsyncWatch:
                     raise
             await async_sleep(self._pause())
 
-    async def _until_it_breaks(self) -> AsyncIterator[Event]:
+    async def _until_it_breaks(self) -> AsyncIterator[Event | None]:
         headers = {"Accept": "text/event-stream"}
         if self._last_id is not None:
             headers["Last-Event-ID"] = self._last_id
@@ -67,9 +67,7 @@ class AsyncWatch:
                 if raw is None:
                     continue
                 self._failures = 0
-                event = event_of(raw)
-                if event is not None:
-                    yield event
+                yield event_of(raw)
                 # Once the caller has taken it: who comes back then gets what follows.
                 if raw.id is not None:
                     self._last_id = raw.id

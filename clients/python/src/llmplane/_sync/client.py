@@ -47,15 +47,27 @@ class Client:
         timeout_seconds: float | None = None,
         max_stale_seconds: float | None = None,
     ) -> None:
-        self.settings = Settings.of(
-            url,
-            token=token,
-            token_file=token_file,
-            namespace=namespace,
-            ca_file=ca_file,
-            timeout_seconds=timeout_seconds,
-            max_stale_seconds=max_stale_seconds,
+        self._open(
+            Settings.of(
+                url,
+                token=token,
+                token_file=token_file,
+                namespace=namespace,
+                ca_file=ca_file,
+                timeout_seconds=timeout_seconds,
+                max_stale_seconds=max_stale_seconds,
+            )
         )
+
+    @classmethod
+    def of(cls, settings: Settings) -> Client:
+        """A client of settings that are at hand."""
+        client = cls.__new__(cls)
+        client._open(settings)
+        return client
+
+    def _open(self, settings: Settings) -> None:
+        self.settings = settings
         self._transport = Transport(self.settings)
         self.providers = Providers(self._transport)
         self.endpoints = Endpoints(self._transport)
@@ -122,9 +134,15 @@ class Client:
         Raises:
             ApiError: where the API refuses, for example once the right has ended.
         """
-        watch = Watch(self._transport, namespace, kinds, None if since is None else str(since))
-        for event in watch.events():
-            yield event
+        for event in self._beats(namespace=namespace, kinds=kinds, since=since):
+            if event is not None:
+                yield event
+
+    def _beats(
+        self, *, namespace: str | None, kinds: Sequence[str], since: int | str | None = None
+    ) -> Iterator[Event | None]:
+        """The same with None for each heartbeat, so that a caller can leave off between two events."""
+        return Watch(self._transport, namespace, kinds, None if since is None else str(since)).beats()
 
     def audit(
         self,

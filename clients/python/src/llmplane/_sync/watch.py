@@ -30,8 +30,8 @@ class Watch:
         self._retry_seconds = 0.25
         self._token = ""
 
-    def events(self) -> Iterator[Event]:
-        """Every event, for as long as the caller asks for the next.
+    def beats(self) -> Iterator[Event | None]:
+        """Every event, and None for each heartbeat, for as long as the caller asks for the next.
 
         Raises:
             ApiError: where the API refuses, for example since the right has ended.
@@ -52,7 +52,7 @@ class Watch:
                     raise
             sleep(self._pause())
 
-    def _until_it_breaks(self) -> Iterator[Event]:
+    def _until_it_breaks(self) -> Iterator[Event | None]:
         headers = {"Accept": "text/event-stream"}
         if self._last_id is not None:
             headers["Last-Event-ID"] = self._last_id
@@ -66,9 +66,7 @@ class Watch:
                 if raw is None:
                     continue
                 self._failures = 0
-                event = event_of(raw)
-                if event is not None:
-                    yield event
+                yield event_of(raw)
                 # Once the caller has taken it: who comes back then gets what follows.
                 if raw.id is not None:
                     self._last_id = raw.id
