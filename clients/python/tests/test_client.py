@@ -94,6 +94,15 @@ def test_the_audit_tells_who_asked_for_a_key(sample: Sample, client: Client) -> 
     assert [version.name for version in found.items] == ["sample-key"]
 
 
+def test_what_is_exported_can_be_applied(sample: Sample, client: Client) -> None:
+    manifests = client.export()
+    assert "kind: LlmModel" in manifests and SAMPLE_KEY not in manifests
+    sample.namespace.plane.kubectl(
+        "apply", "--dry-run=server", "--namespace", sample.namespace.name, "-f", "-", manifests=manifests
+    )
+    assert client.export(kind=["LlmProvider"], format="json").startswith("{")
+
+
 async def test_the_other_client_answers_the_same(sample: Sample, client: Client) -> None:
     async with AsyncClient(sample.url, token=sample.token) as other:
         assert [model.name async for model in other.models.list(limit=1, sort="name")] == ["sample", "second"]

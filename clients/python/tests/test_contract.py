@@ -39,6 +39,7 @@ CALLS: dict[str, Callable[[Client, dict[str, Any]], Any]] = {
     "get /api/v1/audit": lambda c, a: list(c.audit(**a)),
     "post /api/v1/audit/whose-key": lambda c, a: c.whose_key("x", **a),
     "post /api/v1/resolve": lambda c, a: c.resolve("x", **a),
+    "get /api/v1/export": lambda c, a: c.export(**a),
     "get /openapi.json": lambda c, a: c.description(),
 }
 # `models.list(capability=...)` asks for the same.

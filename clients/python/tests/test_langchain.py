@@ -16,7 +16,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import ModelProfile
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
-from plane import Namespace, Plane, until
+from plane import Namespace, Plane
 from vendors import Anthropic, OpenAI
 
 import llmplane

@@ -191,9 +191,17 @@ class Client:
         call = Call("POST", f"{API}/audit/whose-key", answer_of(models.WhoseKey), where, body)
         return self._transport.send(call)
 
-    def export(self, *, namespace: str | None = None, format: str | None = None) -> str:
-        """The manifests of a namespace, as `kubectl apply` takes them."""
-        where = params({"namespace": namespace or self.settings.namespace, "format": format})
+    def export(
+        self,
+        *,
+        namespace: str | None = None,
+        kind: Sequence[str] = (),
+        format: str | None = None,
+        min_revision: int | None = None,
+    ) -> str:
+        """What is declared, as manifests that `kubectl apply` takes; `format` is `yaml`, the default, or `json`."""
+        asked = {"kind": list(kind), "format": format, "min_revision": min_revision}
+        where = params({"namespace": namespace or self.settings.namespace, **asked})
         return self._transport.send(Call("GET", f"{API}/export", text_of, where, is_repeatable=True))
 
     def description(self) -> Mapping[str, Any]:
