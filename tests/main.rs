@@ -20,6 +20,7 @@ mod failover;
 mod foreign_status;
 mod garbage_rows;
 mod gitops_waits;
+mod healthcheck;
 mod hostile_vendor;
 mod import_export;
 mod key_proof;

@@ -7,6 +7,7 @@ mod catalog;
 mod controller;
 mod crds;
 mod export;
+mod healthcheck;
 pub(crate) mod init;
 mod keyring;
 mod lint;
@@ -26,6 +27,7 @@ use catalog::CatalogCommand;
 use controller::ControllerCommand;
 use crds::CrdsCommand;
 use export::ExportCommand;
+use healthcheck::HealthcheckCommand;
 use init::InitCommand;
 use keyring::KeyringCommand;
 use lint::LintCommand;
@@ -64,7 +66,9 @@ enum Command {
     /// Bring what is declared into force, and check it against the vendors
     Controller(ControllerCommand),
     /// Print what is declared in the cluster, as manifests
+    /// Say whether a URL answers, where there is no other client
     Export(ExportCommand),
+    Healthcheck(HealthcheckCommand),
     /// Print a first set of manifests for a provider type
     Init(InitCommand),
     /// Judge manifests as the apiserver would, without one
@@ -130,6 +134,7 @@ impl Cli {
             }
             Command::Rotation(command) => ended(runtime()?.block_on(command.run())?),
             Command::Export(command) => runtime()?.block_on(command.run()),
+            Command::Healthcheck(command) => Ok(runtime()?.block_on(command.run())?),
             Command::Init(command) => Ok(command.run()?),
             Command::Controller(command) => {
                 close_memory()?;
