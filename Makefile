@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 BIN := target/debug/llmplane
 TEST_STATE := target/test-plane
 
-.PHONY: up down test test-signatures lint generate bench fuzz test-python generate-python test-langchain test-real test-paths live install build
+.PHONY: up down test test-signatures lint generate bench fuzz test-python generate-python test-langchain test-real test-paths live install build image
 
 up: install build ## a control plane on this machine, sample vendor and manifests included
 	@examples/first-run/up
@@ -19,6 +19,10 @@ test: install ## every test, on a control plane of its own
 
 test-signatures: ## AWS signatures, against an independent signer
 	@tests/signatures/run
+
+image: install ## an OCI image of the release build, its SBOM and provenance, in target/image
+	cargo build --release --locked --bin llmplane
+	@packaging/image target/release/llmplane target/image
 
 lint: ## format, clippy, licenses
 	cargo fmt --all --check

@@ -22,6 +22,7 @@ mod garbage_rows;
 mod gitops_waits;
 mod healthcheck;
 mod hostile_vendor;
+mod image;
 mod import_export;
 mod key_proof;
 mod keyring_command;

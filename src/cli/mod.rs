@@ -66,8 +66,8 @@ enum Command {
     /// Bring what is declared into force, and check it against the vendors
     Controller(ControllerCommand),
     /// Print what is declared in the cluster, as manifests
-    /// Say whether a URL answers, where there is no other client
     Export(ExportCommand),
+    /// Say whether a URL answers, where there is no other client
     Healthcheck(HealthcheckCommand),
     /// Print a first set of manifests for a provider type
     Init(InitCommand),
