@@ -35,6 +35,7 @@ mod lost_database;
 mod manifests;
 mod model_lists;
 mod model_sync;
+mod monitoring;
 mod off_on_purpose;
 mod open_servers;
 mod own_addresses;

@@ -10,6 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::crd::reasons::Reason;
 use crate::db::CheckKind;
 
 /// Labels of a check.
@@ -61,6 +62,11 @@ impl CheckMetrics {
             "How long checks took",
             metrics.seconds.clone(),
         );
+        // Prometheus sees no increase in a counter's first value, and the first refusal of a key counts.
+        drop(metrics.made.get_or_create(&CheckLabels {
+            kind: word(CheckKind::Validation),
+            reason: Reason::KeyRejected.as_str(),
+        }));
         metrics
     }
 }

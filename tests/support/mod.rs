@@ -14,5 +14,6 @@ pub mod postgres;
 pub mod process;
 pub mod rows;
 pub mod sealed_fleet;
+pub mod tools;
 pub mod vendors;
 pub mod world;

@@ -7,6 +7,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use strum::VariantArray as _;
+
 use super::object_key::ObjectKey;
 use crate::crd::Kind;
 
@@ -179,7 +181,22 @@ impl Metrics {
             "Whether this process leads",
             metrics.leading.clone(),
         );
+        metrics.start_at_zero();
         metrics
+    }
+
+    /// Has counters there before they count: Prometheus sees no increase in a counter's first value.
+    fn start_at_zero(&self) {
+        for kind in Kind::VARIANTS {
+            drop(self.undecodable.get_or_create(&KindLabel::of(*kind)));
+            drop(self.swept.get_or_create(&KindLabel::of(*kind)));
+        }
+        for result in ["applied", "withdrawn", "nothing", "failed"] {
+            drop(self.model_sync.get_or_create(&SyncLabel { result }));
+        }
+        for result in ["rewrapped", "refused", "overtaken"] {
+            drop(self.rewrapped.get_or_create(&RewrapLabel { result }));
+        }
     }
 
     /// Notes when a credential expires, if it does.

@@ -6,6 +6,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::Refusal;
+use crate::db::Verdict;
+
 /// How a request for a key ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ResultLabels {
@@ -78,7 +81,21 @@ impl DisclosureMetrics {
             "Refusals that the audit does not tell of, for too many waited to be written",
             metrics.untold.clone(),
         );
+        metrics.start_at_zero();
         metrics
+    }
+
+    /// Has counters there before they count: Prometheus sees no increase in a counter's first value.
+    fn start_at_zero(&self) {
+        for result in [
+            Verdict::Disclosed.as_str(),
+            Refusal::AuditUnavailable.word(),
+        ] {
+            drop(self.requests.get_or_create(&ResultLabels { result }));
+        }
+        for reason in ["not-authentic", "unknown-layout", "fingerprint"] {
+            drop(self.unopened.get_or_create(&ReasonLabels { reason }));
+        }
     }
 
     /// Counts how a request ended.
