@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 BIN := target/debug/llmplane
 TEST_STATE := target/test-plane
 
-.PHONY: up down test test-signatures lint generate bench fuzz test-python generate-python test-langchain test-real test-paths live install build image
+.PHONY: up down test test-signatures lint generate bench fuzz test-python generate-python test-langchain test-real test-paths live install build image test-chart
 
 up: install build ## a control plane on this machine, sample vendor and manifests included
 	@examples/first-run/up
@@ -16,6 +16,9 @@ down: ## stop it; the state stays. `make down PURGE=1` removes that too
 
 test: install ## every test, on a control plane of its own
 	@tests/run
+
+test-chart: install ## the Helm chart alone, rendered, applied, upgraded, uninstalled
+	@tests/run --test behaviour chart::
 
 test-signatures: ## AWS signatures, against an independent signer
 	@tests/signatures/run

@@ -10,6 +10,7 @@ mod api_tls;
 mod audit;
 mod borders;
 mod canary;
+mod chart;
 mod checks_forgotten;
 mod checks_without_keys;
 mod controller_process;

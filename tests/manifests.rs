@@ -28,23 +28,7 @@ async fn is_taken(name: &str) {
     // The plane has no llmplane-system namespace of its own, and a dry run makes none.
     let manifests = String::from_utf8_lossy(&rendered.stdout)
         .replace("namespace: llmplane-system", "namespace: default");
-    let applied = plane
-        .kubectl_with_input(
-            &[
-                "apply",
-                "--server-side",
-                "--force-conflicts",
-                "--dry-run=server",
-                "--validate=strict",
-                "-f",
-                "-",
-            ],
-            &manifests,
-        )
-        .await;
-    let said = String::from_utf8_lossy(&applied.stderr);
-    assert!(applied.status.success(), "{said}");
-    assert!(!said.contains("Warning"), "{said}");
+    plane.takes(name, &manifests).await;
 }
 
 #[tokio::test]
@@ -120,7 +104,7 @@ async fn base() -> Vec<Value> {
 }
 
 /// The objects of a kustomization.
-async fn rendered(name: &str) -> Vec<Value> {
+pub async fn rendered(name: &str) -> Vec<Value> {
     let plane = Plane::shared().await;
     let rendered = plane.kubectl(&["kustomize", &folder(name)]).await;
     let manifests = String::from_utf8(rendered.stdout).unwrap();
@@ -221,7 +205,7 @@ fn lua(value: &Value) -> String {
 }
 
 /// What Argo CD's health script says of an object: status and message.
-fn argocd_health(object: &Value) -> (String, String) {
+pub fn argocd_health(object: &Value) -> (String, String) {
     let script = format!(
         "obj = {}\nlocal hs = dofile({:?})\nio.write(hs.status, '\\n', hs.message)",
         lua(object),

@@ -187,6 +187,23 @@ impl Plane {
         child.wait_with_output().await.unwrap()
     }
 
+    /// Has the apiserver judge manifests, as strictly as it can, without keeping any.
+    pub async fn takes(&self, what: &str, manifests: &str) {
+        let judge = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            "-",
+        ];
+        let judged = self.kubectl_with_input(&judge, manifests).await;
+        let said = String::from_utf8_lossy(&judged.stderr);
+        assert!(judged.status.success(), "{what}: {said}");
+        assert!(!said.contains("Warning"), "{what}: {said}");
+    }
+
     /// Which process a component is now.
     pub fn process(&self, component: Component) -> ProcessRecord {
         let record = process::running(self.state_dir(), component).unwrap();

@@ -1,0 +1,259 @@
+//! What the chart renders, against what kustomize renders and what the apiserver takes.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::helm::{NAMESPACE, objects, template};
+use crate::support::{plane::Plane, tools::apply_definitions};
+
+/// Kustomizations, and the values that say the same.
+const SAME: [(&str, &[&str]); 3] = [
+    ("base", &[]),
+    ("overlays/all-namespaces", &["namespaces={*}"]),
+    ("overlays/api-keyring", &["disclosure=true"]),
+];
+
+const KEEP: &str = "helm.sh/resource-policy";
+const CHECKSUM: &str = "checksum/environment";
+
+/// Kind, namespace and name.
+type Identity = (String, Option<String>, String);
+
+fn by_identity(objects: Vec<Value>) -> BTreeMap<Identity, Value> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let identity = |object: &Value| {
+        let metadata = &object["metadata"];
+        let name = text(&metadata["name"]).unwrap();
+        (
+            text(&object["kind"]).unwrap(),
+            text(&metadata["namespace"]),
+            name,
+        )
+    };
+    let count = objects.len();
+    let found: BTreeMap<_, _> = objects
+        .into_iter()
+        .map(|mut object| {
+            plain_numbers(&mut object);
+            (identity(&object), object)
+        })
+        .collect();
+    assert_eq!(found.len(), count, "an object is there twice");
+    found
+}
+
+/// The same number in one form: `1.0` and `1` are one.
+fn plain_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(plain_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(plain_numbers),
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0) {
+                *value = Value::from(whole);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Takes an annotation out, and its map where nothing else is in it.
+fn without_annotation(metadata: &mut Value, name: &str) -> Option<Value> {
+    let annotations = metadata["annotations"].as_object_mut()?;
+    let taken = annotations.remove(name);
+    if annotations.is_empty() {
+        metadata.as_object_mut().unwrap().remove("annotations");
+    }
+    taken
+}
+
+/// The chart's objects without the three things that only helm needs: its hooks, the annotation that
+/// keeps the definitions, and the one that has pods start anew.
+async fn chart(values: &[&str]) -> BTreeMap<Identity, Value> {
+    let mut found = objects(&template(values).await);
+    found.retain(|object| object["metadata"]["annotations"]["helm.sh/hook"].is_null());
+    for object in &mut found {
+        match object["kind"].as_str().unwrap() {
+            "CustomResourceDefinition" => {
+                let kept = without_annotation(&mut object["metadata"], KEEP);
+                assert_eq!(kept, Some(Value::from("keep")));
+            }
+            "Deployment" => {
+                let pod = &mut object["spec"]["template"]["metadata"];
+                assert!(without_annotation(pod, CHECKSUM).is_some());
+            }
+            _ => {}
+        }
+    }
+    by_identity(found)
+}
+
+#[tokio::test]
+async fn it_installs_what_the_manifests_install() {
+    for (kustomization, values) in SAME {
+        let mut manifests = by_identity(crate::manifests::rendered(kustomization).await);
+        // Helm installs into a namespace that is there.
+        let namespace = ("Namespace".to_owned(), None, NAMESPACE.to_owned());
+        assert!(manifests.remove(&namespace).is_some());
+        let chart = chart(values).await;
+        let names = |objects: &BTreeMap<Identity, Value>| {
+            objects.keys().cloned().collect::<Vec<Identity>>()
+        };
+        assert_eq!(names(&chart), names(&manifests), "{kustomization}");
+        for (identity, object) in &manifests {
+            assert_eq!(
+                &chart[identity], object,
+                "{kustomization} and {values:?} differ in {identity:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_overlay_is_a_value() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/overlays");
+    for overlay in std::fs::read_dir(folder).unwrap() {
+        let name = overlay.unwrap().file_name().into_string().unwrap();
+        let kustomization = format!("overlays/{name}");
+        let known = SAME.iter().any(|(same, _)| *same == kustomization);
+        assert!(known, "which values stand for {kustomization}?");
+    }
+}
+
+/// What `charts/llmplane/README.md` documents, by the values that it takes.
+const COMBINATIONS: [(&str, &[&str]); 8] = [
+    ("defaults", &[]),
+    (
+        "URLs",
+        &[
+            "database.controller.url=postgres://c:p@db/llmplane",
+            "database.api.url=postgres://a:p@db/llmplane",
+            "database.owner.url=postgres://o:p@db/llmplane",
+        ],
+    ),
+    (
+        "Secrets of other names",
+        &[
+            "database.controller.existingSecret=db-controller",
+            "database.api.existingSecret=db-api",
+            "database.owner.existingSecret=db-owner",
+            "keyring.existingSecret=ring",
+            "keyring.auditKeySecret=audit",
+            "api.tls.existingSecret=tls",
+        ],
+    ),
+    (
+        "cert-manager",
+        &[
+            "api.tls.certManager.enabled=true",
+            "api.tls.certManager.issuerRef.name=ca",
+            "api.tls.certManager.issuerRef.kind=ClusterIssuer",
+            "api.tls.certManager.dnsNames={llm.example.com}",
+        ],
+    ),
+    (
+        "keys given out, from several namespaces",
+        &[
+            "disclosure=true",
+            "namespaces={default,kube-public}",
+            "sharedNamespaces={kube-public}",
+        ],
+    ),
+    (
+        "watched by the Prometheus operator",
+        &[
+            "serviceMonitor.enabled=true",
+            "serviceMonitor.labels.release=prometheus",
+            "prometheusRule.enabled=true",
+            "prometheusRule.labels.release=prometheus",
+            "dashboard.enabled=true",
+            "networkPolicy.monitoringNamespace=observability",
+        ],
+    ),
+    (
+        "one replica of each on one node, no policies",
+        &[
+            "controller.replicas=1",
+            "api.replicas=1",
+            "podDisruptionBudget.enabled=false",
+            "topologySpread.enabled=false",
+            "networkPolicy.enabled=false",
+            "crds.install=false",
+        ],
+    ),
+    (
+        "placed, pulled and set otherwise",
+        &[
+            "image.repository=registry.example.com/llmplane",
+            "image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
+            "image.pullPolicy=Always",
+            "image.pullSecrets[0].name=pull",
+            "priorityClassName=system-cluster-critical",
+            "nodeSelector.kubernetes\\.io/os=linux",
+            "tolerations[0].operator=Exists",
+            "topologySpread.topologyKey=topology.kubernetes.io/zone",
+            "topologySpread.whenUnsatisfiable=DoNotSchedule",
+            "podDisruptionBudget.maxUnavailable=50%",
+            "podAnnotations.team=platform",
+            "settings.LLMPLANE_ALLOW_CIDRS=10.0.0.0/8",
+            "settings.LLMPLANE_MAX_CONNECTIONS=2048",
+            "database.port=6432",
+        ],
+    ),
+];
+
+#[tokio::test]
+async fn every_documented_combination_is_taken_by_the_apiserver() {
+    let plane = Plane::shared().await;
+    apply_definitions(plane).await;
+    let namespace = plane.namespace("chart").await;
+    let restricted = "pod-security.kubernetes.io/warn=restricted";
+    let label = ["label", "namespace", &namespace.name, restricted];
+    assert!(plane.kubectl(&label).await.status.success());
+    for (what, values) in COMBINATIONS {
+        let manifests = template(values).await.replace(NAMESPACE, &namespace.name);
+        plane.takes(what, &manifests).await;
+    }
+}
+
+/// In any namespace, and under any name of the release.
+#[tokio::test]
+async fn nothing_names_the_default_namespace_where_it_is_another() {
+    let manifests = super::helm::Helm::offline()
+        .done(&[
+            "template",
+            "other",
+            super::helm::CHART,
+            "--namespace",
+            "llm",
+        ])
+        .await;
+    assert!(!manifests.contains(NAMESPACE));
+    assert!(manifests.contains("namespace: llm\n"));
+}
+
+/// A pod takes its environment when it starts.
+#[tokio::test]
+async fn a_changed_setting_starts_the_pods_anew() {
+    let checksum = |manifests: &str| {
+        let line = manifests.lines().find(|line| line.contains(CHECKSUM));
+        line.unwrap().to_owned()
+    };
+    let before = checksum(&template(&[]).await);
+    assert_eq!(checksum(&template(&["api.replicas=3"]).await), before);
+    for value in ["log.level=debug", "database.api.url=postgres://a:p@db/x"] {
+        assert_ne!(checksum(&template(&[value]).await), before, "{value}");
+    }
+}
+
+/// The key of the certificate stays with the API.
+#[tokio::test]
+async fn the_test_pod_mounts_the_certificate_authority_alone() {
+    let all = objects(&template(&[]).await);
+    let pod = all.iter().find(|object| object["kind"] == "Pod").unwrap();
+    let volumes = pod["spec"]["volumes"].as_array().unwrap();
+    assert_eq!(volumes.len(), 1);
+    let items = volumes[0]["secret"]["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0]["key"], "ca.crt");
+}
