@@ -20,6 +20,7 @@ mod disclosure;
 mod failover;
 mod foreign_status;
 mod garbage_rows;
+mod gitops;
 mod gitops_waits;
 mod healthcheck;
 mod hostile_vendor;
