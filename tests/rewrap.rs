@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
-use llmplane::db::Db;
+use llmplane::db::{AuditFilter, Db};
 use llmplane::encryption::{KekId, kek::folder};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -134,6 +134,15 @@ async fn one_that_is_killed_goes_on_where_it_was_and_every_key_is_readable_throu
     let counted = second.metric("llmplane_rewrapped_versions_total").await;
     assert_eq!(counted, Some((fleet.len() - moved) as f64));
     assert!(readers.end().await > 0);
+    for action in ["KeyringActivate", "Rewrap"] {
+        let filter = AuditFilter {
+            action: Some(action.to_owned()),
+            ..AuditFilter::default()
+        };
+        let rows = db.audit_rows(&filter, None, 10).await.unwrap();
+        assert_eq!(rows.len(), 1, "{action} is told once: {rows:?}");
+        assert!(rows[0].detail.contains(&new.to_string()), "{:?}", rows[0]);
+    }
     // What the old key's file holds is needed no more.
     folder::remove(&world.keyring_dir(), &old).unwrap();
     assert_eq!(fleet.opened(&db, &world.keyring_dir()).await, fleet.len());

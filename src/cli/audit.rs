@@ -285,7 +285,8 @@ impl WhoseKeyArgs {
         let known = stored.len();
         let found = whose::versions_with(&*keyring.fingerprint_key()?, &string, stored);
         drop(string);
-        db.audit_append(&asked(&found)).await?;
+        db.audit_append(&whose::audited(&person(), None, &found))
+            .await?;
         let mut out = crate::output::stdout();
         if found.is_empty() {
             writeln!(
@@ -297,26 +298,6 @@ impl WhoseKeyArgs {
             print_version(&db, &version, &mut out).await?;
         }
         Ok(out.flush()?)
-    }
-}
-
-/// That someone asked is audited, whatever the answer: a row for each version that it is.
-fn asked(found: &[StoredFingerprints]) -> Vec<AuditEntry> {
-    let entry = |object| AuditEntry {
-        action: AuditAction::WhoseKey,
-        result: "Done".to_owned(),
-        actor: person(),
-        object,
-        purpose: None,
-        count: 1,
-        detail: serde_json::json!({ "found": found.len() }),
-    };
-    match found.is_empty() {
-        true => vec![entry(AuditObject::default())],
-        false => found
-            .iter()
-            .map(|version| entry(version.audit_object()))
-            .collect(),
     }
 }
 

@@ -143,3 +143,24 @@ fn refused(error: MigrateError) -> DbError {
         other => DbError::Other(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn each_version_is_of_one_migration_that_goes_both_ways() {
+        let mut ways: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+        for migration in MIGRATOR.iter() {
+            ways.entry(migration.version)
+                .or_default()
+                .push(migration.migration_type.is_down_migration());
+        }
+        for (version, mut ways) in ways {
+            ways.sort_unstable();
+            assert_eq!(ways, [false, true], "migration {version}");
+        }
+    }
+}

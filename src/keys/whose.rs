@@ -3,8 +3,36 @@
 use secrecy::SecretString;
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::db::StoredFingerprints;
+use crate::db::{AuditAction, AuditActor, AuditEntry, AuditObject, StoredFingerprints};
 use crate::encryption::{Fingerprint, FingerprintKey, SecretFields};
+
+/// That someone asked, for the audit, whatever the answer: a row for each version that the string is, in
+/// its own namespace; one where it is none, in the namespace that was searched (none: in all).
+pub fn audited(
+    actor: &AuditActor,
+    namespace: Option<&str>,
+    found: &[StoredFingerprints],
+) -> Vec<AuditEntry> {
+    let entry = |object| AuditEntry {
+        action: AuditAction::WhoseKey,
+        result: "Done".to_owned(),
+        actor: actor.clone(),
+        object,
+        purpose: None,
+        count: 1,
+        detail: serde_json::json!({ "found": found.len() }),
+    };
+    if found.is_empty() {
+        return vec![entry(AuditObject {
+            namespace: namespace.map(str::to_owned),
+            ..AuditObject::default()
+        })];
+    }
+    found
+        .iter()
+        .map(|version| entry(version.audit_object()))
+        .collect()
+}
 
 /// The stored versions whose key, or a field of whose key, this string is. Every version is compared,
 /// and each in constant time, so that the time tells nothing of the string.

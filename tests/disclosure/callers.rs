@@ -347,6 +347,9 @@ async fn a_replica_that_hears_nothing_gives_out_no_key_that_was_withdrawn() {
 async fn a_quota_and_a_callers_rate_are_told_with_the_time_to_wait() {
     let scene = Scene::new("quota").await;
     let world = &scene.world;
+    // A credential that is refused for one endpoint is not asked for again for the other.
+    world.endpoint("e2", &scene.vendor.url(), json!({})).await;
+    world.ready("LlmEndpoint", "e2").await;
     let (agent, hasty) = (scene.user("agent").await, scene.user("hasty").await);
     let api = scene.replica(&[]).await;
     gets(&api, &agent, Some(KEY)).await;
@@ -516,6 +519,91 @@ async fn a_replica_without_a_keyring_serves_everything_but_keys() {
     let plain = resolve(&api, &agent, json!({ "model": "m" })).await;
     assert_eq!(plain.status, 200);
     assert_eq!(api.get(&agent, "/models").await.names(), ["m"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_learns_whose_key_a_string_is_and_that_he_asked_is_told() {
+    let scene = Scene::new("whose").await;
+    let ns = scene.world.ns().to_owned();
+    let api = scene.replica(&[]).await;
+    let agent = scene.user("agent").await;
+    let auditor = scene.agent("auditor", "llmplane-auditor").await;
+    gets(&api, &agent, Some(KEY)).await;
+    let asked = async |token: &str, body: String| {
+        let url = format!("http://{}/api/v1/audit/whose-key", api.listen());
+        let request = reqwest::Client::new().post(url).bearer_auth(token);
+        answer(
+            request
+                .header("content-type", "application/json")
+                .body(body),
+        )
+        .await
+    };
+    let string = |key: &str| json!({ "key": key }).to_string();
+
+    let refused = asked(&agent, string(KEY)).await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (403, "forbidden")
+    );
+    let found = asked(&auditor, string(KEY)).await;
+    assert_eq!(found.status, 200);
+    assert_eq!(found.header("cache-control"), "no-store");
+    let versions = found.json()["items"].clone();
+    assert_eq!(versions.as_array().unwrap().len(), 1);
+    assert_eq!(
+        json!([
+            versions[0]["namespace"],
+            versions[0]["name"],
+            versions[0]["version"],
+            versions[0]["state"]
+        ]),
+        json!([ns, "c", 1, "Current"])
+    );
+    let holder = &versions[0]["disclosures"][0];
+    assert_eq!(
+        json!([holder["actor"], holder["pod"]]),
+        json!([format!("system:serviceaccount:{ns}:agent"), "agent-0"])
+    );
+    let other = asked(&auditor, string(OTHER)).await;
+    assert_eq!(other.json(), json!({ "items": [] }));
+    for malformed in [
+        format!("{{\"key\": \"{KEY}\", \"ke"),
+        format!("{{\"key\": [\"{KEY}\"]}}"),
+        json!({ "key": KEY, "kex": KEY }).to_string(),
+        string(""),
+    ] {
+        let refused = asked(&auditor, malformed).await;
+        assert_eq!(
+            (refused.status, refused.problem().as_str()),
+            (400, "invalid-body")
+        );
+        assert!(!refused.text.contains(KEY), "{}", refused.text);
+    }
+    let filter = AuditFilter {
+        action: Some("WhoseKey".to_owned()),
+        ..AuditFilter::default()
+    };
+    let rows = scene.world.db().await;
+    let rows = rows.audit_rows(&filter, None, 10).await.unwrap();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.actor.as_str(), row.name.as_deref()))
+        .collect();
+    let who = format!("system:serviceaccount:{ns}:auditor");
+    assert_eq!(told, [(who.as_str(), None), (who.as_str(), Some("c"))]);
+    assert!(!format!("{rows:?}").contains(KEY));
+    assert!(!api.log().contains(KEY) && !api.log().contains(OTHER));
+
+    let blind = Process::api(&scene.world, &[]);
+    blind.ready().await;
+    let url = format!("http://{}/api/v1/audit/whose-key", blind.listen());
+    let request = reqwest::Client::new().post(url).bearer_auth(&auditor);
+    let refused = answer(request.json(&json!({ "key": KEY }))).await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (503, "no-keyring")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

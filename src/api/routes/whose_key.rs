@@ -12,14 +12,14 @@ use uuid::Uuid;
 use zeroize::Zeroize;
 
 use crate::api::ApiState;
-use crate::api::auth::{Authenticated, Caller, Scope};
+use crate::api::auth::{Authenticated, Scope};
 use crate::api::openapi::PostProblems;
 use crate::api::problem::{Problem, ProblemType};
 use crate::api::read::answer::RequestHeaders;
 use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
 use crate::api::read::request_body;
 use crate::crd::credential::VersionState;
-use crate::db::{AuditAction, AuditEntry, AuditFilter, AuditObject, AuditRow, StoredFingerprints};
+use crate::db::{AuditAction, AuditFilter, AuditRow, StoredFingerprints};
 use crate::keys::whose;
 
 /// Times that a version was given out that are told of, the latest first.
@@ -169,11 +169,8 @@ pub async fn post(
     let versions = tokio::task::spawn_blocking(search)
         .await
         .map_err(|_| Problem::internal())?;
-    state
-        .db
-        .audit_append(&asked(&caller, &scope, &versions))
-        .await
-        .map_err(not_audited)?;
+    let rows = whose::audited(&caller.audit_actor(), scope.namespace(), &versions);
+    state.db.audit_append(&rows).await.map_err(not_audited)?;
     let mut items = Vec::with_capacity(versions.len());
     for version in versions {
         items.push(with_disclosures(&state, version).await?);
@@ -192,29 +189,6 @@ fn not_audited(error: crate::db::DbError) -> Problem {
         ProblemType::AuditUnavailable,
         "the audit takes no row now, and nothing is answered without one; try again",
     )
-}
-
-/// A row for each version that it is, in its own namespace; one where it is none.
-fn asked(caller: &Caller, scope: &Scope, versions: &[StoredFingerprints]) -> Vec<AuditEntry> {
-    let entry = |object| AuditEntry {
-        action: AuditAction::WhoseKey,
-        result: "Done".to_owned(),
-        actor: caller.audit_actor(),
-        object,
-        purpose: None,
-        count: 1,
-        detail: serde_json::json!({ "found": versions.len() }),
-    };
-    if versions.is_empty() {
-        return vec![entry(AuditObject {
-            namespace: scope.namespace().map(str::to_owned),
-            ..AuditObject::default()
-        })];
-    }
-    versions
-        .iter()
-        .map(|version| entry(version.audit_object()))
-        .collect()
 }
 
 async fn with_disclosures(

@@ -47,8 +47,10 @@ pub struct KeySearch<'a> {
 struct Known {
     /// By credential, whether the caller may use it.
     usable: HashMap<Uuid, bool>,
-    /// Those whose keys must not leave now.
-    refused: HashSet<Uuid>,
+    /// Those whose keys must not leave now, whichever endpoint they are for, and why.
+    refused: HashMap<Uuid, CredentialReason>,
+    /// Those that led to no key: the next choice is made without them.
+    tried: HashSet<Uuid>,
     /// By endpoint, why a credential that would have fitted gave no key.
     reasons: HashMap<Uuid, CredentialReason>,
     /// What to say where no other credential serves.
@@ -94,8 +96,8 @@ impl KeySearch<'_> {
             let given = self.give(discloser, &actor, &found, &mut known).await?;
             let candidates = || found.targets.iter().flat_map(|target| &target.credentials);
             if given.is_empty() && !is_last && candidates().next().is_some() {
-                let refused = candidates().map(|entry| entry.view.common.id);
-                known.refused.extend(refused);
+                let tried = candidates().map(|entry| entry.view.common.id);
+                known.tried.extend(tried);
                 continue;
             }
             if given.is_empty() {
@@ -152,18 +154,19 @@ impl KeySearch<'_> {
                 .count();
             let more = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
             self.state.disclosure.turn(self.caller, more)?;
-            let asks = keyed().map(|(_, target)| self.first_of(discloser, actor, found, target));
-            for (place, outcome) in join_all(asks).await.into_iter().enumerate() {
-                given.extend(
-                    known
-                        .note(&found.targets[place], outcome)?
-                        .map(|key| (place, key)),
-                );
+            let asks = keyed()
+                .map(|(_, target)| self.first_of(discloser, actor, found, target, &known.refused));
+            let outcomes = join_all(asks).await;
+            for (place, outcome) in outcomes.into_iter().enumerate() {
+                let key = known.note(&found.targets[place], outcome)?;
+                given.extend(key.map(|key| (place, key)));
             }
             return Ok(given);
         }
         for (place, target) in keyed() {
-            let outcome = self.first_of(discloser, actor, found, target).await;
+            let outcome = self
+                .first_of(discloser, actor, found, target, &known.refused)
+                .await;
             if let Some(key) = known.note(target, outcome)? {
                 given.insert(place, key);
                 break;
@@ -173,17 +176,22 @@ impl KeySearch<'_> {
     }
 
     /// The key of the first of a target's credentials that may leave, with its place among them; else
-    /// the refusals.
+    /// the refusals, by credential. One that was refused for another endpoint is not asked for again:
+    /// each refusal is a row of the audit.
     async fn first_of(
         &self,
         discloser: &Discloser,
         actor: &AuditActor,
         found: &Resolution,
         target: &Target,
-    ) -> Result<(usize, DisclosedKey), Vec<Refusal>> {
+        refused: &HashMap<Uuid, CredentialReason>,
+    ) -> Result<(usize, DisclosedKey), Vec<(Uuid, Refusal)>> {
         let mut refusals = Vec::new();
         for (place, entry) in target.credentials.iter().enumerate() {
             let common = &entry.view.common;
+            if refused.contains_key(&common.id) {
+                continue;
+            }
             let (model, endpoint) = (&found.model.view.common, &target.endpoint.view.common);
             let asked = discloser.disclose(KeyRequest {
                 actor: actor.clone(),
@@ -202,7 +210,7 @@ impl KeySearch<'_> {
                 Ok(key) => return Ok((place, key)),
                 Err(refusal) => {
                     let ends = refusal.is_of_all();
-                    refusals.push(refusal);
+                    refusals.push((common.id, refusal));
                     if ends {
                         break;
                     }
@@ -232,7 +240,7 @@ impl Known {
     fn may_have(&self, credential: &CredentialView, is_last: bool) -> bool {
         let id = &credential.common.id;
         let may_use = self.usable.get(id).copied().unwrap_or(!is_last);
-        may_use && !self.refused.contains(id)
+        may_use && !self.tried.contains(id)
     }
 
     /// The key of a target, if there is one; of the refusals it is noted what they mean.
@@ -243,22 +251,30 @@ impl Known {
     fn note(
         &mut self,
         target: &Target,
-        outcome: Result<(usize, DisclosedKey), Vec<Refusal>>,
+        outcome: Result<(usize, DisclosedKey), Vec<(Uuid, Refusal)>>,
     ) -> Result<Option<(usize, DisclosedKey)>, Problem> {
         let refusals = match outcome {
             Ok(key) => return Ok(Some(key)),
             Err(refusals) => refusals,
         };
-        for refusal in refusals {
+        let endpoint = target.endpoint.view.common.id;
+        for (credential, refusal) in refusals {
             let problem = problem_of(&refusal);
             if refusal.is_of_all()
                 && let Some(problem) = problem
             {
                 return Err(problem);
             }
-            let endpoint = target.endpoint.view.common.id;
-            self.reasons.entry(endpoint).or_insert(reason_of(&refusal));
+            let reason = reason_of(&refusal);
+            if !matches!(refusal, Refusal::HostNotAllowed(_)) {
+                self.refused.insert(credential, reason);
+            }
+            self.reasons.entry(endpoint).or_insert(reason);
             self.problem = self.problem.take().or(problem);
+        }
+        let mut own = target.credentials.iter().map(|entry| entry.view.common.id);
+        if let Some(reason) = own.find_map(|id| self.refused.get(&id)) {
+            self.reasons.entry(endpoint).or_insert(*reason);
         }
         Ok(None)
     }
