@@ -1,7 +1,5 @@
 use std::process::ExitCode;
 
-use llmplane::cli::Cli;
-
 /// Answers are many small values for a short time, a controller's objects many for a long one; the
 /// system's allocator takes longer for the former and gives back less of the latter.
 #[global_allocator]
@@ -9,12 +7,5 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     llmplane::telemetry::hide_panic_texts();
-    match Cli::from_args().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let text = format!("error: {error:#}");
-            eprintln!("{}", llmplane::output::printable_lines(&text));
-            ExitCode::FAILURE
-        }
-    }
+    llmplane::cli::run()
 }

@@ -29,6 +29,7 @@ mod import_export;
 mod key_proof;
 mod keyring_command;
 mod killed_at_every_write;
+mod kubectl_llm;
 mod kustomize;
 mod local_access;
 mod local_plane;

@@ -10,12 +10,15 @@ mod export;
 mod healthcheck;
 pub(crate) mod init;
 mod keyring;
+mod kubectl_llm;
 mod lint;
 mod local;
 mod migrate;
 mod rotation;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -30,6 +33,7 @@ use export::ExportCommand;
 use healthcheck::HealthcheckCommand;
 use init::InitCommand;
 use keyring::KeyringCommand;
+use kubectl_llm::KubectlLlm;
 use lint::LintCommand;
 use local::LocalArgs;
 use migrate::MigrateCommand;
@@ -38,8 +42,11 @@ use rotation::RotationCommand;
 use crate::db::AuditActor;
 use crate::hardening::{self, NotHardened};
 use crate::local::process::PLANE;
-use crate::output::printable;
+use crate::output::{printable, printable_lines};
 use crate::telemetry::LogArgs;
+
+/// What `kubectl llm` ends with where it could not find out whether all is in order.
+const CANNOT_TELL: u8 = 2;
 
 /// A declarative control plane for LLM providers, endpoints, keys and models
 #[derive(Debug, Parser)]
@@ -90,10 +97,32 @@ enum Command {
     Migrate(MigrateCommand),
 }
 
+/// Runs this process's command, and answers the code to end with: `kubectl-llm`'s under that name, else
+/// `llmplane`'s. Where the command line cannot be understood, one line on standard error says why, and the
+/// process ends with 1 where something is not set, with 2 for wrong usage.
+pub fn run() -> ExitCode {
+    let name = std::env::args_os().next().map(PathBuf::from);
+    let name = name.as_deref().and_then(Path::file_stem);
+    if name.is_some_and(|name| name == "kubectl-llm") {
+        return match KubectlLlm::parse().run() {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => failed(&error, CANNOT_TELL),
+        };
+    }
+    match Cli::from_args().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, 1),
+    }
+}
+
+fn failed(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("{}", printable_lines(&format!("error: {error:#}")));
+    ExitCode::from(code)
+}
+
 impl Cli {
-    /// The command line of this process. Where it cannot be understood, one line on standard error
-    /// says why, and the process ends with 1 where something is not set, with 2 for wrong usage.
-    pub fn from_args() -> Self {
+    /// The command line of this process.
+    fn from_args() -> Self {
         Self::try_from_args().unwrap_or_else(|error| match error.kind() {
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 
+use super::common::Kind;
 use super::reasons::{ConditionStatus, ReadyEffect, Reason};
 use super::words::words;
 
@@ -39,6 +40,18 @@ pub enum ConditionType {
 }
 
 words!(ConditionType);
+
+impl ConditionType {
+    /// The condition of this kind that says what the outside world says.
+    pub const fn outside_of(kind: Kind) -> Self {
+        match kind {
+            Kind::Provider => Self::ModelsSynced,
+            Kind::Endpoint => Self::Healthy,
+            Kind::Credential => Self::Valid,
+            Kind::Model => Self::Available,
+        }
+    }
+}
 
 /// What one phase found: a reason and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

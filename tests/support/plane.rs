@@ -165,6 +165,11 @@ impl Plane {
         }
     }
 
+    /// The kubectl of this control plane's version.
+    pub fn kubectl_program(&self) -> &Path {
+        &self.kubectl
+    }
+
     /// Runs kubectl as the administrator.
     pub async fn kubectl(&self, args: &[&str]) -> Output {
         self.kubectl_with_input(args, "").await

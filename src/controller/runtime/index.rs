@@ -41,7 +41,7 @@ pub trait Declared: ResourceExt + Clone + Send + Sync + 'static {
     /// Which of the four.
     const KIND: Kind;
     /// The kind's own condition.
-    const OUTSIDE: ConditionType;
+    const OUTSIDE: ConditionType = ConditionType::outside_of(Self::KIND);
     /// The conditions of its status.
     fn conditions(&self) -> &[Condition];
     /// What its provider's reconcile reads of its status: it is woken where that changes.

@@ -6,7 +6,6 @@ use crate::vendors::like_id;
 
 impl Declared for LlmProvider {
     const KIND: Kind = Kind::Provider;
-    const OUTSIDE: ConditionType = ConditionType::ModelsSynced;
 
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map_or(&[], |s| &s.conditions)
@@ -36,7 +35,6 @@ impl Declared for LlmProvider {
 
 impl Declared for LlmEndpoint {
     const KIND: Kind = Kind::Endpoint;
-    const OUTSIDE: ConditionType = ConditionType::Healthy;
 
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map_or(&[], |s| &s.conditions)
@@ -83,7 +81,6 @@ impl Declared for LlmEndpoint {
 
 impl Declared for LlmCredential {
     const KIND: Kind = Kind::Credential;
-    const OUTSIDE: ConditionType = ConditionType::Valid;
 
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map_or(&[], |s| &s.conditions)
@@ -132,7 +129,6 @@ impl Declared for LlmCredential {
 
 impl Declared for LlmModel {
     const KIND: Kind = Kind::Model;
-    const OUTSIDE: ConditionType = ConditionType::Available;
 
     fn conditions(&self) -> &[Condition] {
         self.status.as_ref().map_or(&[], |s| &s.conditions)

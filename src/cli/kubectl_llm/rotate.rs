@@ -1,0 +1,272 @@
+//! `kubectl llm rotate`.
+
+use std::io::{IsTerminal, Read, Write};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::check::{LOOK_AGAIN, checked, verdict};
+use super::cluster::Cluster;
+use super::objects::{self, Declared, status_text};
+use super::paint::Paint;
+use crate::crd::Kind;
+use crate::crd::conditions::ConditionType;
+use crate::output::printable;
+
+/// Longest key that is read; the controller says what is too long for a key.
+const MAX_KEY: u64 = 64 * 1024;
+/// Labels and owners of tools that write Secrets themselves, and would undo a change.
+const WRITERS: [&str; 4] = [
+    "external-secrets.io",
+    "sealedsecrets.bitnami.com",
+    "bitnami.com",
+    "secrets.hashicorp.com",
+];
+
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The LlmCredential
+    name: String,
+    /// Which entry of its Secret the new key is for: apiKey, secretKey or accessToken
+    #[arg(long, default_value = "apiKey", value_name = "FIELD")]
+    field: String,
+    /// How long to wait for the vendor's verdict, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    timeout_seconds: u64,
+    /// Write the Secret also where another tool keeps it
+    #[arg(long)]
+    force: bool,
+}
+
+impl RotateArgs {
+    pub async fn run(self, cluster: &Cluster) -> anyhow::Result<u8> {
+        let credential =
+            objects::get(cluster, Kind::Credential, &cluster.namespace, &self.name).await?;
+        let Some(credential) = credential else {
+            bail!(
+                "there is no LlmCredential {} in namespace {}",
+                self.name,
+                cluster.namespace
+            );
+        };
+        let Some(secret) = credential.spec("/secretRef/name") else {
+            bail!(
+                "LlmCredential {} names no Secret: there is no key to rotate",
+                self.name
+            );
+        };
+        let entry = credential.spec(&format!("/secretRef/keys/{}", self.field));
+        let Some(entry) = entry.or((self.field == "apiKey").then_some("api-key")) else {
+            bail!(
+                "spec.secretRef.keys of LlmCredential {} has no {}",
+                self.name,
+                self.field
+            );
+        };
+        let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+        let kept = secrets.get_metadata(secret).await;
+        let kept = kept.with_context(|| format!("Secret {secret} cannot be read"))?;
+        if let (Some(writer), false) = (writer(&kept.metadata), self.force) {
+            bail!(
+                "Secret {secret} is written by {writer}, which would undo a change: put the new key where that takes \
+                 it from, or give --force"
+            );
+        }
+        let key = key_on_standard_input()?;
+        let data = Zeroizing::new(STANDARD.encode(key.expose_secret()));
+        let change = json!({
+            "metadata": { "resourceVersion": kept.metadata.resource_version },
+            "data": { entry: data.as_str() },
+        });
+        drop(key);
+        let written = secrets
+            .patch(secret, &PatchParams::default(), &Patch::Merge(&change))
+            .await;
+        wipe(change);
+        let written = written.map_err(|error| without_object(&error, secret));
+        let written = written?;
+        if written.metadata.resource_version == kept.metadata.resource_version {
+            bail!("Secret {secret} held this key already; nothing was changed");
+        }
+        self.wait(cluster, &credential).await
+    }
+
+    /// Waits until the controller has taken up the new key, and the vendor has judged it.
+    async fn wait(&self, cluster: &Cluster, before: &Declared) -> anyhow::Result<u8> {
+        let deadline = Instant::now() + Duration::from_secs(self.timeout_seconds);
+        let mut out = crate::output::stdout();
+        let mut seen = self.taken_up(cluster, before, deadline).await?;
+        // What is said of a new version at once may still be what was said of the one before.
+        if newest_version(&seen) > newest_version(before) && newest_state(&seen) != Some("Current")
+        {
+            seen = checked(cluster, &seen, deadline).await?;
+        }
+        if newest_version(&seen) > newest_version(before) && newest_state(&seen) == Some("Current")
+        {
+            let masked = status_text(&seen.object, "/maskedKey").unwrap_or_default();
+            writeln!(
+                out,
+                "version {} ({}) is in use; the one before can be used until its grace ends\n\
+                 `kubectl llm holders {}` says who has which",
+                newest_version(&seen),
+                printable(masked),
+                printable(&self.name)
+            )?;
+            return Ok(0);
+        }
+        write!(out, "{}", verdict(&seen, Paint::of_stdout()))?;
+        writeln!(
+            out,
+            "the Secret holds the new key, and the version before it stays in use until one is accepted"
+        )?;
+        Ok(1)
+    }
+
+    /// The credential once it has a version of the new key, or is refused for what the Secret holds now.
+    async fn taken_up(
+        &self,
+        cluster: &Cluster,
+        before: &Declared,
+        deadline: Instant,
+    ) -> anyhow::Result<Declared> {
+        let refusal = |credential: &Declared| {
+            let valid = credential.condition(ConditionType::Valid);
+            let refused = valid.filter(|valid| valid.status == "False");
+            refused.map(|refused| (refused.reason.clone(), refused.message.clone()))
+        };
+        loop {
+            let now =
+                objects::get(cluster, Kind::Credential, &cluster.namespace, &self.name).await?;
+            let Some(now) = now else {
+                bail!("LlmCredential {} was deleted meanwhile", self.name);
+            };
+            let is_refused_anew = refusal(&now).is_some() && refusal(&now) != refusal(before);
+            if newest_version(&now) > newest_version(before) || is_refused_anew {
+                return Ok(now);
+            }
+            if Instant::now() >= deadline {
+                bail!(
+                    "the Secret holds the new key, and nothing was heard of it within {} s; `kubectl llm why \
+                     llmcredential/{}` says what is known, and the controller's log whether it runs",
+                    self.timeout_seconds,
+                    self.name
+                );
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+fn versions(credential: &Declared) -> impl Iterator<Item = &Value> {
+    credential.object.data["status"]["versions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+}
+
+fn newest(credential: &Declared) -> Option<&Value> {
+    versions(credential).max_by_key(|version| version["version"].as_i64())
+}
+
+fn newest_version(credential: &Declared) -> i64 {
+    newest(credential)
+        .and_then(|newest| newest["version"].as_i64())
+        .unwrap_or(0)
+}
+
+fn newest_state(credential: &Declared) -> Option<&str> {
+    newest(credential)?["state"].as_str()
+}
+
+/// The tool that keeps this Secret, if one does.
+fn writer(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Option<String> {
+    let owners = metadata.owner_references.iter().flatten();
+    let is_writer = |group: &str| WRITERS.iter().any(|writer| group.ends_with(writer));
+    let mut owners =
+        owners.filter(|owner| is_writer(owner.api_version.split('/').next().unwrap_or_default()));
+    if let Some(owner) = owners.next() {
+        return Some(format!("{} {}", owner.kind, owner.name));
+    }
+    let labels = metadata.labels.iter().flatten();
+    let mut labels = labels.filter(|(name, _)| name.split('/').next().is_some_and(is_writer));
+    labels.next().map(|(name, _)| name.clone())
+}
+
+/// The key, without the line break that a shell adds.
+fn key_on_standard_input() -> anyhow::Result<SecretString> {
+    let mut stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        bail!(
+            "give the new key on standard input, so that it stands in no shell history: for example `pbpaste | kubectl llm rotate NAME`"
+        );
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY as usize + 1));
+    stdin.by_ref().take(MAX_KEY + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_KEY {
+        bail!("what is on standard input is longer than any key");
+    }
+    let text = std::str::from_utf8(&bytes).context("what is on standard input is no text")?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => bail!("standard input is empty: give the new key there"),
+        key => Ok(SecretString::from(key)),
+    }
+}
+
+/// Overwrites the key in what was sent.
+fn wipe(mut change: Value) {
+    use zeroize::Zeroize;
+    for (_, entry) in change["data"].as_object_mut().into_iter().flatten() {
+        if let Value::String(text) = entry {
+            text.zeroize();
+        }
+    }
+}
+
+/// What the kube-apiserver refused, without its copy of the object: that holds the key.
+fn without_object(error: &kube::Error, secret: &str) -> anyhow::Error {
+    match objects::refusal(error) {
+        Some(refused) if refused.code == 409 => {
+            anyhow::anyhow!(
+                "Secret {secret} was changed by somebody else meanwhile; nothing was written: try again"
+            )
+        }
+        Some(refused) => anyhow::anyhow!(
+            "Secret {secret} cannot be written: the kube-apiserver answers {} {}",
+            refused.code,
+            refused.reason
+        ),
+        None => {
+            anyhow::anyhow!("Secret {secret} cannot be written: the kube-apiserver does not answer")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_that_a_tool_keeps_is_known_by_its_owner_or_its_label() {
+        let metadata = |value: Value| serde_json::from_value::<ObjectMeta>(value).unwrap();
+        let owned = metadata(json!({ "ownerReferences": [{
+            "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "name": "openai", "uid": "u" }] }));
+        assert_eq!(writer(&owned).as_deref(), Some("ExternalSecret openai"));
+        let labelled =
+            metadata(json!({ "labels": { "reconcile.external-secrets.io/managed": "true" } }));
+        assert!(writer(&labelled).is_some());
+        let own = metadata(json!({ "labels": { "llmplane.dev/credential": "OpenAI" } }));
+        assert_eq!(writer(&own), None);
+    }
+}
