@@ -47,8 +47,8 @@ pub fn troubles(all: &[Declared]) -> Vec<Trouble<'_>> {
             })
         })
         .collect();
-    for place in 0..troubles.len() {
-        troubles[place].cause = last(&nearest, place);
+    for (place, trouble) in troubles.iter_mut().enumerate() {
+        trouble.cause = last(&nearest, place);
     }
     troubles
 }

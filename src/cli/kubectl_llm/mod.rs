@@ -46,7 +46,7 @@ enum Command {
     /// Ask for the checks of an object, and wait for what they find
     Check(check::CheckArgs),
     /// Ask the API for a model as an agent would, and say why others were passed over
-    Resolve(resolve::ResolveArgs),
+    Resolve(Box<resolve::ResolveArgs>),
     /// Say who was given which version of a credential's key, and when
     Holders(holders::HoldersArgs),
     /// Put a new key, from standard input, into a credential's Secret, and wait for the vendor's verdict

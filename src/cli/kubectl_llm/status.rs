@@ -118,9 +118,10 @@ fn text(cluster: &Cluster, all: &[Declared], found: &[Trouble<'_>], paint: Paint
         )
     });
     let mut text = format!(
-        "{} of {} objects in {place} are not in order, for {}\n",
+        "{} of {} objects in {place} {} not in order, for {}\n",
         found.len(),
         all.len(),
+        if found.len() == 1 { "is" } else { "are" },
         counted(roots.len(), "cause")
     );
     for root in roots {

@@ -106,7 +106,9 @@ fn explain(asked: &Declared, all: &[Declared], events: Vec<ToldEvent>) -> Why {
         reason: condition.reason.clone(),
         message: condition.message.clone(),
         since: condition.last_transition_time.0,
-        remedy: remedy::of(&condition.reason),
+        remedy: (condition.status != "True")
+            .then(|| remedy::of(&condition.reason))
+            .flatten(),
     });
     Why {
         kind: asked.kind.kubernetes(),
