@@ -119,6 +119,42 @@ fn paths_and_dependencies_are_there() {
     }
 }
 
+/// With a definition every resource of it would go: Flux is told to prune none.
+#[tokio::test]
+async fn flux_keeps_the_definitions_when_it_prunes() {
+    let text =
+        std::fs::read_to_string(format!("{ROOT}/examples/gitops/flux/llmplane.yaml")).unwrap();
+    let declared = objects("flux", &text);
+    let found = declared
+        .iter()
+        .find(|object| object["kind"] == "Kustomization");
+    let spec = &found.unwrap()["spec"];
+    assert_eq!(spec["prune"], true);
+    // Flux has kustomize apply the patches, as a kustomization over the path would.
+    let folder = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
+    let path = spec["path"].as_str().unwrap().trim_start_matches("./");
+    let over = serde_json::json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+        "resources": [format!("../../{path}")], "patches": spec["patches"],
+    });
+    std::fs::write(folder.path().join("kustomization.yaml"), over.to_string()).unwrap();
+    let name = folder.path().file_name().unwrap().to_str().unwrap();
+    let text = kustomize(&format!("target/{name}")).await;
+    let mut kept = 0;
+    for object in objects("llmplane", &text) {
+        let prune = &object["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"];
+        let definition = object["kind"] == "CustomResourceDefinition";
+        assert_eq!(
+            prune == "disabled",
+            definition,
+            "{}",
+            object["metadata"]["name"]
+        );
+        kept += usize::from(definition);
+    }
+    assert_eq!(kept, crds().len());
+}
+
 /// What is in Git is encrypted, the label apart that opts in.
 #[tokio::test]
 async fn no_secret_is_in_plain() {

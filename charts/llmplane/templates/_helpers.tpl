@@ -64,31 +64,32 @@ imagePullPolicy: {{ . }}
 {{- end }}
 {{- end }}
 
-{{- define "llmplane.pullSecrets" -}}
+{{/* Where any pod may run, and how its image is pulled. */}}
+{{- define "llmplane.placement" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- end }}
-
-{{/* Where the pods of a component may run. */}}
-{{- define "llmplane.scheduling" -}}
-{{- include "llmplane.pullSecrets" .root }}
-{{- with .root.Values.priorityClassName }}
+{{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-{{- with .root.Values.nodeSelector }}
+{{- with .Values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .root.Values.tolerations }}
+{{- with .Values.tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .root.Values.affinity }}
+{{- with .Values.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* The same of a component's pods, which are spread. */}}
+{{- define "llmplane.scheduling" -}}
+{{- include "llmplane.placement" .root }}
 {{- with .root.Values.topologySpread }}
 {{- if .enabled }}
 topologySpreadConstraints:
