@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::helm::{NAMESPACE, objects, template};
+use super::helm::{CHART, Helm, NAMESPACE, objects, template};
 use crate::support::{plane::Plane, tools::apply_definitions};
 
 /// Kustomizations, and the values that say the same.
@@ -216,17 +216,26 @@ async fn every_documented_combination_is_taken_by_the_apiserver() {
     }
 }
 
+#[tokio::test]
+async fn it_is_of_this_release_and_without_fault() {
+    let helm = Helm::offline();
+    helm.done(&["lint", "--strict", CHART]).await;
+    let chart = helm.done(&["show", "chart", CHART]).await;
+    let version = env!("CARGO_PKG_VERSION");
+    for field in ["version", "appVersion"] {
+        let line = format!("{field}: {version}");
+        assert!(
+            chart.lines().any(|said| said == line),
+            "{line} is not in {chart}"
+        );
+    }
+}
+
 /// In any namespace, and under any name of the release.
 #[tokio::test]
 async fn nothing_names_the_default_namespace_where_it_is_another() {
-    let manifests = super::helm::Helm::offline()
-        .done(&[
-            "template",
-            "other",
-            super::helm::CHART,
-            "--namespace",
-            "llm",
-        ])
+    let manifests = Helm::offline()
+        .done(&["template", "other", CHART, "--namespace", "llm"])
         .await;
     assert!(!manifests.contains(NAMESPACE));
     assert!(manifests.contains("namespace: llm\n"));

@@ -273,6 +273,23 @@ fn alerts_fire_where_they_should_and_are_silent_elsewhere() {
 }
 
 #[test]
+fn the_dashboards_queries_are_promql() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules: Vec<Value> = queries()
+        .iter()
+        .enumerate()
+        .map(|(number, (_, query))| json!({ "record": format!("query:{number}"), "expr": query }))
+        .collect();
+    let file = json!({ "groups": [{ "name": "dashboard", "rules": rules }] });
+    std::fs::write(folder.path().join("queries.yaml"), file.to_string()).unwrap();
+    passes(&promtool(
+        folder.path(),
+        &["check", "rules", "queries.yaml"],
+        "",
+    ));
+}
+
+#[test]
 fn each_alert_is_seen_to_fire_and_to_be_silent() {
     let (mut fires, mut silent) = (BTreeSet::new(), BTreeSet::new());
     for name in TESTS {
