@@ -2,10 +2,12 @@
 //!
 //! `router` is the table of contents; each kind's routes are in a file of their own. Every answer
 //! comes from the snapshot, after `auth` has said who asks and what they may see. A handler never
-//! asks PostgreSQL or the kube-apiserver on the way, but for probe history, deleted rows and keys. A
-//! key is given out by `disclosure` alone, and nothing but its audit is written.
+//! asks PostgreSQL or the kube-apiserver on the way, but for probe history, deleted rows, keys and checks
+//! that are asked for (`checks`). A key is given out by `disclosure` alone, and nothing but its audit is
+//! written.
 
 pub mod auth;
+mod checks;
 pub mod disclosure;
 pub mod openapi;
 pub mod problem;
@@ -36,6 +38,7 @@ use crate::db::Db;
 use crate::http_server::AnswerMemory;
 use crate::snapshot::Store;
 use auth::Auth;
+use checks::CheckRequests;
 use disclosure::Disclosure;
 use read::list_cache::ListCache;
 use server::metrics::Metrics;
@@ -54,6 +57,8 @@ pub struct ApiDeps {
     pub auth: Auth,
     /// Who gets keys.
     pub disclosure: Disclosure,
+    /// Checks that callers wait for.
+    checks: CheckRequests,
     /// What is counted.
     pub metrics: Metrics,
     /// Lists that were written out already.

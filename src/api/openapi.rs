@@ -101,6 +101,36 @@ pub enum PostProblems {
     RevisionTimeout(ProblemBody<'static>),
 }
 
+/// The same of a route that asks for a check.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // As above.
+pub enum ActionProblems {
+    /// A parameter is not valid or not known, or a namespace is needed.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(ProblemBody<'static>),
+    /// There is no token, or it does not count here.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(ProblemBody<'static>),
+    /// The caller may see it, and may not check it.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemBody<'static>),
+    /// There is no such thing, or the caller may not see it.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(ProblemBody<'static>),
+    /// The route exists, and not for this method.
+    #[response(status = 405, content_type = "application/problem+json")]
+    MethodNotAllowed(ProblemBody<'static>),
+    /// The check is switched off.
+    #[response(status = 409, content_type = "application/problem+json")]
+    CheckDisabled(ProblemBody<'static>),
+    /// A defect of the server.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(ProblemBody<'static>),
+    /// What the answer needs is not available; try again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemBody<'static>),
+}
+
 /// Schemas of what is sent, of which nothing has to be.
 const REQUESTS: [&str; 1] = ["ResolveRequest"];
 

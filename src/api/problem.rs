@@ -48,6 +48,8 @@ pub enum ProblemType {
     AmbiguousModel,
     /// The route exists, and not for this method.
     MethodNotAllowed,
+    /// The check that is asked for is switched off.
+    CheckDisabled,
     /// The caller asks for keys too often.
     RateLimited,
     /// The credential's quota of disclosures is used up.
@@ -75,7 +77,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::InvalidParameter,
         Self::UnknownParameter,
         Self::InvalidBody,
@@ -90,6 +92,7 @@ impl ProblemType {
         Self::NoModel,
         Self::AmbiguousModel,
         Self::MethodNotAllowed,
+        Self::CheckDisabled,
         Self::RateLimited,
         Self::QuotaExhausted,
         Self::RevisionTimeout,
@@ -160,6 +163,11 @@ impl ProblemType {
                 "method-not-allowed",
                 S::METHOD_NOT_ALLOWED,
                 "This route does not know this method",
+            ),
+            Self::CheckDisabled => (
+                "check-disabled",
+                S::CONFLICT,
+                "The check is switched off",
             ),
             Self::RateLimited => (
                 "rate-limited",

@@ -6,7 +6,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemType};
 use super::routes::{
-    audit, credentials, endpoints, export, health, holders, models, providers, resolve, whose_key,
+    actions, audit, credentials, endpoints, export, health, holders, models, providers, resolve,
+    whose_key,
 };
 use super::server::observe::Observe;
 use super::{ApiState, openapi};
@@ -30,6 +31,10 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(audit::list))
         .routes(routes!(whose_key::post))
         .routes(routes!(resolve::post))
+        .routes(routes!(actions::health_check))
+        .routes(routes!(actions::validate))
+        .routes(routes!(actions::sync_models))
+        .routes(routes!(actions::test_model))
         .routes(routes!(openapi::get))
 }
 

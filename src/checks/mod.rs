@@ -85,6 +85,7 @@ struct Shared {
     runner: run::Runner,
     schedule: Mutex<Schedule>,
     changed: Notify,
+    told: Notify,
     reports: mpsc::UnboundedSender<Report>,
 }
 
@@ -96,6 +97,7 @@ impl Checks {
             runner: run::Runner::new(means, reports.clone()),
             schedule: Mutex::default(),
             changed: Notify::new(),
+            told: Notify::new(),
             reports,
         };
         (Self(Arc::new(shared)), receiver)
@@ -149,7 +151,24 @@ impl Checks {
         self.0.changed.notify_one();
     }
 
-    /// The requests whose checks have been made since, and those there is nothing to do for.
+    /// The object's request whose checks have all been made, and of which its row may not say so yet.
+    pub fn request_made(&self, owner: Uuid) -> Option<CompletedRequest> {
+        self.schedule().request_made(owner)
+    }
+
+    /// Notes that the object was reconciled since the checks of that request were made: whoever asked
+    /// may look.
+    pub fn request_told(&self, made: &CompletedRequest) {
+        self.schedule().request_told(made);
+        self.0.told.notify_one();
+    }
+
+    /// Waits until a request was told. One waits at a time.
+    pub async fn request_is_told(&self) {
+        self.0.told.notified().await;
+    }
+
+    /// The requests whose checks have been made and told since, and those there is nothing to do for.
     pub fn requests_met(&self) -> Vec<CompletedRequest> {
         self.schedule().requests_met()
     }
@@ -229,9 +248,9 @@ impl Checks {
         if !self.schedule().knows(key.subject) {
             self.0.runner.forget(key.subject);
         }
-        let first = self.schedule().finish(key, done.ended, Instant::now());
+        let awaited = self.schedule().finish(key, done.ended, Instant::now());
         let once_more = run.planned.not_final.is_some();
-        if done.changed || done.listing_changed || first || unreadable || once_more {
+        if done.changed || done.listing_changed || awaited || unreadable || once_more {
             // Nobody listens after shutdown, which is no error.
             let _ = self.0.reports.send(Report {
                 owner: run.owner,

@@ -1,4 +1,5 @@
-//! Checks that somebody asked for, until each job of the object has run since. Pure.
+//! Checks that somebody asked for, until each job of the object has run since and the object's row
+//! says what was found. Pure.
 
 use std::collections::HashMap;
 
@@ -22,6 +23,22 @@ struct Request {
     /// The jobs that have not run since, and whether such a run has begun; `None` while it is not
     /// known which jobs there are.
     left: Option<HashMap<JobKey, bool>>,
+    /// Whether a job has run for it.
+    ran: bool,
+    /// Whether the object was reconciled since the last of them ended.
+    told: bool,
+}
+
+impl Request {
+    /// Whether no job is left to run.
+    fn is_made(&self) -> bool {
+        self.left.as_ref().is_some_and(HashMap::is_empty)
+    }
+
+    /// Whether nothing is left to do: what jobs found is in the object's row too.
+    fn is_met(&self) -> bool {
+        self.is_made() && (self.told || !self.ran)
+    }
 }
 
 /// The requests that are known, by object.
@@ -40,8 +57,13 @@ impl Requests {
         if known.is_some_and(|known| known.requested_at == requested_at) {
             return false;
         }
-        let left = jobs.map(to_run);
-        self.0.insert(uid, Request { requested_at, left });
+        let request = Request {
+            requested_at,
+            left: jobs.map(to_run),
+            ran: false,
+            told: false,
+        };
+        self.0.insert(uid, request);
         true
     }
 
@@ -63,13 +85,38 @@ impl Requests {
         }
     }
 
-    /// A run of the job has ended, however it did: what could not be made says so elsewhere.
-    pub(super) fn ended(&mut self, uid: Uuid, job: &JobKey) {
-        let left = self.0.get_mut(&uid).and_then(|r| r.left.as_mut());
-        if let Some(left) = left
-            && left.get(job) == Some(&true)
-        {
+    /// A run of the job has ended, however it did: what could not be made says so elsewhere. Answers
+    /// whether it was one that was asked for.
+    pub(super) fn ended(&mut self, uid: Uuid, job: &JobKey) -> bool {
+        let Some(request) = self.0.get_mut(&uid) else {
+            return false;
+        };
+        let Some(left) = request.left.as_mut() else {
+            return false;
+        };
+        let asked = left.get(job) == Some(&true);
+        if asked {
             left.remove(job);
+            request.ran = true;
+        }
+        asked
+    }
+
+    /// The object's request whose jobs have all run, and of which its row may not say so yet.
+    pub(super) fn made(&self, uid: Uuid) -> Option<CompletedRequest> {
+        let request = self.0.get(&uid)?;
+        (request.is_made() && !request.is_met()).then_some(CompletedRequest {
+            uid,
+            requested_at: request.requested_at,
+        })
+    }
+
+    /// The object was reconciled since that request was made.
+    pub(super) fn told(&mut self, made: &CompletedRequest) {
+        if let Some(request) = self.0.get_mut(&made.uid)
+            && request.requested_at == made.requested_at
+        {
+            request.told = true;
         }
     }
 
@@ -84,15 +131,15 @@ impl Requests {
     pub(super) fn gone(&mut self, uid: Uuid) {
         if let Some(request) = self.0.get_mut(&uid) {
             request.left = Some(HashMap::new());
+            request.ran = false;
         }
     }
 
     /// Those that were met and not forgotten yet.
     pub(super) fn met(&self) -> Vec<CompletedRequest> {
-        let met = |request: &Request| request.left.as_ref().is_some_and(HashMap::is_empty);
         self.0
             .iter()
-            .filter(|(_, request)| met(request))
+            .filter(|(_, request)| request.is_met())
             .map(|(uid, request)| CompletedRequest {
                 uid: *uid,
                 requested_at: request.requested_at,

@@ -320,7 +320,8 @@ impl Schedule {
         self.timeline.first().map(|(at, _)| *at)
     }
 
-    /// Notes how a run ended. Answers whether this run was the first to answer its trigger.
+    /// Notes how a run ended. Answers whether somebody waits for that: it was the first to answer its
+    /// trigger, or it was asked for.
     pub fn finish(&mut self, key: JobKey, ended: JobEnd, now: Instant) -> bool {
         let Some((trigger, begun)) = self.running.remove(&key) else {
             return false;
@@ -328,7 +329,7 @@ impl Schedule {
         let Some(job) = self.jobs.get_mut(&key) else {
             return false;
         };
-        self.requests.ended(job.owner.uid, &key);
+        let asked = self.requests.ended(job.owner.uid, &key);
         let unanswered = matches!(ended, JobEnd::Unmade | JobEnd::Unstored);
         let first = !unanswered && job.answered != Some(trigger);
         if first {
@@ -368,7 +369,7 @@ impl Schedule {
         };
         let due = job.not_before(now + wait);
         self.set_due(key, Some(due));
-        first
+        first || asked
     }
 
     /// Whether every job of this owner has answered its present trigger.
@@ -405,7 +406,17 @@ impl Schedule {
         self.requests.note(owner, requested_at, Some(Vec::new()));
     }
 
-    /// The requests whose checks have been made since, and those there is nothing to do for.
+    /// The owner's request whose checks have all been made, until it was [told](Self::request_told).
+    pub fn request_made(&self, owner: Uuid) -> Option<CompletedRequest> {
+        self.requests.made(owner)
+    }
+
+    /// Notes that the owner was reconciled since the checks of that request were made.
+    pub fn request_told(&mut self, made: &CompletedRequest) {
+        self.requests.told(made);
+    }
+
+    /// The requests whose checks have been made and told since, and those there is nothing to do for.
     pub fn requests_met(&self) -> Vec<CompletedRequest> {
         self.requests.met()
     }

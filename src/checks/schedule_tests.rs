@@ -371,7 +371,11 @@ fn a_request_is_met_once_every_job_has_run_since() {
     assert_eq!(schedule.take_due(now).len(), 1);
     // It is told of until its row is gone, and counts once.
     schedule.request(owner().uid, at, now);
-    schedule.finish(key(1), JobEnd::Judged, now);
+    assert!(schedule.finish(key(1), JobEnd::Judged, now), "it was asked for");
+    assert_eq!(schedule.requests_met(), [], "its row does not say so yet");
+    let made = schedule.request_made(owner().uid).expect("it is made");
+    schedule.request_told(&made);
+    assert_eq!(schedule.request_made(owner().uid), None);
     let met = schedule.requests_met();
     assert_eq!((met.len(), met[0].requested_at), (1, at));
     schedule.request(owner().uid, at, now);
@@ -404,6 +408,34 @@ fn a_request_is_met_where_there_is_nothing_to_check() {
     assert_eq!(schedule.requests_met(), []);
     schedule.forget(owner().uid);
     assert_eq!(schedule.requests_met().len(), 1);
+}
+
+#[test]
+fn a_request_is_told_by_no_reconcile_that_began_before_its_last_check_ended() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let two = vec![
+        planned(1, 7, Stored::StoredCheck),
+        planned(2, 7, Stored::StoredCheck),
+    ];
+    schedule.plan(&owner(), two, &nothing(), now);
+    schedule.request(owner().uid, Timestamp::UNIX_EPOCH, now);
+    assert_eq!(schedule.take_due(now).len(), 2);
+    schedule.finish(key(1), JobEnd::Judged, now);
+    assert_eq!(schedule.request_made(owner().uid), None, "one runs");
+    // A reconcile that began before takes the other away.
+    let one = vec![planned(1, 7, Stored::StoredCheck)];
+    schedule.plan(&owner(), one, &nothing(), now);
+    assert_eq!(schedule.requests_met(), []);
+    let made = schedule.request_made(owner().uid).expect("it is made");
+    // One of an earlier request says nothing of this.
+    let other = CompletedRequest {
+        requested_at: Timestamp::MAX,
+        ..made
+    };
+    schedule.request_told(&other);
+    assert_eq!(schedule.requests_met(), []);
+    schedule.request_told(&made);
+    assert_eq!(schedule.requests_met(), [made]);
 }
 
 #[test]

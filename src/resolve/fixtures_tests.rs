@@ -36,6 +36,7 @@ fn common(number: u128, namespace: &str, name: &str) -> Common {
         updated_at: at(0),
         deleted_at: None,
         conditions: Vec::new(),
+        is_checked: true,
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Common {
     pub deleted_at: Option<Timestamp>,
     /// The conditions of the object's status.
     pub conditions: Vec<ConditionView>,
+    /// Whether its check is switched on. Not shown: its condition says so.
+    #[serde(skip)]
+    pub is_checked: bool,
 }
 
 /// A condition, with Kubernetes' field names.
@@ -336,7 +339,7 @@ view!(CredentialView, Credential, provider_id);
 view!(ModelView, Model, provider_id);
 
 impl Common {
-    fn of<D: DeclaredRow>(row: &ObjectRow<D>) -> Self {
+    fn of<D: DeclaredRow>(row: &ObjectRow<D>, is_checked: bool) -> Self {
         Self {
             id: row.uid,
             namespace: row.namespace.clone(),
@@ -346,6 +349,7 @@ impl Common {
             updated_at: row.updated_at,
             deleted_at: row.deleted_at,
             conditions: row.conditions.iter().map(ConditionView::from).collect(),
+            is_checked,
         }
     }
 }
@@ -366,7 +370,7 @@ impl From<&Condition> for ConditionView {
 impl From<&ProviderRow> for ProviderView {
     fn from(row: &ProviderRow) -> Self {
         Self {
-            common: Common::of(row),
+            common: Common::of(row, row.model_sync.enabled),
             type_: row.type_,
             display_name: row.display_name.clone(),
             description: row.description.clone(),
@@ -377,7 +381,7 @@ impl From<&ProviderRow> for ProviderView {
 impl From<&EndpointRow> for EndpointView {
     fn from(row: &EndpointRow) -> Self {
         Self {
-            common: Common::of(row),
+            common: Common::of(row, row.health_check.enabled),
             provider_id: row.provider_uid,
             display_name: row.display_name.clone(),
             base_url: row.base_url.clone(),
@@ -426,7 +430,7 @@ impl CredentialView {
             .find(|version| Some(version.version) == row.version);
         let key = in_force.map(|version| KeyInForce::of(version));
         Self {
-            common: Common::of(row),
+            common: Common::of(row, row.validation.enabled),
             provider_id: row.provider_uid,
             endpoint_ids: row.endpoint_uids.clone(),
             alias: row.alias.clone(),
@@ -481,7 +485,7 @@ impl KeyInForce {
 impl From<&ModelRow> for ModelView {
     fn from(row: &ModelRow) -> Self {
         Self {
-            common: Common::of(row),
+            common: Common::of(row, row.availability_test.enabled),
             provider_id: row.provider_uid,
             endpoint_ids: row.endpoint_uids.clone(),
             model_id: row.model_id.clone(),

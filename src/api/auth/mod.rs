@@ -298,11 +298,38 @@ impl Auth {
         namespace: &str,
         credential: &str,
     ) -> Result<bool, Problem> {
+        let place = (Kind::Credential, namespace, credential);
+        self.may_on_one(caller, "use", place).await
+    }
+
+    /// Whether the caller may ask for a check of this very object.
+    ///
+    /// # Errors
+    ///
+    /// 503 when the kube-apiserver cannot be asked.
+    pub async fn may_check(
+        &self,
+        caller: &Caller,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<bool, Problem> {
+        self.may_on_one(caller, "check", (kind, namespace, name))
+            .await
+    }
+
+    /// A right on one object, which the right on all of its kind includes.
+    async fn may_on_one(
+        &self,
+        caller: &Caller,
+        verb: &'static str,
+        (kind, namespace, name): (Kind, &str, &str),
+    ) -> Result<bool, Problem> {
         let asked = AskedRight {
-            verb: "use",
-            resource: Kind::Credential.plural(),
+            verb,
+            resource: kind.plural(),
             namespace: Some(namespace),
-            name: Some(credential),
+            name: Some(name),
         };
         self.decide(caller, asked).await
     }

@@ -1,5 +1,6 @@
 //! One file a kind: parameters, handlers and their documentation.
 
+pub mod actions;
 pub mod audit;
 pub mod credentials;
 pub mod endpoints;

@@ -136,6 +136,7 @@ impl Server {
             db,
             disclosure: disclosure.for_callers(settings.keys_per_second),
             auth: Auth::new(client, &settings.audience, metrics.clone()),
+            checks: Default::default(),
             metrics,
             pages: ListCache::default(),
             resolutions: Default::default(),
@@ -177,6 +178,11 @@ impl Server {
         let mut tasks = JoinSet::new();
         let token = shutdown.clone();
         tasks.spawn(async move { ("the feed", feed.run(token).await.map_err(ApiError::from)) });
+        let (checks, checks_db, token) = (state.checks.clone(), state.db.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            checks.run(checks_db, token).await;
+            ("the wait for checks", Ok(()))
+        });
         // Whoever is being answered when the end comes still gets the key that was recorded.
         let served_all = CancellationToken::new();
         for (name, task) in disclosure.tasks(&shutdown, &served_all) {

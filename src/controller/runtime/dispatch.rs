@@ -34,6 +34,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
     let uid = context.index().uid(&key);
     // Before: one that comes while this is under way wakes its endpoints again.
     let provider = provider_of(&context, &key);
+    let made = uid.and_then(|uid| context.checks.request_made(uid));
     let outcome = match key.kind {
         Kind::Provider => provider::reconcile(&context, &key).await,
         Kind::Endpoint => endpoint::reconcile(&context, &key).await,
@@ -48,6 +49,11 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
     }
     if let (Kind::Credential, Some(uid)) = (key.kind, uid) {
         note_credential(&context, uid, outcome.as_ref().err());
+    }
+    if let Some(made) = made
+        && outcome.as_ref().map_or_else(is_stored, |_| true)
+    {
+        context.checks.request_told(&made);
     }
     let (result, next) = match outcome {
         Ok(next) => ("done", next),

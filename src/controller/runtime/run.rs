@@ -422,8 +422,9 @@ fn is_available(model: &LlmModel) -> bool {
 }
 
 /// Takes up the checks that the read API asked for: when told, on every (re)connect, and every few
-/// seconds in case nobody was told. A request stays in the database until its checks were made, so
-/// that one that outlives this process is met by the next.
+/// seconds in case nobody was told. A request stays in the database until its checks were made and the
+/// object's row says what they found: one that outlives this process is met by the next, and whoever
+/// asked reads the answer in the row once the request is gone.
 async fn follow_requests(context: Arc<Context>, stop: CancellationToken) -> Result<(), Error> {
     let mut listener = CheckListener::new(&context.db);
     let mut backstop = tokio::time::interval(REQUESTS_BACKSTOP);
@@ -432,6 +433,7 @@ async fn follow_requests(context: Arc<Context>, stop: CancellationToken) -> Resu
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             _ = listener.next() => {}
+            () = context.checks.request_is_told() => {}
             _ = backstop.tick() => {}
         }
         match take_up_requests(&context).await {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, WriteTx};
+use crate::db::{Db, DbError, Revision, WriteTx};
 
 /// A check that someone asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +44,48 @@ impl Db {
     /// Asks the controller for a check of an object; answers whether there is such an object.
     /// For the API's account.
     pub async fn check_request(&self, uid: Uuid, requester: &str) -> Result<bool, DbError> {
+        let requester = [requester.to_owned()];
+        let found = self.check_requests_make(&[uid], &requester).await?;
+        Ok(!found.is_empty())
+    }
+
+    /// Asks the controller for checks of objects, each on behalf of the requester at its place; answers
+    /// which of them there are. One that was asked for within the last two seconds is shared.
+    /// For the API's account.
+    pub async fn check_requests_make(
+        &self,
+        uids: &[Uuid],
+        requesters: &[String],
+    ) -> Result<Vec<Uuid>, DbError> {
         self.in_time(async {
             Ok(sqlx::query_scalar!(
-                r#"SELECT llmplane_fn.request_check($1, $2) AS "found!""#,
-                uid,
-                requester,
+                r#"SELECT llmplane_fn.request_checks($1, $2) AS "uid!""#,
+                uids,
+                requesters,
+            )
+            .fetch_all(&self.pool)
+            .await?)
+        })
+        .await
+    }
+
+    /// Which of these objects have a request that was not met yet, and the revision at that moment: by
+    /// then the rows of the others say what their checks found. For the API's account.
+    pub async fn check_requests_left(
+        &self,
+        uids: &[Uuid],
+    ) -> Result<(Revision, Vec<Uuid>), DbError> {
+        self.in_time(async {
+            let moment = sqlx::query!(
+                r#"SELECT revision, ARRAY(
+                       SELECT uid FROM check_requests WHERE uid = ANY($1)
+                   ) AS "left!"
+                   FROM feed"#,
+                uids,
             )
             .fetch_one(&self.pool)
-            .await?)
+            .await?;
+            Ok((Revision(moment.revision), moment.left))
         })
         .await
     }
