@@ -1,5 +1,6 @@
 //! One binary for every integration test; one module a behaviour.
 
+mod actions;
 mod admission_policy;
 mod all_process;
 mod api_auth;

@@ -98,11 +98,14 @@ impl CheckRequests {
         if waiting.ended {
             return Err(ending());
         }
-        let check = waiting.checks.entry(object).or_insert_with(|| WaitingCheck {
-            requester,
-            asked_at: None,
-            progress: watch::Sender::new(Progress::New),
-        });
+        let check = waiting
+            .checks
+            .entry(object)
+            .or_insert_with(|| WaitingCheck {
+                requester,
+                asked_at: None,
+                progress: watch::Sender::new(Progress::New),
+            });
         if (check.asked_at).is_some_and(|asked| asked.elapsed() >= SHARED_FOR) {
             check.asked_at = None;
             check.progress.send_replace(Progress::New);
@@ -162,7 +165,9 @@ impl CheckRequests {
     async fn look(&self, db: &Db) {
         let asked: Vec<Uuid> = {
             let mut waiting = self.0.waiting.lock();
-            waiting.checks.retain(|_, check| !check.progress.is_closed());
+            waiting
+                .checks
+                .retain(|_, check| !check.progress.is_closed());
             let asked = waiting.checks.iter().filter(|(_, c)| c.asked_at.is_some());
             asked.map(|(uid, _)| *uid).collect()
         };

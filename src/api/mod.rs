@@ -15,6 +15,7 @@ pub mod read;
 pub mod router;
 mod routes;
 mod server;
+mod watch;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use checks::CheckRequests;
 use disclosure::Disclosure;
 use read::list_cache::ListCache;
 use server::metrics::Metrics;
+use watch::Watches;
 
 /// What the handlers answer from; a clone shares it.
 #[derive(Clone)]
@@ -59,6 +61,8 @@ pub struct ApiDeps {
     pub disclosure: Disclosure,
     /// Checks that callers wait for.
     checks: CheckRequests,
+    /// Streams of changes.
+    watches: Watches,
     /// What is counted.
     pub metrics: Metrics,
     /// Lists that were written out already.

@@ -131,6 +131,33 @@ pub enum ActionProblems {
     Unavailable(ProblemBody<'static>),
 }
 
+/// The same of a stream, which answers no `If-None-Match`.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // As above.
+pub enum WatchProblems {
+    /// A parameter is not valid or not known, or a namespace is needed.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(ProblemBody<'static>),
+    /// There is no token, or it does not count here.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(ProblemBody<'static>),
+    /// The caller may not watch a kind that it asks for, or all of them.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemBody<'static>),
+    /// The route exists, and not for this method.
+    #[response(status = 405, content_type = "application/problem+json")]
+    MethodNotAllowed(ProblemBody<'static>),
+    /// The caller has as many streams open as it may.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooManyRequests(ProblemBody<'static>),
+    /// A defect of the server.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(ProblemBody<'static>),
+    /// What the answer needs is not available, or too many streams are open; try again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemBody<'static>),
+}
+
 /// Schemas of what is sent, of which nothing has to be.
 const REQUESTS: [&str; 1] = ["ResolveRequest"];
 
@@ -218,6 +245,12 @@ pub(super) fn capabilities() -> Array {
     ArrayBuilder::new().items(capability()).build()
 }
 
+/// Kinds of objects, in a query.
+pub(super) fn kinds() -> Array {
+    let words = Kind::ALL.map(Kind::kubernetes);
+    ArrayBuilder::new().items(one_of(words)).build()
+}
+
 /// What all answers and rows have in common, said once.
 fn complete(description: &mut OpenApi) {
     for path in description.paths.paths.values_mut() {
@@ -272,7 +305,7 @@ fn complete_operation(operation: &mut Operation) {
             "200" | "304" if conditional => add("ETag", text(), "For If-None-Match"),
             "401" => add("WWW-Authenticate", text(), "Bearer"),
             "405" => add("Allow", text(), "The methods that the route knows"),
-            "503" => add(
+            "429" | "503" => add(
                 "Retry-After",
                 number(),
                 "Seconds to wait before the next attempt",
@@ -419,7 +452,8 @@ mod tests {
                     "{path}"
                 );
             }
-            if path.starts_with("get /api/") {
+            // A stream is no answer that could still hold.
+            if path.starts_with("get /api/") && path != "get /api/v1/watch" {
                 assert!(has("304", "ETag") && has("200", "ETag"), "{path}");
                 let sent = operation["parameters"].as_array().expect("parameters");
                 assert!(

@@ -52,6 +52,8 @@ pub enum ProblemType {
     CheckDisabled,
     /// The caller asks for keys too often.
     RateLimited,
+    /// The caller has too much under way at once.
+    TooManyRequests,
     /// The credential's quota of disclosures is used up.
     QuotaExhausted,
     /// `min_revision` was not reached in time.
@@ -77,7 +79,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::InvalidParameter,
         Self::UnknownParameter,
         Self::InvalidBody,
@@ -94,6 +96,7 @@ impl ProblemType {
         Self::MethodNotAllowed,
         Self::CheckDisabled,
         Self::RateLimited,
+        Self::TooManyRequests,
         Self::QuotaExhausted,
         Self::RevisionTimeout,
         Self::NoKeyring,
@@ -164,15 +167,16 @@ impl ProblemType {
                 S::METHOD_NOT_ALLOWED,
                 "This route does not know this method",
             ),
-            Self::CheckDisabled => (
-                "check-disabled",
-                S::CONFLICT,
-                "The check is switched off",
-            ),
+            Self::CheckDisabled => ("check-disabled", S::CONFLICT, "The check is switched off"),
             Self::RateLimited => (
                 "rate-limited",
                 S::TOO_MANY_REQUESTS,
                 "You ask for keys too often",
+            ),
+            Self::TooManyRequests => (
+                "too-many-requests",
+                S::TOO_MANY_REQUESTS,
+                "You have too much under way at once",
             ),
             Self::QuotaExhausted => (
                 "quota-exhausted",

@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 use super::problem::{Problem, ProblemType};
 use super::routes::{
     actions, audit, credentials, endpoints, export, health, holders, models, providers, resolve,
-    whose_key,
+    watch, whose_key,
 };
 use super::server::observe::Observe;
 use super::{ApiState, openapi};
@@ -31,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(audit::list))
         .routes(routes!(whose_key::post))
         .routes(routes!(resolve::post))
+        .routes(routes!(watch::get))
         .routes(routes!(actions::health_check))
         .routes(routes!(actions::validate))
         .routes(routes!(actions::sync_models))

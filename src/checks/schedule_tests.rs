@@ -371,7 +371,10 @@ fn a_request_is_met_once_every_job_has_run_since() {
     assert_eq!(schedule.take_due(now).len(), 1);
     // It is told of until its row is gone, and counts once.
     schedule.request(owner().uid, at, now);
-    assert!(schedule.finish(key(1), JobEnd::Judged, now), "it was asked for");
+    assert!(
+        schedule.finish(key(1), JobEnd::Judged, now),
+        "it was asked for"
+    );
     assert_eq!(schedule.requests_met(), [], "its row does not say so yet");
     let made = schedule.request_made(owner().uid).expect("it is made");
     schedule.request_told(&made);

@@ -68,6 +68,16 @@ pub struct ServingArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_connections: u32,
+    /// Streams of changes (GET /watch) at once, of which one caller may have half; over HTTP/1.1 each takes
+    /// a connection
+    #[arg(
+        long,
+        env = "LLMPLANE_MAX_WATCHES",
+        value_name = "NUMBER",
+        default_value_t = 512,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub max_watches: u32,
     /// Audience that tokens must be for
     #[arg(
         long,
@@ -131,6 +141,8 @@ pub struct ApiSettings {
     pub tls: Option<TlsFiles>,
     /// Connections of callers at once.
     pub max_connections: usize,
+    /// Streams of changes at once.
+    pub max_watches: usize,
     /// Audience that tokens must be for.
     pub audience: String,
     /// Folder with the keyring; none: no key is given out.
@@ -180,6 +192,7 @@ impl ServingArgs {
             listen,
             tls,
             max_connections: self.max_connections as usize,
+            max_watches: self.max_watches as usize,
             audience: self.audience,
             keyring_dir,
             keys_per_second: NonZeroU32::new(self.keys_per_second).unwrap_or(NonZeroU32::MIN),

@@ -41,6 +41,8 @@ struct Progress {
     answers: AtomicBool,
     /// Parts of it that were taken.
     parts: AtomicU64,
+    /// It was asked for more, and has none yet: nobody keeps it waiting.
+    waits: AtomicBool,
 }
 
 /// Runs the tasks of streams.
@@ -116,7 +118,7 @@ impl<F: Future> Future for WatchedStream<F> {
         while look.as_mut().poll(context).is_ready() {
             let now = Instant::now();
             let parts = this.progress.parts.load(Ordering::Relaxed);
-            if parts != *this.seen {
+            if parts != *this.seen || this.progress.waits.load(Ordering::Relaxed) {
                 (*this.seen, *since) = (parts, now);
             } else {
                 let stalled = now.duration_since(*since);
@@ -178,7 +180,9 @@ impl http_body::Body for AnswerBody {
             return this.inner.poll_frame(context);
         };
         if this.rest.is_empty() {
-            let frame = match ready!(this.inner.poll_frame(context)) {
+            let polled = this.inner.poll_frame(context);
+            progress.waits.store(polled.is_pending(), Ordering::Relaxed);
+            let frame = match ready!(polled) {
                 Some(Ok(frame)) => frame,
                 ended => return Poll::Ready(ended),
             };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Event, Snapshot, Store};
+use super::{ChangeBatch, Snapshot, Store};
 use crate::admin::Readiness;
 use crate::db::{self, Changes, Db, DbError, FeedListener, Revision, Woken};
 
@@ -119,8 +119,8 @@ impl Feed {
                     tracing::info!("PostgreSQL answers again");
                 }
                 self.store.answered();
-                if let Some((snapshot, event)) = read? {
-                    self.store.replace(snapshot, event);
+                if let Some((snapshot, changed)) = read? {
+                    self.store.replace(snapshot, changed);
                     self.readiness.ready(WAITS_FOR);
                 }
                 Ok(())
@@ -140,22 +140,21 @@ impl Feed {
         self.db.check_schema().await?;
         let all = self.everything().await?;
         tracing::info!(revision = %all.revision, models = all.rows.models.len(), "read everything");
-        let event = Event::Reset(all.revision);
-        Ok(Snapshot::full(&all.rows, all.revision).map(|snapshot| Some((snapshot, event))))
+        Ok(Snapshot::full(&all.rows, all.revision).map(|snapshot| Some((snapshot, None))))
     }
 
     /// What changed, or everything where the feed no longer holds our revision.
     async fn next(&self, current: &Snapshot) -> Result<ParsedChange, DbError> {
         match self.db.read_changes(current.revision).await? {
             Changes::Rows { to, .. } if to == current.revision => Ok(Ok(None)),
-            Changes::Rows { rows, to } => Ok(current
-                .apply(&rows, to)
-                .map(|snapshot| Some((snapshot, Event::Changed(to))))),
+            Changes::Rows { rows, to } => Ok(current.apply(&rows, to).map(|next| {
+                let changed = ChangeBatch::new(current, &next, &rows);
+                Some((next, Some(changed)))
+            })),
             Changes::Reset => {
                 tracing::warn!(from = %current.revision, "the feed does not hold this revision any more; reading everything again");
                 let all = self.everything().await?;
-                let event = Event::Reset(all.revision);
-                Ok(Snapshot::full(&all.rows, all.revision).map(|snapshot| Some((snapshot, event))))
+                Ok(Snapshot::full(&all.rows, all.revision).map(|snapshot| Some((snapshot, None))))
             }
         }
     }
@@ -181,5 +180,5 @@ impl Feed {
     }
 }
 
-/// The next snapshot and what to say about it; none where nothing changed.
-type ParsedChange = Result<Option<(Snapshot, Event)>, serde_json::Error>;
+/// The next snapshot and what changed to it (none: that is not known); none where nothing changed.
+type ParsedChange = Result<Option<(Snapshot, Option<ChangeBatch>)>, serde_json::Error>;

@@ -112,6 +112,17 @@ impl Snapshot {
             .map(|(_, entry)| entry)
     }
 
+    /// Namespace and name of an object.
+    pub fn place(&self, kind: Kind, id: Uuid) -> Option<(&str, &str)> {
+        let common = match kind {
+            Kind::Provider => self.providers.by_uid(id)?.view.common(),
+            Kind::Endpoint => self.endpoints.by_uid(id)?.view.common(),
+            Kind::Credential => self.credentials.by_uid(id)?.view.common(),
+            Kind::Model => self.models.by_uid(id)?.view.common(),
+        };
+        Some((&common.namespace, &common.name))
+    }
+
     /// What cannot be read is taken out, until it can be: what was known of it holds no more.
     fn note_readable(&mut self, rows: &ChangedRows) {
         if !self.unreadable.is_empty() {

@@ -5,6 +5,7 @@
 //! cost by what changed, not by what there is. Everything but the feed is pure. Nothing here asks
 //! PostgreSQL while a request waits, and nothing here knows a key.
 
+mod change_log;
 pub mod feed;
 mod schema;
 mod state;
@@ -16,9 +17,10 @@ mod indices;
 
 pub use crate::crd::decimal::Decimal;
 pub use crate::db::Revision;
+pub use change_log::{ChangeBatch, ChangeCursor, NextChange, RowChange};
 pub use indices::{Snapshot, Views};
 pub use state::{Availability, AvailabilityState, Health, HealthState, Validity, ValidityState};
-pub use store::{Event, Store};
+pub use store::Store;
 pub use table::{Entry, Table, etag, name_key, split_name_key};
 pub use views::{
     CapabilityView, Common, ConditionView, CredentialVersionView, CredentialView, EndpointView,

@@ -1,33 +1,24 @@
-//! Where the newest snapshot is found, and how old it is.
+//! Where the newest snapshot is found, how old it is, and what changed in it of late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{broadcast, watch};
+use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use super::Snapshot;
+use super::change_log::{ChangeBatch, ChangeCursor, ChangeLog, NextChange};
 use crate::db::Revision;
-
-/// Events that a slow subscriber may lag behind before it is told that it lost some.
-const EVENTS_KEPT: usize = 1024;
-
-/// What happened to the snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// It went on to this revision.
-    Changed(Revision),
-    /// It was read anew, at this revision: what happened between is not known.
-    Reset(Revision),
-}
 
 /// The newest snapshot of this process.
 #[derive(Debug)]
 pub struct Store {
     current: ArcSwapOption<Snapshot>,
     revision: watch::Sender<Revision>,
-    events: broadcast::Sender<Event>,
+    /// Held while a snapshot takes the place of another: both are of one moment.
+    log: RwLock<ChangeLog>,
     started: Instant,
     /// When PostgreSQL last answered, in milliseconds since `started`.
     answered: AtomicU64,
@@ -40,7 +31,7 @@ impl Default for Store {
         Self {
             current: ArcSwapOption::empty(),
             revision: watch::Sender::new(Revision::default()),
-            events: broadcast::Sender::new(EVENTS_KEPT),
+            log: RwLock::default(),
             started: Instant::now(),
             answered: AtomicU64::new(1),
             stale_since: AtomicU64::new(0),
@@ -76,18 +67,40 @@ impl Store {
             .is_ok_and(|waited| waited.is_ok())
     }
 
-    /// What happens from now on.
-    pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+    /// Tells of every revision from now on.
+    pub fn revisions(&self) -> watch::Receiver<Revision> {
+        self.revision.subscribe()
     }
 
-    /// Puts the next snapshot in place, then tells who waits.
-    pub fn replace(&self, snapshot: Snapshot, event: Event) {
+    /// The newest snapshot, and where a reader is who has read it; none before the first was read.
+    pub fn begin(&self) -> Option<(Arc<Snapshot>, ChangeCursor)> {
+        let log = self.log.read();
+        self.snapshot().map(|snapshot| (snapshot, log.head()))
+    }
+
+    /// Where a reader is who has reached exactly this revision; none where it is not among those of late.
+    pub fn cursor(&self, revision: Revision) -> Option<ChangeCursor> {
+        self.log.read().cursor(revision)
+    }
+
+    /// What that reader is told next.
+    pub fn next(&self, reader: ChangeCursor) -> NextChange {
+        self.log.read().next(reader)
+    }
+
+    /// Puts the next snapshot in place, then tells who waits. None: it was read anew, and what changed is not
+    /// known.
+    pub fn replace(&self, snapshot: Snapshot, changed: Option<ChangeBatch>) {
         let revision = snapshot.revision;
-        self.current.store(Some(Arc::new(snapshot)));
+        {
+            let mut log = self.log.write();
+            self.current.store(Some(Arc::new(snapshot)));
+            match changed {
+                Some(batch) => log.push(batch),
+                None => log.reset(revision),
+            }
+        }
         self.revision.send_replace(revision);
-        // Nobody may be listening.
-        let _ = self.events.send(event);
     }
 
     /// Notes that PostgreSQL answered just now.

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use llmplane::crd::reasons::Reason;
 use llmplane::db::{CheckKind, CheckListener, Db, Epoch, NewProbe, StoredCheck, Woken};
 use serde_json::json;
+use sqlx::Executor;
 use uuid::Uuid;
 
 use crate::support::database::{TestDatabase, soon};
@@ -237,10 +238,16 @@ async fn a_check_that_the_api_asks_for_reaches_the_controller_and_stays_until_it
     assert_eq!(soon(listener.next()).await, Woken::Told(uid));
 
     let asked = db.check_requests().await.unwrap();
-    assert_eq!(asked.len(), 1);
-    assert_eq!((asked[0].uid, asked[0].requester.as_str()), (uid, "second"));
+    assert_eq!(asked.len(), 1, "who asks at once shares a check");
+    assert_eq!((asked[0].uid, asked[0].requester.as_str()), (uid, "first"));
     assert!(asked[0].is_live);
-    // A request that comes while an earlier one is met stays.
+    let (before, left) = api.check_requests_left(&[uid, Uuid::nil()]).await.unwrap();
+    assert_eq!((before, left), (db.committed(), vec![uid]));
+    // A later request that comes while an earlier one is met stays.
+    let older = "UPDATE check_requests SET requested_at = requested_at - interval '3 seconds'";
+    let mut owner = database.connect("llmplane_owner").await;
+    owner.execute(older).await.unwrap();
+    let asked = db.check_requests().await.unwrap();
     assert!(api.check_request(uid, "third").await.unwrap());
     let remove =
         |at| db.write_unversioned(epoch, move |tx| tx.check_request_remove(uid, at).boxed());
@@ -249,4 +256,6 @@ async fn a_check_that_the_api_asks_for_reaches_the_controller_and_stays_until_it
     assert_eq!(left[0].requester, "third");
     remove(left[0].requested_at).await.unwrap();
     assert_eq!(db.check_requests().await.unwrap(), []);
+    let (_, left) = api.check_requests_left(&[uid]).await.unwrap();
+    assert_eq!(left, []);
 }

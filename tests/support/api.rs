@@ -29,7 +29,8 @@ use super::gate::{ApiserverProxy, Gate, PostgresProxy};
 use super::plane::{Plane, TestNamespace, eventually};
 use super::rows;
 
-const KINDS: [&str; 4] = [
+/// The resources of all kinds.
+pub const KINDS: [&str; 4] = [
     "llmproviders",
     "llmendpoints",
     "llmcredentials",
@@ -159,6 +160,7 @@ impl TestApi {
             listen,
             tls: None,
             max_connections: 1024,
+            max_watches: 512,
             audience: "llmplane".to_owned(),
             keyring_dir: None,
             keys_per_second: NonZeroU32::MAX,
@@ -239,14 +241,8 @@ impl TestApi {
         resources: &[&str],
         objects: &[&str],
     ) -> Caller<'_> {
-        let accounts: Api<ServiceAccount> =
-            Api::namespaced(self.plane.client().await, &self.namespace.name);
-        let account = ServiceAccount {
-            metadata: named(name),
-            ..ServiceAccount::default()
-        };
-        let create = PostParams::default();
-        accounts.create(&create, &account).await.unwrap();
+        let client = self.plane.client().await;
+        make_account(client, &self.namespace.name, name).await;
         if !verbs.is_empty() {
             self.grant(&self.namespace.name, name, verbs, resources, objects)
                 .await;
@@ -269,37 +265,8 @@ impl TestApi {
         objects: &[&str],
     ) {
         let client = self.plane.client().await;
-        let create = PostParams::default();
-        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
-        let rule = PolicyRule {
-            api_groups: Some(vec!["llmplane.dev".to_owned()]),
-            resources: Some(owned(resources)),
-            resource_names: (!objects.is_empty()).then(|| owned(objects)),
-            verbs: owned(verbs),
-            ..PolicyRule::default()
-        };
-        let role = Role {
-            metadata: named(account),
-            rules: Some(vec![rule]),
-        };
-        roles.create(&create, &role).await.unwrap();
-        let bindings: Api<RoleBinding> = Api::namespaced(client, namespace);
-        let binding = RoleBinding {
-            metadata: named(account),
-            role_ref: RoleRef {
-                api_group: "rbac.authorization.k8s.io".to_owned(),
-                kind: "Role".to_owned(),
-                name: account.to_owned(),
-            },
-            subjects: Some(vec![Subject {
-                kind: "ServiceAccount".to_owned(),
-                name: account.to_owned(),
-                namespace: Some(self.namespace.name.clone()),
-                ..Subject::default()
-            }]),
-        };
-        bindings.create(&create, &binding).await.unwrap();
+        let account = (self.namespace.name.as_str(), account);
+        grant(client, namespace, account, (verbs, resources, objects)).await;
     }
 
     /// Stores a provider in the test's namespace.
@@ -395,6 +362,58 @@ impl Caller<'_> {
         }
         answer(request).await
     }
+}
+
+/// Makes an account in a namespace.
+pub async fn make_account(client: kube::Client, namespace: &str, name: &str) {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client, namespace);
+    let account = ServiceAccount {
+        metadata: named(name),
+        ..ServiceAccount::default()
+    };
+    let create = PostParams::default();
+    accounts.create(&create, &account).await.unwrap();
+}
+
+/// Gives an account (its namespace and name) verbs on resources in a namespace; on these objects alone,
+/// where some are named.
+pub async fn grant(
+    client: kube::Client,
+    namespace: &str,
+    (home, account): (&str, &str),
+    (verbs, resources, objects): (&[&str], &[&str], &[&str]),
+) {
+    let create = PostParams::default();
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
+    let rule = PolicyRule {
+        api_groups: Some(vec!["llmplane.dev".to_owned()]),
+        resources: Some(owned(resources)),
+        resource_names: (!objects.is_empty()).then(|| owned(objects)),
+        verbs: owned(verbs),
+        ..PolicyRule::default()
+    };
+    let role = Role {
+        metadata: named(account),
+        rules: Some(vec![rule]),
+    };
+    roles.create(&create, &role).await.unwrap();
+    let bindings: Api<RoleBinding> = Api::namespaced(client, namespace);
+    let binding = RoleBinding {
+        metadata: named(account),
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".to_owned(),
+            kind: "Role".to_owned(),
+            name: account.to_owned(),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".to_owned(),
+            name: account.to_owned(),
+            namespace: Some(home.to_owned()),
+            ..Subject::default()
+        }]),
+    };
+    bindings.create(&create, &binding).await.unwrap();
 }
 
 fn named(name: &str) -> ObjectMeta {

@@ -14,6 +14,7 @@ use nix::{
     sys::signal::{self, Signal},
     unistd::Pid,
 };
+use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
@@ -154,8 +155,20 @@ impl Process {
 
     /// `GET` below `/api/v1` with a token.
     pub async fn get(&self, token: &str, path: &str) -> Answer {
+        answer(self.request(Method::GET, token, path)).await
+    }
+
+    /// `POST` of nothing below `/api/v1` with a token.
+    pub async fn post(&self, token: &str, path: &str) -> Answer {
+        answer(self.request(Method::POST, token, path)).await
+    }
+
+    /// Any request below `/api/v1` with a token.
+    pub fn request(&self, method: Method, token: &str, path: &str) -> RequestBuilder {
         let url = format!("http://{}/api/v1{path}", self.listen);
-        answer(reqwest::Client::new().get(url).bearer_auth(token)).await
+        reqwest::Client::new()
+            .request(method, url)
+            .bearer_auth(token)
     }
 }
 

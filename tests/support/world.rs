@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::api;
 use super::plane::{Plane, TestDatabase, TestNamespace, eventually};
 use super::sealed_fleet::Fleet;
 
@@ -163,6 +164,24 @@ impl World {
             versions,
         )
         .await
+    }
+
+    /// A token of a new account with these verbs on these resources in the namespace; on these objects
+    /// alone, where some are named.
+    pub async fn account(
+        &self,
+        name: &str,
+        verbs: &[&str],
+        resources: &[&str],
+        objects: &[&str],
+    ) -> String {
+        let (client, ns) = (self.client.clone(), self.ns());
+        api::make_account(client.clone(), ns, name).await;
+        if !verbs.is_empty() {
+            let rights = (verbs, resources, objects);
+            api::grant(client.clone(), ns, (ns, name), rights).await;
+        }
+        api::token(&client, ns, name, "llmplane").await
     }
 
     /// Asks for an object's checks, as the read API does.

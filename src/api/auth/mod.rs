@@ -5,7 +5,8 @@
 //! (SubjectAccessReview). Both answers are kept for ten seconds by the token's SHA-256, one
 //! question at a time for each, in bounded caches. Of a caller who goes on asking they are renewed
 //! before their time is up, so that he never waits for them again. What strangers' tokens may cost
-//! the kube-apiserver is bounded by address and in all. Tokens themselves are kept nowhere.
+//! the kube-apiserver is bounded by address and in all. Tokens themselves are kept nowhere
+//! but with a stream of changes, which goes on asking whose it is.
 
 mod caller;
 mod review_cache;
@@ -28,7 +29,8 @@ use sha2::{Digest, Sha256};
 
 use caller::Decision;
 pub use caller::{Caller, TokenHash};
-use review_cache::{Expiring, ReviewCache};
+use review_cache::Expiring;
+pub(in crate::api) use review_cache::ReviewCache;
 pub use scope::Scope;
 
 use super::ApiState;
@@ -136,7 +138,15 @@ impl Auth {
         headers: &HeaderMap,
         address: IpAddr,
     ) -> Result<Arc<Caller>, Problem> {
-        let token = token::bearer(headers)?;
+        self.caller_of(token::bearer(headers)?, address).await
+    }
+
+    /// Whose this token is, which came from this address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Auth::caller`].
+    pub async fn caller_of(&self, token: &str, address: IpAddr) -> Result<Arc<Caller>, Problem> {
         let hash: TokenHash = Sha256::digest(token).into();
         let now = Instant::now();
         let hit = self.known.callers.get(&hash, now);
@@ -374,8 +384,23 @@ impl FromRequestParts<ApiState> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let address = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
+        let address = address(parts);
         state.auth.caller(&parts.headers, address).await.map(Self)
     }
+}
+
+/// Where a request comes from, as a handler's argument.
+pub struct PeerAddress(pub IpAddr);
+
+impl<S: Sync> FromRequestParts<S> for PeerAddress {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(address(parts)))
+    }
+}
+
+fn address(parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip())
 }

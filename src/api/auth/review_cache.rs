@@ -12,13 +12,13 @@ use crate::api::problem::Problem;
 /// Answers by what was asked. A bounded number is kept, and of those who ask the same at once one
 /// asks for all. Every request looks here, so that a look costs a read lock on a part of it and no
 /// upkeep.
-pub(super) struct ReviewCache<K, V> {
+pub(in crate::api) struct ReviewCache<K, V> {
     answers: Cache<K, Answer<V>>,
     swept: Mutex<Instant>,
 }
 
 /// What was said, and until when it counts.
-pub(super) type Expiring<V> = (V, Instant);
+pub(in crate::api) type Expiring<V> = (V, Instant);
 
 #[derive(Clone)]
 struct Answer<V> {
@@ -33,7 +33,7 @@ where
     V: Clone,
 {
     /// Keeps so many at most.
-    pub(super) fn new(at_most: usize) -> Self {
+    pub(in crate::api) fn new(at_most: usize) -> Self {
         Self {
             answers: Cache::new(at_most),
             swept: Mutex::new(Instant::now()),
@@ -60,7 +60,7 @@ where
 
     /// The answer that counts, else what `ask` brings. A failure is told to all who waited for it
     /// with whoever asked, and to none who comes later.
-    pub(super) async fn get_or_ask(
+    pub(in crate::api) async fn get_or_ask(
         &self,
         key: K,
         ask: impl Future<Output = Result<Expiring<V>, Problem>>,

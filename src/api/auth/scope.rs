@@ -80,6 +80,20 @@ impl Scope {
         self.require(auth, caller, "get", kind.plural()).await
     }
 
+    /// Makes sure that the caller may watch this kind here.
+    ///
+    /// # Errors
+    ///
+    /// 403 when not.
+    pub async fn require_watch(
+        &self,
+        auth: &Auth,
+        caller: &Caller,
+        kind: Kind,
+    ) -> Result<(), Problem> {
+        self.require(auth, caller, "watch", kind.plural()).await
+    }
+
     /// Makes sure that the caller may read the audit here, and so what was deleted.
     ///
     /// # Errors

@@ -59,7 +59,7 @@ impl<'q> Query<'q> {
                 ProblemType::InvalidParameter,
                 format!(
                     "the query has more than {MAX_PARAMETERS} parameters; give each once, and \
-                     only `capability` several times"
+                     only `capability` and `kind` several times"
                 ),
             ));
         }

@@ -232,7 +232,9 @@ fn require_switched_on(kind: Kind, object: &Common) -> Result<(), Problem> {
         (false, _) if kind == Kind::Provider => {
             "it is switched off; set spec.enabled to true".to_owned()
         }
-        (false, _) => "it is switched off; set spec.enabled to true, of it and of its provider".into(),
+        (false, _) => {
+            "it is switched off; set spec.enabled to true, of it and of its provider".into()
+        }
         (true, false) => format!("{check}, for {switch} is false; set it to true"),
     };
     Err(Problem::new(

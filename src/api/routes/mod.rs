@@ -10,6 +10,7 @@ pub mod holders;
 pub mod models;
 pub mod providers;
 pub mod resolve;
+pub mod watch;
 pub mod whose_key;
 
 use axum::extract::{FromRequestParts, Path};

@@ -15,6 +15,7 @@ use super::tls::{self, TlsError};
 use crate::admin::{self, Host};
 use crate::api::auth::Auth;
 use crate::api::read::list_cache::ListCache;
+use crate::api::watch::Watches;
 use crate::api::{ApiDeps, ApiState, router};
 use crate::config::admin::AdminArgs;
 use crate::config::api::ApiSettings;
@@ -129,6 +130,7 @@ impl Server {
         let store = Arc::new(Store::default());
         let metrics = Metrics::register(&mut host.registry, store.clone());
         let feed = Feed::new(feed_db, store.clone(), host.readiness.clone());
+        let watches = Watches::new(settings.max_watches, &mut host.registry);
         let memory = AnswerMemory::default();
         metrics::register_memory(&mut host.registry, memory.clone());
         let state = ApiState::new(ApiDeps {
@@ -137,6 +139,7 @@ impl Server {
             disclosure: disclosure.for_callers(settings.keys_per_second),
             auth: Auth::new(client, &settings.audience, metrics.clone()),
             checks: Default::default(),
+            watches,
             metrics,
             pages: ListCache::default(),
             resolutions: Default::default(),
@@ -182,6 +185,12 @@ impl Server {
         tasks.spawn(async move {
             checks.run(checks_db, token).await;
             ("the wait for checks", Ok(()))
+        });
+        let (watches, token) = (state.watches.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            token.cancelled().await;
+            watches.drain();
+            ("the end of the streams", Ok(()))
         });
         // Whoever is being answered when the end comes still gets the key that was recorded.
         let served_all = CancellationToken::new();
