@@ -64,3 +64,4 @@ mod support;
 mod tampered_keys;
 mod unverifiable;
 mod vendors;
+mod watch;

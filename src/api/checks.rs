@@ -67,8 +67,8 @@ enum Progress {
 }
 
 impl CheckRequests {
-    /// Asks for a check of an object and waits for it, at most until this moment. Whoever asks within two
-    /// seconds of another shares his check.
+    /// Asks for a check of an object and waits for it, at most until this moment. Whoever asks while one is
+    /// under way that was asked for less than two seconds ago shares it.
     ///
     /// # Errors
     ///

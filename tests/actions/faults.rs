@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use reqwest::Method;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::{ACTIONS, Site};
 use crate::support::api::answer;
-use crate::support::gate::{Gate, PostgresProxy};
 use crate::support::plane::eventually;
 use crate::support::process::Process;
 use crate::support::vendors::Fault;
@@ -68,11 +68,17 @@ async fn a_controller_that_is_killed_leaves_the_check_to_the_next_and_the_caller
 async fn without_postgresql_no_check_is_asked_for() {
     let mut site = Site::started("checkless").await;
     let checker = site.checker().await;
-    let proxy = PostgresProxy::start(Gate::new(None), &site.world.database.api_url).await;
-    site.api = Process::api(&site.world, &[("DATABASE_URL", proxy.url())]);
-    site.api.ready().await;
     assert_eq!(site.api.post(&checker, ACTIONS[0]).await.status, 200);
-    drop(proxy);
+    site.world.stop().await;
+    let mut superuser = PgConnection::connect(&site.world.database.superuser_url)
+        .await
+        .unwrap();
+    let name = &site.world.database.name;
+    let close = format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false");
+    superuser.execute(AssertSqlSafe(close)).await.unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    let end = sqlx::query(end).bind(name);
+    end.execute(&mut superuser).await.unwrap();
     let before = site.vendor.calls();
     let begun = Instant::now();
     let refused = site.api.post(&checker, ACTIONS[0]).await;

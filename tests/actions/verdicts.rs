@@ -1,9 +1,14 @@
 //! What whoever asked is told: a verdict that is newer than the question.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use serde_json::json;
 
 use super::{ACTIONS, KEY, Site};
+use crate::support::api::answer;
+use crate::support::plane::eventually;
+use crate::support::vendors::Fault;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_says_what_the_vendor_says_now() {
@@ -57,7 +62,14 @@ async fn a_hundred_callers_are_one_call_at_the_vendor() {
     assert_eq!(site.api.post(&checker, ACTIONS[0]).await.status, 200);
     let before = site.vendor.calls();
     let path = "/endpoints/e/health-check?wait_seconds=30";
-    let all = join_all((0..100).map(|_| site.api.post(&checker, path))).await;
+    // Longer than it takes a hundred to ask.
+    site.vendor.fail(Fault::Slow(Duration::from_millis(1_500)));
+    let client = reqwest::Client::new();
+    let ask = || {
+        let url = format!("http://{}/api/v1{path}", site.api.listen());
+        answer(client.post(url).bearer_auth(&checker))
+    };
+    let all = join_all((0..100).map(|_| ask())).await;
     for one in &all {
         assert_eq!(one.status, 200, "{}", one.text);
     }
@@ -95,42 +107,31 @@ async fn what_is_switched_off_is_not_checked_and_the_answer_names_the_switch() {
         (3, ("LlmModel", "m", model), "spec.availabilityTest.enabled"),
     ] {
         site.world.apply(kind, name, spec).await;
-        let refused = refused_in_the_end(&site, &checker, ACTIONS[action]).await;
-        assert!(refused.contains(switch), "{refused}");
+        refused_in_the_end(&site, &checker, ACTIONS[action], switch).await;
     }
     let mut disabled = provider;
     disabled["enabled"] = false.into();
     site.world.apply("LlmProvider", "p", disabled).await;
     for action in ACTIONS {
-        let refused = refused_in_the_end(&site, &checker, action).await;
-        assert!(refused.contains("spec.enabled to true"), "{refused}");
+        refused_in_the_end(&site, &checker, action, "spec.enabled to true").await;
     }
 }
 
-/// What the 409 says that an action gets once the change is in force.
-async fn refused_in_the_end(site: &Site, token: &str, action: &str) -> String {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
-    loop {
-        let answer = site
-            .api
-            .post(token, &format!("{action}?wait_seconds=0"))
-            .await;
-        if answer.status == 409 {
-            assert_eq!(answer.problem(), "check-disabled");
-            let detail = answer.detail();
-            let is_off = detail.contains("switched off");
-            let done = site.api.get(token, "/providers/p").await.json()["is_active"] == true;
-            if is_off || done {
-                return detail;
+/// Waits until an action is refused in these words, once the change is in force.
+async fn refused_in_the_end(site: &Site, token: &str, action: &str, says: &str) {
+    let path = format!("{action}?wait_seconds=0");
+    eventually("it is refused", async || {
+        let answer = site.api.post(token, &path).await;
+        match answer.status {
+            409 => {
+                assert_eq!(answer.problem(), "check-disabled");
+                answer.detail().contains(says)
             }
-        } else {
-            assert!([200, 202].contains(&answer.status), "{}", answer.text);
+            status => {
+                assert!([200, 202].contains(&status), "{}", answer.text);
+                false
+            }
         }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "{action}: {}",
-            answer.text
-        );
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    })
+    .await;
 }

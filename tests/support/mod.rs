@@ -4,6 +4,7 @@ pub mod api;
 pub mod checks;
 pub mod database;
 pub mod etcd;
+pub mod events;
 pub mod fake_vendor;
 pub mod gate;
 pub mod history;

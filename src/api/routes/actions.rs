@@ -74,7 +74,7 @@ pub struct PendingCheck {
 
 /// Asks for a probe of an endpoint now.
 ///
-/// Needs the virtual verb `check` on it. Who asks within two seconds of others shares their probe. 409
+/// Needs the virtual verb `check` on it. Who asks while it is under way shares it. 409
 /// where it is switched off.
 #[utoipa::path(
     post, path = "/api/v1/endpoints/{id}/health-check", tag = "actions", operation_id = "check_endpoint",
@@ -96,7 +96,7 @@ pub async fn health_check(
 
 /// Asks for a validation of a credential's key now.
 ///
-/// Needs the virtual verb `check` on it. Who asks within two seconds of others shares their validation. 409
+/// Needs the virtual verb `check` on it. Who asks while it is under way shares it. 409
 /// where it is switched off.
 #[utoipa::path(
     post, path = "/api/v1/credentials/{id}/validate", tag = "actions", operation_id = "check_credential",
@@ -118,7 +118,7 @@ pub async fn validate(
 
 /// Asks for a reading of a provider's model lists now.
 ///
-/// Needs the virtual verb `check` on it. Who asks within two seconds of others shares their reading. Its
+/// Needs the virtual verb `check` on it. Who asks while it is under way shares it. Its
 /// answer says what came of the reading; models that are made of it follow. 409 where it is switched off.
 #[utoipa::path(
     post, path = "/api/v1/providers/{id}/models/sync", tag = "actions", operation_id = "sync_models",
@@ -140,7 +140,7 @@ pub async fn sync_models(
 
 /// Asks for a test of a model now, which may cost tokens.
 ///
-/// Needs the virtual verb `check` on it. Who asks within two seconds of others shares their test. 409 where
+/// Needs the virtual verb `check` on it. Who asks while it is under way shares it. 409 where
 /// it is switched off.
 #[utoipa::path(
     post, path = "/api/v1/models/{id}/test", tag = "actions", operation_id = "test_model",
