@@ -245,12 +245,6 @@ pub(super) fn capabilities() -> Array {
     ArrayBuilder::new().items(capability()).build()
 }
 
-/// Kinds of objects, in a query.
-pub(super) fn kinds() -> Array {
-    let words = Kind::ALL.map(Kind::kubernetes);
-    ArrayBuilder::new().items(one_of(words)).build()
-}
-
 /// What all answers and rows have in common, said once.
 fn complete(description: &mut OpenApi) {
     for path in description.paths.paths.values_mut() {

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use url::form_urlencoded;
 
 use crate::api::problem::{Problem, ProblemType};
+use crate::crd::Kind;
 
 /// Query parameters of one request, repeated ones counted each time. No route has use for as many.
 const MAX_PARAMETERS: usize = 64;
@@ -90,6 +91,22 @@ impl<'q> Query<'q> {
             .iter()
             .filter(move |(given, _)| given == name)
             .map(|(_, value)| value.as_ref())
+    }
+
+    /// The kinds that are asked for, in the order in which they depend on each other; all four where none is.
+    ///
+    /// # Errors
+    ///
+    /// 400 with all words for what is none.
+    pub fn kinds(&self, name: &str) -> Result<Vec<Kind>, Problem> {
+        let kind = |word: &str| {
+            let mut kinds = Kind::ALL.into_iter();
+            let found = kinds.find(|kind| kind.kubernetes() == word);
+            found.ok_or_else(|| one_of(name, &Kind::ALL.map(Kind::kubernetes)))
+        };
+        let asked: Vec<Kind> = self.all(name).map(kind).collect::<Result<_, _>>()?;
+        let of = |kind: &Kind| asked.is_empty() || asked.contains(kind);
+        Ok(Kind::ALL.into_iter().filter(of).collect())
     }
 
     /// The value of a parameter that may come once.

@@ -13,7 +13,7 @@ use crate::api::auth::{Authenticated, Scope};
 use crate::api::openapi::{self, Problems};
 use crate::api::problem::{Problem, ProblemType};
 use crate::api::read::answer::{self, RequestHeaders};
-use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names, one_of};
+use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
 use crate::api::{ApiState, read::revisions};
 use crate::crd::Kind;
 use crate::crd::manifest::{Format, ManifestWriter};
@@ -48,21 +48,13 @@ impl FromQuery for ExportParams {
 
     fn read(query: &Query<'_>) -> Result<Self, Problem> {
         let formats = Format::ALL.map(Format::as_str);
-        let asked: Vec<Kind> = query.all("kind").map(kind).collect::<Result<_, _>>()?;
-        let of = |kind: &Kind| asked.is_empty() || asked.contains(kind);
         Ok(Self {
             namespace: query.text("namespace")?,
             min_revision: query.number("min_revision", 0..=i64::MAX)?,
             format: query.word("format", &formats, Format::parse)?,
-            kind: Kind::ALL.into_iter().filter(of).collect(),
+            kind: query.kinds("kind")?,
         })
     }
-}
-
-fn kind(word: &str) -> Result<Kind, Problem> {
-    let mut kinds = Kind::ALL.into_iter();
-    let found = kinds.find(|kind| kind.kubernetes() == word);
-    found.ok_or_else(|| one_of("kind", &Kind::ALL.map(Kind::kubernetes)))
 }
 
 /// What is declared and in force, as manifests that `kubectl apply` takes.

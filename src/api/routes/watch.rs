@@ -12,7 +12,7 @@ use crate::api::auth::{Authenticated, PeerAddress, Scope, token};
 use crate::api::openapi::{self, WatchProblems};
 use crate::api::problem::Problem;
 use crate::api::read::answer::RequestHeaders;
-use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names, one_of};
+use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
 use crate::api::watch::{self, Beginning, Resumed, Watcher};
 use crate::api::{ApiState, read::revisions};
 use crate::crd::Kind;
@@ -45,14 +45,9 @@ impl FromQuery for WatchParams {
     documented_names!(WatchParams);
 
     fn read(query: &Query<'_>) -> Result<Self, Problem> {
-        let words = Kind::ALL.map(Kind::kubernetes);
-        let kind = |word: &str| {
-            let found = Kind::ALL.into_iter().find(|kind| kind.kubernetes() == word);
-            found.ok_or_else(|| one_of("kind", &words))
-        };
         Ok(Self {
             namespace: query.text("namespace")?,
-            kind: query.all("kind").map(kind).collect::<Result<_, _>>()?,
+            kind: query.kinds("kind")?,
             last_event_id: query.number("last_event_id", 0..=i64::MAX)?,
         })
     }
@@ -86,10 +81,7 @@ pub async fn get(
     revisions::snapshot(&state, None).await?;
     let heard = heard(&sent.headers)?.or(asked.last_event_id);
     let scope = Scope::of(asked.namespace.as_deref(), &caller)?;
-    let kinds = match asked.kind.is_empty() {
-        true => Kind::ALL.to_vec(),
-        false => asked.kind,
-    };
+    let kinds = asked.kind;
     for kind in &kinds {
         scope.require_watch(&state.auth, &caller, *kind).await?;
     }

@@ -36,7 +36,7 @@ const WHOLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Watcher {
     /// The namespaces.
     pub scope: Scope,
-    /// The kinds.
+    /// The kinds, parents first.
     pub kinds: Vec<Kind>,
     /// What it came with; asked about again while the stream is open.
     pub token: SecretString,
@@ -218,7 +218,7 @@ impl OpenStream {
             return Told::Over;
         };
         let mut left = self.watcher.kinds.clone();
-        left.sort_by_key(|kind| std::cmp::Reverse(*kind as usize));
+        left.reverse();
         let whole = WholeState {
             snapshot,
             cursor,
