@@ -6,6 +6,7 @@ mod all_process;
 mod api_auth;
 mod api_feed;
 mod api_http;
+mod api_limits;
 mod api_process;
 mod api_tls;
 mod audit;

@@ -14,8 +14,8 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
-    SecurityRequirement,
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
+    ResponseBuilder, SecurityRequirement,
 };
 
 use super::problem::{Problem, ProblemBody};
@@ -249,11 +249,35 @@ pub(super) fn capabilities() -> Array {
 fn complete(description: &mut OpenApi) {
     for path in description.paths.paths.values_mut() {
         for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
+            add_limits(operation);
             complete_operation(operation);
         }
     }
     if let Some(components) = &mut description.components {
         complete_rows(components);
+    }
+}
+
+/// What any request may be answered with that says too much, or comes while too much is under way.
+fn add_limits(operation: &mut Operation) {
+    let limits = [
+        ("414", "Path and query are longer than 8 KiB"),
+        ("429", "The caller has too much under way at once"),
+        ("431", "The headers are larger than 128 KiB"),
+        ("503", "Too much is under way here; try again"),
+        ("504", "No answer came in time"),
+    ];
+    for (status, what) in limits {
+        let schema = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response = ResponseBuilder::new()
+            .description(what)
+            .content("application/problem+json", content)
+            .build();
+        let responses = &mut operation.responses.responses;
+        responses
+            .entry(status.to_owned())
+            .or_insert(RefOr::T(response));
     }
 }
 

@@ -50,6 +50,12 @@ pub enum ProblemType {
     MethodNotAllowed,
     /// The check that is asked for is switched off.
     CheckDisabled,
+    /// Path and query have more bytes than they may.
+    UriTooLong,
+    /// The headers have more bytes than they may.
+    HeadersTooLarge,
+    /// No answer came in time.
+    AnswerTimeout,
     /// The caller asks for keys too often.
     RateLimited,
     /// The caller has too much under way at once.
@@ -79,7 +85,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidParameter,
         Self::UnknownParameter,
         Self::InvalidBody,
@@ -95,6 +101,9 @@ impl ProblemType {
         Self::AmbiguousModel,
         Self::MethodNotAllowed,
         Self::CheckDisabled,
+        Self::UriTooLong,
+        Self::HeadersTooLarge,
+        Self::AnswerTimeout,
         Self::RateLimited,
         Self::TooManyRequests,
         Self::QuotaExhausted,
@@ -168,6 +177,17 @@ impl ProblemType {
                 "This route does not know this method",
             ),
             Self::CheckDisabled => ("check-disabled", S::CONFLICT, "The check is switched off"),
+            Self::UriTooLong => ("uri-too-long", S::URI_TOO_LONG, "The URI is too long"),
+            Self::HeadersTooLarge => (
+                "headers-too-large",
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "The headers are too large",
+            ),
+            Self::AnswerTimeout => (
+                "answer-timeout",
+                S::GATEWAY_TIMEOUT,
+                "No answer came in time",
+            ),
             Self::RateLimited => (
                 "rate-limited",
                 S::TOO_MANY_REQUESTS,

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
 
+use super::turn::UnderWay;
 use super::{AskedRight, REVIEW_TTL, Right};
 use crate::db::AuditActor;
 
@@ -43,6 +44,8 @@ pub struct Caller {
     rights: ArcSwap<Vec<CachedDecision>>,
     renew_at: Instant,
     renewing: AtomicBool,
+    /// Its requests that are under way.
+    pub(super) under_way: UnderWay,
 }
 
 #[derive(Clone, Debug)]
@@ -81,7 +84,13 @@ impl Caller {
             rights: ArcSwap::default(),
             renew_at: now + REVIEW_TTL.mul_f64(RENEW_FROM + RENEW_OVER * share),
             renewing: AtomicBool::new(false),
+            under_way: UnderWay::default(),
         }
+    }
+
+    /// The same caller, whose requests under way are counted here.
+    pub(super) fn counted(self, under_way: UnderWay) -> Self {
+        Self { under_way, ..self }
     }
 
     /// Whether its token has ended.

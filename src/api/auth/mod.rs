@@ -14,6 +14,7 @@ mod review_rate_limit;
 mod reviews;
 mod scope;
 pub mod token;
+mod turn;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use caller::{Caller, TokenHash};
 use review_cache::Expiring;
 pub(in crate::api) use review_cache::ReviewCache;
 pub use scope::Scope;
+pub use turn::CallerTurn;
 
 use super::ApiState;
 use super::problem::{Problem, ProblemType};
@@ -378,14 +380,15 @@ fn from_now<V>(answer: V) -> Expiring<V> {
 }
 
 /// The caller of a request, as a handler's argument.
-pub struct Authenticated(pub Arc<Caller>);
+pub struct Authenticated(pub CallerTurn);
 
 impl FromRequestParts<ApiState> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let address = address(parts);
-        state.auth.caller(&parts.headers, address).await.map(Self)
+        let caller = state.auth.caller(&parts.headers, address).await?;
+        CallerTurn::begin(caller).map(Self)
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use super::caller::{Caller, Decision, TokenHash};
 use super::review_rate_limit::{ReviewPermit, ReviewRateLimit};
 use super::token::invalid;
+use super::turn::CallerCounts;
 use super::{REVIEW_TTL, Right};
 use crate::api::problem::{Problem, ProblemType};
 use crate::api::server::metrics::Metrics;
@@ -42,6 +43,7 @@ pub(super) struct Reviewer {
     token_turns: LaneLimits,
     right_turns: LaneLimits,
     renewals: Arc<Semaphore>,
+    counts: CallerCounts,
     /// Whether the last question was not answered.
     lost: AtomicBool,
     metrics: Metrics,
@@ -97,6 +99,7 @@ impl Reviewer {
             token_turns: LaneLimits::new(MAX_CONCURRENT_REVIEWS, MAX_QUEUED_REVIEWS),
             right_turns: LaneLimits::new(MAX_CONCURRENT_REVIEWS, MAX_QUEUED_REVIEWS),
             renewals: Arc::new(Semaphore::new(RENEWALS)),
+            counts: CallerCounts::default(),
             lost: AtomicBool::new(false),
             metrics,
         }
@@ -154,7 +157,8 @@ impl Reviewer {
         let why = match (status.authenticated, status.user) {
             (Some(true), Some(user)) if for_us => {
                 self.strangers.vouched(hash);
-                return Ok(Caller::new(hash, user, expires_at));
+                let under_way = self.counts.of(user.username.as_deref().unwrap_or_default());
+                return Ok(Caller::new(hash, user, expires_at).counted(under_way));
             }
             (Some(true), _) => format!(
                 "it is for another audience; ask for one with --audience={}",

@@ -1,4 +1,5 @@
-//! What every answer carries, and what is counted of it; a handler that panics is answered for too.
+//! What every answer carries, what is counted of it, and how many are made at once; for a handler that
+//! panics, or never ends, is answered too.
 //! Around the router rather than a layer of each of its routes, which would allocate and move every
 //! request once more.
 
@@ -17,8 +18,10 @@ use futures::future::CatchUnwind;
 use matchit::InsertError;
 use pin_project_lite::pin_project;
 use prometheus_client::metrics::histogram::Histogram;
+use tokio::time::Sleep;
 use tower::Service;
 
+use super::limits::{self, RequestLimits, RequestPlace};
 use crate::api::ApiState;
 use crate::api::problem::Problem;
 use crate::api::read::answer::{REVISION, SNAPSHOT_AGE};
@@ -34,6 +37,7 @@ struct Shared {
     state: ApiState,
     numbers: matchit::Router<usize>,
     routes: Vec<Route>,
+    limits: RequestLimits,
 }
 
 /// What is counted together.
@@ -63,6 +67,7 @@ impl<S> Observe<S> {
             state,
             numbers,
             routes,
+            limits: RequestLimits::default(),
         };
         Ok(Self {
             inner,
@@ -84,10 +89,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let route = self.shared.number(request.uri().path());
+        let (place, refused) = match self.shared.limits.admit(&request) {
+            Ok(place) => (Some(place), None),
+            Err(problem) => (None, Some(problem)),
+        };
         Observed {
-            route: self.shared.number(request.uri().path()),
+            route,
             started: Instant::now(),
             shared: self.shared.clone(),
+            refused,
+            late: None,
+            _place: place,
             // Nothing of a handler that panicked is used again.
             answering: AssertUnwindSafe(self.inner.call(request)).catch_unwind(),
         }
@@ -100,6 +113,10 @@ pin_project! {
         route: Option<usize>,
         started: Instant,
         shared: Arc<Shared>,
+        refused: Option<Problem>,
+        // Made when the answer is first waited for: most never are.
+        late: Option<Pin<Box<Sleep>>>,
+        _place: Option<RequestPlace>,
         #[pin]
         answering: CatchUnwind<AssertUnwindSafe<F>>,
     }
@@ -113,7 +130,20 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = answered(ready!(this.answering.poll(context)))?;
+        let mut response = match this.refused.take() {
+            Some(problem) => problem.into_response(),
+            None => match this.answering.poll(context) {
+                Poll::Ready(ended) => answered(ended)?,
+                Poll::Pending => {
+                    let late = this.late.get_or_insert_with(|| {
+                        Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT))
+                    });
+                    ready!(late.as_mut().poll(context));
+                    tracing::error!("a handler did not end");
+                    limits::timed_out().into_response()
+                }
+            },
+        };
         let store = &this.shared.state.store;
         let headers = response.headers_mut();
         if !headers.contains_key(REVISION) {
