@@ -1,4 +1,4 @@
-//! A caller with every right who asks for lists over HTTP/2 and takes none of them.
+//! Callers with every right who ask for lists over HTTP/2 and take none of them.
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -11,6 +11,8 @@ use crate::support::plane::eventually;
 
 const CONNECTIONS: usize = 30;
 const STREAMS: usize = 100;
+/// One caller alone may not have so much under way.
+const CONNECTIONS_OF_A_CALLER: usize = 3;
 /// What answers that wait for their readers may hold together.
 const MOST: f64 = (64 << 20) as f64;
 
@@ -45,7 +47,11 @@ async fn ask_for_ever(requests: SendRequest<Bytes>, url: String, token: String) 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_that_nobody_takes_hold_bounded_memory_and_others_are_answered() {
     let api = TestApi::start().await;
-    let hostile = api.viewer().await;
+    let mut hostile = Vec::new();
+    for number in 0..CONNECTIONS / CONNECTIONS_OF_A_CALLER {
+        let name = format!("hostile-{number}");
+        hostile.push(api.account(&name, &["list"], &["llmmodels"]).await.token);
+    }
     let viewer = api.account("other", &["list"], &["llmmodels"]).await;
     let provider = api.provider("openai").await;
     let large = (0..60).map(|number| {
@@ -64,7 +70,8 @@ async fn lists_that_nobody_takes_hold_bounded_memory_and_others_are_answered() {
             // Each list is another's: none comes from what was written out before.
             let limit = 60 + (connection * STREAMS + stream) % 900;
             let url = format!("{}/api/v1/models?limit={limit}&sort=created_at", api.url);
-            let asking = ask_for_ever(requests.clone(), url, hostile.token.clone());
+            let token = hostile[connection / CONNECTIONS_OF_A_CALLER].clone();
+            let asking = ask_for_ever(requests.clone(), url, token);
             flood.push(tokio::spawn(asking));
         }
     }

@@ -45,6 +45,17 @@ impl Target {
         }
     }
 
+    /// `GET` of this path, once with each token, by whoever has the answer of this `ETag` already.
+    pub fn conditional(address: SocketAddr, path: &str, etag: &str, tokens: &[String]) -> Self {
+        let mut target = Self::new(address, path, tokens);
+        let condition = format!("if-none-match: {etag}\r\n\r\n");
+        for request in &mut target.requests {
+            request.truncate(request.len() - 2);
+            request.extend_from_slice(condition.as_bytes());
+        }
+        target
+    }
+
     /// `POST` of this JSON to this path, once with each token.
     pub fn posting(address: SocketAddr, path: &str, body: &str, tokens: &[String]) -> Self {
         let length = body.len();
@@ -284,6 +295,9 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
     let Some(end) = find(bytes, b"\r\n\r\n") else {
         return Ok(None);
     };
+    if bytes.starts_with(b"HTTP/1.1 304 ") {
+        return Ok(Some((end + 4, 0)));
+    }
     ensure!(
         bytes.starts_with(b"HTTP/1.1 200 "),
         "an answer is not 200: {}",

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod bare;
+mod beside;
 mod callers;
 mod cold_start;
 mod failover;
@@ -79,6 +80,9 @@ enum Part {
     Keys,
     Callers,
     Visible,
+    Watch,
+    Polling,
+    Changes,
     Failover,
     Rewrap,
     Latency,
@@ -154,6 +158,15 @@ async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Resu
     }
     if args.wants(Part::Visible) {
         visible::measure(plane, &fleet, &started.api, &agents, report).await?;
+    }
+    if args.wants(Part::Watch) {
+        beside::streams(plane, &agents, report).await?;
+    }
+    if args.wants(Part::Polling) {
+        beside::polling(plane, &started.api, report).await?;
+    }
+    if args.wants(Part::Changes) {
+        beside::changes(plane, &started.api, &agents, report).await?;
     }
     if args.wants(Part::Failover) {
         started = failover::measure(plane, started, &agents, report).await?;

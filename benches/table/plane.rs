@@ -148,13 +148,19 @@ impl Plane {
 
     /// A read API.
     pub fn api(&self, name: &str) -> Result<Process> {
+        self.api_with(name, &[])
+    }
+
+    /// A read API with these settings over the usual ones.
+    pub fn api_with(&self, name: &str, settings: &[(&str, &str)]) -> Result<Process> {
         let (admin, listen) = (free_address()?, free_address()?);
         let mut command = self.command("api", Component::Api, admin);
         command
             .env("DATABASE_URL", self.database_url(Role::Api)?)
             .env("LLMPLANE_KEYRING_DIR", self.options.state_dir.keyring())
             .env("LLMPLANE_KEYS_PER_SECOND", "1000000")
-            .env("LLMPLANE_LISTEN", listen.to_string());
+            .env("LLMPLANE_LISTEN", listen.to_string())
+            .envs(settings.iter().copied());
         Process::start(command, admin, Some(listen), &self.log(name))
     }
 

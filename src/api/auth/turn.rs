@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use super::Caller;
 use crate::api::problem::{Problem, ProblemType};
 
-/// Requests of one caller that are under way at once: a quarter of all.
+/// Requests of one caller that are under way at once: a sixteenth of all.
 const UNDER_WAY: usize = 256;
 /// Callers that are remembered.
 const CALLERS: u64 = 20_000;

@@ -10,7 +10,7 @@ use crate::api::problem::{Problem, ProblemType};
 
 /// Requests under way at once. One that is answered from memory is so for microseconds: so many wait for
 /// PostgreSQL, for the kube-apiserver, or for a check.
-const UNDER_WAY: usize = 1024;
+const UNDER_WAY: usize = 4096;
 /// Bytes of a path and its query.
 const MAX_URI: usize = 8 << 10;
 /// Bytes of names and values of a request's headers.
