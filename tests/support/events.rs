@@ -99,7 +99,7 @@ impl Events {
     }
 
     /// Reads on to the next event with an `id`; answers those on the way.
-    pub async fn to_id(&mut self) -> Vec<Event> {
+    pub async fn until_id(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         loop {
             let event = self.next().await.expect("the stream goes on");
@@ -112,7 +112,7 @@ impl Events {
     }
 
     /// Reads to the end of the stream.
-    pub async fn to_end(&mut self) -> Vec<Event> {
+    pub async fn until_end(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
             events.push(event);

@@ -23,8 +23,8 @@ async fn a_stream_ends_with_the_right_within_fifteen_seconds_and_others_go_on() 
     let provider = api.provider("p").await;
     let mut staying = open(&api, &stays.token, "", None).await;
     let mut going = open(&api, &goes.token, "?kind=LlmModel", None).await;
-    staying.to_id().await;
-    going.to_id().await;
+    staying.until_id().await;
+    going.until_id().await;
     // Long enough that what was known of its rights is not what it was let in with.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let client = api.plane.client().await;
@@ -34,7 +34,7 @@ async fn a_stream_ends_with_the_right_within_fifteen_seconds_and_others_go_on() 
         .await
         .unwrap();
     let ended = Instant::now();
-    going.to_end().await;
+    going.until_end().await;
     assert!(
         ended.elapsed() < Duration::from_secs(15),
         "{:?}",
@@ -52,13 +52,13 @@ async fn a_stream_ends_with_its_account() {
     let api = TestApi::start().await;
     let watcher = watcher(&api).await;
     let mut events = open(&api, &watcher.token, "", None).await;
-    events.to_id().await;
+    events.until_id().await;
     let client = api.plane.client().await;
     let accounts: Api<ServiceAccount> = Api::namespaced(client, &api.namespace.name);
     let begun = Instant::now();
     let delete = DeleteParams::default();
     accounts.delete("watcher", &delete).await.unwrap();
-    events.to_end().await;
+    events.until_end().await;
     assert!(
         begun.elapsed() < Duration::from_secs(25),
         "{:?}",
@@ -79,7 +79,7 @@ async fn a_replica_that_ends_tells_each_stream_when_to_come_back() {
     for _ in 0..20 {
         let request = api.request(Method::GET, &token, "/watch");
         let mut events = Events::open(request).await;
-        assert_eq!(names(&events.to_id().await), ["reset", "heartbeat"]);
+        assert_eq!(names(&events.until_id().await), ["reset", "heartbeat"]);
         events.retry = None;
         streams.push(events);
     }
@@ -87,7 +87,7 @@ async fn a_replica_that_ends_tells_each_stream_when_to_come_back() {
     let begun = Instant::now();
     let mut retries = Vec::new();
     for events in &mut streams {
-        assert_eq!(events.to_end().await, []);
+        assert_eq!(events.until_end().await, []);
         retries.push(events.retry.expect("it was told"));
     }
     assert!(api.ended().await.success());
@@ -107,7 +107,7 @@ async fn a_stream_that_nothing_happens_to_is_heard_of_and_frees_its_place() {
     let api = TestApi::start().await;
     let watcher = watcher(&api).await;
     let mut events = open(&api, &watcher.token, "", None).await;
-    events.to_id().await;
+    events.until_id().await;
     let begun = Instant::now();
     let beat = events.next().await.unwrap();
     assert_eq!(beat.name, "heartbeat");

@@ -24,7 +24,7 @@ async fn a_stream_begins_with_all_that_is_there_and_goes_on_with_what_changes() 
         ]))
         .await;
     let mut events = open(&api, &watcher.token, "", None).await;
-    let begun = events.to_id().await;
+    let begun = events.until_id().await;
     assert_eq!(
         names(&begun),
         ["reset", "upsert", "upsert", "upsert", "heartbeat"]
@@ -48,11 +48,11 @@ async fn a_stream_begins_with_all_that_is_there_and_goes_on_with_what_changes() 
     let at = api
         .write(models(vec![gone, api.model(provider, "d")]))
         .await;
-    let told = events.to_id().await;
+    let told = events.until_id().await;
     assert_eq!(names(&told), ["upsert", "upsert"]);
     assert_eq!(told[1].id.as_deref(), Some(&*at.0.to_string()));
     api.delete(Kind::Model, &[uid]).await;
-    let told = events.to_id().await;
+    let told = events.until_id().await;
     assert_eq!(names(&told), ["delete"]);
     let data = &told[0].data;
     assert_eq!(data["id"], uid.to_string());
@@ -68,11 +68,11 @@ async fn a_stream_is_of_the_kinds_and_the_namespace_that_are_asked_for() {
     elsewhere.namespace = "elsewhere".to_owned();
     let query = "?kind=LlmModel&kind=LlmEndpoint";
     let mut events = open(&api, &watcher.token, query, None).await;
-    assert_eq!(names(&events.to_id().await), ["reset", "heartbeat"]);
+    assert_eq!(names(&events.until_id().await), ["reset", "heartbeat"]);
     api.write(models(vec![elsewhere])).await;
     api.provider("q").await;
     let at = api.write(models(vec![api.model(provider, "seen")])).await;
-    let told = events.to_id().await;
+    let told = events.until_id().await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].data["name"], "seen");
     assert_eq!(told[0].id.as_deref(), Some(&*at.0.to_string()));
@@ -132,7 +132,7 @@ async fn to_watch_takes_the_verb_on_every_kind_that_is_watched() {
         assert!(detail.contains(&format!("watch {refused}")), "{detail}");
     }
     let mut events = open(&api, &models.token, "?kind=LlmModel", None).await;
-    assert_eq!(names(&events.to_id().await), ["reset", "heartbeat"]);
+    assert_eq!(names(&events.until_id().await), ["reset", "heartbeat"]);
     let nobody = answer(watch(&api, "x.y.z", "")).await;
     assert_eq!(nobody.status, 401);
 }

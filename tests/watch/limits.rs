@@ -73,13 +73,13 @@ async fn a_reader_who_takes_nothing_is_cut_off_and_loses_nothing() {
     .await;
     // More than the system and the server hold for it; one who reads is told all the while.
     let mut reader = open(&api, &watcher.token, "", None).await;
-    reader.to_id().await;
+    reader.until_id().await;
     let mut last = 0;
     for number in 0..120 {
         let mut model = api.model(provider, &format!("m-{number}"));
         model.display_name = Some("x".repeat(60_000));
         last = api.write(models(vec![model])).await.0;
-        let told = reader.to_id().await;
+        let told = reader.until_id().await;
         assert_eq!(names(&told), ["upsert"]);
     }
     eventually("the one who takes nothing is cut off", async || {

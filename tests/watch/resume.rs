@@ -98,12 +98,12 @@ async fn a_reader_loses_nothing_where_the_replica_and_postgresql_restart() {
     assert_eq!(held.names("LlmModel"), ["a", "b"]);
 
     api.kill().await;
-    assert_eq!(events.to_end().await, []);
+    assert_eq!(events.until_end().await, []);
     let (_, at) = store(&["c", "d"], vec![uids[0]]).await;
     let (api, _) = (Process::api(&world, &[]), ());
     api.ready().await;
     let mut events = open_at(&api, &token, events.last_id.as_deref()).await;
-    let told = events.to_id().await;
+    let told = events.until_id().await;
     assert_eq!(
         names(&told),
         ["delete", "upsert", "upsert"],
@@ -151,7 +151,7 @@ async fn what_nobody_knows_any_more_begins_anew() {
     for id in [1, known.0 - 100, known.0 + 1_000_000] {
         let begun = std::time::Instant::now();
         let mut events = open(&api, &watcher.token, "", Some(&id.to_string())).await;
-        let told = events.to_id().await;
+        let told = events.until_id().await;
         assert_eq!(
             names(&told),
             ["reset", "upsert", "upsert", "heartbeat"],
@@ -183,7 +183,7 @@ async fn what_was_compacted_begins_anew_and_open_streams_hear_of_a_restored_data
     .unwrap();
     let (api, token) = process(&world, &[]).await;
     let mut events = open_at(&api, &token, Some(&before.0.to_string())).await;
-    let told = events.to_id().await;
+    let told = events.until_id().await;
     assert_eq!(names(&told), ["reset", "upsert", "heartbeat"]);
 
     // As after a restore: the revision that this replica holds is gone.
@@ -197,7 +197,7 @@ async fn what_was_compacted_begins_anew_and_open_streams_hear_of_a_restored_data
     let told = events.change().await.unwrap();
     assert_eq!(told.name, "reset");
     let mut held = Held::default();
-    for event in events.to_id().await {
+    for event in events.until_id().await {
         held.apply(&event);
     }
     assert_eq!(held.names("LlmProvider"), ["p"]);
