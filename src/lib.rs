@@ -16,6 +16,7 @@ pub mod encryption;
 mod files;
 pub mod hardening;
 pub mod http_server;
+pub mod import;
 pub mod keys;
 pub mod lint;
 pub mod local;

@@ -8,6 +8,7 @@ mod controller;
 mod crds;
 mod export;
 mod healthcheck;
+mod import;
 pub(crate) mod init;
 mod keyring;
 mod kubectl_llm;
@@ -31,6 +32,7 @@ use controller::ControllerCommand;
 use crds::CrdsCommand;
 use export::ExportCommand;
 use healthcheck::HealthcheckCommand;
+use import::ImportCommand;
 use init::InitCommand;
 use keyring::KeyringCommand;
 use kubectl_llm::KubectlLlm;
@@ -76,6 +78,8 @@ enum Command {
     Export(ExportCommand),
     /// Say whether a URL answers, where there is no other client
     Healthcheck(HealthcheckCommand),
+    /// Convert others' configuration to manifests, and apply them
+    Import(ImportCommand),
     /// Print a first set of manifests for a provider type
     Init(InitCommand),
     /// Judge manifests as the apiserver would, without one
@@ -164,6 +168,7 @@ impl Cli {
             Command::Rotation(command) => ended(runtime()?.block_on(command.run())?),
             Command::Export(command) => runtime()?.block_on(command.run()),
             Command::Healthcheck(command) => Ok(runtime()?.block_on(command.run())?),
+            Command::Import(command) => ended(runtime()?.block_on(command.run())?),
             Command::Init(command) => Ok(command.run()?),
             Command::Controller(command) => {
                 close_memory()?;

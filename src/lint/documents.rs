@@ -287,6 +287,11 @@ fn read_bytes(reader: impl Read) -> Result<Vec<u8>, ReadError> {
     Ok(bytes)
 }
 
+/// What came as bytes, under a name of its own.
+pub fn of_bytes(name: &str, bytes: Vec<u8>) -> Source {
+    named(name, Ok(bytes))
+}
+
 fn failed(path: &Path, error: ReadError) -> Source {
     source(&path.to_string_lossy(), true, Err(error))
 }

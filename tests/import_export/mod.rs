@@ -2,6 +2,7 @@
 //! configuration is converted to is applied whole or not at all.
 
 mod export;
+mod import;
 mod round_trip;
 
 use std::path::Path;

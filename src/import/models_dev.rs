@@ -1,0 +1,316 @@
+//! The catalog of models.dev: providers, their addresses and their models, prices per million tokens.
+
+use serde_json::{Map, Value, json};
+
+use super::manifests::Manifest;
+use super::plan::{Call, Placed, Plan};
+use super::secrets::{KeyRef, Origin};
+use super::source::Field;
+use super::values::{price, slug};
+use super::vendor::{self, Vendor};
+use crate::crd::{Kind, ProviderType};
+
+/// What a model can do, by the catalog's words.
+const CAPABILITIES: [(&str, &str); 3] = [
+    ("tool_call", "FunctionCalling"),
+    ("reasoning", "Reasoning"),
+    ("structured_output", "StructuredOutput"),
+];
+
+/// What it takes, by the catalog's words.
+const INPUTS: [(&str, &str); 3] = [
+    ("image", "Vision"),
+    ("pdf", "PdfInput"),
+    ("audio", "AudioInput"),
+];
+
+/// Converts catalogs: of all providers, or one provider alone.
+pub fn convert(sources: &[Field<'_>], namespace: Option<&str>) -> Vec<Manifest> {
+    let mut plan = Plan::new(namespace);
+    for source in sources {
+        if source
+            .get("models")
+            .is_some_and(|models| models.value().is_object())
+        {
+            provider(
+                &mut plan,
+                source,
+                source.text_at("id").unwrap_or("provider"),
+            );
+            continue;
+        }
+        for (id, entry) in source.entries() {
+            provider(&mut plan, &entry, id);
+        }
+    }
+    plan.finish()
+}
+
+/// The provider's type: by its name, or by the package with which it is called.
+fn vendor_of(entry: &Field<'_>, id: &str) -> Option<Vendor> {
+    let known = vendor::named(id).filter(|it| it.type_ != ProviderType::OpenAICompatible);
+    if known.is_some() {
+        return known;
+    }
+    let name = slug(id);
+    let type_ = match entry.text_at("npm")? {
+        "@ai-sdk/openai-compatible" | "@openrouter/ai-sdk-provider" => {
+            ProviderType::OpenAICompatible
+        }
+        "@ai-sdk/anthropic" => ProviderType::Anthropic,
+        "@ai-sdk/azure" => ProviderType::AzureOpenAI,
+        "@ai-sdk/amazon-bedrock" => ProviderType::Bedrock,
+        _ => ProviderType::OpenAICompatible,
+    };
+    let base_url = vendor::named(id).and_then(|known| known.base_url);
+    let has_address = entry.get("api").is_some() || base_url.is_some();
+    let is_reached = type_ != ProviderType::OpenAICompatible || has_address;
+    is_reached.then_some(Vendor {
+        type_,
+        name,
+        base_url,
+    })
+}
+
+fn provider<'a>(plan: &mut Plan<'a>, entry: &Field<'a>, id: &str) {
+    let Some(vendor) = vendor_of(entry, id) else {
+        return entry.unsupported(
+            "not converted: llmplane has no driver for it, and it has no OpenAI-compatible address",
+        );
+    };
+    let api = entry.get("api");
+    let base_url = api.as_ref().and_then(Field::url);
+    if api.is_some() && base_url.is_none() {
+        return entry.manual(
+            "not converted: its address cannot be carried over; declare the provider by hand",
+        );
+    }
+    let call = Call {
+        base_url: base_url.or_else(|| vendor.base_url.map(str::to_owned)),
+        ..Call::default()
+    };
+    if let Some(lacking) = vendor.lacks(&call) {
+        return entry.manual(format!("not converted: an endpoint of it needs {lacking}, which the catalog does not know; declare the provider by hand"));
+    }
+    let place = plan.place(&vendor, call, None);
+    let title = plan.provider_title(place);
+    if let Some(api) = api {
+        api.exact(format!("{} spec.baseUrl", plan.endpoint_title(place)));
+    }
+    if let Some(name) = entry.get("name")
+        && let Some(text) = name.plain_text()
+        && let Some(value) = name.fitting(Kind::Provider, "displayName", text.into())
+    {
+        plan.provider_spec(place)
+            .insert("displayName".to_owned(), value);
+        name.exact(format!("{title} spec.displayName"));
+    }
+    for field in ["id", "npm"].iter().filter_map(|name| entry.get(name)) {
+        field.exact(format!("{title} spec.type"));
+    }
+    if let Some(doc) = entry.get("doc") {
+        doc.unsupported("left out: llmplane has no field for a link to documentation");
+    }
+    key(plan, entry, place);
+    let models = entry.get("models");
+    for (id, model) in models.iter().flat_map(Field::entries) {
+        convert_model(plan, &model, place, id);
+    }
+}
+
+/// The variable that holds the provider's key. Of several it cannot be told what each is.
+fn key<'a>(plan: &mut Plan<'a>, entry: &Field<'a>, place: super::plan::Place) {
+    let Some(env) = entry.get("env") else { return };
+    let names = env.items();
+    let is_name = |name: &str| super::secrets::variable(&format!("os.environ/{name}")).is_some();
+    match &names[..] {
+        [] => env.exact("LlmProvider"),
+        [one] if one.text().is_some_and(is_name) => {
+            let name = one.text().unwrap_or_default();
+            let key = KeyRef {
+                secret: slug(name),
+                parts: vec![("apiKey", Origin::Variable(name.to_owned()))],
+            };
+            plan.credential(place, key, Map::new(), vec![one.clone()]);
+        }
+        _ => env.manual(
+            "left out: it cannot be told which of them holds what; declare an LlmCredential",
+        ),
+    }
+}
+
+fn convert_model<'a>(plan: &mut Plan<'a>, model: &Field<'a>, place: super::plan::Place, key: &str) {
+    let id = model.text_at("id").unwrap_or(key);
+    if model.fitting(Kind::Model, "modelId", id.into()).is_none() {
+        return;
+    }
+    let mut spec = Map::new();
+    let mut told: Vec<(Field<'a>, String)> = Vec::new();
+    if let Some(name) = model.get("name")
+        && let Some(text) = name.plain_text()
+        && let Some(value) = name.fitting(Kind::Model, "displayName", text.into())
+    {
+        spec.insert("displayName".to_owned(), value);
+        told.push((name, "spec.displayName".to_owned()));
+    }
+    limits(model, &mut spec, &mut told);
+    cost(model, &mut spec, &mut told);
+    capabilities(model, &mut spec, &mut told);
+    status(model, &mut spec, &mut told);
+    let title = match plan.model(place, id, &slug(id), spec) {
+        Placed::New(name) => format!("LlmModel/{name}"),
+        Placed::Known(name) => {
+            let title = format!("LlmModel/{name}");
+            return model.approximate(
+                title,
+                "left out: the same model of the same provider was there before",
+            );
+        }
+    };
+    for (field, target) in told {
+        field.exact(format!("{title} {target}"));
+    }
+    if let Some(id) = model.get("id") {
+        id.exact(format!("{title} spec.modelId"));
+    }
+    for name in [
+        "knowledge",
+        "release_date",
+        "last_updated",
+        "open_weights",
+        "family",
+        "attachment",
+        "temperature",
+    ] {
+        if let Some(field) = model.get(name) {
+            field.unsupported("left out: llmplane has no field for it");
+        }
+    }
+}
+
+/// Windows. Zero is the catalog's word for unknown.
+fn limits<'a>(
+    model: &Field<'a>,
+    spec: &mut Map<String, Value>,
+    told: &mut Vec<(Field<'a>, String)>,
+) {
+    let names = [
+        ("context", "contextWindow"),
+        ("input", "maxInputTokens"),
+        ("output", "maxOutputTokens"),
+    ];
+    let limit = model.get("limit");
+    let window = limit
+        .as_ref()
+        .and_then(|it| it.value().get("context")?.as_i64())
+        .filter(|it| *it > 0);
+    for (name, target) in names {
+        let Some(field) = limit.as_ref().and_then(|it| it.get(name)) else {
+            continue;
+        };
+        if field.value() == 0 {
+            field.approximate("LlmModel", "left out: 0 stands for unknown");
+            continue;
+        }
+        let Some(number) = field.integer(1, 1_000_000_000) else {
+            continue;
+        };
+        if window.is_some_and(|window| number > window) {
+            field.manual("left out: it is larger than the whole window");
+            continue;
+        }
+        spec.insert(target.to_owned(), number.into());
+        told.push((field, format!("spec.{target}")));
+    }
+}
+
+/// Prices of a million tokens, in US dollars.
+fn cost<'a>(model: &Field<'a>, spec: &mut Map<String, Value>, told: &mut Vec<(Field<'a>, String)>) {
+    let Some(cost) = model.get("cost") else {
+        return;
+    };
+    let mut pricing = Map::new();
+    for (name, target) in [
+        ("input", "inputPer1kTokens"),
+        ("output", "outputPer1kTokens"),
+    ] {
+        let Some(field) = cost.get(name) else {
+            continue;
+        };
+        match price(field.value(), -3) {
+            Some(price) => {
+                pricing.insert(target.to_owned(), price.into());
+                told.push((field, format!("spec.pricing.{target}")));
+            }
+            None => field.manual("left out: it is no price that llmplane can hold"),
+        }
+    }
+    if !pricing.is_empty() {
+        pricing.insert("currency".to_owned(), "USD".into());
+        spec.insert("pricing".to_owned(), pricing.into());
+    }
+}
+
+fn capabilities<'a>(
+    model: &Field<'a>,
+    spec: &mut Map<String, Value>,
+    told: &mut Vec<(Field<'a>, String)>,
+) {
+    let mut found = Vec::new();
+    for (name, capability) in CAPABILITIES {
+        let Some(field) = model.get(name) else {
+            continue;
+        };
+        let inner = field.get("supported");
+        let said = inner.unwrap_or_else(|| field.clone());
+        if !said.value().is_boolean() {
+            continue;
+        }
+        if said.is_true() {
+            found.push(capability);
+        }
+        told.push((said, "spec.capabilities".to_owned()));
+    }
+    let inputs = model.at(&["modalities", "input"]);
+    for item in inputs.iter().flat_map(Field::items) {
+        let known = INPUTS.iter().find(|(name, _)| Some(*name) == item.text());
+        match (known, item.text()) {
+            (Some((_, capability)), _) => {
+                found.push(capability);
+                told.push((item, "spec.capabilities".to_owned()));
+            }
+            (None, Some("text")) => told.push((item, "spec.type".to_owned())),
+            (None, _) => item.unsupported("left out: llmplane has no capability for it"),
+        }
+    }
+    let outputs = model.at(&["modalities", "output"]);
+    for item in outputs.iter().flat_map(Field::items) {
+        match item.text() {
+            Some("text") => told.push((item, "spec.type".to_owned())),
+            _ => item
+                .unsupported("left out: llmplane has no field for what a model gives beside text"),
+        }
+    }
+    found.dedup();
+    if !found.is_empty() {
+        let named = found.iter().map(|name| json!({ "name": name }));
+        spec.insert("capabilities".to_owned(), named.collect::<Vec<_>>().into());
+    }
+}
+
+fn status<'a>(
+    model: &Field<'a>,
+    spec: &mut Map<String, Value>,
+    told: &mut Vec<(Field<'a>, String)>,
+) {
+    let Some(status) = model.get("status") else {
+        return;
+    };
+    match status.text() {
+        Some("deprecated") => {
+            spec.insert("lifecycle".to_owned(), "Deprecated".into());
+            told.push((status, "spec.lifecycle".to_owned()));
+        }
+        _ => status.unsupported("left out: a model is available, under maintenance or deprecated"),
+    }
+}

@@ -1,0 +1,341 @@
+//! What is to be: providers, endpoints, credentials and models, gathered from wherever the source names
+//! them. What means the same is one object; each has a name of its own, and the same source always gives
+//! the same names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::manifests::Manifest;
+use super::secrets::KeyRef;
+use super::source::Field;
+use super::values::{Names, allowed_host, first_label, host, slug};
+use super::vendor::Vendor;
+use crate::crd::{Kind, MAX_CREDENTIALS_PER_PROVIDER, MAX_ENDPOINTS_PER_PROVIDER, ProviderType};
+
+/// How a provider is called: what makes one endpoint another than the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Call {
+    /// Where.
+    pub base_url: Option<String>,
+    /// With which version of the API.
+    pub api_version: Option<String>,
+    /// In which region.
+    pub region: Option<String>,
+    /// With which headers.
+    pub headers: BTreeMap<String, String>,
+    /// Seconds that an answer may take.
+    pub read_timeout: Option<i64>,
+    /// Further attempts.
+    pub retries: Option<i64>,
+    /// Failover order.
+    pub priority: Option<i64>,
+    /// What it is called in the source, where that has a name for it.
+    pub name: Option<String>,
+}
+
+/// Where something of a plan stands: a provider, and an endpoint and a credential of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    provider: usize,
+    endpoint: usize,
+}
+
+#[derive(Debug)]
+struct Provider<'a> {
+    vendor: Vendor,
+    name: String,
+    spec: Map<String, Value>,
+    endpoints: Vec<(Call, String)>,
+    credentials: Vec<Credential<'a>>,
+}
+
+#[derive(Debug)]
+struct Credential<'a> {
+    key: KeyRef,
+    name: String,
+    spec: Map<String, Value>,
+    endpoints: BTreeSet<usize>,
+    /// The fields of the source that hold the key, or say where it is.
+    sources: Vec<Field<'a>>,
+}
+
+#[derive(Debug)]
+struct Model {
+    provider: usize,
+    name: String,
+    spec: Map<String, Value>,
+    endpoints: BTreeSet<usize>,
+}
+
+/// Everything that is to be.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    namespace: Option<String>,
+    providers: Vec<Provider<'a>>,
+    models: Vec<Model>,
+    /// Models by provider and the vendor's id.
+    by_id: BTreeMap<(usize, String), usize>,
+    names: [Names; 4],
+}
+
+/// What became of a model.
+pub enum Placed {
+    /// It is a new one, of this name.
+    New(String),
+    /// Its provider has it already, under this name: this is one more endpoint of it, or nothing new.
+    Known(String),
+}
+
+impl<'a> Plan<'a> {
+    /// For one namespace, or for whichever it is applied to.
+    pub fn new(namespace: Option<&str>) -> Self {
+        Self {
+            namespace: namespace.map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
+    fn name(&mut self, kind: Kind, wanted: &str) -> String {
+        self.names[kind as usize].give(&slug(wanted))
+    }
+
+    /// The endpoint at which a vendor is called so, with the key that it takes.
+    pub fn place(&mut self, vendor: &Vendor, call: Call, key: Option<&KeyRef>) -> Place {
+        let fits = |provider: &Provider<'_>| {
+            let has = provider.endpoints.iter().any(|(known, _)| *known == call);
+            let known = |key: &KeyRef| provider.credentials.iter().any(|it| it.key == *key);
+            let room = provider.credentials.len() < MAX_CREDENTIALS_PER_PROVIDER;
+            same(&provider.vendor, &provider.endpoints, vendor, &call)
+                && (has || provider.endpoints.len() < MAX_ENDPOINTS_PER_PROVIDER)
+                && key.is_none_or(|key| known(key) || room)
+        };
+        let provider = match self.providers.iter().position(fits) {
+            Some(provider) => provider,
+            None => self.add_provider(vendor, &call),
+        };
+        let known = self.providers[provider].endpoints.iter();
+        let endpoint = match known.clone().position(|(known, _)| *known == call) {
+            Some(endpoint) => endpoint,
+            None => {
+                let wanted = self.endpoint_name(provider, &call);
+                let name = self.name(Kind::Endpoint, &wanted);
+                self.providers[provider].endpoints.push((call, name));
+                self.providers[provider].endpoints.len() - 1
+            }
+        };
+        Place { provider, endpoint }
+    }
+
+    fn add_provider(&mut self, vendor: &Vendor, call: &Call) -> usize {
+        let server = call.base_url.as_deref().and_then(first_label);
+        let wanted = match server {
+            Some(server) if vendor.is_nameless() => format!("{}-{server}", vendor.name),
+            _ => vendor.name.clone(),
+        };
+        let name = self.name(Kind::Provider, &wanted);
+        self.providers.push(Provider {
+            vendor: vendor.clone(),
+            name,
+            spec: Map::new(),
+            endpoints: Vec::new(),
+            credentials: Vec::new(),
+        });
+        self.providers.len() - 1
+    }
+
+    fn endpoint_name(&self, provider: usize, call: &Call) -> String {
+        let provider = &self.providers[provider];
+        let label = call.base_url.as_deref().and_then(first_label);
+        match (&call.name, &call.region, label) {
+            (Some(name), ..) => name.clone(),
+            _ if provider.endpoints.is_empty() => provider.name.clone(),
+            (None, Some(region), _) => format!("{}-{region}", provider.name),
+            (None, None, Some(label)) => format!("{}-{label}", provider.name),
+            (None, None, None) => provider.name.clone(),
+        }
+    }
+
+    /// A key for an endpoint; `sources` are the fields that it comes from. Answers the credential's
+    /// name.
+    pub fn credential(
+        &mut self,
+        place: Place,
+        key: KeyRef,
+        spec: Map<String, Value>,
+        sources: Vec<Field<'a>>,
+    ) -> String {
+        for source in &sources {
+            source.take();
+        }
+        let known = self.providers[place.provider].credentials.iter();
+        let index = match known.clone().position(|it| it.key == key) {
+            Some(index) => index,
+            None => {
+                let name = self.name(Kind::Credential, &key.secret);
+                let provider = &mut self.providers[place.provider];
+                provider.credentials.push(Credential {
+                    key,
+                    name,
+                    spec,
+                    endpoints: BTreeSet::new(),
+                    sources: Vec::new(),
+                });
+                provider.credentials.len() - 1
+            }
+        };
+        let credential = &mut self.providers[place.provider].credentials[index];
+        credential.endpoints.insert(place.endpoint);
+        credential.sources.extend(sources);
+        credential.name.clone()
+    }
+
+    /// A model at an endpoint. Of one that is known already the first declaration counts.
+    pub fn model(
+        &mut self,
+        place: Place,
+        id: &str,
+        wanted: &str,
+        mut spec: Map<String, Value>,
+    ) -> Placed {
+        let known = (place.provider, id.to_owned());
+        if let Some(model) = self.by_id.get(&known) {
+            let model = &mut self.models[*model];
+            model.endpoints.insert(place.endpoint);
+            return Placed::Known(model.name.clone());
+        }
+        let name = self.name(Kind::Model, wanted);
+        spec.insert("modelId".to_owned(), id.into());
+        self.by_id.insert(known, self.models.len());
+        self.models.push(Model {
+            provider: place.provider,
+            name: name.clone(),
+            spec,
+            endpoints: [place.endpoint].into(),
+        });
+        Placed::New(name)
+    }
+
+    /// The spec of a place's provider.
+    pub fn provider_spec(&mut self, place: Place) -> &mut Map<String, Value> {
+        &mut self.providers[place.provider].spec
+    }
+
+    /// What findings call a place's provider.
+    pub fn provider_title(&self, place: Place) -> String {
+        format!("LlmProvider/{}", self.providers[place.provider].name)
+    }
+
+    /// What findings call a place's endpoint.
+    pub fn endpoint_title(&self, place: Place) -> String {
+        let provider = &self.providers[place.provider];
+        format!("LlmEndpoint/{}", provider.endpoints[place.endpoint].1)
+    }
+
+    /// The objects. What has to be done for the Secrets is said of the fields that their keys come from.
+    pub fn finish(self) -> Vec<Manifest> {
+        let namespace = self.namespace.as_deref();
+        let mut manifests = Vec::new();
+        for provider in &self.providers {
+            provider.finish(namespace, &mut manifests);
+        }
+        for model in self.models {
+            let provider = &self.providers[model.provider];
+            let mut spec = model.spec;
+            spec.insert("providerRef".to_owned(), json!({ "name": provider.name }));
+            provider.refer(&mut spec, &model.endpoints);
+            manifests.push(Manifest::new(Kind::Model, namespace, &model.name, spec));
+        }
+        manifests
+    }
+}
+
+/// Whether a call goes to this provider: for vendors that are servers of somebody's own the server
+/// decides.
+fn same(known: &Vendor, endpoints: &[(Call, String)], wanted: &Vendor, call: &Call) -> bool {
+    if known != wanted {
+        return false;
+    }
+    let server = |call: &Call| call.base_url.as_deref().and_then(host);
+    !known.is_by_server()
+        || endpoints
+            .iter()
+            .all(|(known, _)| server(known) == server(call))
+}
+
+impl Provider<'_> {
+    fn finish(&self, namespace: Option<&str>, manifests: &mut Vec<Manifest>) {
+        let mut spec = self.spec.clone();
+        spec.insert("type".to_owned(), self.vendor.type_.as_str().into());
+        manifests.push(Manifest::new(Kind::Provider, namespace, &self.name, spec));
+        for (call, name) in &self.endpoints {
+            let spec = endpoint_spec(call, &self.name);
+            manifests.push(Manifest::new(Kind::Endpoint, namespace, name, spec));
+        }
+        for credential in &self.credentials {
+            let mut spec = credential.spec.clone();
+            spec.insert("providerRef".to_owned(), json!({ "name": self.name }));
+            spec.insert("secretRef".to_owned(), credential.key.secret_ref());
+            self.refer(&mut spec, &credential.endpoints);
+            manifests.push(Manifest::new(
+                Kind::Credential,
+                namespace,
+                &credential.name,
+                spec,
+            ));
+            self.tell(credential, namespace);
+        }
+    }
+
+    /// `endpointRefs`, where it is not all of them.
+    fn refer(&self, spec: &mut Map<String, Value>, endpoints: &BTreeSet<usize>) {
+        if endpoints.len() < self.endpoints.len() {
+            let names = endpoints.iter().map(|index| &self.endpoints[*index].1);
+            let refs: Vec<Value> = names.map(|name| json!({ "name": name })).collect();
+            spec.insert("endpointRefs".to_owned(), refs.into());
+        }
+    }
+
+    fn tell(&self, credential: &Credential<'_>, namespace: Option<&str>) {
+        let urls = credential.endpoints.iter().filter_map(|index| {
+            let url = self.endpoints[*index].0.base_url.as_deref()?;
+            (!is_own_host(self.vendor.type_, url)).then(|| allowed_host(url))?
+        });
+        let hosts: BTreeSet<String> = urls.collect();
+        let (why, commands) = credential.key.steps(self.vendor.type_, &hosts, namespace);
+        let target = format!("LlmCredential/{} spec.secretRef", credential.name);
+        for source in &credential.sources {
+            source.manual_by(target.clone(), why.clone(), commands.clone());
+        }
+    }
+}
+
+/// Whether a key of this type goes to this host without a word from its Secret's owner.
+fn is_own_host(type_: ProviderType, url: &str) -> bool {
+    let own = match type_ {
+        ProviderType::OpenAI => "api.openai.com",
+        ProviderType::Anthropic => "api.anthropic.com",
+        _ => return false,
+    };
+    host(url).is_some_and(|host| host == own)
+}
+
+fn endpoint_spec(call: &Call, provider: &str) -> Map<String, Value> {
+    let mut spec = Map::new();
+    let mut set = |field: &str, value: Option<Value>| {
+        spec.extend(value.map(|value| (field.to_owned(), value)));
+    };
+    set("providerRef", Some(json!({ "name": provider })));
+    set("baseUrl", call.base_url.clone().map(Value::from));
+    set("apiVersion", call.api_version.clone().map(Value::from));
+    set("region", call.region.clone().map(Value::from));
+    set("readTimeoutSeconds", call.read_timeout.map(Value::from));
+    set("retry", call.retries.map(|count| json!({ "count": count })));
+    set("priority", call.priority.map(Value::from));
+    let headers = call.headers.iter();
+    let headers: Vec<Value> = headers
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
+    set("headers", (!headers.is_empty()).then(|| headers.into()));
+    spec
+}
