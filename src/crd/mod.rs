@@ -10,6 +10,7 @@ pub mod conditions;
 pub mod credential;
 pub mod decimal;
 pub mod endpoint;
+pub mod fields;
 pub mod generate;
 pub mod hosts;
 pub mod json_schema;

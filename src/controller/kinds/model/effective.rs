@@ -5,21 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::{
     crd::{
-        LlmModelSpec,
+        Kind, LlmModelSpec, fields,
         model::{EffectiveModel, Origin},
     },
     vendors::ListedModel,
 };
-
-/// Fields by their name in the resource and in the row.
-const ROW_NAMES: [(&str, &[&str]); 6] = [
-    ("contextWindow", &["context_window"]),
-    ("maxInputTokens", &["max_input_tokens"]),
-    ("maxOutputTokens", &["max_output_tokens"]),
-    ("type", &["type"]),
-    ("pricing", &["currency", "input_price", "output_price"]),
-    ("capabilities", &["capabilities"]),
-];
 
 /// What is in force: the spec first, then each further source in its order. `stated_by` says whose
 /// word a field of the spec is.
@@ -86,10 +76,11 @@ pub fn row_origin(effective: &EffectiveModel) -> BTreeMap<String, Origin> {
         "output_price" => pricing.is_some_and(|p| p.output_per1k_tokens.is_some()),
         _ => true,
     };
-    ROW_NAMES
-        .iter()
-        .filter_map(|(name, fields)| Some((effective.origin.get(*name)?, fields)))
-        .flat_map(|(origin, fields)| fields.iter().map(move |field| (*field, *origin)))
+    let origins = effective.origin.iter();
+    origins
+        .flat_map(|(part, origin)| {
+            fields::within(Kind::Model, part).map(move |field| (field.name, *origin))
+        })
         .filter(|(field, _)| there(field))
         .map(|(field, origin)| (field.to_owned(), origin))
         .collect()
