@@ -32,6 +32,21 @@ impl MaskedKey {
         Self(masked)
     }
 
+    /// Whether a text is a key with its middle left out, ours or another's: no key has three such
+    /// signs in a row.
+    pub fn looks_like_one(text: &str) -> bool {
+        let is_sign = |c: char| matches!(c, '*' | '.' | '\u{2022}' | '\u{25cf}');
+        let mut run = (None, 0);
+        text.chars().any(|c| {
+            run = match (is_sign(c), run) {
+                (true, (Some(same), count)) if same == c => (Some(c), count + 1),
+                (true, _) => (Some(c), 1),
+                (false, _) => (None, 0),
+            };
+            run.1 >= 3 || c == '\u{2026}'
+        })
+    }
+
     /// The text to show or store.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -88,7 +103,35 @@ mod tests {
         assert_eq!(MaskedKey::of(None).as_str(), "********");
     }
 
+    #[test]
+    fn a_masked_key_is_known_as_one() {
+        for masked in [
+            "********",
+            "sk-********1234",
+            "sk-...1234",
+            "sk-\u{2026}1234",
+            "\u{2022}\u{2022}\u{2022}",
+        ] {
+            assert!(MaskedKey::looks_like_one(masked), "{masked}");
+        }
+        for key in [
+            "sk-proj-4fK2_xxx9",
+            "a.b.c",
+            "a..b",
+            "wJal+/K7MDENG==",
+            "**",
+            "*.*.*",
+        ] {
+            assert!(!MaskedKey::looks_like_one(key), "{key}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_masked_looks_like_it(key in "[!-~]{1,60}") {
+            prop_assert!(MaskedKey::looks_like_one(&mask(&key)));
+        }
+
         #[test]
         fn keys_of_any_length_with_the_same_ends_look_alike(
             a in "\\PC{13,600}",

@@ -6,6 +6,7 @@
 
 pub mod destinations;
 pub mod disclose;
+pub mod key_text;
 pub mod open;
 pub mod rewrap;
 pub mod seal;

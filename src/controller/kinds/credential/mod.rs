@@ -4,7 +4,6 @@
 mod dereference;
 pub mod expiry;
 pub mod intact;
-mod key_text;
 mod proof;
 mod secret;
 pub mod secret_cache;

@@ -5,19 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use secrecy::SecretString;
 
-use super::key_text;
 use crate::{
     crd::{
         ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, ProviderType, conditions::ConditionInput,
         credential::SecretKeys, hosts::parse_allowed_hosts, reasons::Reason,
     },
     encryption::SecretFields,
+    keys::key_text::{self, MAX_KEY_CHARS, MAX_TOKEN_CHARS},
 };
-
-/// Characters that an API key or a secret key may have.
-const MAX_KEY_CHARS: usize = 500;
-/// Characters that an access token may have: they are session or Entra tokens.
-const MAX_TOKEN_CHARS: usize = 16 * 1024;
 
 /// What was read, and what the owner should know of it.
 #[derive(Debug)]

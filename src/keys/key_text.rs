@@ -3,6 +3,11 @@
 //!
 //! What is said names the odd character and its place, and nothing else of the entry.
 
+/// Characters that an API key or a secret key may have.
+pub const MAX_KEY_CHARS: usize = 500;
+/// Characters that an access token may have: they are session or Entra tokens.
+pub const MAX_TOKEN_CHARS: usize = 16 * 1024;
+
 /// Beginnings of a header's line that people copy with the key, and what to call them.
 const HEADERS: [(&str, &str); 6] = [
     ("authorization:", "the name of a header"),
@@ -15,7 +20,7 @@ const HEADERS: [(&str, &str); 6] = [
 
 /// What is odd about an entry, and what to do; `None` where it can be a key. The entry has no line
 /// break at its end any more.
-pub(super) fn oddity(text: &str) -> Option<String> {
+pub fn oddity(text: &str) -> Option<String> {
     if text.is_empty() {
         return Some("is empty; store the key in it".to_owned());
     }
