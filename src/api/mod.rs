@@ -1,9 +1,10 @@
-//! The read API.
+//! The API.
 //!
-//! `router` is the table of contents; each kind's routes are in a file of their own. Every answer
-//! comes from the snapshot, after `auth` has said who asks and what they may see. A handler never
-//! asks PostgreSQL or the kube-apiserver on the way, but for probe history, deleted rows, keys and checks
-//! that are asked for (`checks`). A key is given out by `disclosure` alone, and nothing but its audit is
+//! `router` is the table of contents; each kind's routes are in a file of their own. What is read
+//! comes from the snapshot, after `auth` has said who asks and what they may see: a handler then asks
+//! neither PostgreSQL nor the kube-apiserver on the way, but for probe history, deleted rows, keys and
+//! checks that are asked for (`checks`). A key is given out by `disclosure` alone. What is written is
+//! written by `write`: to custom resources, as the caller. Of PostgreSQL nothing but the audit is
 //! written.
 
 pub mod auth;
@@ -16,6 +17,7 @@ pub mod router;
 mod routes;
 mod server;
 mod watch;
+pub mod write;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ use disclosure::Disclosure;
 use read::list_cache::ListCache;
 use server::metrics::Metrics;
 use watch::Watches;
+use write::Writes;
 
 /// What the handlers answer from; a clone shares it.
 #[derive(Clone)]
@@ -63,6 +66,8 @@ pub struct ApiDeps {
     checks: CheckRequests,
     /// Streams of changes.
     watches: Watches,
+    /// What writes need.
+    pub writes: Writes,
     /// What is counted.
     pub metrics: Metrics,
     /// Lists that were written out already.

@@ -20,6 +20,7 @@ use utoipa::openapi::{
 
 use super::problem::{Problem, ProblemBody};
 use super::read::query_params::{FromQuery, Query, QueryParams};
+use super::write;
 use crate::crd::credential::VersionState;
 use crate::crd::manifest::Format;
 use crate::crd::model::{Capability, ModelType};
@@ -158,8 +159,85 @@ pub enum WatchProblems {
     Unavailable(ProblemBody<'static>),
 }
 
-/// Schemas of what is sent, of which nothing has to be.
-const REQUESTS: [&str; 1] = ["ResolveRequest"];
+/// The same of a route that changes something.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // As above.
+pub enum WriteProblems {
+    /// The body, or a parameter, is not valid or not known, or a namespace is needed.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(ProblemBody<'static>),
+    /// There is no token, or it does not count here.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(ProblemBody<'static>),
+    /// The caller may not do this, or its token is not for the kube-apiserver.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemBody<'static>),
+    /// There is no such thing, or the caller may not see it.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(ProblemBody<'static>),
+    /// The route exists, and not for this method.
+    #[response(status = 405, content_type = "application/problem+json")]
+    MethodNotAllowed(ProblemBody<'static>),
+    /// The body did not come in time.
+    #[response(status = 408, content_type = "application/problem+json")]
+    BodyTimeout(ProblemBody<'static>),
+    /// It is there already, was changed at the same time, has no room, or is managed by a GitOps tool.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(ProblemBody<'static>),
+    /// The body is larger than 1 MiB.
+    #[response(status = 413, content_type = "application/problem+json")]
+    BodyTooLarge(ProblemBody<'static>),
+    /// The body is not JSON by its media type.
+    #[response(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(ProblemBody<'static>),
+    /// The cluster does not take the object as it would be; `errors` names the fields.
+    #[response(status = 422, content_type = "application/problem+json")]
+    InvalidObject(ProblemBody<'static>),
+    /// A defect of the server.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(ProblemBody<'static>),
+    /// The kube-apiserver, or the audit, is not available; try again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemBody<'static>),
+}
+
+/// The same of a route that deletes something.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // As above.
+pub enum DeleteProblems {
+    /// A parameter is not valid or not known, or a namespace is needed.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(ProblemBody<'static>),
+    /// There is no token, or it does not count here.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(ProblemBody<'static>),
+    /// The caller may not do this, or its token is not for the kube-apiserver.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemBody<'static>),
+    /// There is no such thing, or the caller may not see it.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(ProblemBody<'static>),
+    /// The route exists, and not for this method.
+    #[response(status = 405, content_type = "application/problem+json")]
+    MethodNotAllowed(ProblemBody<'static>),
+    /// It is still in use, is managed by a GitOps tool, or is another one now.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(ProblemBody<'static>),
+    /// The cluster does not take the deletion.
+    #[response(status = 422, content_type = "application/problem+json")]
+    InvalidObject(ProblemBody<'static>),
+    /// A defect of the server.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(ProblemBody<'static>),
+    /// The kube-apiserver, or the audit, is not available; try again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemBody<'static>),
+}
+
+/// Schemas of what is sent, of which nothing has to be, or which say so themselves.
+fn is_sent(schema: &str) -> bool {
+    schema == "ResolveRequest" || write::BODIES.contains(&schema)
+}
 
 /// What the routes are added to.
 pub fn base() -> OpenApi {
@@ -248,7 +326,9 @@ pub(super) fn capabilities() -> Array {
 /// What all answers and rows have in common, said once.
 fn complete(description: &mut OpenApi) {
     for path in description.paths.paths.values_mut() {
-        for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
+        let reads = [&mut path.get, &mut path.post];
+        let changes = [&mut path.put, &mut path.patch, &mut path.delete];
+        for operation in reads.into_iter().chain(changes).flatten() {
             add_limits(operation);
             complete_operation(operation);
         }
@@ -321,6 +401,7 @@ fn complete_operation(operation: &mut Operation) {
         );
         match status.as_str() {
             "200" | "304" if conditional => add("ETag", text(), "For If-None-Match"),
+            "201" => add("Location", text(), "Where it is read"),
             "401" => add("WWW-Authenticate", text(), "Bearer"),
             "405" => add("Allow", text(), "The methods that the route knows"),
             "429" | "503" => add(
@@ -366,22 +447,33 @@ fn complete_rows(components: &mut Components) {
             _ => {}
         }
     }
-    name_rows_of_lists(components);
+    name_rows(components);
     let schemas = components.schemas.iter_mut();
-    let answers = schemas.filter(|(name, _)| !REQUESTS.contains(&name.as_str()));
+    let answers = schemas.filter(|(name, _)| !is_sent(name));
     answers.for_each(|(_, schema)| complete(schema));
 }
 
-/// The rows of a list are those of the kind's own schema, not one that looks alike.
-fn name_rows_of_lists(components: &mut Components) {
+/// The rows of a list, and what a change is answered with, are those of the kind's own schema, not one
+/// that looks alike.
+fn name_rows(components: &mut Components) {
     for (name, schema) in &mut components.schemas {
-        let RefOr::T(Schema::Object(list)) = schema else {
-            continue;
-        };
-        if let Some(row) = name.strip_prefix("List_")
-            && let Some(RefOr::T(Schema::Array(items))) = list.properties.get_mut("items")
-        {
-            items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(row).into()));
+        let of_kind = |row: &str| Ref::from_schema_name(row).into();
+        match schema {
+            RefOr::T(Schema::Object(list)) => {
+                if let Some(row) = name.strip_prefix("List_")
+                    && let Some(RefOr::T(Schema::Array(items))) = list.properties.get_mut("items")
+                {
+                    items.items = ArrayItems::RefOrSchema(Box::new(of_kind(row)));
+                }
+            }
+            RefOr::T(Schema::OneOf(written)) => {
+                if let Some(row) = name.strip_prefix("Written_")
+                    && let Some(first) = written.items.first_mut()
+                {
+                    *first = of_kind(row);
+                }
+            }
+            _ => {}
         }
     }
 }

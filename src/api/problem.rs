@@ -10,6 +10,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTIC
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::db::DbError;
@@ -40,6 +41,8 @@ pub enum ProblemType {
     InvalidToken,
     /// The caller may not do this.
     Forbidden,
+    /// The token counts here and not at the kube-apiserver, which a write needs.
+    TokenNotForApiserver,
     /// There is no such thing, or the caller may not see it.
     NotFound,
     /// No model is what was asked for, or none that can be called.
@@ -56,6 +59,18 @@ pub enum ProblemType {
     HeadersTooLarge,
     /// No answer came in time.
     AnswerTimeout,
+    /// An object of this name is there already.
+    AlreadyExists,
+    /// Someone else changed the object at the same time.
+    Conflict,
+    /// The provider has as many of these as it may have.
+    LimitReached,
+    /// The provider has endpoints, credentials or models that would be left behind.
+    HasChildren,
+    /// A GitOps tool would undo the change.
+    ManagedElsewhere,
+    /// The cluster does not take the object as it would be.
+    InvalidObject,
     /// The caller asks for keys too often.
     RateLimited,
     /// The caller has too much under way at once.
@@ -85,7 +100,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 37] = [
         Self::InvalidParameter,
         Self::UnknownParameter,
         Self::InvalidBody,
@@ -96,6 +111,7 @@ impl ProblemType {
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::Forbidden,
+        Self::TokenNotForApiserver,
         Self::NotFound,
         Self::NoModel,
         Self::AmbiguousModel,
@@ -104,6 +120,12 @@ impl ProblemType {
         Self::UriTooLong,
         Self::HeadersTooLarge,
         Self::AnswerTimeout,
+        Self::AlreadyExists,
+        Self::Conflict,
+        Self::LimitReached,
+        Self::HasChildren,
+        Self::ManagedElsewhere,
+        Self::InvalidObject,
         Self::RateLimited,
         Self::TooManyRequests,
         Self::QuotaExhausted,
@@ -164,6 +186,11 @@ impl ProblemType {
                 "The token does not count here",
             ),
             Self::Forbidden => ("forbidden", S::FORBIDDEN, "You may not do this"),
+            Self::TokenNotForApiserver => (
+                "token-not-for-apiserver",
+                S::FORBIDDEN,
+                "The kube-apiserver does not take this token",
+            ),
             Self::NotFound => ("not-found", S::NOT_FOUND, "Not found"),
             Self::NoModel => ("no-model", S::NOT_FOUND, "No model is what was asked for"),
             Self::AmbiguousModel => (
@@ -187,6 +214,18 @@ impl ProblemType {
                 "answer-timeout",
                 S::GATEWAY_TIMEOUT,
                 "No answer came in time",
+            ),
+            Self::AlreadyExists => ("already-exists", S::CONFLICT, "It is there already"),
+            Self::Conflict => ("conflict", S::CONFLICT, "Someone else changed it"),
+            Self::LimitReached => ("limit-reached", S::CONFLICT, "The provider has no room"),
+            Self::HasChildren => ("has-children", S::CONFLICT, "The provider is still in use"),
+            Self::ManagedElsewhere => {
+                ("managed-elsewhere", S::CONFLICT, "A GitOps tool manages it")
+            }
+            Self::InvalidObject => (
+                "invalid-object",
+                S::UNPROCESSABLE_ENTITY,
+                "The cluster does not take it",
             ),
             Self::RateLimited => (
                 "rate-limited",
@@ -249,6 +288,8 @@ pub struct Problem {
     pub detail: String,
     /// Seconds after which it may try again; none: as the status has it.
     pub retry_after: Option<u64>,
+    /// Further members of the body; none: there are none.
+    pub members: Option<Box<Map<String, Value>>>,
 }
 
 /// The body of every error.
@@ -266,6 +307,15 @@ pub struct ProblemBody<'a> {
     pub detail: &'a str,
 }
 
+/// A field that the cluster does not take.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The field, in the words of the body.
+    pub field: String,
+    /// What is wrong with it, and what to write.
+    pub message: String,
+}
+
 impl Problem {
     /// A problem of this kind.
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
@@ -273,7 +323,15 @@ impl Problem {
             kind,
             detail: detail.into(),
             retry_after: None,
+            members: None,
         }
+    }
+
+    /// With a further member of its body (RFC 9457, 3.2).
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        let members = self.members.get_or_insert_default();
+        members.insert(member.to_owned(), value.into());
+        self
     }
 
     /// With the time after which the caller may try again, rounded up to seconds.
@@ -404,7 +462,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = self.body_with(&()).unwrap_or_default();
+        let body = self.body_with(&self.members).unwrap_or_default();
         self.answer(body)
     }
 }

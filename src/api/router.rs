@@ -16,16 +16,30 @@ use super::{ApiState, openapi};
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     // Whole paths: a nested router makes every request's URI anew.
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(providers::list))
-        .routes(routes!(providers::get))
-        .routes(routes!(endpoints::list))
-        .routes(routes!(endpoints::get))
+        .routes(routes!(providers::list, providers::create))
+        .routes(routes!(
+            providers::get,
+            providers::replace,
+            providers::delete
+        ))
+        .routes(routes!(providers::switch))
+        .routes(routes!(endpoints::list, endpoints::create))
+        .routes(routes!(
+            endpoints::get,
+            endpoints::replace,
+            endpoints::delete
+        ))
         .routes(routes!(health::get))
-        .routes(routes!(credentials::list))
-        .routes(routes!(credentials::get))
+        .routes(routes!(credentials::list, credentials::create))
+        .routes(routes!(
+            credentials::get,
+            credentials::replace,
+            credentials::delete
+        ))
         .routes(routes!(models::list))
         .routes(routes!(models::by_capability))
-        .routes(routes!(models::get))
+        .routes(routes!(models::create))
+        .routes(routes!(models::get, models::replace, models::delete))
         .routes(routes!(export::get))
         .routes(routes!(holders::list))
         .routes(routes!(audit::list))

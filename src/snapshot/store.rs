@@ -67,6 +67,25 @@ impl Store {
             .is_ok_and(|waited| waited.is_ok())
     }
 
+    /// Waits until something is found in a snapshot; `None` when that took too long.
+    pub async fn until<T>(
+        &self,
+        at_most: Duration,
+        look: impl Fn(&Snapshot) -> Option<T>,
+    ) -> Option<T> {
+        let mut revisions = self.revision.subscribe();
+        let looking = async {
+            loop {
+                revisions.mark_unchanged();
+                if let Some(found) = self.snapshot().as_deref().and_then(&look) {
+                    return Some(found);
+                }
+                revisions.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(at_most, looking).await.ok().flatten()
+    }
+
     /// Tells of every revision from now on.
     pub fn revisions(&self) -> watch::Receiver<Revision> {
         self.revision.subscribe()

@@ -2,10 +2,13 @@
 //!
 //! Nothing here is proof: it only spares the kube-apiserver the tokens that cannot be right.
 
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::api::problem::{Problem, ProblemType};
@@ -71,6 +74,17 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
         return Err(missing());
     }
     Ok(token)
+}
+
+/// The bearer token of a request, as the argument of a handler that passes it on.
+pub struct BearerToken(pub SecretString);
+
+impl<S: Sync> FromRequestParts<S> for BearerToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        bearer(&parts.headers).map(|token| Self(SecretString::from(token)))
+    }
 }
 
 /// When the token ends by its own words, in Unix seconds; none where it does not say.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Response;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, PartialSchema};
 use uuid::Uuid;
 
 use super::answer::{Page, PageRows, RequestHeaders};
@@ -28,7 +28,7 @@ const MAX_LIMIT: usize = 1000;
 const MAX_PAGE_BYTES: usize = 1 << 20;
 
 /// A kind as the routes know it.
-pub trait Resource: View + Sized {
+pub trait Resource: View + PartialSchema + Sized {
     /// What a person calls it.
     const NOUN: &'static str;
     /// Its table.

@@ -7,13 +7,20 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::BytesMut;
 use http_body_util::BodyExt;
+use serde_json::error::Category;
 
 use super::answer::RequestHeaders;
 use crate::api::problem::{Problem, ProblemType};
 use crate::http_server::AnswerMemory;
 
-/// Bytes of a body at most.
-pub const MAX_BYTES: usize = 64 << 10;
+/// Bytes of a question at most.
+pub const MAX_QUESTION: usize = 64 << 10;
+
+/// Bytes of a declaration at most.
+pub const MAX_DECLARATION: usize = 1 << 20;
+
+/// Characters of a place in a body, or of a name in it, that are told at most.
+pub const MAX_TOLD: usize = 64;
 
 /// Bytes of a body that is too large that are read all the same: a client that is still sending hears
 /// no answer where its connection is closed on it.
@@ -22,16 +29,17 @@ const MAX_DISCARDED: usize = 4 << 20;
 /// How long a body may take to come.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The whole body of a request that says it is JSON.
+/// The whole body of a request that says it is JSON; it has `at_most` so many bytes.
 ///
 /// # Errors
 ///
-/// 415 for another media type, 413 for more than [`MAX_BYTES`], 408 where it does not come in time,
+/// 415 for another media type, 413 for more bytes, 408 where it does not come in time,
 /// 400 where it ends before its end, 503 where there is no memory for it.
 pub async fn json(
     memory: &AnswerMemory,
     request: &RequestHeaders,
     body: Body,
+    at_most: usize,
 ) -> Result<Bytes, Problem> {
     if !says_json(&request.headers) {
         return Err(Problem::new(
@@ -40,9 +48,9 @@ pub async fn json(
         ));
     }
     let told = content_length(&request.headers);
-    let room = told.unwrap_or(MAX_BYTES).min(MAX_BYTES);
+    let room = told.unwrap_or(at_most).min(at_most);
     let _reserved = memory.reserve(&request.share, room).await?;
-    let read = tokio::time::timeout(TIMEOUT, read(body, told)).await;
+    let read = tokio::time::timeout(TIMEOUT, read(body, told, at_most)).await;
     read.unwrap_or_else(|_| {
         Err(Problem::new(
             ProblemType::BodyTimeout,
@@ -51,9 +59,9 @@ pub async fn json(
     })
 }
 
-async fn read(mut body: Body, told: Option<usize>) -> Result<Bytes, Problem> {
+async fn read(mut body: Body, told: Option<usize>, at_most: usize) -> Result<Bytes, Problem> {
     let (mut kept, mut length) = (BytesMut::new(), 0_usize);
-    let too_large = |length| length > MAX_BYTES || told.is_some_and(|told| told > MAX_BYTES);
+    let too_large = |length| length > at_most || told.is_some_and(|told| told > at_most);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::body("the body broke off before its end"))?;
         let Ok(data) = frame.into_data() else {
@@ -72,12 +80,54 @@ async fn read(mut body: Body, told: Option<usize>) -> Result<Bytes, Problem> {
         true => Err(Problem::new(
             ProblemType::BodyTooLarge,
             format!(
-                "a body has at most {} KiB; ask for less at once",
-                MAX_BYTES >> 10
+                "a body has at most {} KiB here; send less at once",
+                at_most >> 10
             ),
         )),
         false => Ok(kept.freeze()),
     }
+}
+
+/// What is wrong with a body at a place in it, without what it says: that may be meant for other
+/// eyes.
+pub fn refusal(path: &str, error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    if error.classify() != Category::Data {
+        return Problem::body(format!("the body is not valid JSON: {text}{place}"));
+    }
+    if let Some(name) = text.strip_prefix("duplicate field `") {
+        return Problem::body(format!(
+            "{}: it is given more than once",
+            name.trim_end_matches('`')
+        ));
+    }
+    let what = match text.rsplit_once(", expected ") {
+        Some((given, expected)) => match kind_of(given) {
+            Some(kind) => format!("expected {expected}, not {kind}"),
+            None => format!("expected {expected}"),
+        },
+        None => text.to_owned(),
+    };
+    let path: String = path.chars().take(MAX_TOLD).collect();
+    Problem::body(format!("{path}: {what}"))
+}
+
+/// What kind of value was given, as serde tells of one of the wrong type.
+fn kind_of(given: &str) -> Option<&'static str> {
+    let given = given.strip_prefix("invalid type: ")?;
+    let kinds = [
+        ("string", "a text"),
+        ("integer", "a whole number"),
+        ("floating point", "a number with a fraction"),
+        ("boolean", "true or false"),
+        ("sequence", "a list"),
+        ("map", "an object"),
+        ("null", "null"),
+    ];
+    let found = kinds.iter().find(|(word, _)| given.starts_with(word));
+    found.map(|(_, kind)| *kind)
 }
 
 /// `application/json`, with any parameters.

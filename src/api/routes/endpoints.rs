@@ -1,4 +1,4 @@
-//! `GET /providers/{id}/endpoints`, `GET /endpoints/{id}`.
+//! `/providers/{id}/endpoints`, `/endpoints/{id}`.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -6,13 +6,17 @@ use axum::http::Response;
 
 use super::PathId;
 use crate::api::auth::{Authenticated, Scope};
-use crate::api::openapi::Problems;
+use crate::api::openapi::{DeleteProblems, NoParameters, Problems, WriteProblems};
 use crate::api::problem::Problem;
 use crate::api::read::answer::{self, List, RequestHeaders};
 use crate::api::read::list_query::{
     self, Index, ListFilters, ListParams, ListRequest, Resource, Sort,
 };
 use crate::api::read::query_params::QueryParams;
+use crate::api::write::{
+    self, Declared, Deleted, Draft, EndpointReplacement, Force, NewEndpoint, WriteParams, Writing,
+    Written,
+};
 use crate::api::{ApiState, read::revisions};
 use crate::db::ChangedRows;
 use crate::snapshot::{EndpointView, ProviderView, Snapshot, Table};
@@ -75,4 +79,72 @@ pub async fn get(
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = list_query::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
     Ok(answer::one(&found, snapshot.revision, &sent.headers))
+}
+
+/// Makes an endpoint of a provider.
+#[utoipa::path(
+    post, path = "/api/v1/providers/{id}/endpoints", tag = "endpoints", operation_id = "create_endpoint",
+    params(("id" = String, Path, description = "UID of the provider, or its name in the namespace asked for"), WriteParams),
+    request_body(content = NewEndpoint, example = json!({ "name": "eu", "base_url": "https://eu.api.openai.com/v1", "priority": 10 })),
+    responses(
+        (status = 201, description = "The endpoint", body = EndpointView),
+        (status = 200, description = "What would be declared: it was only tried", body = Declared),
+        (status = 202, description = "It is declared, and has no row yet", body = Declared),
+        WriteProblems,
+    )
+)]
+pub async fn create(
+    PathId(id): PathId,
+    Writing(write, _): Writing<NoParameters>,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let draft = Draft::read::<EndpointView>(&write, body).await?;
+    write
+        .run(|write| write::create_child::<EndpointView>(write, id, draft))
+        .await
+}
+
+/// Replaces what rows show of an endpoint, and keeps the rest of its resource.
+///
+/// What the body leaves out gets its default.
+#[utoipa::path(
+    put, path = "/api/v1/endpoints/{id}", tag = "endpoints", operation_id = "replace_endpoint",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), WriteParams, Force),
+    request_body(content = EndpointReplacement, example = json!({ "base_url": "https://eu.api.openai.com/v1", "timeout_read": 120 })),
+    responses(
+        (status = 200, description = "The endpoint; where it was only tried, what would be declared", body = Written<EndpointView>),
+        (status = 202, description = "It is declared, and its row is not of it yet", body = Declared),
+        WriteProblems,
+    )
+)]
+pub async fn replace(
+    PathId(id): PathId,
+    Writing(write, Force { force }): Writing<Force>,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let draft = Draft::read::<EndpointView>(&write, body).await?;
+    write
+        .forced(force)
+        .run(|write| write::replace::<EndpointView>(write, id, draft))
+        .await
+}
+
+/// Deletes an endpoint.
+#[utoipa::path(
+    delete, path = "/api/v1/endpoints/{id}", tag = "endpoints", operation_id = "delete_endpoint",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), WriteParams, Force),
+    responses(
+        (status = 200, description = "What is deleted, or would be", body = Deleted),
+        (status = 202, description = "It is deleted, and its row is not gone yet", body = Deleted),
+        DeleteProblems,
+    )
+)]
+pub async fn delete(
+    PathId(id): PathId,
+    Writing(write, Force { force }): Writing<Force>,
+) -> Result<Response<Body>, Problem> {
+    write
+        .forced(force)
+        .run(|write| write::delete::<EndpointView>(write, id))
+        .await
 }

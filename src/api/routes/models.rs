@@ -1,4 +1,4 @@
-//! `GET /models`, `GET /models/{id}`, `GET /models/by-capability/{capability}`.
+//! `/models`, `/models/{id}`, `/providers/{id}/models`, `/models/by-capability/{capability}`.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::PathId;
 use crate::api::auth::{Authenticated, Caller, Scope};
-use crate::api::openapi::{self, Problems};
+use crate::api::openapi::{self, DeleteProblems, NoParameters, Problems, WriteProblems};
 use crate::api::problem::Problem;
 use crate::api::read::answer::{self, List, RequestHeaders};
 use crate::api::read::cursor::{Price, Rank};
@@ -20,6 +20,10 @@ use crate::api::read::list_query::{
 };
 use crate::api::read::query_params::{
     FromQuery, Query, QueryParams, QueryParamsOfTwo, documented_names, one_of,
+};
+use crate::api::write::{
+    self, Declared, Deleted, Draft, Force, ModelReplacement, NewModel, WriteParams, Writing,
+    Written,
 };
 use crate::api::{ApiState, read::revisions};
 use crate::crd::Capability;
@@ -364,4 +368,72 @@ pub async fn get(
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = list_query::find::<ModelView>(&state, &caller, &snapshot, &id, &asked).await?;
     Ok(answer::one(&found, snapshot.revision, &sent.headers))
+}
+
+/// Makes a model of a provider.
+#[utoipa::path(
+    post, path = "/api/v1/providers/{id}/models", tag = "models", operation_id = "create_model",
+    params(("id" = String, Path, description = "UID of the provider, or its name in the namespace asked for"), WriteParams),
+    request_body(content = NewModel, example = json!({ "name": "gpt-4o", "model_id": "gpt-4o", "type": "Chat", "currency": "USD", "input_price": "0.0025" })),
+    responses(
+        (status = 201, description = "The model", body = ModelView),
+        (status = 200, description = "What would be declared: it was only tried", body = Declared),
+        (status = 202, description = "It is declared, and has no row yet", body = Declared),
+        WriteProblems,
+    )
+)]
+pub async fn create(
+    PathId(id): PathId,
+    Writing(write, _): Writing<NoParameters>,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let draft = Draft::read::<ModelView>(&write, body).await?;
+    write
+        .run(|write| write::create_child::<ModelView>(write, id, draft))
+        .await
+}
+
+/// Replaces what rows show of a model, and keeps the rest of its resource.
+///
+/// What the body leaves out gets its default.
+#[utoipa::path(
+    put, path = "/api/v1/models/{id}", tag = "models", operation_id = "replace_model",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), WriteParams, Force),
+    request_body(content = ModelReplacement, example = json!({ "model_id": "gpt-4o", "status": "deprecated" })),
+    responses(
+        (status = 200, description = "The model; where it was only tried, what would be declared", body = Written<ModelView>),
+        (status = 202, description = "It is declared, and its row is not of it yet", body = Declared),
+        WriteProblems,
+    )
+)]
+pub async fn replace(
+    PathId(id): PathId,
+    Writing(write, Force { force }): Writing<Force>,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let draft = Draft::read::<ModelView>(&write, body).await?;
+    write
+        .forced(force)
+        .run(|write| write::replace::<ModelView>(write, id, draft))
+        .await
+}
+
+/// Deletes a model.
+#[utoipa::path(
+    delete, path = "/api/v1/models/{id}", tag = "models", operation_id = "delete_model",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), WriteParams, Force),
+    responses(
+        (status = 200, description = "What is deleted, or would be", body = Deleted),
+        (status = 202, description = "It is deleted, and its row is not gone yet", body = Deleted),
+        DeleteProblems,
+    )
+)]
+pub async fn delete(
+    PathId(id): PathId,
+    Writing(write, Force { force }): Writing<Force>,
+) -> Result<Response<Body>, Problem> {
+    write
+        .forced(force)
+        .run(|write| write::delete::<ModelView>(write, id))
+        .await
 }

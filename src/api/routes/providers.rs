@@ -1,4 +1,4 @@
-//! `GET /providers`, `GET /providers/{id}`.
+//! `/providers`, `/providers/{id}`, `/providers/{id}/status`.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -7,12 +7,16 @@ use utoipa::IntoParams;
 
 use super::PathId;
 use crate::api::auth::{Authenticated, Scope};
-use crate::api::openapi::{self, Problems};
+use crate::api::openapi::{self, DeleteProblems, NoParameters, Problems, WriteProblems};
 use crate::api::problem::Problem;
 use crate::api::read::answer::{self, List, RequestHeaders};
 use crate::api::read::list_query::{self, ListFilters, ListParams, ListRequest, Resource, Sort};
 use crate::api::read::query_params::{
     FromQuery, Query, QueryParams, QueryParamsOfTwo, documented_names,
+};
+use crate::api::write::{
+    self, Cascade, Declared, Deleted, Draft, Force, NewProvider, ProviderReplacement, StatusChange,
+    WriteParams, Writing, Written,
 };
 use crate::api::{ApiState, read::revisions};
 use crate::crd::ProviderType;
@@ -92,4 +96,96 @@ pub async fn get(
     let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let found = list_query::find::<ProviderView>(&state, &caller, &snapshot, &id, &asked).await?;
     Ok(answer::one(&found, snapshot.revision, &sent.headers))
+}
+
+/// Makes a provider.
+///
+/// It is made in the cluster, as the caller: the token names the kube-apiserver's audience too.
+#[utoipa::path(
+    post, path = "/api/v1/providers", tag = "providers", operation_id = "create_provider",
+    params(WriteParams),
+    request_body(content = NewProvider, example = json!({ "name": "openai", "type": "OpenAI", "display_name": "OpenAI" })),
+    responses(
+        (status = 201, description = "The provider", body = ProviderView),
+        (status = 200, description = "What would be declared: it was only tried", body = Declared),
+        (status = 202, description = "It is declared, and has no row yet", body = Declared),
+        WriteProblems,
+    )
+)]
+pub async fn create(
+    Writing(write, _): Writing<NoParameters>,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let draft = Draft::read::<ProviderView>(&write, body).await?;
+    write
+        .run(|write| write::create::<ProviderView>(write, draft))
+        .await
+}
+
+/// Replaces what rows show of a provider, and keeps the rest of its resource.
+///
+/// What the body leaves out gets its default.
+#[utoipa::path(
+    put, path = "/api/v1/providers/{id}", tag = "providers", operation_id = "replace_provider",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), WriteParams, Force),
+    request_body(content = ProviderReplacement, example = json!({ "type": "OpenAI", "display_name": "OpenAI, Europe" })),
+    responses(
+        (status = 200, description = "The provider; where it was only tried, what would be declared", body = Written<ProviderView>),
+        (status = 202, description = "It is declared, and its row is not of it yet", body = Declared),
+        WriteProblems,
+    )
+)]
+pub async fn replace(
+    PathId(id): PathId,
+    Writing(write, Force { force }): Writing<Force>,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let draft = Draft::read::<ProviderView>(&write, body).await?;
+    write
+        .forced(force)
+        .run(|write| write::replace::<ProviderView>(write, id, draft))
+        .await
+}
+
+/// Switches a provider, and with it all that is its own, on or off.
+#[utoipa::path(
+    patch, path = "/api/v1/providers/{id}/status", tag = "providers", operation_id = "switch_provider",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), WriteParams, Force),
+    request_body(content = StatusChange, example = json!({ "is_active": false })),
+    responses(
+        (status = 200, description = "The provider; where it was only tried, what would be declared", body = Written<ProviderView>),
+        (status = 202, description = "It is declared, and its row is not of it yet", body = Declared),
+        WriteProblems,
+    )
+)]
+pub async fn switch(
+    PathId(id): PathId,
+    Writing(write, Force { force }): Writing<Force>,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    let change = StatusChange::read(&write, body).await?;
+    write
+        .forced(force)
+        .run(|write| write::set_active(write, id, change.is_active))
+        .await
+}
+
+/// Deletes a provider; with its endpoints, credentials and models where `cascade` says so.
+#[utoipa::path(
+    delete, path = "/api/v1/providers/{id}", tag = "providers", operation_id = "delete_provider",
+    params(("id" = String, Path, description = "UID, or name in the namespace asked for"), WriteParams, Cascade),
+    responses(
+        (status = 200, description = "What is deleted, or would be", body = Deleted),
+        (status = 202, description = "It is deleted, and not all rows are gone yet", body = Deleted),
+        DeleteProblems,
+    )
+)]
+pub async fn delete(
+    PathId(id): PathId,
+    Writing(write, Cascade { force, cascade }): Writing<Cascade>,
+) -> Result<Response<Body>, Problem> {
+    write
+        .forced(force)
+        .run(move |write| write::delete_provider(write, id, cascade))
+        .await
 }

@@ -155,7 +155,7 @@ pub async fn post(
              its log says where",
         )
     })?;
-    let body = request_body::json(&state.memory, &sent, body).await?;
+    let body = request_body::json(&state.memory, &sent, body, request_body::MAX_QUESTION).await?;
     // What is wrong with it is not said in the parser's words: they repeat what was sent.
     let found: FoundString = serde_json::from_slice(&body)
         .map_err(|_| Problem::body("the body is an object with one field, key: the string"))?;

@@ -16,6 +16,7 @@ use crate::admin::{self, Host};
 use crate::api::auth::Auth;
 use crate::api::read::list_cache::ListCache;
 use crate::api::watch::Watches;
+use crate::api::write::Writes;
 use crate::api::{ApiDeps, ApiState, router};
 use crate::config::admin::AdminArgs;
 use crate::config::api::ApiSettings;
@@ -102,8 +103,10 @@ impl Server {
     pub async fn prepare(settings: ApiSettings, host: &mut Host) -> Result<Self, ApiError> {
         // Another part of this process may have done so already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = kube::Client::try_from(settings.cluster.config().await?)
-            .map_err(|error| ApiError::Client(error.to_string()))?;
+        let cluster = settings.cluster.config().await?;
+        let unusable = |error: kube::Error| ApiError::Client(error.to_string());
+        let writes = Writes::to(&cluster).map_err(unusable)?;
+        let client = kube::Client::try_from(cluster).map_err(unusable)?;
         let options = DbOptions {
             acquire_timeout: DB_ACQUIRE_TIMEOUT,
             call_timeout: DB_CALL_TIMEOUT,
@@ -140,6 +143,7 @@ impl Server {
             auth: Auth::new(client, &settings.audience, metrics.clone()),
             checks: Default::default(),
             watches,
+            writes,
             metrics,
             pages: ListCache::default(),
             resolutions: Default::default(),

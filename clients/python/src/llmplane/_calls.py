@@ -113,12 +113,13 @@ def answer_of(kind: type[T]) -> Callable[[httpx.Response], T]:
 
 
 def outcome_of(kind: type[T]) -> Callable[[httpx.Response], Outcome[T]]:
-    """Reads what came of a write: the row with 200 and 201, nothing with 202 and 204."""
+    """Reads what came of a write: the row with 200 and 201, and no row of what is deleted, was only tried or has none yet."""
     row = answer_of(kind)
 
     def read(response: httpx.Response) -> Outcome[T]:
         is_done = response.status_code != 202
-        has_row = is_done and bool(response.content)
+        # What is deleted, and what was only tried, says whether it was; a row does not.
+        has_row = is_done and bool(response.content) and "dry_run" not in response.json()
         return Outcome(row=row(response) if has_row else None, is_done=is_done, revision=revision_of(response))
 
     return read

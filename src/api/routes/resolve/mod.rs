@@ -112,7 +112,7 @@ pub async fn post(
     sent: RequestHeaders,
     body: Body,
 ) -> Result<Response<Body>, Problem> {
-    let body = request_body::json(&state.memory, &sent, body).await?;
+    let body = request_body::json(&state.memory, &sent, body, request_body::MAX_QUESTION).await?;
     let request = request::read(&body)?;
     let places = Places::of(&state, &caller, params.namespace.as_deref()).await?;
     let snapshot = revisions::snapshot(&state, params.min_revision).await?;

@@ -1,18 +1,15 @@
 //! The body of `POST /resolve`: what it may say, and what is told where it says something else.
 
 use serde::Deserialize;
-use serde_json::error::Category;
 use utoipa::ToSchema;
 
 use super::values::{Amount, Currency, Flag, Labels, List, OneOrMany, Text, Whole, Word};
 use crate::api::openapi;
 use crate::api::problem::Problem;
+use crate::api::read::request_body;
 use crate::crd::names::did_you_mean;
 use crate::crd::{Capability, ProviderType};
 use crate::resolve::{self, Need, Prefer, TypicalCall, Wanted};
-
-/// Characters of a place in the body, or of a name in it, that are told at most.
-const MAX_TOLD: usize = 64;
 
 /// Most tokens that a request may speak of.
 const MAX_TOKENS: i64 = 1_000_000_000;
@@ -134,52 +131,15 @@ pub fn read(body: &[u8]) -> Result<ReadRequest, Problem> {
     request.checked()
 }
 
-/// What is wrong with a body, without what it says: that may be meant for other eyes.
+/// What is wrong with a body.
 fn refusal(path: &str, error: &serde_json::Error) -> Problem {
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    let text = text.strip_suffix(&place).unwrap_or(&text);
-    match error.classify() {
-        Category::Data => {}
-        Category::Syntax | Category::Eof | Category::Io => {
-            return Problem::body(format!("the body is not valid JSON: {text}{place}"));
+    match error.to_string().strip_prefix("unknown field `") {
+        Some(rest) => {
+            let (name, known) = rest.split_once("`, expected").unwrap_or((rest, ""));
+            Problem::body(unknown_field(name, known))
         }
+        None => request_body::refusal(path, error),
     }
-    if let Some(rest) = text.strip_prefix("unknown field `") {
-        let (name, known) = rest.split_once("`, expected").unwrap_or((rest, ""));
-        return Problem::body(unknown_field(name, known));
-    }
-    if let Some(name) = text.strip_prefix("duplicate field `") {
-        return Problem::body(format!(
-            "{}: it is given more than once",
-            name.trim_end_matches('`')
-        ));
-    }
-    let what = match text.rsplit_once(", expected ") {
-        Some((given, expected)) => match kind_of(given) {
-            Some(kind) => format!("expected {expected}, not {kind}"),
-            None => format!("expected {expected}"),
-        },
-        None => text.to_owned(),
-    };
-    let path: String = path.chars().take(MAX_TOLD).collect();
-    Problem::body(format!("{path}: {what}"))
-}
-
-/// What kind of value was given, as serde tells of one of the wrong type.
-fn kind_of(given: &str) -> Option<&'static str> {
-    let given = given.strip_prefix("invalid type: ")?;
-    let kinds = [
-        ("string", "a text"),
-        ("integer", "a whole number"),
-        ("floating point", "a number with a fraction"),
-        ("boolean", "true or false"),
-        ("sequence", "a list"),
-        ("map", "an object"),
-        ("null", "null"),
-    ];
-    let found = kinds.iter().find(|(word, _)| given.starts_with(word));
-    found.map(|(_, kind)| *kind)
 }
 
 fn unknown_field(name: &str, known: &str) -> String {
@@ -189,7 +149,7 @@ fn unknown_field(name: &str, known: &str) -> String {
             .to_owned();
     }
     let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
-    let shown: String = name.chars().take(MAX_TOLD).collect();
+    let shown: String = name.chars().take(request_body::MAX_TOLD).collect();
     let near = did_you_mean(&shown, known.iter().copied());
     let known = known.join(", ");
     format!("{shown:?} is no field of this request{near}; it knows {known}")

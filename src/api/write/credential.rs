@@ -1,0 +1,288 @@
+//! Credentials: of a Secret that is there, or with a key, which gets a Secret of its own.
+//!
+//! Where there is a key two objects change. Both are tried first; then the LlmCredential is written,
+//! then its Secret, and a Secret that cannot be written puts the LlmCredential back as it was.
+
+use axum::body::Body;
+use axum::http::Response;
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use serde_json::{Map, Value, json};
+
+use super::record::{Record, Recorded};
+use super::refusal::Refused;
+use super::replace::Change;
+use super::secret::{self, NewKey};
+use super::{Draft, Write, answer, create, declaration, replace, target};
+use crate::api::problem::{Problem, ProblemType};
+use crate::crd::Kind;
+use crate::db::AuditAction;
+use crate::snapshot::{CredentialView, ProviderView};
+
+const KIND: Kind = Kind::Credential;
+/// Fields that say which entries of a Secret that is there hold the key.
+const ENTRY_FIELDS: [&str; 3] = ["api_key_entry", "secret_key_entry", "access_token_entry"];
+
+/// Creates a credential of a provider.
+///
+/// # Errors
+///
+/// What the body, the cluster or the audit refuses.
+pub async fn create_credential(
+    write: Write,
+    provider: String,
+    mut draft: Draft,
+) -> Result<Response<Body>, Problem> {
+    match (
+        NewKey::of(&mut draft)?,
+        draft.fields.contains_key("secret_name"),
+    ) {
+        (None, true) => create::create_child::<CredentialView>(write, provider, draft).await,
+        (Some(key), false) if key.is_key() => with_key(write, provider, draft, key).await,
+        (_, false) => Err(Problem::body(
+            "api_key: send the key, or name the Secret that holds it as secret_name",
+        )),
+        (Some(key), true) => Err(other_secret(&key)),
+    }
+}
+
+/// A Secret that is there is its owner's.
+fn other_secret(key: &NewKey) -> Problem {
+    match key.is_key() {
+        true => either_or(),
+        false => hosts_of_another(),
+    }
+}
+
+fn either_or() -> Problem {
+    Problem::body(
+        "secret_name: a key that is sent gets a Secret of its own; leave out secret_name, or the key",
+    )
+}
+
+fn hosts_of_another() -> Problem {
+    Problem::body(
+        "allowed_hosts: they are said on the Secret, by its owner; leave them out where secret_name names one",
+    )
+}
+
+/// Entries are chosen for the Secret that is made.
+fn refuse_entries(draft: &Draft) -> Result<(), Problem> {
+    match ENTRY_FIELDS
+        .iter()
+        .find(|field| draft.fields.contains_key(**field))
+    {
+        Some(field) => Err(Problem::body(format!(
+            "{field}: it is about a Secret that is there; leave it out where the key is sent"
+        ))),
+        None => Ok(()),
+    }
+}
+
+async fn with_key(
+    write: Write,
+    provider: String,
+    mut draft: Draft,
+    key: NewKey,
+) -> Result<Response<Body>, Problem> {
+    refuse_entries(&draft)?;
+    let provider = target::find::<ProviderView>(&write, &provider).await?;
+    let (namespace, owner) = (
+        provider.namespace().unwrap_or_default(),
+        provider.name_any(),
+    );
+    create::name_endpoints(&write, &namespace, &owner, &mut draft.fields).await?;
+    create::has_room(&write, KIND, &namespace, &owner).await?;
+    let name = draft.required_name()?;
+    let mut spec = Map::new();
+    spec.insert("providerRef".to_owned(), json!({ "name": owner }));
+    spec.insert("secretRef".to_owned(), key.reference(name));
+    let object = create::declared(KIND, &namespace, spec, &draft)?;
+    let provider_type = provider.data["spec"]["type"].as_str().unwrap_or_default();
+
+    let tried = write.cluster.create(KIND, &object, true).await;
+    let tried = tried.map_err(|refused| refused.problem(KIND))?;
+    secret::create(&write.cluster, &object, &key, provider_type, true)
+        .await
+        .map_err(|refused| of_secret(refused, name))?;
+    if write.params.dry_run {
+        return answer::written::<CredentialView>(&write, &tried, true, |_| true).await;
+    }
+    let mut fields = key.fields();
+    fields.extend(declaration::changed(
+        KIND,
+        &Value::Null,
+        &object.data["spec"],
+    ));
+    let recorded = Recorded {
+        action: AuditAction::Create,
+        kind: KIND,
+        namespace: &namespace,
+        name,
+        uid: None,
+        fields,
+    };
+    let record = recorded.begin(&write).await?;
+    let made = match write.cluster.create(KIND, &object, false).await {
+        Ok(made) => made,
+        Err(refused) => return Err(ended(record, refused, None).await),
+    };
+    if let Err(refused) = secret::create(&write.cluster, &made, &key, provider_type, false).await {
+        let undone = write.cluster.delete(KIND, &made.metadata, false).await;
+        return Err(put_back(record, refused, &made, undone).await);
+    }
+    record.end("Done", target::uid(&made)).await;
+    let has_key = |row: &CredentialView| !row.versions.is_empty();
+    answer::written(&write, &made, true, has_key).await
+}
+
+/// Replaces what rows show of a credential; its key too, where one is sent.
+///
+/// # Errors
+///
+/// As [`create_credential`].
+pub async fn replace_credential(
+    write: Write,
+    id: String,
+    mut draft: Draft,
+) -> Result<Response<Body>, Problem> {
+    match NewKey::of(&mut draft)? {
+        None => replace::replace::<CredentialView>(write, id, draft).await,
+        Some(key) => replace_key(write, id, draft, key).await,
+    }
+}
+
+async fn replace_key(
+    write: Write,
+    id: String,
+    mut draft: Draft,
+    key: NewKey,
+) -> Result<Response<Body>, Problem> {
+    if draft.fields.contains_key("secret_name") {
+        return Err(other_secret(&key));
+    }
+    refuse_entries(&draft)?;
+    let mut change = Change::of::<CredentialView>(&write, &id, &mut draft).await?;
+    let secret = change.before.data["spec"]["secretRef"]["name"].clone();
+    let secret = secret.as_str().unwrap_or_default();
+    make_sure_it_is_ours(&write, &change.before, secret).await?;
+    if key.is_key() {
+        change.after.data["spec"]["secretRef"] = key.reference(secret);
+    }
+    change.refuse_managed(&write)?;
+
+    let cluster = &write.cluster;
+    let tried = cluster.replace(KIND, &change.after, true).await;
+    let tried = tried.map_err(|refused| refused.problem(KIND))?;
+    secret::change(cluster, &change.before, secret, &key, true)
+        .await
+        .map_err(|refused| of_secret(refused, secret))?;
+    if write.params.dry_run {
+        return answer::written::<CredentialView>(&write, &tried, false, |_| true).await;
+    }
+    let newest = newest_version(&write, &change.before);
+    let record = change.recorded(key.fields()).begin(&write).await?;
+    let made = match cluster.replace(KIND, &change.after, false).await {
+        Ok(made) => made,
+        Err(refused) => return Err(ended(record, refused, None).await),
+    };
+    if let Err(refused) = secret::change(cluster, &made, secret, &key, false).await {
+        let mut before = change.before.clone();
+        before.metadata.resource_version = made.metadata.resource_version.clone();
+        let undone = cluster.replace(KIND, &before, false).await.map(drop);
+        return Err(put_back(record, refused, &made, undone).await);
+    }
+    record.end("Done", None).await;
+    let is_key = key.is_key();
+    let has_key = move |row: &CredentialView| !is_key || of_row(row) > newest;
+    answer::written(&write, &made, false, has_key).await
+}
+
+/// Number of the newest version of a credential's key, as far as this replica knows.
+fn newest_version(write: &Write, credential: &DynamicObject) -> Option<i32> {
+    let snapshot = write.state.store.snapshot()?;
+    let row = snapshot.credentials.by_uid(target::uid(credential)?)?;
+    of_row(&row.view)
+}
+
+fn of_row(row: &CredentialView) -> Option<i32> {
+    row.versions.first().map(|version| version.version)
+}
+
+/// A key is changed in the Secret that was made for it, and in no other.
+async fn make_sure_it_is_ours(
+    write: &Write,
+    credential: &DynamicObject,
+    secret: &str,
+) -> Result<(), Problem> {
+    let ours = secret::is_ours(&write.cluster, credential, secret).await;
+    match ours.map_err(|refused| of_secret(refused, secret))? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Problem::new(
+            ProblemType::ManagedElsewhere,
+            format!(
+                "Secret {secret} was not made for this credential: change the key there, or delete the credential \
+                 and create one with the key"
+            ),
+        )),
+        None => Err(Problem::new(
+            ProblemType::Conflict,
+            format!(
+                "Secret {secret} is not there: make it, name another as secret_name, or delete the credential and \
+                 create one with the key"
+            ),
+        )),
+    }
+}
+
+/// What the kube-apiserver said of the Secret.
+fn of_secret(refused: Refused, secret: &str) -> Problem {
+    match refused {
+        Refused::AlreadyExists => Problem::new(
+            ProblemType::AlreadyExists,
+            format!(
+                "the key would be stored in Secret {secret}, and there is one of that name: name it as secret_name \
+                 if it holds the key, or choose another name"
+            ),
+        ),
+        Refused::NotFound(_) => Problem::new(
+            ProblemType::Conflict,
+            format!("Secret {secret} was deleted meanwhile; try again"),
+        ),
+        other => {
+            let problem = other.problem(KIND);
+            Problem {
+                detail: format!("Secret {secret}: {}", problem.detail),
+                ..problem
+            }
+        }
+    }
+}
+
+/// Tells the audit that nothing came of it.
+async fn ended(record: Record, refused: Refused, uid: Option<uuid::Uuid>) -> Problem {
+    record.end(refused.word(), uid).await;
+    refused.problem(KIND)
+}
+
+/// Tells the audit, and the caller, that the Secret could not be written, and what became of the
+/// credential.
+async fn put_back(
+    mut record: Record,
+    refused: Refused,
+    credential: &DynamicObject,
+    undone: Result<(), Refused>,
+) -> Problem {
+    record.note("undone", undone.is_ok());
+    record.end(refused.word(), target::uid(credential)).await;
+    let name = credential.name_any();
+    let problem = of_secret(refused, &name);
+    let what = match undone {
+        Ok(()) => format!("LlmCredential {name} was put back as it was"),
+        Err(_) => format!("LlmCredential {name} could not be put back as it was: see to it"),
+    };
+    Problem {
+        detail: format!("{}; {what}", problem.detail),
+        ..problem
+    }
+}

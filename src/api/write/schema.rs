@@ -1,0 +1,345 @@
+//! Schemas of the bodies of writes, made from the resources' own: the same limits, said once.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{Object, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::body::{ALLOWED_HOSTS, KEY_FIELDS};
+use crate::crd::fields::{self, Field, Form};
+use crate::crd::hosts::MAX_HOSTS;
+use crate::crd::{Kind, crds};
+use crate::keys::key_text::{MAX_KEY_CHARS, MAX_TOKEN_CHARS};
+
+/// What of a resource's schema a body's has too.
+const KEYWORDS: [&str; 13] = [
+    "description",
+    "type",
+    "format",
+    "enum",
+    "default",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minItems",
+    "maxItems",
+    "maxProperties",
+];
+
+/// Whether a body makes an object or replaces one.
+#[derive(Clone, Copy, PartialEq)]
+enum Use {
+    New,
+    Replacement,
+}
+
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident = $kind:ident, $use:ident;)+) => {$(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                body(Kind::$kind, Use::$use)
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    )+
+
+        /// Names of the schemas of bodies.
+        pub const BODIES: &[&str] = &[$(stringify!($name),)+ "StatusChange"];
+    };
+}
+
+bodies! {
+    /// A provider that is to be made.
+    NewProvider = Provider, New;
+    /// What a provider is to be.
+    ProviderReplacement = Provider, Replacement;
+    /// An endpoint that is to be made.
+    NewEndpoint = Endpoint, New;
+    /// What an endpoint is to be.
+    EndpointReplacement = Endpoint, Replacement;
+    /// A credential that is to be made.
+    NewCredential = Credential, New;
+    /// What a credential is to be.
+    CredentialReplacement = Credential, Replacement;
+    /// A model that is to be made.
+    NewModel = Model, New;
+    /// What a model is to be.
+    ModelReplacement = Model, Replacement;
+}
+
+/// A switch.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatusChange {
+    /// Whether the provider, and with it all that is its own, is in force.
+    pub is_active: bool,
+}
+
+/// The spec's schema of each kind, in their order.
+static SPECS: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    let spec = |crd| {
+        let crd = serde_json::to_value(crd).unwrap_or_default();
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
+    };
+    crds().into_iter().map(spec).collect()
+});
+
+fn spec_of(kind: Kind) -> &'static Value {
+    SPECS.get(kind as usize).unwrap_or(&Value::Null)
+}
+
+/// A field's part of its spec's schema.
+fn part<'s>(spec: &'s Value, field: &Field) -> &'s Value {
+    let parts = field.place.split('.');
+    parts.fold(spec, |at, part| &at["properties"][part])
+}
+
+/// What a field is where nothing is said.
+pub fn default_of(kind: Kind, field: &Field) -> Option<Value> {
+    part(spec_of(kind), field).get("default").cloned()
+}
+
+fn body(kind: Kind, used: Use) -> RefOr<Schema> {
+    let spec = spec_of(kind);
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for field in fields::of(kind) {
+        let is_required = items(&spec["required"]).any(|name| name == field.place);
+        properties.insert(
+            field.name.to_owned(),
+            property(spec, field, is_required, used),
+        );
+        if is_required {
+            required.push(Value::from(field.name));
+        }
+    }
+    properties.insert("name".to_owned(), name(spec, used));
+    if used == Use::New {
+        required.push("name".into());
+    }
+    if kind == Kind::Credential {
+        properties.extend(of_key());
+    }
+    let schema = json!({
+        "type": "object", "properties": properties, "required": required,
+        "additionalProperties": false,
+    });
+    read(schema)
+}
+
+/// Made of plain data: it always is one.
+fn read(schema: Value) -> RefOr<Schema> {
+    serde_json::from_value(schema).unwrap_or_else(|_| Object::new().into())
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+fn property(spec: &Value, field: &Field, is_required: bool, used: Use) -> Value {
+    let of_spec = part(spec, field);
+    let mut schema = translated(of_spec);
+    match field.form {
+        Form::Word(_) => {
+            let lower = |word: &Value| word.as_str().map(|word| Value::from(word.to_lowercase()));
+            schema["enum"] = items(&of_spec["enum"]).filter_map(lower).collect();
+            schema["default"] = lower(&of_spec["default"]).unwrap_or_default();
+        }
+        Form::Endpoints => {
+            schema["items"] = json!({ "type": "string", "maxLength": 253 });
+            schema["description"] =
+                "The endpoints that it is for, by id or name; empty: all of the provider's.".into();
+        }
+        Form::Kept if used == Use::Replacement => {
+            schema["description"] = format!(
+                "{} Without it: as it is.",
+                schema["description"].as_str().unwrap_or_default()
+            )
+            .into();
+            schema
+                .as_object_mut()
+                .and_then(|schema| schema.remove("default"));
+        }
+        Form::Same | Form::Kept => {}
+    }
+    match is_required {
+        true => schema,
+        false => or_null(schema),
+    }
+}
+
+/// Null is as if it were not said.
+fn or_null(mut schema: Value) -> Value {
+    schema["type"] = json!([schema["type"], "null"]);
+    if let Value::Array(words) = &mut schema["enum"] {
+        words.push(Value::Null);
+    }
+    // Indexing put it there.
+    if schema["enum"].is_null() {
+        schema
+            .as_object_mut()
+            .and_then(|schema| schema.remove("enum"));
+    }
+    schema
+}
+
+/// A resource's schema as a body's: rules that are one pattern are said as such.
+fn translated(of_spec: &Value) -> Value {
+    let mut schema = Map::new();
+    for keyword in KEYWORDS {
+        if let Some(value) = of_spec.get(keyword) {
+            schema.insert(keyword.to_owned(), value.clone());
+        }
+    }
+    let rules = items(&of_spec["x-kubernetes-validations"]);
+    let mut rules = rules.filter_map(|rule| rule["rule"].as_str());
+    let rule = rules.next().unwrap_or_default();
+    if let Some(pattern) = pattern_of(rule, "self.matches(r'", "')") {
+        schema.insert("pattern".to_owned(), pattern.into());
+    }
+    if let Some(item) = of_spec.get("items") {
+        let mut item = translated(item);
+        if let Some(pattern) = pattern_of(rule, "self.all(s, s.matches(r'", "'))") {
+            item["pattern"] = pattern.into();
+        }
+        schema.insert("items".to_owned(), item);
+    }
+    if let Some(Value::Object(properties)) = of_spec.get("properties") {
+        let required = of_spec.get("required").cloned().unwrap_or(json!([]));
+        let is_required = |name: &String| items(&required).any(|one| one == name.as_str());
+        let property = |(name, schema): (&String, &Value)| {
+            let schema = translated(schema);
+            let schema = if is_required(name) {
+                schema
+            } else {
+                or_null(schema)
+            };
+            (name.clone(), schema)
+        };
+        let properties: Map<_, _> = properties.iter().map(property).collect();
+        schema.insert("properties".to_owned(), properties.into());
+        schema.insert("required".to_owned(), required.clone());
+        schema.insert("additionalProperties".to_owned(), false.into());
+    }
+    schema.into()
+}
+
+/// The pattern of a rule that is nothing else.
+fn pattern_of<'r>(rule: &'r str, begin: &str, end: &str) -> Option<&'r str> {
+    let pattern = rule.strip_prefix(begin)?.strip_suffix(end)?;
+    (!pattern.contains('\'')).then_some(pattern)
+}
+
+/// An object's name is a reference's.
+fn name(spec: &Value, used: Use) -> Value {
+    let reference = match &spec["properties"]["providerRef"] {
+        Value::Null => &spec["properties"]["defaultEndpointRef"],
+        reference => reference,
+    };
+    let mut schema = translated(&reference["properties"]["name"]);
+    schema["minLength"] = 1.into();
+    schema["description"] = "Name of the object.".into();
+    match used {
+        Use::New => schema,
+        Use::Replacement => {
+            schema["description"] = "Name of the object, which cannot be changed.".into();
+            or_null(schema)
+        }
+    }
+}
+
+fn of_key() -> Map<String, Value> {
+    let what = [
+        "The API key, or the access key id. It is stored in a Secret and never shown.",
+        "The secret key that goes with it. It is stored in a Secret and never shown.",
+        "A session token or an access token. It is stored in a Secret and never shown.",
+    ];
+    let longest = [MAX_KEY_CHARS, MAX_KEY_CHARS, MAX_TOKEN_CHARS];
+    let field = |((name, what), longest): ((&str, &str), usize)| {
+        let schema = json!({
+            "type": ["string", "null"], "format": "password", "writeOnly": true, "minLength": 1,
+            "maxLength": longest, "description": what,
+        });
+        (name.to_owned(), schema)
+    };
+    let mut properties: Map<_, _> = KEY_FIELDS
+        .into_iter()
+        .zip(what)
+        .zip(longest)
+        .map(field)
+        .collect();
+    let hosts = json!({
+        "type": ["array", "null"], "items": { "type": "string", "maxLength": 255 }, "maxItems": MAX_HOSTS,
+        "description": "Hosts beside the vendor's own that the key may be sent to: the annotation of its Secret.",
+    });
+    properties.insert(ALLOWED_HOSTS.to_owned(), hosts);
+    properties
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(kind: Kind, used: Use) -> Value {
+        serde_json::to_value(body(kind, used)).unwrap()
+    }
+
+    #[test]
+    fn limits_are_those_of_the_resource() {
+        let endpoint = schema(Kind::Endpoint, Use::New);
+        assert_eq!(endpoint["properties"]["retry_count"]["maximum"], 10);
+        assert_eq!(
+            endpoint["properties"]["retry_count"]["type"],
+            json!(["integer", "null"])
+        );
+        assert_eq!(endpoint["properties"]["base_url"]["maxLength"], 2048);
+        assert_eq!(endpoint["required"], json!(["name"]));
+        assert_eq!(endpoint["additionalProperties"], false);
+        let model = schema(Kind::Model, Use::Replacement);
+        assert_eq!(model["required"], json!(["model_id"]));
+        let statuses = json!(["available", "maintenance", "deprecated", null]);
+        assert_eq!(model["properties"]["status"]["enum"], statuses);
+        assert_eq!(
+            model["properties"]["input_price"]["pattern"],
+            crate::crd::rules::PRICE_PATTERN
+        );
+        assert_eq!(
+            model["properties"]["capabilities"]["items"]["properties"]["score"]["maximum"],
+            5
+        );
+        let provider = schema(Kind::Provider, Use::New);
+        assert_eq!(provider["required"], json!(["type", "name"]));
+        assert!(provider["properties"]["name"]["pattern"].is_string());
+    }
+
+    #[test]
+    fn every_field_has_a_type_and_a_description() {
+        for kind in Kind::ALL {
+            for used in [Use::New, Use::Replacement] {
+                let schema = schema(kind, used);
+                let properties = schema["properties"].as_object().unwrap();
+                let names: Vec<_> = properties.keys().map(String::as_str).collect();
+                let mut known: Vec<_> = super::super::body::known(kind).collect();
+                known.sort_unstable();
+                assert_eq!(names, known);
+                for (name, schema) in properties {
+                    assert!(!schema["type"].is_null(), "{kind} {name}: {schema}");
+                    assert!(schema["description"].is_string(), "{kind} {name}: {schema}");
+                }
+            }
+        }
+    }
+}
