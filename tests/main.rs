@@ -66,3 +66,4 @@ mod tampered_keys;
 mod unverifiable;
 mod vendors;
 mod watch;
+mod writes;

@@ -430,10 +430,20 @@ pub async fn token(
     account: &str,
     audience: &str,
 ) -> String {
+    token_for(client, namespace, account, &[audience]).await
+}
+
+/// A token of a namespace's ServiceAccount for several audiences.
+pub async fn token_for(
+    client: &kube::Client,
+    namespace: &str,
+    account: &str,
+    audiences: &[&str],
+) -> String {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let request = TokenRequest {
         spec: TokenRequestSpec {
-            audiences: vec![audience.to_owned()],
+            audiences: audiences.iter().map(|one| (*one).to_owned()).collect(),
             ..TokenRequestSpec::default()
         },
         ..TokenRequest::default()
