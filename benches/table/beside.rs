@@ -73,7 +73,8 @@ pub async fn polling(plane: &Plane, api: &Process, report: &mut Report) -> Resul
     let etag = answer.headers().get(ETAG).context("a list has an ETag")?;
     let target = Target::conditional(address, path, etag.to_str()?, &tokens);
     let per_second = MANY as f64 / POLL_EVERY.as_secs_f64();
-    // Everybody once: whoever is known is asked about in the background.
+    // Everybody, slowly at first: whoever is known is asked about in the background.
+    paced(&target, per_second / 4.0, POLL_EVERY * 4).await?;
     paced(&target, per_second, POLL_EVERY).await?;
     let (used, asked) = (processor_time(api.pid()?)?, reviews(plane).await?);
     let times = paced(&target, per_second, MEASURED).await?;

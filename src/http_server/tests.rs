@@ -73,6 +73,7 @@ fn start(limits: ConnectionLimits) -> Running {
         .route("/reserved", get(reserved))
         .route("/", get(async || "here"))
         .route("/slow", get(slow))
+        .route("/seldom", get(seldom))
         .route("/large", get(async || vec![0_u8; 32 << 20]));
     let serving = serve(
         router,
@@ -91,6 +92,17 @@ fn start(limits: ConnectionLimits) -> Running {
         most_at_once,
         task: tokio::spawn(serving),
     }
+}
+
+/// A part, and two more, each after a longer time than a reader may take nothing in.
+async fn seldom() -> Body {
+    let parts = futures::stream::unfold(0, async |number| {
+        if number > 0 {
+            tokio::time::sleep(limits().no_sign_of_life * 3 / 2).await;
+        }
+        (number < 3).then_some((Ok::<_, Infallible>("part"), number + 1))
+    });
+    Body::from_stream(parts)
 }
 
 impl Running {
@@ -398,6 +410,19 @@ async fn who_takes_an_answer_slowly_gets_all_of_it() {
         }
     }
     assert_eq!(taken, MEBIBYTE);
+    assert_eq!(running.counts.stalled.get(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_says_little_is_not_one_that_nobody_takes() {
+    let running = start(limits());
+    let requests = with_window(&running, 64 << 10).await;
+    let mut body = ask(&requests, "/seldom").await.expect("an answer");
+    let mut parts = Vec::new();
+    while let Some(data) = body.data().await {
+        parts.push(data.expect("it goes on"));
+    }
+    assert_eq!(parts.concat(), b"partpartpart");
     assert_eq!(running.counts.stalled.get(), 0);
 }
 
