@@ -16,7 +16,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import ModelProfile
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
-from plane import Namespace, Plane
+from plane import Namespace, Plane, until
 from vendors import Anthropic, OpenAI
 
 import llmplane
@@ -278,3 +278,12 @@ def test_a_rotated_key_is_taken_without_a_call_lost(own_site: Site) -> None:
         own_site.namespace.apply(own_site.namespace.secret("claude-key", "Anthropic", key))
         assert text_of(chat.invoke("hello")) == "it says: hello"
     assert len(chat._route._models._made) == 1, "the models of the keys before are gone"
+
+
+def test_changes_are_followed(own_site: Site) -> None:
+    chat = own_site.chat("gpt")
+    until("the stream of changes", lambda: chat._changes.is_following)
+    before = chat._changes.count
+    own_site.namespace.kubectl("patch", "llmendpoint", "gpt-1", "--type=merge", "-p", '{"spec":{"priority":50}}')
+    until("a change", lambda: chat._changes.count > before)
+    until("the second endpoint first", lambda: chat.resolved.targets[0].endpoint.name == "gpt-2", 10)

@@ -28,7 +28,7 @@ class Outcome(Generic[T]):
     """What came of a write or an action."""
 
     row: T | None
-    """The row as it is now; none after a deletion, and where it is not there yet."""
+    """The row as it is now, or what was deleted; none where it is not there yet, and where it was only tried."""
     is_done: bool
     """False: it was accepted, and the outcome is not visible yet (202)."""
     revision: int | None
@@ -113,7 +113,7 @@ def answer_of(kind: type[T]) -> Callable[[httpx.Response], T]:
 
 
 def outcome_of(kind: type[T]) -> Callable[[httpx.Response], Outcome[T]]:
-    """Reads what came of a write: the row with 200 and 201, and no row of what is deleted, was only tried or has none yet."""
+    """Reads what came of a write: the row, unless there is none yet or it was only tried."""
     row = answer_of(kind)
 
     def read(response: httpx.Response) -> Outcome[T]:
@@ -123,6 +123,15 @@ def outcome_of(kind: type[T]) -> Callable[[httpx.Response], Outcome[T]]:
         return Outcome(row=row(response) if has_row else None, is_done=is_done, revision=revision_of(response))
 
     return read
+
+
+def _is_declaration(response: httpx.Response) -> bool:
+    """Whether it tells what would be declared, and not a row."""
+    try:
+        body = response.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and "declared" in body
 
 
 def text_of(response: httpx.Response) -> str:

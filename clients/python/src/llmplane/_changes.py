@@ -36,13 +36,13 @@ class Changes:
         """Whether every change is seen, so that nothing else has to be asked."""
         return bool(self._followed) and all(self._followed.values()) and not self._is_closed
 
-    def follow(self, namespace: str) -> None:
-        """Follows this namespace too."""
+    def follow(self, namespace: str, revision: int) -> None:
+        """Follows this namespace too, from this revision on."""
         with self._lock:
             if self._open_client is None or self._is_closed or namespace in self._followed:
                 return
             self._followed[namespace] = True
-        arguments = (weakref.ref(self), self._open_client, namespace)
+        arguments = (weakref.ref(self), self._open_client, namespace, revision)
         threading.Thread(target=_follow, args=arguments, name=f"llmplane-{namespace}", daemon=True).start()
 
     def close(self) -> None:
@@ -58,14 +58,14 @@ class Changes:
         self._followed[namespace] = False
 
 
-def _follow(owner: weakref.ref[Changes], open_client: Callable[[], Client], namespace: str) -> None:
+def _follow(owner: weakref.ref[Changes], open_client: Callable[[], Client], namespace: str, revision: int) -> None:
     def still_wanted(event: Event | None) -> bool:
         changes = owner()
         return changes is not None and changes._note(event)
 
     try:
         with open_client() as client:
-            for event in client._beats(namespace=namespace, kinds=KINDS):
+            for event in client._beats(namespace=namespace, kinds=KINDS, since=revision):
                 if not still_wanted(event):
                     return
     except LlmplaneError as error:

@@ -23,27 +23,32 @@ _KINDS: dict[str, type[models.Common]] = {
 
 @dataclass(frozen=True)
 class Upsert:
-    """A row that is new, or has changed."""
+    """A row that is new, or has changed: put it in place of the one of this id."""
 
     kind: str
     id: str
+    namespace: str
+    name: str
     row: models.Common
     """Of the kind's class; with the common fields alone where this version does not know the kind."""
     revision: int | None
+    """Where everything up to this revision was told with this event."""
 
 
 @dataclass(frozen=True)
 class Delete:
-    """A row that is gone, or that the caller may no longer see."""
+    """A row that is gone: forget the one of this id."""
 
     kind: str
     id: str
+    namespace: str
+    name: str
     revision: int | None
 
 
 @dataclass(frozen=True)
 class Reset:
-    """What was said before does not count: changes were missed. Forget all rows; those that are come anew."""
+    """What was said before does not count: forget all rows. Those that are there follow."""
 
     revision: int | None
 
@@ -53,26 +58,20 @@ Event = Upsert | Delete | Reset
 
 def event_of(raw: RawEvent) -> Event | None:
     """The event; None for a heartbeat and for what this version does not know."""
-    revision = revision_of(raw.id)
-    if raw.name == "reset":
-        return Reset(revision)
-    if raw.name not in ("upsert", "delete"):
+    if raw.name not in ("upsert", "delete", "reset"):
         return None
     try:
         data = json.loads(raw.data)
-        kind, id = str(data["kind"]), str(data["id"])
+        revision = int(raw.id) if raw.id is not None else None
+        if raw.name == "reset":
+            return Reset(int(data["revision"]))
+        about = {name: str(data[name]) for name in ("kind", "id", "namespace", "name")}
         if raw.name == "delete":
-            return Delete(kind, id, revision)
-        return Upsert(kind, id, _row(kind, data["row"]), revision)
+            return Delete(**about, revision=revision)
+        return Upsert(**about, row=_row(about["kind"], data["row"]), revision=revision)
     except (ValueError, KeyError, TypeError, ValidationError):
         raise UnexpectedAnswer(f"an event {raw.name} is not what this version understands") from None
 
 
 def _row(kind: str, row: Mapping[str, Any]) -> models.Common:
     return _KINDS.get(kind, models.Common).model_validate(row)
-
-
-def revision_of(id: str | None) -> int | None:
-    """The revision in an event's id, which may have more to it."""
-    digits = (id or "").partition("-")[0].partition(".")[0]
-    return int(digits) if digits.isdecimal() else None

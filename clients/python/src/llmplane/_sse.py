@@ -12,6 +12,7 @@ class RawEvent:
     name: str
     data: str
     id: str | None
+    """Its own; what an earlier event had counts for whoever comes back, and not for this one."""
 
 
 class Lines:
@@ -28,11 +29,9 @@ class Lines:
         if line:
             self._field(line)
             return None
-        name, data = self._name or "message", self._data
-        self._name, self._data = "", []
-        if not data and name == "message":
-            return None
-        return RawEvent(name, "\n".join(data), self._id)
+        event = RawEvent(self._name or "message", "\n".join(self._data), self._id)
+        self._name, self._data, self._id = "", [], None
+        return event if event.data or event.id or event.name != "message" else None
 
     def _field(self, line: str) -> None:
         name, _, value = line.partition(":")

@@ -4,7 +4,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, SecretStr
+from pydantic import AwareDatetime, Field, RootModel, SecretStr
 
 from llmplane._base import Answer
 
@@ -135,6 +135,172 @@ class ConsideredModel(Answer):
     reason: str
 
 
+class AllowedHost(RootModel[str]):
+    root: Annotated[str, Field(max_length=255)]
+
+
+class EndpointId(RootModel[str]):
+    root: Annotated[str, Field(max_length=253)]
+
+
+class CredentialReplacement(Answer):
+    access_token: Annotated[
+        SecretStr | None,
+        Field(
+            description="A session token or an access token. It is stored in a Secret and never shown.",
+            max_length=16384,
+            min_length=1,
+        ),
+    ] = None
+    """A session token or an access token. It is stored in a Secret and never shown."""
+
+    access_token_entry: Annotated[
+        str | None,
+        Field(
+            description="Entry that holds a session token or an access token. Without it: as it is.",
+            max_length=253,
+            pattern="^[-._a-zA-Z0-9]+$",
+        ),
+    ] = None
+    """Entry that holds a session token or an access token. Without it: as it is."""
+
+    alias: Annotated[
+        str | None,
+        Field(
+            description="A short name shown to people.",
+            max_length=100,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """A short name shown to people."""
+
+    allowed_hosts: Annotated[
+        list[AllowedHost] | None,
+        Field(
+            description="Hosts beside the vendor's own that the key may be sent to: the annotation of its Secret.",
+            max_length=50,
+        ),
+    ] = None
+    """Hosts beside the vendor's own that the key may be sent to: the annotation of its Secret."""
+
+    api_key: Annotated[
+        SecretStr | None,
+        Field(
+            description="The API key, or the access key id. It is stored in a Secret and never shown.",
+            max_length=500,
+            min_length=1,
+        ),
+    ] = None
+    """The API key, or the access key id. It is stored in a Secret and never shown."""
+
+    api_key_entry: Annotated[
+        str | None,
+        Field(
+            description="Entry that holds the API key, or the access key id. Without it: as it is.",
+            max_length=253,
+            pattern="^[-._a-zA-Z0-9]+$",
+        ),
+    ] = None
+    """Entry that holds the API key, or the access key id. Without it: as it is."""
+
+    description: Annotated[
+        str | None,
+        Field(
+            description="What it is for, in a sentence or two.",
+            max_length=1000,
+            pattern="^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """What it is for, in a sentence or two."""
+
+    endpoint_ids: Annotated[
+        list[EndpointId] | None,
+        Field(
+            description="The endpoints that it is for, by id or name; empty: all of the provider's.",
+            max_length=10,
+        ),
+    ] = None
+    """The endpoints that it is for, by id or name; empty: all of the provider's."""
+
+    expires_at: Annotated[
+        AwareDatetime | None,
+        Field(description="When it stops being given out (RFC 3339)."),
+    ] = None
+    """When it stops being given out (RFC 3339)."""
+
+    is_active: Annotated[
+        bool | None,
+        Field(description="Off: it is not checked and not given to anyone. Without it: as it is."),
+    ] = None
+    """Off: it is not checked and not given to anyone. Without it: as it is."""
+
+    name: Annotated[
+        str | None,
+        Field(
+            description="Name of the object, which cannot be changed.",
+            max_length=253,
+            min_length=1,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ] = None
+    """Name of the object, which cannot be changed."""
+
+    priority: Annotated[
+        int | None,
+        Field(
+            description="Preference among the provider's credentials: lower is given first.",
+            ge=0,
+            le=1000000,
+        ),
+    ] = 100
+    """Preference among the provider's credentials: lower is given first."""
+
+    quota_limit: Annotated[
+        int | None,
+        Field(description="How many units in a period.", ge=1, le=1000000000000),
+    ] = None
+    """How many units in a period."""
+
+    quota_period: Annotated[str | None, Field(description="The period.")] = None
+    """The period."""
+
+    quota_unit: Annotated[
+        str | None,
+        Field(description="What is counted: `Disclosures` is enforced; the others are published for the client."),
+    ] = None
+    """What is counted: `Disclosures` is enforced; the others are published for the client."""
+
+    secret_key: Annotated[
+        SecretStr | None,
+        Field(
+            description="The secret key that goes with it. It is stored in a Secret and never shown.",
+            max_length=500,
+            min_length=1,
+        ),
+    ] = None
+    """The secret key that goes with it. It is stored in a Secret and never shown."""
+
+    secret_key_entry: Annotated[
+        str | None,
+        Field(
+            description="Entry that holds the secret key. Without it: as it is.",
+            max_length=253,
+            pattern="^[-._a-zA-Z0-9]+$",
+        ),
+    ] = None
+    """Entry that holds the secret key. Without it: as it is."""
+
+    secret_name: Annotated[
+        str | None,
+        Field(
+            description="Name of the Secret, in this namespace. It needs the label `llmplane.dev/credential`. Without it: as it is.",
+            max_length=253,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ] = None
+    """Name of the Secret, in this namespace. It needs the label `llmplane.dev/credential`. Without it: as it is."""
+
+
 class CredentialVersion(Answer):
     """
     A version of a key.
@@ -149,6 +315,166 @@ class CredentialVersion(Answer):
     state: str
     version: Annotated[int, Field(description="Its number: 1 for the first.")]
     """Its number: 1 for the first."""
+
+
+class Declared(Answer):
+    """
+    What is declared now, or would be; its row is not there yet, or is not to be made.
+    """
+
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            description="The conditions of the object's status: they say why there is no row, where the controller has\nlooked at it."
+        ),
+    ]
+    """
+    The conditions of the object's status: they say why there is no row, where the controller has
+    looked at it.
+    """
+
+    declared: Annotated[
+        dict[str, Any],
+        Field(description="The fields that are declared, by their names in rows; `endpoint_ids` holds names."),
+    ]
+    """The fields that are declared, by their names in rows; `endpoint_ids` holds names."""
+
+    dry_run: Annotated[bool, Field(description="Whether nothing was changed, for it was only tried.")]
+    """Whether nothing was changed, for it was only tried."""
+
+    id: Annotated[
+        UUID | None,
+        Field(description="UID of the object; null where it would be made."),
+    ]
+    """UID of the object; null where it would be made."""
+
+    kind: Annotated[str, Field(description="Kind of the object, for example `LlmProvider`.")]
+    """Kind of the object, for example `LlmProvider`."""
+
+    name: Annotated[str, Field(description="Its name.")]
+    """Its name."""
+
+    namespace: Annotated[str, Field(description="Its namespace.")]
+    """Its namespace."""
+
+
+class DeletedObject(Answer):
+    """
+    An object that is deleted.
+    """
+
+    id: Annotated[UUID | None, Field(description="Its UID.")]
+    """Its UID."""
+
+    kind: Annotated[str, Field(description="Its kind, for example `LlmProvider`.")]
+    """Its kind, for example `LlmProvider`."""
+
+    name: Annotated[str, Field(description="Its name.")]
+    """Its name."""
+
+    namespace: Annotated[str, Field(description="Its namespace.")]
+    """Its namespace."""
+
+
+class EndpointReplacement(Answer):
+    api_version: Annotated[
+        str | None,
+        Field(
+            description="API version that the vendor wants in its calls, for example Azure's `2024-10-21`.",
+            max_length=64,
+            pattern="^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$",
+        ),
+    ] = None
+    """API version that the vendor wants in its calls, for example Azure's `2024-10-21`."""
+
+    base_url: Annotated[
+        str | None,
+        Field(
+            description="Where it answers, for example `https://api.openai.com/v1`. Optional where the provider's\ntype has a default for the region.",
+            max_length=2048,
+            pattern="^https?://(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))\\]|([A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?\\.)*[A-Za-z]([-A-Za-z0-9_]*[A-Za-z0-9_])?)(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?(/([-A-Za-z0-9._~!$&()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?$",
+        ),
+    ] = None
+    """
+    Where it answers, for example `https://api.openai.com/v1`. Optional where the provider's
+    type has a default for the region.
+    """
+
+    display_name: Annotated[
+        str | None,
+        Field(
+            description="Name shown to people.",
+            max_length=100,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """Name shown to people."""
+
+    is_active: Annotated[
+        bool | None,
+        Field(description="Off: it is not checked and not given to clients. Without it: as it is."),
+    ] = None
+    """Off: it is not checked and not given to clients. Without it: as it is."""
+
+    name: Annotated[
+        str | None,
+        Field(
+            description="Name of the object, which cannot be changed.",
+            max_length=253,
+            min_length=1,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ] = None
+    """Name of the object, which cannot be changed."""
+
+    priority: Annotated[
+        int | None,
+        Field(
+            description="Failover order among the provider's endpoints: lower is tried first.",
+            ge=0,
+            le=1000000,
+        ),
+    ] = 100
+    """Failover order among the provider's endpoints: lower is tried first."""
+
+    region: Annotated[
+        str | None,
+        Field(
+            description="The vendor's name of the region, for example `us-east-1`.",
+            max_length=64,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        ),
+    ] = None
+    """The vendor's name of the region, for example `us-east-1`."""
+
+    retry_count: Annotated[int | None, Field(description="Further attempts after the first.", ge=0, le=10)] = 2
+    """Further attempts after the first."""
+
+    retry_interval_ms: Annotated[
+        int | None,
+        Field(description="Milliseconds between two attempts.", ge=0, le=60000),
+    ] = 500
+    """Milliseconds between two attempts."""
+
+    timeout_connect: Annotated[
+        int | None,
+        Field(
+            description="Seconds that a client that calls models should wait for a connection.",
+            ge=1,
+            le=300,
+        ),
+    ] = 5
+    """Seconds that a client that calls models should wait for a connection."""
+
+    timeout_read: Annotated[
+        int | None,
+        Field(
+            description="Seconds that a client that calls models should wait for an answer.",
+            ge=1,
+            le=3600,
+        ),
+    ] = 60
+    """Seconds that a client that calls models should wait for an answer."""
 
 
 class FoundString(Answer):
@@ -280,6 +606,591 @@ class LangChain(Answer):
     """
 
 
+class Capability1(Answer):
+    """
+    One thing a model can do, and how well.
+    """
+
+    name: Annotated[str, Field(description="What it can do.")]
+    """What it can do."""
+
+    score: Annotated[
+        int | None,
+        Field(
+            description="How well, from 1 (poor) to 5 (excellent); without it: it can, and nobody said how well.",
+            ge=1,
+            le=5,
+        ),
+    ] = None
+    """How well, from 1 (poor) to 5 (excellent); without it: it can, and nobody said how well."""
+
+
+class RecommendedForItem(RootModel[str]):
+    root: Annotated[str, Field(max_length=100, min_length=1, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+
+
+class ModelReplacement(Answer):
+    capabilities: Annotated[list[Capability1] | None, Field(description="What it can do.", max_length=13)] = None
+    """What it can do."""
+
+    context_window: Annotated[
+        int | None,
+        Field(description="Tokens of prompt and answer together.", ge=1, le=1000000000),
+    ] = None
+    """Tokens of prompt and answer together."""
+
+    currency: Annotated[
+        str | None,
+        Field(
+            description="ISO 4217 code of the currency, for example `USD`.",
+            max_length=3,
+            pattern="^[A-Z]{3}$",
+        ),
+    ] = None
+    """ISO 4217 code of the currency, for example `USD`."""
+
+    default_parameters: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="Parameters that clients send unless they know better. Any JSON object of at most 32 levels\nand 16 KiB."
+        ),
+    ] = None
+    """
+    Parameters that clients send unless they know better. Any JSON object of at most 32 levels
+    and 16 KiB.
+    """
+
+    display_name: Annotated[
+        str | None,
+        Field(
+            description="Name shown to people.",
+            max_length=100,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """Name shown to people."""
+
+    endpoint_ids: Annotated[
+        list[EndpointId] | None,
+        Field(
+            description="The endpoints that it is for, by id or name; empty: all of the provider's.",
+            max_length=10,
+        ),
+    ] = None
+    """The endpoints that it is for, by id or name; empty: all of the provider's."""
+
+    input_price: Annotated[
+        str | None,
+        Field(
+            description='Price of 1,000 tokens of prompt: a decimal number in quotes, for example `"0.0025"`.',
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt: a decimal number in quotes, for example `"0.0025"`."""
+
+    is_active: Annotated[
+        bool | None,
+        Field(description="Off: it is not checked and not given to clients. Without it: as it is."),
+    ] = None
+    """Off: it is not checked and not given to clients. Without it: as it is."""
+
+    max_input_tokens: Annotated[int | None, Field(description="Tokens of prompt.", ge=1, le=1000000000)] = None
+    """Tokens of prompt."""
+
+    max_output_tokens: Annotated[int | None, Field(description="Tokens of answer.", ge=1, le=1000000000)] = None
+    """Tokens of answer."""
+
+    model_id: Annotated[
+        str,
+        Field(
+            description="The vendor's id of the model, as its API takes it (Azure: the deployment's name).",
+            max_length=256,
+            pattern="^[^\\x00-\\x20\\x7f]([^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f])?$",
+        ),
+    ]
+    """The vendor's id of the model, as its API takes it (Azure: the deployment's name)."""
+
+    name: Annotated[
+        str | None,
+        Field(
+            description="Name of the object, which cannot be changed.",
+            max_length=253,
+            min_length=1,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ] = None
+    """Name of the object, which cannot be changed."""
+
+    output_price: Annotated[
+        str | None,
+        Field(
+            description='Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`.',
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`."""
+
+    recommended_for: Annotated[
+        list[RecommendedForItem] | None,
+        Field(
+            description="Tasks it is recommended for, in one's own words.",
+            max_length=50,
+        ),
+    ] = None
+    """Tasks it is recommended for, in one's own words."""
+
+    status: Annotated[str | None, Field(description="Where it is in its life.")] = "available"
+    """Where it is in its life."""
+
+    type: Annotated[str | None, Field(description="What kind of model it is.")] = None
+    """What kind of model it is."""
+
+    version: Annotated[
+        str | None,
+        Field(
+            description="The model's version, in the vendor's words.",
+            max_length=64,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """The model's version, in the vendor's words."""
+
+
+class NewCredential(Answer):
+    access_token: Annotated[
+        SecretStr | None,
+        Field(
+            description="A session token or an access token. It is stored in a Secret and never shown.",
+            max_length=16384,
+            min_length=1,
+        ),
+    ] = None
+    """A session token or an access token. It is stored in a Secret and never shown."""
+
+    access_token_entry: Annotated[
+        str | None,
+        Field(
+            description="Entry that holds a session token or an access token.",
+            max_length=253,
+            pattern="^[-._a-zA-Z0-9]+$",
+        ),
+    ] = None
+    """Entry that holds a session token or an access token."""
+
+    alias: Annotated[
+        str | None,
+        Field(
+            description="A short name shown to people.",
+            max_length=100,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """A short name shown to people."""
+
+    allowed_hosts: Annotated[
+        list[AllowedHost] | None,
+        Field(
+            description="Hosts beside the vendor's own that the key may be sent to: the annotation of its Secret.",
+            max_length=50,
+        ),
+    ] = None
+    """Hosts beside the vendor's own that the key may be sent to: the annotation of its Secret."""
+
+    api_key: Annotated[
+        SecretStr | None,
+        Field(
+            description="The API key, or the access key id. It is stored in a Secret and never shown.",
+            max_length=500,
+            min_length=1,
+        ),
+    ] = None
+    """The API key, or the access key id. It is stored in a Secret and never shown."""
+
+    api_key_entry: Annotated[
+        str | None,
+        Field(
+            description="Entry that holds the API key, or the access key id.",
+            max_length=253,
+            pattern="^[-._a-zA-Z0-9]+$",
+        ),
+    ] = None
+    """Entry that holds the API key, or the access key id."""
+
+    description: Annotated[
+        str | None,
+        Field(
+            description="What it is for, in a sentence or two.",
+            max_length=1000,
+            pattern="^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """What it is for, in a sentence or two."""
+
+    endpoint_ids: Annotated[
+        list[EndpointId] | None,
+        Field(
+            description="The endpoints that it is for, by id or name; empty: all of the provider's.",
+            max_length=10,
+        ),
+    ] = None
+    """The endpoints that it is for, by id or name; empty: all of the provider's."""
+
+    expires_at: Annotated[
+        AwareDatetime | None,
+        Field(description="When it stops being given out (RFC 3339)."),
+    ] = None
+    """When it stops being given out (RFC 3339)."""
+
+    is_active: Annotated[
+        bool | None,
+        Field(description="Off: it is not checked and not given to anyone."),
+    ] = True
+    """Off: it is not checked and not given to anyone."""
+
+    name: Annotated[
+        str,
+        Field(
+            description="Name of the object.",
+            max_length=253,
+            min_length=1,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ]
+    """Name of the object."""
+
+    priority: Annotated[
+        int | None,
+        Field(
+            description="Preference among the provider's credentials: lower is given first.",
+            ge=0,
+            le=1000000,
+        ),
+    ] = 100
+    """Preference among the provider's credentials: lower is given first."""
+
+    quota_limit: Annotated[
+        int | None,
+        Field(description="How many units in a period.", ge=1, le=1000000000000),
+    ] = None
+    """How many units in a period."""
+
+    quota_period: Annotated[str | None, Field(description="The period.")] = None
+    """The period."""
+
+    quota_unit: Annotated[
+        str | None,
+        Field(description="What is counted: `Disclosures` is enforced; the others are published for the client."),
+    ] = None
+    """What is counted: `Disclosures` is enforced; the others are published for the client."""
+
+    secret_key: Annotated[
+        SecretStr | None,
+        Field(
+            description="The secret key that goes with it. It is stored in a Secret and never shown.",
+            max_length=500,
+            min_length=1,
+        ),
+    ] = None
+    """The secret key that goes with it. It is stored in a Secret and never shown."""
+
+    secret_key_entry: Annotated[
+        str | None,
+        Field(
+            description="Entry that holds the secret key.",
+            max_length=253,
+            pattern="^[-._a-zA-Z0-9]+$",
+        ),
+    ] = None
+    """Entry that holds the secret key."""
+
+    secret_name: Annotated[
+        str | None,
+        Field(
+            description="Name of the Secret, in this namespace. It needs the label `llmplane.dev/credential`.",
+            max_length=253,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ] = None
+    """Name of the Secret, in this namespace. It needs the label `llmplane.dev/credential`."""
+
+
+class NewEndpoint(Answer):
+    api_version: Annotated[
+        str | None,
+        Field(
+            description="API version that the vendor wants in its calls, for example Azure's `2024-10-21`.",
+            max_length=64,
+            pattern="^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$",
+        ),
+    ] = None
+    """API version that the vendor wants in its calls, for example Azure's `2024-10-21`."""
+
+    base_url: Annotated[
+        str | None,
+        Field(
+            description="Where it answers, for example `https://api.openai.com/v1`. Optional where the provider's\ntype has a default for the region.",
+            max_length=2048,
+            pattern="^https?://(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))\\]|([A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?\\.)*[A-Za-z]([-A-Za-z0-9_]*[A-Za-z0-9_])?)(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?(/([-A-Za-z0-9._~!$&()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?$",
+        ),
+    ] = None
+    """
+    Where it answers, for example `https://api.openai.com/v1`. Optional where the provider's
+    type has a default for the region.
+    """
+
+    display_name: Annotated[
+        str | None,
+        Field(
+            description="Name shown to people.",
+            max_length=100,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """Name shown to people."""
+
+    is_active: Annotated[
+        bool | None,
+        Field(description="Off: it is not checked and not given to clients."),
+    ] = True
+    """Off: it is not checked and not given to clients."""
+
+    name: Annotated[
+        str,
+        Field(
+            description="Name of the object.",
+            max_length=253,
+            min_length=1,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ]
+    """Name of the object."""
+
+    priority: Annotated[
+        int | None,
+        Field(
+            description="Failover order among the provider's endpoints: lower is tried first.",
+            ge=0,
+            le=1000000,
+        ),
+    ] = 100
+    """Failover order among the provider's endpoints: lower is tried first."""
+
+    region: Annotated[
+        str | None,
+        Field(
+            description="The vendor's name of the region, for example `us-east-1`.",
+            max_length=64,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        ),
+    ] = None
+    """The vendor's name of the region, for example `us-east-1`."""
+
+    retry_count: Annotated[int | None, Field(description="Further attempts after the first.", ge=0, le=10)] = 2
+    """Further attempts after the first."""
+
+    retry_interval_ms: Annotated[
+        int | None,
+        Field(description="Milliseconds between two attempts.", ge=0, le=60000),
+    ] = 500
+    """Milliseconds between two attempts."""
+
+    timeout_connect: Annotated[
+        int | None,
+        Field(
+            description="Seconds that a client that calls models should wait for a connection.",
+            ge=1,
+            le=300,
+        ),
+    ] = 5
+    """Seconds that a client that calls models should wait for a connection."""
+
+    timeout_read: Annotated[
+        int | None,
+        Field(
+            description="Seconds that a client that calls models should wait for an answer.",
+            ge=1,
+            le=3600,
+        ),
+    ] = 60
+    """Seconds that a client that calls models should wait for an answer."""
+
+
+class NewModel(Answer):
+    capabilities: Annotated[list[Capability1] | None, Field(description="What it can do.", max_length=13)] = None
+    """What it can do."""
+
+    context_window: Annotated[
+        int | None,
+        Field(description="Tokens of prompt and answer together.", ge=1, le=1000000000),
+    ] = None
+    """Tokens of prompt and answer together."""
+
+    currency: Annotated[
+        str | None,
+        Field(
+            description="ISO 4217 code of the currency, for example `USD`.",
+            max_length=3,
+            pattern="^[A-Z]{3}$",
+        ),
+    ] = None
+    """ISO 4217 code of the currency, for example `USD`."""
+
+    default_parameters: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="Parameters that clients send unless they know better. Any JSON object of at most 32 levels\nand 16 KiB."
+        ),
+    ] = None
+    """
+    Parameters that clients send unless they know better. Any JSON object of at most 32 levels
+    and 16 KiB.
+    """
+
+    display_name: Annotated[
+        str | None,
+        Field(
+            description="Name shown to people.",
+            max_length=100,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """Name shown to people."""
+
+    endpoint_ids: Annotated[
+        list[EndpointId] | None,
+        Field(
+            description="The endpoints that it is for, by id or name; empty: all of the provider's.",
+            max_length=10,
+        ),
+    ] = None
+    """The endpoints that it is for, by id or name; empty: all of the provider's."""
+
+    input_price: Annotated[
+        str | None,
+        Field(
+            description='Price of 1,000 tokens of prompt: a decimal number in quotes, for example `"0.0025"`.',
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt: a decimal number in quotes, for example `"0.0025"`."""
+
+    is_active: Annotated[
+        bool | None,
+        Field(description="Off: it is not checked and not given to clients."),
+    ] = True
+    """Off: it is not checked and not given to clients."""
+
+    max_input_tokens: Annotated[int | None, Field(description="Tokens of prompt.", ge=1, le=1000000000)] = None
+    """Tokens of prompt."""
+
+    max_output_tokens: Annotated[int | None, Field(description="Tokens of answer.", ge=1, le=1000000000)] = None
+    """Tokens of answer."""
+
+    model_id: Annotated[
+        str,
+        Field(
+            description="The vendor's id of the model, as its API takes it (Azure: the deployment's name).",
+            max_length=256,
+            pattern="^[^\\x00-\\x20\\x7f]([^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f])?$",
+        ),
+    ]
+    """The vendor's id of the model, as its API takes it (Azure: the deployment's name)."""
+
+    name: Annotated[
+        str,
+        Field(
+            description="Name of the object.",
+            max_length=253,
+            min_length=1,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ]
+    """Name of the object."""
+
+    output_price: Annotated[
+        str | None,
+        Field(
+            description='Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`.',
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`."""
+
+    recommended_for: Annotated[
+        list[RecommendedForItem] | None,
+        Field(
+            description="Tasks it is recommended for, in one's own words.",
+            max_length=50,
+        ),
+    ] = None
+    """Tasks it is recommended for, in one's own words."""
+
+    status: Annotated[str | None, Field(description="Where it is in its life.")] = "available"
+    """Where it is in its life."""
+
+    type: Annotated[str | None, Field(description="What kind of model it is.")] = None
+    """What kind of model it is."""
+
+    version: Annotated[
+        str | None,
+        Field(
+            description="The model's version, in the vendor's words.",
+            max_length=64,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """The model's version, in the vendor's words."""
+
+
+class NewProvider(Answer):
+    description: Annotated[
+        str | None,
+        Field(
+            description="What it is for, in a sentence or two.",
+            max_length=1000,
+            pattern="^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """What it is for, in a sentence or two."""
+
+    display_name: Annotated[
+        str | None,
+        Field(
+            description="Name shown to people.",
+            max_length=100,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """Name shown to people."""
+
+    is_active: Annotated[
+        bool | None,
+        Field(description="Off: its endpoints, credentials and models are off too."),
+    ] = True
+    """Off: its endpoints, credentials and models are off too."""
+
+    name: Annotated[
+        str,
+        Field(
+            description="Name of the object.",
+            max_length=253,
+            min_length=1,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ]
+    """Name of the object."""
+
+    type: Annotated[
+        str,
+        Field(description="The vendor or protocol. It cannot be changed: delete the provider and create another."),
+    ]
+    """The vendor or protocol. It cannot be changed: delete the provider and create another."""
+
+
 class NoModelProblem(Answer):
     """
     The body where there is no answer: a problem that says of each model why it is none.
@@ -311,6 +1222,33 @@ class NoModelProblem(Answer):
         Field(description="URL that names the kind of problem: `no-model` or `ambiguous-model`."),
     ]
     """URL that names the kind of problem: `no-model` or `ambiguous-model`."""
+
+
+class PendingCheck(Answer):
+    """
+    A check that was asked for and not made in time.
+    """
+
+    detail: Annotated[str, Field(description="What becomes of it, and what to do.")]
+    """What becomes of it, and what to do."""
+
+    id: Annotated[UUID, Field(description="UID of the object.")]
+    """UID of the object."""
+
+    kind: Annotated[str, Field(description="Its kind, for example `LlmEndpoint`.")]
+    """Its kind, for example `LlmEndpoint`."""
+
+    location: Annotated[
+        str,
+        Field(description="Path of the object's row, which will say what was found."),
+    ]
+    """Path of the object's row, which will say what was found."""
+
+    name: Annotated[str, Field(description="Its name.")]
+    """Its name."""
+
+    namespace: Annotated[str, Field(description="Its namespace.")]
+    """Its namespace."""
 
 
 class Probe(Answer):
@@ -359,6 +1297,51 @@ class Problem(Answer):
         Field(description="URL that names the kind of problem; `docs/api.md` explains each."),
     ]
     """URL that names the kind of problem; `docs/api.md` explains each."""
+
+
+class ProviderReplacement(Answer):
+    description: Annotated[
+        str | None,
+        Field(
+            description="What it is for, in a sentence or two.",
+            max_length=1000,
+            pattern="^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """What it is for, in a sentence or two."""
+
+    display_name: Annotated[
+        str | None,
+        Field(
+            description="Name shown to people.",
+            max_length=100,
+            pattern="^[^\\x00-\\x1f\\x7f]*$",
+        ),
+    ] = None
+    """Name shown to people."""
+
+    is_active: Annotated[
+        bool | None,
+        Field(description="Off: its endpoints, credentials and models are off too. Without it: as it is."),
+    ] = None
+    """Off: its endpoints, credentials and models are off too. Without it: as it is."""
+
+    name: Annotated[
+        str | None,
+        Field(
+            description="Name of the object, which cannot be changed.",
+            max_length=253,
+            min_length=1,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ] = None
+    """Name of the object, which cannot be changed."""
+
+    type: Annotated[
+        str,
+        Field(description="The vendor or protocol. It cannot be changed: delete the provider and create another."),
+    ]
+    """The vendor or protocol. It cannot be changed: delete the provider and create another."""
 
 
 class ResolveRequest(Answer):
@@ -507,6 +1490,18 @@ class Secret(Answer):
     """
 
 
+class StatusChange(Answer):
+    """
+    A switch.
+    """
+
+    is_active: Annotated[
+        bool,
+        Field(description="Whether the provider, and with it all that is its own, is in force."),
+    ]
+    """Whether the provider, and with it all that is its own, is in force."""
+
+
 class AuditPage(Answer):
     """
     A page of the audit.
@@ -577,6 +1572,18 @@ class Common(Answer):
 
     updated_at: Annotated[AwareDatetime, Field(description="When this row last changed.")]
     """When this row last changed."""
+
+
+class Deleted(Answer):
+    """
+    What is deleted now, or would be.
+    """
+
+    dry_run: Annotated[bool, Field(description="Whether nothing was deleted, for it was only tried.")]
+    """Whether nothing was deleted, for it was only tried."""
+
+    items: Annotated[list[DeletedObject], Field(description="The objects, children first.")]
+    """The objects, children first."""
 
 
 class FoundVersion(Answer):
@@ -746,6 +1753,26 @@ class WhoseKey(Answer):
     The versions that it is, or is a field of; none: it is no key that was stored and is not
     forgotten.
     """
+
+
+class WrittenModel(RootModel[Model | Declared]):
+    root: Annotated[
+        Model | Declared,
+        Field(
+            description="What a change is answered with: the row, or what would be declared where it was only tried."
+        ),
+    ]
+    """What a change is answered with: the row, or what would be declared where it was only tried."""
+
+
+class WrittenProvider(RootModel[Provider | Declared]):
+    root: Annotated[
+        Provider | Declared,
+        Field(
+            description="What a change is answered with: the row, or what would be declared where it was only tried."
+        ),
+    ]
+    """What a change is answered with: the row, or what would be declared where it was only tried."""
 
 
 class Credential(Common):
@@ -970,6 +1997,26 @@ class Target(Answer):
     """What a LangChain client is made with."""
 
     secret: Secret | None = None
+
+
+class WrittenCredential(RootModel[Credential | Declared]):
+    root: Annotated[
+        Credential | Declared,
+        Field(
+            description="What a change is answered with: the row, or what would be declared where it was only tried."
+        ),
+    ]
+    """What a change is answered with: the row, or what would be declared where it was only tried."""
+
+
+class WrittenEndpoint(RootModel[Endpoint | Declared]):
+    root: Annotated[
+        Endpoint | Declared,
+        Field(
+            description="What a change is answered with: the row, or what would be declared where it was only tried."
+        ),
+    ]
+    """What a change is answered with: the row, or what would be declared where it was only tried."""
 
 
 class ResolveAnswer(Answer):

@@ -124,11 +124,13 @@ class AsyncClient:
     async def watch(
         self, *, namespace: str | None = None, kinds: Sequence[str] = (), since: int | str | None = None
     ) -> AsyncIterator[Event]:
-        """Changes as they happen, without an end. A stream that breaks off is taken up where it did.
+        """All that is there, then changes as they happen, without an end. A stream that breaks off is taken up.
+
+        What was told may come again then; where changes were missed, a `Reset` says so and all rows follow.
 
         Args:
             kinds: these alone, for example `("LlmModel", "LlmEndpoint")`.
-            since: the revision of what is known already.
+            since: the revision of what is known already, for example a list's: what changed since is told, and no more.
 
         Raises:
             ApiError: where the API refuses, for example once the right has ended.

@@ -101,7 +101,7 @@ class AsyncRoute:
         self._is_doubtful = False
         self._answer = answer
         self._models.keep_only(answer.targets)
-        self._changes.follow(answer.model.namespace)
+        self._changes.follow(answer.model.namespace, answer.revision)
         return answer
 
     async def _resolve(self, fresh: bool) -> models.ResolveAnswer:

@@ -12,8 +12,8 @@ from .._sse import Lines
 from .._waiting import async_sleep
 from .transport import AsyncTransport
 
-# Three heartbeats without one that came.
-SILENCE_SECONDS = 45.0
+# Two heartbeats that did not come.
+SILENCE_SECONDS = 30.0
 MAX_PAUSE_SECONDS = 15.0
 
 

@@ -12,6 +12,8 @@ from .transport import Transport
 
 T = TypeVar("T")
 RowT = TypeVar("RowT", bound=models.Common)
+# The answer waits for the row for 5 seconds, and for the apiserver before that.
+WRITE_SECONDS = 15.0
 Words = str | Iterable[str] | None
 
 
@@ -46,15 +48,20 @@ class Kind(Generic[RowT]):
         return self._transport.send(self._get(path(self._name, id), self._row, namespace, asked))
 
     def delete(
-        self, id: Id, *, namespace: str | None = None, force: bool = False, dry_run: bool = False, **options: Any
-    ) -> Outcome[RowT]:
+        self, id: Id, *, namespace: str | None = None, force: bool = False, dry_run: bool = False
+    ) -> Outcome[models.Deleted]:
         """Deletes the resource; `force` where a GitOps tool manages it, which may bring it back.
 
         Raises:
-            Conflict: it is managed by a GitOps tool, or others depend on it.
+            Conflict: it is managed by a GitOps tool.
         """
-        asked = {"force": force or None, "dry_run": dry_run or None, **options}
-        return self._write("DELETE", path(self._name, id), namespace, asked, None)
+        return self._delete(id, namespace, {"force": force or None, "dry_run": dry_run or None})
+
+    def _delete(self, id: Id, namespace: str | None, asked: Mapping[str, Any]) -> Outcome[models.Deleted]:
+        query = params({"namespace": self._in(namespace), **asked})
+        longest = WRITE_SECONDS + self._transport.settings.timeout_seconds
+        call = Call("DELETE", path(self._name, id), outcome_of(models.Deleted), query, timeout_seconds=longest)
+        return self._transport.send(call)
 
     def replace(
         self,
@@ -89,8 +96,7 @@ class Kind(Generic[RowT]):
         self, method: str, where: str, namespace: str | None, asked: Mapping[str, Any], fields: Mapping[str, Any] | None
     ) -> Outcome[RowT]:
         query = params({"namespace": self._in(namespace), **asked})
-        # The answer waits for the row for 5 seconds, and for the apiserver before that.
-        longest = 15.0 + self._transport.settings.timeout_seconds
+        longest = WRITE_SECONDS + self._transport.settings.timeout_seconds
         return self._transport.send(Call(method, where, outcome_of(self._row), query, fields, timeout_seconds=longest))
 
     def _pages(self, where: str, namespace: str | None, asked: Mapping[str, Any]) -> Iterator[RowT]:
@@ -147,6 +153,23 @@ class Providers(Kind[models.Provider]):
             Conflict: there is one of this name.
         """
         return self._create(path(self._name), namespace, dry_run, fields)
+
+    def delete(
+        self,
+        id: Id,
+        *,
+        namespace: str | None = None,
+        cascade: bool = False,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Outcome[models.Deleted]:
+        """Deletes a provider; with `cascade` all that is declared under it, too.
+
+        Raises:
+            Conflict: it is managed by a GitOps tool, or has children and `cascade` is not given.
+        """
+        asked = {"cascade": cascade or None, "force": force or None, "dry_run": dry_run or None}
+        return self._delete(id, namespace, asked)
 
     def set_active(
         self,

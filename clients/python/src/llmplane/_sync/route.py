@@ -102,7 +102,7 @@ class Route:
         self._is_doubtful = False
         self._answer = answer
         self._models.keep_only(answer.targets)
-        self._changes.follow(answer.model.namespace)
+        self._changes.follow(answer.model.namespace, answer.revision)
         return answer
 
     def _resolve(self, fresh: bool) -> models.ResolveAnswer:
