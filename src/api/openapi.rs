@@ -184,10 +184,10 @@ pub enum WriteProblems {
     /// It is there already, was changed at the same time, has no room, or is managed by a GitOps tool.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(ProblemBody<'static>),
-    /// The body is larger than 1 MiB.
+    /// The body is larger than 1 MiB, or an import than 8 MiB.
     #[response(status = 413, content_type = "application/problem+json")]
     BodyTooLarge(ProblemBody<'static>),
-    /// The body is not JSON by its media type.
+    /// The body is not JSON by its media type, nor, for an import, YAML.
     #[response(status = 415, content_type = "application/problem+json")]
     UnsupportedMediaType(ProblemBody<'static>),
     /// The cluster does not take the object as it would be; `errors` names the fields.
@@ -300,6 +300,11 @@ pub(super) fn audit_action() -> Object {
 /// How manifests are written, in a query.
 pub(super) fn manifest_format() -> Object {
     one_of(Format::ALL.map(Format::as_str))
+}
+
+/// Whose configuration it is that is imported.
+pub(super) fn import_format() -> Object {
+    one_of(crate::import::Format::ALL.map(crate::import::Format::as_str))
 }
 
 /// Kubernetes kinds, in a query.

@@ -6,8 +6,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemType};
 use super::routes::{
-    actions, audit, credentials, endpoints, export, health, holders, models, providers, resolve,
-    watch, whose_key,
+    actions, audit, credentials, endpoints, export, health, holders, import, models, providers,
+    resolve, watch, whose_key,
 };
 use super::server::observe::Observe;
 use super::{ApiState, openapi};
@@ -41,6 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(models::create))
         .routes(routes!(models::get, models::replace, models::delete))
         .routes(routes!(export::get))
+        .routes(routes!(import::post))
         .routes(routes!(holders::list))
         .routes(routes!(audit::list))
         .routes(routes!(whose_key::post))

@@ -5,8 +5,8 @@ use std::fmt;
 
 use futures::future::join_all;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
-use kube::core::Status;
-use kube::{Api, Client, ResourceExt};
+use kube::core::{ObjectMeta, Status};
+use kube::{Api, Client};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -181,7 +181,7 @@ async fn apply_one(
     let after = api.patch(name, params, &patch).await.map_err(failed)?;
     let outcome = match before {
         None => Outcome::Created,
-        Some(before) if before.resource_version() == after.resource_version() => Outcome::Unchanged,
+        Some(before) if is_same(&before.metadata, &after.metadata) => Outcome::Unchanged,
         Some(_) => Outcome::Configured,
     };
     Ok(Applied {
@@ -190,6 +190,14 @@ async fn apply_one(
         name: name.to_owned(),
         outcome,
     })
+}
+
+/// Whether nothing that people declare is different. The version may be: the kube-apiserver stores an
+/// object anew that it has kept without its schema's default for the status.
+fn is_same(before: &ObjectMeta, after: &ObjectMeta) -> bool {
+    before.generation == after.generation
+        && before.labels == after.labels
+        && before.annotations == after.annotations
 }
 
 fn failure(manifest: &Manifest, error: &kube::Error) -> Failure {

@@ -9,9 +9,9 @@ use crate::support::world::World;
 const LITELLM: &str = include_str!("fixtures/litellm.yaml");
 const KINDS: &str = "llmproviders,llmendpoints,llmcredentials,llmmodels";
 
-/// Names and resource versions of all that is in a namespace.
-async fn versions(plane: &Plane, namespace: &str) -> Vec<String> {
-    let path = "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{\"\\n\"}{end}";
+/// Names and generations of all that is in a namespace.
+async fn generations(plane: &Plane, namespace: &str) -> Vec<String> {
+    let path = "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.uid} {.metadata.generation}{\"\\n\"}{end}";
     let listed = plane
         .kubectl(&["get", KINDS, "-n", namespace, "-o", path])
         .await;
@@ -38,14 +38,14 @@ async fn an_import_is_applied_and_a_second_one_changes_nothing() {
         helper["metadata"]["managedFields"][0]["manager"],
         "llmplane-import"
     );
-    let before = versions(world.plane, world.ns()).await;
+    let before = generations(world.plane, world.ns()).await;
     assert_eq!(before.len(), 24, "{before:?}");
 
     let again = llmplane(&kubeconfig, &args, LITELLM).await;
     assert_eq!(again.status.code(), Some(12));
     assert!(!stdout(&again).contains("created") && !stdout(&again).contains("configured"));
     assert!(stdout(&again).contains("LlmModel/helper unchanged"));
-    assert_eq!(versions(world.plane, world.ns()).await, before);
+    assert_eq!(generations(world.plane, world.ns()).await, before);
     for output in [&first, &again] {
         let all = stdout(output) + &stderr(output);
         for key in ["sk-ant-", "sk-proxy", "hunter2", "plain-secret"] {
@@ -86,7 +86,7 @@ async fn what_a_dry_run_prints_is_what_kubectl_takes() {
         assert!(taken.status.success(), "{name}: {}", stderr(&taken));
     }
     assert_eq!(
-        versions(world.plane, world.ns()).await,
+        generations(world.plane, world.ns()).await,
         Vec::<String>::new()
     );
 }
@@ -107,7 +107,7 @@ async fn what_one_object_is_refused_for_keeps_all_of_them_out() {
         said.contains("nothing was applied") && said.contains("LlmProvider/openai"),
         "{said}"
     );
-    assert_eq!(versions(world.plane, world.ns()).await.len(), 1);
+    assert_eq!(generations(world.plane, world.ns()).await.len(), 1);
 
     let bad = json!({ "apiVersion": "llmplane.dev/v1alpha1", "kind": "LlmModel", "metadata": { "name": "m" },
         "spec": { "providerRef": { "name": "p" }, "modelId": " x " } });

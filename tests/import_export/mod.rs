@@ -4,6 +4,7 @@
 mod export;
 mod import;
 mod round_trip;
+mod route;
 
 use std::path::Path;
 use std::process::{Output, Stdio};

@@ -22,13 +22,13 @@ use crate::support::world::World;
 
 /// The audience of the plane's kube-apiserver.
 const APISERVER: &str = "https://kubernetes.default.svc";
-const KINDS: [&str; 4] = [
+pub const KINDS: [&str; 4] = [
     "llmproviders",
     "llmendpoints",
     "llmcredentials",
     "llmmodels",
 ];
-const EVERYTHING: [&str; 6] = ["get", "list", "create", "update", "patch", "delete"];
+pub const EVERYTHING: [&str; 6] = ["get", "list", "create", "update", "patch", "delete"];
 
 /// A world with a controller and an API, and somebody who may write all four kinds.
 pub struct Scene {
@@ -90,16 +90,33 @@ impl Scene {
         token_for(&self.world.client, self.ns(), account, audiences).await
     }
 
-    /// Rows of the audit, oldest first.
+    /// What the audit tells of single writes, oldest first.
     pub async fn audit(&self) -> Vec<AuditRow> {
+        let mut rows = self.rows().await;
+        rows.retain(|row| ["Create", "Update", "Delete"].contains(&row.action.as_str()));
+        rows
+    }
+
+    async fn rows(&self) -> Vec<AuditRow> {
         let db = self.world.db().await;
         let filter = AuditFilter {
             namespace: Some(self.ns().to_owned()),
             ..AuditFilter::default()
         };
         let mut rows = db.audit_rows(&filter, None, 1000).await.unwrap();
-        rows.retain(|row| ["Create", "Update", "Delete"].contains(&row.action.as_str()));
         rows.reverse();
+        rows
+    }
+
+    /// Where the API answers.
+    pub fn url(&self) -> String {
+        url(&self.api)
+    }
+
+    /// What the audit tells of imports, oldest first.
+    pub async fn imports(&self) -> Vec<AuditRow> {
+        let mut rows = self.rows().await;
+        rows.retain(|row| row.action == "Import");
         rows
     }
 
@@ -120,6 +137,10 @@ impl Scene {
 impl Writer {
     pub fn new(token: String, url: String) -> Self {
         Self { token, url }
+    }
+
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// Any method below `/api/v1`, with a body unless that is null.

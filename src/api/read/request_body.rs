@@ -19,6 +19,9 @@ pub const MAX_QUESTION: usize = 64 << 10;
 /// Bytes of a declaration at most.
 pub const MAX_DECLARATION: usize = 1 << 20;
 
+/// Bytes of an import at most.
+pub const MAX_IMPORT: usize = 8 << 20;
+
 /// Characters of a place in a body, or of a name in it, that are told at most.
 pub const MAX_TOLD: usize = 64;
 
@@ -41,12 +44,41 @@ pub async fn json(
     body: Body,
     at_most: usize,
 ) -> Result<Bytes, Problem> {
-    if !says_json(&request.headers) {
+    if !says(&request.headers, &JSON) {
         return Err(Problem::new(
             ProblemType::UnsupportedMediaType,
             "send the body as JSON, with the header Content-Type: application/json",
         ));
     }
+    whole(memory, request, body, at_most).await
+}
+
+/// As [`json`], for a body that may say that it is YAML too.
+///
+/// # Errors
+///
+/// As [`json`].
+pub async fn text(
+    memory: &AnswerMemory,
+    request: &RequestHeaders,
+    body: Body,
+    at_most: usize,
+) -> Result<Bytes, Problem> {
+    if !says(&request.headers, &TEXT) {
+        return Err(Problem::new(
+            ProblemType::UnsupportedMediaType,
+            "send the body as YAML or JSON, with the header Content-Type: application/yaml or application/json",
+        ));
+    }
+    whole(memory, request, body, at_most).await
+}
+
+async fn whole(
+    memory: &AnswerMemory,
+    request: &RequestHeaders,
+    body: Body,
+    at_most: usize,
+) -> Result<Bytes, Problem> {
     let told = content_length(&request.headers);
     let room = told.unwrap_or(at_most).min(at_most);
     let _reserved = memory.reserve(&request.share, room).await?;
@@ -68,7 +100,7 @@ async fn read(mut body: Body, told: Option<usize>, at_most: usize) -> Result<Byt
             continue;
         };
         length += data.len();
-        if length > MAX_DISCARDED {
+        if length > at_most + MAX_DISCARDED {
             break;
         }
         match too_large(length) {
@@ -130,15 +162,25 @@ fn kind_of(given: &str) -> Option<&'static str> {
     found.map(|(_, kind)| *kind)
 }
 
-/// `application/json`, with any parameters.
-fn says_json(headers: &HeaderMap) -> bool {
+const JSON: [&str; 1] = ["application/json"];
+const TEXT: [&str; 4] = [
+    "application/json",
+    "application/yaml",
+    "application/x-yaml",
+    "text/yaml",
+];
+
+/// One of these media types, with any parameters.
+fn says(headers: &HeaderMap, known: &[&str]) -> bool {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return false;
     };
     let value = value.to_str().unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
+    known
+        .iter()
+        .any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {
@@ -158,7 +200,7 @@ mod tests {
             for value in values {
                 headers.append(CONTENT_TYPE, HeaderValue::from_static(value));
             }
-            says_json(&headers)
+            says(&headers, &JSON)
         };
         assert!(says(&["application/json"]));
         assert!(says(&["Application/JSON; charset=utf-8"]));

@@ -7,6 +7,7 @@ pub mod endpoints;
 pub mod export;
 pub mod health;
 pub mod holders;
+pub mod import;
 pub mod models;
 pub mod providers;
 pub mod resolve;

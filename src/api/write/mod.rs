@@ -38,11 +38,13 @@ pub use credential::{create_credential, replace_credential};
 pub use delete::{delete, delete_provider};
 pub use params::{Cascade, Force, WriteParams};
 pub use record::Record;
+pub use refusal::Refused;
 pub use replace::{replace, set_active};
 pub use schema::{
     BODIES, CredentialReplacement, EndpointReplacement, ModelReplacement, NewCredential,
     NewEndpoint, NewModel, NewProvider, ProviderReplacement, StatusChange,
 };
+pub use target::one_namespace;
 
 use super::ApiState;
 use super::auth::token::BearerToken;
