@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 BIN := target/debug/llmplane
 TEST_STATE := target/test-plane
 
-.PHONY: up down test test-signatures lint generate bench fuzz test-python generate-python test-langchain test-real test-paths live install build image test-chart
+.PHONY: up down test test-signatures lint generate bench fuzz test-python test-openapi generate-python test-langchain test-real test-paths live install build image test-chart
 
 up: install build ## a control plane on this machine, sample vendor and manifests included
 	@examples/first-run/up
@@ -44,6 +44,9 @@ fuzz: ## every fuzz target for FUZZ_SECONDS each; needs cargo-fuzz and a nightly
 
 test-python: install build ## the Python client, against a plane of its own
 	@clients/python/tests/run
+
+test-openapi: install build ## the running API against its own description, with all of schemathesis's checks
+	@tests/openapi/run
 
 generate-python: ## the Python client's models, after a change of the API's description
 	@clients/python/tests/run generate

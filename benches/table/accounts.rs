@@ -46,7 +46,21 @@ pub async fn tokens(plane: &Plane, prefix: &str, count: usize) -> Result<Vec<Str
         .await
 }
 
+/// Tokens of as many new ServiceAccounts for the kube-apiserver itself.
+pub async fn apiserver_tokens(plane: &Plane) -> Result<Vec<String>> {
+    stream::iter(0..ACCOUNTS)
+        .map(|number| token_for(plane, format!("direct-{number}"), Vec::new()))
+        .buffered(16)
+        .try_collect()
+        .await
+}
+
 async fn token(plane: &Plane, name: String) -> Result<String> {
+    token_for(plane, name, vec!["llmplane".to_owned()]).await
+}
+
+/// A token of these audiences; none: the kube-apiserver's own.
+async fn token_for(plane: &Plane, name: String, audiences: Vec<String>) -> Result<String> {
     let accounts: Api<ServiceAccount> = Api::namespaced(plane.client.clone(), AGENTS);
     let account = ServiceAccount {
         metadata: named(&name),
@@ -56,7 +70,7 @@ async fn token(plane: &Plane, name: String) -> Result<String> {
     accounts.create(&create, &account).await?;
     let request = TokenRequest {
         spec: TokenRequestSpec {
-            audiences: vec!["llmplane".to_owned()],
+            audiences,
             ..TokenRequestSpec::default()
         },
         ..TokenRequest::default()

@@ -8,12 +8,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 
 use crate::figures::Times;
 
@@ -30,6 +33,8 @@ const STALLED: Duration = Duration::from_secs(5);
 pub struct Target {
     pub address: SocketAddr,
     pub requests: Vec<Vec<u8>>,
+    /// Where the server cannot do without.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Target {
@@ -42,6 +47,7 @@ impl Target {
         Self {
             address,
             requests: tokens.iter().map(request).collect(),
+            tls: None,
         }
     }
 
@@ -66,6 +72,15 @@ impl Target {
         Self {
             address,
             requests: tokens.iter().map(request).collect(),
+            tls: None,
+        }
+    }
+
+    /// The same over TLS.
+    pub fn over(self, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
         }
     }
 }
@@ -165,12 +180,23 @@ pub fn paced(
 /// One connection: what it waits for.
 struct Client {
     stream: TcpStream,
+    tls: Option<ClientConnection>,
     asked_at: Instant,
     /// The beginning of an answer whose head is not whole.
     head: Vec<u8>,
-    /// Bytes of the body that have not come; none before the head is whole.
-    missing: Option<usize>,
+    /// What of the body has not come; none before the head is whole.
+    missing: Option<Missing>,
 }
+
+/// What is missing of a body.
+enum Missing {
+    /// So many bytes.
+    Bytes(usize),
+    /// The last chunk; these are the last bytes that came.
+    LastChunk(Vec<u8>),
+}
+
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
 struct Clients<'t> {
     target: &'t Target,
@@ -186,8 +212,12 @@ impl<'t> Clients<'t> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut clients = Vec::with_capacity(count);
         for index in 0..count {
-            let stream = TcpStream::connect(target.address)?;
+            let mut stream = TcpStream::connect(target.address)?;
             stream.set_nodelay(true)?;
+            let tls = match &target.tls {
+                Some(config) => Some(handshake(config, target.address, &mut stream)?),
+                None => None,
+            };
             stream.set_nonblocking(true)?;
             let (what, when) = (
                 epoll::EventData::new_u64(index as u64),
@@ -196,6 +226,7 @@ impl<'t> Clients<'t> {
             epoll::add(&epoll, &stream, what, when)?;
             clients.push(Client {
                 stream,
+                tls,
                 asked_at: Instant::now(),
                 head: Vec::new(),
                 missing: None,
@@ -218,7 +249,16 @@ impl<'t> Clients<'t> {
         let client = &mut self.clients[index];
         client.asked_at = asked_at;
         // The connection is idle: its buffer has room for a request of a kilobyte.
-        let sent = client.stream.write(request)?;
+        let sent = match &mut client.tls {
+            None => client.stream.write(request)?,
+            Some(tls) => {
+                let taken = tls.writer().write(request)?;
+                while tls.wants_write() {
+                    tls.write_tls(&mut client.stream)?;
+                }
+                taken
+            }
+        };
         ensure!(sent == request.len(), "a request was sent in part");
         Ok(())
     }
@@ -240,7 +280,7 @@ impl<'t> Clients<'t> {
     fn receive(&mut self, index: usize) -> Result<Option<Instant>> {
         let client = &mut self.clients[index];
         loop {
-            let count = match client.stream.read(&mut self.buffer) {
+            let count = match client.read(&mut self.buffer) {
                 Ok(0) => bail!("the server closed a connection"),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
@@ -255,60 +295,105 @@ impl<'t> Clients<'t> {
 }
 
 impl Client {
+    /// Reads what there is, decrypted.
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            return self.stream.read(buffer);
+        };
+        loop {
+            match tls.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+            if tls.read_tls(&mut self.stream)? == 0 {
+                return Ok(0);
+            }
+            tls.process_new_packets().map_err(std::io::Error::other)?;
+        }
+    }
+
     /// Takes bytes of an answer in; answers whether it is whole.
     fn take(&mut self, bytes: &[u8]) -> Result<bool> {
         if let Some(missing) = &mut self.missing {
-            *missing = missing
-                .checked_sub(bytes.len())
-                .context("an answer is longer than its Content-Length")?;
-            return Ok(*missing == 0);
+            return missing.take(bytes);
         }
-        let whole = if self.head.is_empty() {
-            head(bytes)?
-        } else {
+        let held = !self.head.is_empty();
+        if held {
             self.head.extend_from_slice(bytes);
-            head(&self.head)?
-        };
-        let Some((head_len, body_len)) = whole else {
-            if self.head.is_empty() {
+        }
+        let whole = if held { &self.head[..] } else { bytes };
+        let Some((head_len, mut missing)) = head(whole)? else {
+            if !held {
                 self.head.extend_from_slice(bytes);
             }
             return Ok(false);
         };
-        let have = if self.head.is_empty() {
-            bytes.len()
-        } else {
-            self.head.len()
-        };
+        let is_whole = missing.take(&whole[head_len..])?;
         self.head.clear();
-        let missing = (head_len + body_len)
-            .checked_sub(have)
-            .context("an answer is longer than its Content-Length")?;
         self.missing = Some(missing);
-        Ok(missing == 0)
+        Ok(is_whole)
     }
 }
 
-/// Lengths of a whole head and of its body; none where the head goes on.
-fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
-    const NAME: &[u8] = b"\r\ncontent-length: ";
+impl Missing {
+    /// Takes bytes of a body in; answers whether it is whole.
+    fn take(&mut self, bytes: &[u8]) -> Result<bool> {
+        match self {
+            Self::Bytes(missing) => {
+                *missing = missing
+                    .checked_sub(bytes.len())
+                    .context("an answer is longer than its Content-Length")?;
+                Ok(*missing == 0)
+            }
+            Self::LastChunk(last) => {
+                last.extend_from_slice(&bytes[bytes.len().saturating_sub(LAST_CHUNK.len())..]);
+                last.drain(..last.len().saturating_sub(LAST_CHUNK.len()));
+                Ok(last == LAST_CHUNK)
+            }
+        }
+    }
+}
+
+fn handshake(
+    config: &Arc<ClientConfig>,
+    address: SocketAddr,
+    stream: &mut TcpStream,
+) -> Result<ClientConnection> {
+    let mut tls = ClientConnection::new(config.clone(), ServerName::from(address.ip()))?;
+    while tls.is_handshaking() {
+        tls.complete_io(stream)?;
+    }
+    Ok(tls)
+}
+
+/// Length of a whole head, and what its body has; none where the head goes on.
+fn head(bytes: &[u8]) -> Result<Option<(usize, Missing)>> {
     let Some(end) = find(bytes, b"\r\n\r\n") else {
         return Ok(None);
     };
     if bytes.starts_with(b"HTTP/1.1 304 ") {
-        return Ok(Some((end + 4, 0)));
+        return Ok(Some((end + 4, Missing::Bytes(0))));
     }
     ensure!(
         bytes.starts_with(b"HTTP/1.1 200 "),
         "an answer is not 200: {}",
         String::from_utf8_lossy(&bytes[..bytes.len().min(600)])
     );
-    let at = find(&bytes[..end], NAME).context("an answer has no Content-Length")?;
-    let length = bytes[at + NAME.len()..]
+    let value = |name: &[u8]| {
+        let at = bytes[..end]
+            .windows(name.len())
+            .position(|window| window.eq_ignore_ascii_case(name))?;
+        Some(&bytes[at + name.len()..end])
+    };
+    let Some(length) = value(b"\r\ncontent-length: ") else {
+        value(b"\r\ntransfer-encoding: chunked").context("an answer does not say where it ends")?;
+        return Ok(Some((end + 4, Missing::LastChunk(Vec::new()))));
+    };
+    let length = length
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
         .fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
-    Ok(Some((end + 4, length)))
+    Ok(Some((end + 4, Missing::Bytes(length))))
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

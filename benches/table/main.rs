@@ -17,6 +17,7 @@ mod keys;
 mod latency;
 mod load;
 mod memory;
+mod peers;
 mod plane;
 mod process;
 mod processors;
@@ -78,6 +79,7 @@ enum Part {
     Idle,
     Reads,
     Keys,
+    Peers,
     Callers,
     Visible,
     Watch,
@@ -152,6 +154,9 @@ async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Resu
     }
     if args.wants(Part::Keys) {
         keys::measure(plane, &started.api, &agents, report).await?;
+    }
+    if args.wants(Part::Peers) {
+        peers::measure(plane, &started.api, &agents, report).await?;
     }
     if args.wants(Part::Callers) {
         callers::measure(plane, &started.api, report).await?;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use kube::config::Kubeconfig;
@@ -9,6 +10,7 @@ use llmplane::config::cluster;
 use llmplane::local::postgres::{self, Role};
 use llmplane::local::state::Component;
 use llmplane::local::{Durability, Lifetime, Options, SYSTEM_NAMESPACE, StateDir, down, up};
+use rustls::{ClientConfig, RootCertStore};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::process::Command;
 
@@ -24,6 +26,9 @@ const FLOOR_DATABASE: &str = "bench_floor";
 
 /// One in which stored keys are re-wrapped.
 const REWRAP_DATABASE: &str = "bench_rewrap";
+
+/// One for the service that the read API is compared with.
+const PEERS_DATABASE: &str = "bench_peers";
 
 /// etcd, kube-apiserver, kube-controller-manager and PostgreSQL, as durable as by default.
 pub struct Plane {
@@ -85,6 +90,34 @@ impl Plane {
     /// The address of the empty database.
     pub fn floor_database_url(&self) -> Result<String> {
         self.url(Role::Owner, FLOOR_DATABASE)
+    }
+
+    /// An empty database for a peer, made anew; its owner may do anything there.
+    pub async fn peers_database(&self) -> Result<String> {
+        let mut connection = PgConnection::connect(&self.url(Role::Superuser, "postgres")?).await?;
+        for statement in [
+            format!("DROP DATABASE IF EXISTS {PEERS_DATABASE}"),
+            format!("CREATE DATABASE {PEERS_DATABASE} OWNER llmplane_owner"),
+        ] {
+            connection.execute(AssertSqlSafe(statement)).await?;
+        }
+        connection.close().await?;
+        self.url(Role::Owner, PEERS_DATABASE)
+    }
+
+    /// Where the kube-apiserver listens, and how to trust it; as nobody in particular.
+    pub async fn apiserver(&self) -> Result<(SocketAddr, Arc<ClientConfig>)> {
+        let kubeconfig = Kubeconfig::read_from(self.options.state_dir.kubeconfig())?;
+        let config = cluster::direct(kubeconfig).await?;
+        let host = config.cluster_url.authority().context("it has a host")?;
+        let mut roots = RootCertStore::empty();
+        for certificate in config.root_cert.into_iter().flatten() {
+            roots.add(certificate.into())?;
+        }
+        let tls = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok((host.as_str().parse()?, Arc::new(tls)))
     }
 
     /// Transactions that the measured database has seen, committed or not. The question is asked
@@ -183,6 +216,6 @@ impl Plane {
 }
 
 /// An address on loopback that nobody listens on.
-fn free_address() -> Result<SocketAddr> {
+pub fn free_address() -> Result<SocketAddr> {
     Ok(llmplane::local::ports::bind_free()?.local_addr()?)
 }

@@ -27,6 +27,9 @@ use crate::crd::model::{Capability, ModelType};
 use crate::crd::{Kind, ProviderType};
 use crate::db::AuditAction;
 
+mod examples;
+mod forms;
+
 const BEARER: &str = "kubernetes_token";
 
 /// What any route below `/api/v1` may answer with but for what was asked.
@@ -325,7 +328,11 @@ pub(super) fn capability() -> Object {
 
 /// Capabilities, in a query.
 pub(super) fn capabilities() -> Array {
-    ArrayBuilder::new().items(capability()).build()
+    let each = Some(Capability::ALL.len());
+    ArrayBuilder::new()
+        .items(capability())
+        .max_items(each)
+        .build()
 }
 
 /// What all answers and rows have in common, said once.
@@ -336,6 +343,8 @@ fn complete(description: &mut OpenApi) {
         for operation in reads.into_iter().chain(changes).flatten() {
             add_limits(operation);
             complete_operation(operation);
+            forms::complete(operation);
+            examples::complete(operation);
         }
     }
     if let Some(components) = &mut description.components {

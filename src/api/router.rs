@@ -1,13 +1,14 @@
 //! The table of contents: which route is answered by what.
 
 use axum::Router;
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemType};
 use super::routes::{
-    actions, audit, credentials, endpoints, export, health, holders, import, models, providers,
-    resolve, watch, whose_key,
+    actions, audit, credentials, docs, endpoints, export, health, holders, import, models,
+    providers, resolve, watch, whose_key,
 };
 use super::server::observe::Observe;
 use super::{ApiState, openapi};
@@ -62,6 +63,9 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 pub(super) fn router(state: ApiState) -> Observe<Router> {
     let (documented, description) = routes().split_for_parts();
     let router = documented
+        .route("/docs", get(docs::folder))
+        .route("/docs/", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(state.clone());

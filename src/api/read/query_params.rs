@@ -123,13 +123,19 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// A text that may come once.
+    /// A text that may come once. None of them holds a NUL character, which PostgreSQL cannot be
+    /// asked about.
     ///
     /// # Errors
     ///
-    /// As [`Query::one`].
+    /// As [`Query::one`], and 400 for such a text.
     pub fn text(&self, name: &str) -> Result<Option<String>, Problem> {
-        Ok(self.one(name)?.map(str::to_owned))
+        match self.one(name)? {
+            Some(text) if text.contains('\0') => {
+                Err(Problem::parameter(name, "it holds a NUL character"))
+            }
+            text => Ok(text.map(str::to_owned)),
+        }
     }
 
     /// `true` or `false`.

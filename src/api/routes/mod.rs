@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod audit;
 pub mod credentials;
+pub mod docs;
 pub mod endpoints;
 pub mod export;
 pub mod health;

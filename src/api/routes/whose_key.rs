@@ -25,6 +25,9 @@ use crate::keys::whose;
 /// Times that a version was given out that are told of, the latest first.
 const MAX_DISCLOSURES: i64 = 1000;
 
+/// Characters of a string at most; no field of a key has more.
+const MAX_STRING: usize = 16384;
+
 /// Where to look.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -49,7 +52,7 @@ impl FromQuery for WhoseKeyParams {
 #[serde(deny_unknown_fields)]
 pub struct FoundString {
     /// The string: a key, or a field of one. It is never logged.
-    #[schema(max_length = 16384, format = Password)]
+    #[schema(min_length = 1, max_length = 16384, format = Password)]
     key: String,
 }
 
@@ -161,6 +164,11 @@ pub async fn post(
         .map_err(|_| Problem::body("the body is an object with one field, key: the string"))?;
     if found.key.is_empty() {
         return Err(Problem::body("key: give the string; it is empty"));
+    }
+    if found.key.chars().nth(MAX_STRING).is_some() {
+        return Err(Problem::body(format!(
+            "key: no key has more than {MAX_STRING} characters"
+        )));
     }
     let string = SecretString::from(found.key.as_str());
     drop((found, body));

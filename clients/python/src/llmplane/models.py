@@ -4,7 +4,14 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, RootModel, SecretStr
+from pydantic import (
+    AwareDatetime,
+    Field,
+    RootModel,
+    SecretStr,
+    StringConstraints,
+)
+from typing_extensions import TypeAliasType
 
 from llmplane._base import Answer
 
@@ -487,6 +494,7 @@ class FoundString(Answer):
         Field(
             description="The string: a key, or a field of one. It is never logged.",
             max_length=16384,
+            min_length=1,
         ),
     ]
     """The string: a key, or a field of one. It is never logged."""
@@ -1344,6 +1352,24 @@ class ProviderReplacement(Answer):
     """The vendor or protocol. It cannot be changed: delete the provider and create another."""
 
 
+class ExcludeItem(RootModel[str]):
+    root: Annotated[str, Field(max_length=256, min_length=1, pattern="^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
+
+
+class RecommendedForItem2(RootModel[str]):
+    root: Annotated[str, Field(max_length=256, min_length=1, pattern="^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
+
+
+class Region(RootModel[str]):
+    root: Annotated[str, Field(max_length=256, min_length=1, pattern="^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
+
+
+SelectorAdditionalProperty = TypeAliasType(
+    "SelectorAdditionalProperty",
+    Annotated[str, Field(pattern="^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
+)
+
+
 class ResolveRequest(Answer):
     """
     Either `model`, or what the model must be: any of the other fields but the last three.
@@ -1358,27 +1384,25 @@ class ResolveRequest(Answer):
     allow_deprecated: Annotated[bool | None, Field(description="It may be deprecated.")] = False
     """It may be deprecated."""
 
-    capabilities: list[str] | None = None
+    capabilities: Annotated[list[str] | None, Field(max_length=13)] = None
     currency: Annotated[
         str | None,
         Field(
             description="Its prices are in no other currency: an ISO 4217 code.",
             examples=["USD"],
+            pattern="^[A-Z]{3}$",
         ),
     ] = None
     """Its prices are in no other currency: an ISO 4217 code."""
 
-    exclude: Annotated[
-        list[str] | None,
-        Field(description="It is none of these, by name, display name or `model_id`."),
-    ] = None
-    """It is none of these, by name, display name or `model_id`."""
-
+    exclude: Annotated[list[ExcludeItem] | None, Field(max_length=100)] = None
     max_input_price: Annotated[
         str | None,
         Field(
             description="Price of 1,000 tokens of prompt in `currency`, at most: a decimal number.",
             examples=["0.0025"],
+            max_length=64,
+            pattern="^[0-9]+(\\.[0-9]+)?$",
         ),
     ] = None
     """Price of 1,000 tokens of prompt in `currency`, at most: a decimal number."""
@@ -1388,17 +1412,26 @@ class ResolveRequest(Answer):
         Field(
             description="Price of 1,000 tokens of answer in `currency`, at most: a decimal number.",
             examples=["0.01"],
+            max_length=64,
+            pattern="^[0-9]+(\\.[0-9]+)?$",
         ),
     ] = None
     """Price of 1,000 tokens of answer in `currency`, at most: a decimal number."""
 
     min_context_window: Annotated[
         int | None,
-        Field(description="Tokens of prompt and answer together, at least.", ge=1),
+        Field(
+            description="Tokens of prompt and answer together, at least.",
+            ge=1,
+            le=1000000000,
+        ),
     ] = None
     """Tokens of prompt and answer together, at least."""
 
-    min_output_tokens: Annotated[int | None, Field(description="Tokens of answer, at least.", ge=1)] = None
+    min_output_tokens: Annotated[
+        int | None,
+        Field(description="Tokens of answer, at least.", ge=1, le=1000000000),
+    ] = None
     """Tokens of answer, at least."""
 
     min_score: Annotated[
@@ -1409,18 +1442,14 @@ class ResolveRequest(Answer):
 
     model: Annotated[
         str | None,
-        Field(
-            description="Name of the model, else its display name, else its `model_id`.",
-            max_length=256,
-        ),
+        Field(max_length=256, min_length=1, pattern="^[^\\x00-\\x1f\\x7f-\\x9f]+$"),
     ] = None
-    """Name of the model, else its display name, else its `model_id`."""
-
     output_tokens: Annotated[
         int | None,
         Field(
             description="Tokens of answer of a typical call, which prices are compared for.",
             ge=0,
+            le=1000000000,
         ),
     ] = None
     """Tokens of answer of a typical call, which prices are compared for."""
@@ -1431,32 +1460,31 @@ class ResolveRequest(Answer):
         Field(
             description="Tokens of prompt of a typical call, which prices are compared for.",
             ge=0,
+            le=1000000000,
         ),
     ] = None
     """Tokens of prompt of a typical call, which prices are compared for."""
 
-    provider_types: list[str] | None = None
+    provider_types: Annotated[list[str] | None, Field(max_length=100)] = None
     purpose: Annotated[
         str | None,
-        Field(
-            description="What the key is wanted for; the audit notes it.",
-            max_length=256,
-        ),
+        Field(max_length=256, min_length=1, pattern="^[^\\x00-\\x1f\\x7f-\\x9f]+$"),
     ] = None
-    """What the key is wanted for; the audit notes it."""
-
-    recommended_for: Annotated[list[str] | None, Field(description="It is recommended for all of these tasks.")] = None
-    """It is recommended for all of these tasks."""
-
-    regions: Annotated[
-        list[str] | None,
-        Field(description="It is served in one of these regions, and is to be called there alone."),
+    recommended_for: Annotated[list[RecommendedForItem2] | None, Field(max_length=100)] = None
+    regions: Annotated[list[Region] | None, Field(max_length=100)] = None
+    selector: Annotated[
+        dict[
+            Annotated[
+                str,
+                StringConstraints(
+                    pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+                ),
+            ],
+            SelectorAdditionalProperty,
+        ]
+        | None,
+        Field(max_length=100),
     ] = None
-    """It is served in one of these regions, and is to be called there alone."""
-
-    selector: Annotated[dict[str, str] | None, Field(description="It has these labels.")] = None
-    """It has these labels."""
-
     with_secret: Annotated[bool | None, Field(description="Whether the key is wanted too.")] = False
     """Whether the key is wanted too."""
 
@@ -1500,6 +1528,24 @@ class StatusChange(Answer):
         Field(description="Whether the provider, and with it all that is its own, is in force."),
     ]
     """Whether the provider, and with it all that is its own, is in force."""
+
+
+class Applied(Answer):
+    """
+    An object, and what became of it.
+    """
+
+    kind: Annotated[str, Field(description="Its kind.")]
+    """Its kind."""
+
+    name: Annotated[str, Field(description="Its name.")]
+    """Its name."""
+
+    namespace: Annotated[str, Field(description="Its namespace.")]
+    """Its namespace."""
+
+    outcome: Annotated[str, Field(description="What became of it.")]
+    """What became of it."""
 
 
 class AuditPage(Answer):
@@ -1586,6 +1632,50 @@ class Deleted(Answer):
     """The objects, children first."""
 
 
+class Finding(Answer):
+    """
+    One field of the source, or a part of it, and what became of it.
+    """
+
+    commands: Annotated[list[str], Field(description="Commands that do it.")]
+    """Commands that do it."""
+
+    document: Annotated[
+        int,
+        Field(
+            description="Which of the file's documents that are not empty, from 1.",
+            ge=0,
+        ),
+    ]
+    """Which of the file's documents that are not empty, from 1."""
+
+    file: Annotated[str, Field(description="The file, as it was named.")]
+    """The file, as it was named."""
+
+    level: Annotated[str, Field(description="How it came over.")]
+    """How it came over."""
+
+    line: Annotated[int, Field(description="Line in the file, from 1.", ge=0)]
+    """Line in the file, from 1."""
+
+    message: Annotated[str, Field(description="What was changed, or what to do.")]
+    """What was changed, or what to do."""
+
+    path: Annotated[
+        str,
+        Field(
+            description="The field, for example `model_list[3].litellm_params.api_base`. It stands for all below it."
+        ),
+    ]
+    """The field, for example `model_list[3].litellm_params.api_base`. It stands for all below it."""
+
+    target: Annotated[
+        str | None,
+        Field(description="Where it went, for example `LlmModel/gpt-4o spec.contextWindow`."),
+    ]
+    """Where it went, for example `LlmModel/gpt-4o spec.contextWindow`."""
+
+
 class FoundVersion(Answer):
     """
     A version of a key, and who was given it.
@@ -1636,6 +1726,28 @@ class Health(Answer):
 
     state: Annotated[str, Field(description="What is known.")]
     """What is known."""
+
+
+class Imported(Answer):
+    """
+    What became of an import.
+    """
+
+    dry_run: Annotated[bool, Field(description="Whether it was only tried.")]
+    """Whether it was only tried."""
+
+    findings: Annotated[list[Finding], Field(description="What became of each field of the source.")]
+    """What became of each field of the source."""
+
+    format: str
+    manifests: Annotated[list[dict[str, Any]], Field(description="The manifests that were made of it.")]
+    """The manifests that were made of it."""
+
+    objects: Annotated[list[Applied], Field(description="What became of each object, or would.")]
+    """What became of each object, or would."""
+
+    worst: Annotated[str, Field(description="The worst of the findings.")]
+    """The worst of the findings."""
 
 
 class Model(Common):

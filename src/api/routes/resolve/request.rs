@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
 use super::values::{Amount, Currency, Flag, Labels, List, OneOrMany, Text, Whole, Word};
 use crate::api::openapi;
@@ -29,7 +30,7 @@ type TokensOfCall = Whole<0, MAX_TOKENS>;
 }))]
 pub struct ResolveRequest {
     /// Name of the model, else its display name, else its `model_id`.
-    #[schema(value_type = Option<String>, max_length = 256)]
+    #[schema(schema_with = optional_text, required = false)]
     model: Option<Text>,
     /// It can do all of these.
     #[schema(schema_with = openapi::capabilities, required = false)]
@@ -38,19 +39,19 @@ pub struct ResolveRequest {
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 5)]
     min_score: Option<Whole<1, 5>>,
     /// Tokens of prompt and answer together, at least.
-    #[schema(value_type = Option<i64>, minimum = 1)]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 1000000000)]
     min_context_window: Option<Tokens>,
     /// Tokens of answer, at least.
-    #[schema(value_type = Option<i64>, minimum = 1)]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 1000000000)]
     min_output_tokens: Option<Tokens>,
     /// Price of 1,000 tokens of prompt in `currency`, at most: a decimal number.
-    #[schema(value_type = Option<String>, example = "0.0025")]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]+(\.[0-9]+)?$", max_length = 64, example = "0.0025")]
     max_input_price: Option<Amount>,
     /// Price of 1,000 tokens of answer in `currency`, at most: a decimal number.
-    #[schema(value_type = Option<String>, example = "0.01")]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]+(\.[0-9]+)?$", max_length = 64, example = "0.01")]
     max_output_price: Option<Amount>,
     /// Its prices are in no other currency: an ISO 4217 code.
-    #[schema(value_type = Option<String>, example = "USD")]
+    #[schema(value_type = Option<String>, pattern = "^[A-Z]{3}$", example = "USD")]
     currency: Option<Currency>,
     /// The best is the cheapest (`price`), the one with the highest score in `capabilities`
     /// (`score`) or the one with the largest context window (`context`).
@@ -60,44 +61,86 @@ pub struct ResolveRequest {
     #[schema(schema_with = provider_types, required = false)]
     provider_types: Option<List<Word<ProviderType>>>,
     /// It is served in one of these regions, and is to be called there alone.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(schema_with = texts, required = false)]
     regions: Option<List<Text>>,
     /// It has these labels.
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    #[schema(schema_with = labels, required = false)]
     selector: Option<Labels>,
     /// It is none of these, by name, display name or `model_id`.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(schema_with = texts, required = false)]
     exclude: Option<List<Text>>,
     /// It is recommended for all of these tasks.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(schema_with = texts, required = false)]
     recommended_for: Option<OneOrMany<Text>>,
     /// It may be deprecated.
     #[schema(value_type = Option<bool>, default = false)]
     allow_deprecated: Option<Flag>,
     /// Tokens of prompt of a typical call, which prices are compared for.
-    #[schema(value_type = Option<i64>, minimum = 0)]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 1000000000)]
     prompt_tokens: Option<TokensOfCall>,
     /// Tokens of answer of a typical call, which prices are compared for.
-    #[schema(value_type = Option<i64>, minimum = 0)]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 1000000000)]
     output_tokens: Option<TokensOfCall>,
     /// Whether the key is wanted too.
     #[schema(value_type = Option<bool>, default = false)]
     with_secret: Option<Flag>,
     /// What the key is wanted for; the audit notes it.
-    #[schema(value_type = Option<String>, max_length = 256)]
+    #[schema(schema_with = optional_text, required = false)]
     purpose: Option<Text>,
     /// Whether every target is to carry its key, and not the first alone.
     #[schema(value_type = Option<bool>, default = false)]
     all_targets: Option<Flag>,
 }
 
-fn prefer_words() -> utoipa::openapi::schema::Object {
+/// A text, as the description has it.
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(256))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]+$"))
+}
+
+fn optional_text() -> Object {
+    text().schema_type(or_null(Type::String)).build()
+}
+
+fn texts() -> Array {
+    ArrayBuilder::new()
+        .schema_type(or_null(Type::Array))
+        .items(text())
+        .max_items(Some(100))
+        .build()
+}
+
+fn labels() -> Object {
+    let part = |most: u8| format!("[A-Za-z0-9]([-A-Za-z0-9_.]{{0,{most}}}[A-Za-z0-9])?");
+    let key = format!("^({}/)?{}$", part(251), part(61));
+    let of_pattern = |pattern: String| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(pattern))
+    };
+    ObjectBuilder::new()
+        .schema_type(or_null(Type::Object))
+        .property_names(Some(of_pattern(key)))
+        .additional_properties(Some(of_pattern(format!("^({})?$", part(61)))))
+        .max_properties(Some(100))
+        .build()
+}
+
+fn or_null(kind: Type) -> SchemaType {
+    SchemaType::from_iter([kind, Type::Null])
+}
+
+fn prefer_words() -> Object {
     openapi::one_of(Prefer::ALL.map(Prefer::as_str))
 }
 
-fn provider_types() -> utoipa::openapi::schema::Array {
-    utoipa::openapi::schema::ArrayBuilder::new()
+fn provider_types() -> Array {
+    ArrayBuilder::new()
         .items(openapi::provider_type())
+        .max_items(Some(100))
         .build()
 }
 

@@ -122,6 +122,14 @@ value!([const MIN: i64, const MAX: i64] Whole<MIN, MAX>, format!("a whole number
     fn visit_u64<E: Error>(self, number: u64) -> Result<Whole<MIN, MAX>, E> {
         self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
     }
+
+    // `5.0` is a whole number to JSON Schema, and to languages that know one kind of number.
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Whole<MIN, MAX>, E> {
+        match number.fract() == 0.0 {
+            true => self.visit_i64(number as i64),
+            false => Err(E::invalid_type(Unexpected::Float(number), &self)),
+        }
+    }
 });
 
 value!([] Amount, "a decimal number that is not negative, such as \"0.0025\"", {
