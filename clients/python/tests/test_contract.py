@@ -58,6 +58,7 @@ CALLS: dict[str, Callable[[Client, dict[str, Any]], Any]] = {
     "post /api/v1/providers/{id}/models": lambda c, a: c.models.create("x", {}, **a),
     "put /api/v1/models/{id}": lambda c, a: c.models.replace("x", {}, **a),
     "delete /api/v1/models/{id}": lambda c, a: c.models.delete("x", **a),
+    "post /api/v1/import": lambda c, a: c.import_manifests("x", **a),
     "get /openapi.json": lambda c, a: c.description(),
 }
 # `models.list(capability=...)` asks for the same.

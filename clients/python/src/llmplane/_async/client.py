@@ -205,6 +205,19 @@ class AsyncClient:
         where = params({"namespace": namespace or self.settings.namespace, **asked})
         return await self._transport.send(Call("GET", f"{API}/export", text_of, where, is_repeatable=True))
 
+    async def import_manifests(
+        self, text: str, *, format: str | None = None, namespace: str | None = None, dry_run: bool = False
+    ) -> models.Imported:
+        """Converts manifests, or others' configuration, and applies what comes of it, as the caller."""
+        where = params(
+            {"namespace": namespace or self.settings.namespace, "format": format, "dry_run": dry_run or None}
+        )
+        read, yaml = answer_of(models.Imported), (("Content-Type", "application/yaml"),)
+        # Up to 8 MiB, and an object after the other.
+        return await self._transport.send(
+            Call("POST", f"{API}/import", read, where, text, timeout_seconds=120.0, headers=yaml)
+        )
+
     async def description(self) -> Mapping[str, Any]:
         """The API's own description (OpenAPI 3.1)."""
         read = answer_of(dict[str, Any])
