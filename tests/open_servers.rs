@@ -23,12 +23,13 @@ use crate::support::{
 };
 
 const KEY: &str = "sk-test-0123456789abcdef";
-const TYPES: [ProviderType; 8] = [
+const TYPES: [ProviderType; 9] = [
     OpenAI,
     Anthropic,
     AzureOpenAI,
     DashScope,
     Qianfan,
+    Gemini,
     Ollama,
     VLLM,
     OpenAICompatible,

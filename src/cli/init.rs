@@ -25,7 +25,7 @@ pub enum InitError {
 /// Prints a commented set of manifests for one provider type
 #[derive(Debug, clap::Args)]
 pub struct InitCommand {
-    /// OpenAI, Anthropic, Bedrock, AzureOpenAI, DashScope, Qianfan, Ollama, VLLM or
+    /// OpenAI, Anthropic, Bedrock, AzureOpenAI, DashScope, Qianfan, Gemini, Ollama, VLLM or
     /// OpenAICompatible
     #[arg(value_name = "TYPE")]
     provider_type: String,
@@ -225,6 +225,17 @@ impl Outline {
                 ),
                 key_note: "A key that begins with bce-v3/.",
                 model_id: "ernie-4.5-turbo-128k",
+                ..plain
+            },
+            ProviderType::Gemini => Self {
+                base_url: (
+                    "https://generativelanguage.googleapis.com",
+                    "Without /v1beta: the paths begin with it.",
+                ),
+                api_version: Some("v1beta"),
+                model_id: "gemini-2.5-flash",
+                model_note: "The id as the vendor lists it, without models/.",
+                context_window: 1_048_576,
                 ..plain
             },
             ProviderType::Ollama => Self {

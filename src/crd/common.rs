@@ -33,6 +33,7 @@ pub enum ProviderType {
     AzureOpenAI,
     DashScope,
     Qianfan,
+    Gemini,
     Ollama,
     VLLM,
     OpenAICompatible,

@@ -21,6 +21,7 @@ KEYS = {
 EXPECTED = {
     "openai": ("ChatOpenAI", "https://api.openai.com/v1"),
     "anthropic": ("ChatAnthropic", "https://api.anthropic.com"),
+    "gemini": ("ChatGoogleGenerativeAI", "https://generativelanguage.googleapis.com"),
     "bedrock": ("ChatBedrockConverse", "https://bedrock-runtime.eu-central-1.amazonaws.com"),
     "azure-v1": ("ChatOpenAI", "https://res.openai.azure.com/openai/v1"),
     "azure-dated": ("AzureChatOpenAI", "https://res.openai.azure.com/openai/deployments/chat-prod"),
@@ -33,7 +34,7 @@ EXPECTED = {
 }
 
 # Classes that can't do without a key at all, and those that have no way to take a bearer token.
-NEEDS_A_KEY = {"ChatAnthropic", "AzureChatOpenAI"}
+NEEDS_A_KEY = {"ChatAnthropic", "AzureChatOpenAI", "ChatGoogleGenerativeAI"}
 TAKES_NO_TOKEN = {"ChatAnthropic"}
 
 
@@ -81,6 +82,18 @@ def seen_anthropic(model):
         "retries": client.max_retries,
         "headers": client.default_headers,
         "secrets": {client.api_key},
+    }
+
+
+def seen_google(model):
+    options = model.client._api_client._http_options
+    return {
+        "url": options.base_url,
+        "timeout": model.timeout,
+        # The first attempt counts.
+        "retries": model.max_retries - 1,
+        "headers": options.headers,
+        "secrets": {model.client._api_client.api_key},
     }
 
 
@@ -142,6 +155,7 @@ SEEN = {
     "ChatOpenAI": seen_openai,
     "AzureChatOpenAI": seen_openai,
     "ChatAnthropic": seen_anthropic,
+    "ChatGoogleGenerativeAI": seen_google,
     "ChatOllama": seen_ollama,
     "ChatBedrockConverse": seen_bedrock,
 }

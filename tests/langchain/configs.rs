@@ -94,6 +94,7 @@ fn cases() -> Vec<Case> {
     vec![
         case("openai", P::OpenAI, "gpt-4o"),
         case("anthropic", P::Anthropic, "claude-sonnet-4-5"),
+        case("gemini", P::Gemini, "gemini-2.5-flash"),
         Case {
             region: Some("eu-central-1"),
             ..case(

@@ -55,6 +55,7 @@ const fn with_key(provider: ProviderType, api_key: &'static [&'static str]) -> V
 const ALL: [Variables; 9] = [
     with_key(ProviderType::OpenAI, &["OPENAI_API_KEY"]),
     with_key(ProviderType::Anthropic, &["ANTHROPIC_API_KEY"]),
+    with_key(ProviderType::Gemini, &["GEMINI_API_KEY"]),
     Variables {
         region: Some("AWS_REGION"),
         secret_key: Some("AWS_SECRET_ACCESS_KEY"),

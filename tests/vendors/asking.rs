@@ -22,13 +22,14 @@ use crate::support::vendors::{Fake, certificates::Certificate};
 /// The key that the fakes here take.
 pub const KEY: &str = "tk-4fK2mQ8zR1vXw7Lb0nTc";
 /// All provider types.
-pub const TYPES: [ProviderType; 9] = [
+pub const TYPES: [ProviderType; 10] = [
     ProviderType::OpenAI,
     ProviderType::Anthropic,
     ProviderType::Bedrock,
     ProviderType::AzureOpenAI,
     ProviderType::DashScope,
     ProviderType::Qianfan,
+    ProviderType::Gemini,
     ProviderType::Ollama,
     ProviderType::VLLM,
     ProviderType::OpenAICompatible,
@@ -65,6 +66,7 @@ pub fn model_of(provider: ProviderType) -> &'static str {
         ProviderType::AzureOpenAI => "chat",
         ProviderType::DashScope => "qwen3-max",
         ProviderType::Qianfan => "ernie-5.0",
+        ProviderType::Gemini => "gemini-2.5-flash",
         ProviderType::Ollama => "llama3.2:3b",
         ProviderType::VLLM => "meta-llama/Llama-3.1-8B-Instruct",
     }

@@ -64,6 +64,22 @@ const BEDROCK_ERRORS: &[Row] = &[
     ("internal", Unsure, Unsure),
     ("unavailable", Unsure, Unsure),
 ];
+const GEMINI_ERRORS: &[Row] = &[
+    ("bad_key", KeyRejected, Unsure),
+    ("expired_key", KeyRejected, Unsure),
+    ("leaked_key", KeyRejected, Unsure),
+    ("service_disabled", KeyRestricted, ModelAccessDenied),
+    ("service_blocked", KeyRestricted, ModelAccessDenied),
+    ("ip_blocked", Unsure, Unsure),
+    ("location", Unsure, Unsure),
+    ("bad_request", Unsure, Unsure),
+    ("unknown_model", Unsure, ModelNotFound),
+    ("no_such_path", Unsure, Unsure),
+    ("rate_limit", Unsure, Unsure),
+    ("internal", Unsure, Unsure),
+    ("overloaded", Unsure, Unsure),
+    ("timeout", Unsure, Unsure),
+];
 const AZURE_ERRORS: &[Row] = &[
     ("bad_key", KeyRejected, Unsure),
     ("unknown_model", Unsure, ModelNotFound),
@@ -126,6 +142,7 @@ fn table(provider: ProviderType) -> &'static [Row] {
         AzureOpenAI => AZURE_ERRORS,
         DashScope => DASHSCOPE_ERRORS,
         Qianfan => QIANFAN_ERRORS,
+        Gemini => GEMINI_ERRORS,
         Ollama => OLLAMA_ERRORS,
         VLLM => VLLM_ERRORS,
     }

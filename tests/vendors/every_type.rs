@@ -49,6 +49,7 @@ fn probe_path(provider: ProviderType) -> &'static str {
             "/v1/models"
         }
         ProviderType::Qianfan => "/v2/models",
+        ProviderType::Gemini => "/v1beta/models",
         ProviderType::DashScope => "/api/v1/models",
         ProviderType::AzureOpenAI => "/openai/v1/models",
         ProviderType::Bedrock => "/foundation-models",

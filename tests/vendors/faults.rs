@@ -153,7 +153,13 @@ async fn a_redirect_on_the_same_host_is_followed_by_reads() {
         for provider in TYPES {
             let fake = fake(provider).await;
             let moved = |to: &str| Fault::Redirect(status, format!("{to}?moved=1&page_size=9"));
-            let paths = ["/v1/models", "/v2/models", "/api/v1/models", "/api/tags"];
+            let paths = [
+                "/v1beta/models",
+                "/v1/models",
+                "/v2/models",
+                "/api/v1/models",
+                "/api/tags",
+            ];
             for path in paths {
                 fake.fail_when(
                     move |r| r.path == path && !r.query.contains("moved"),
@@ -162,7 +168,7 @@ async fn a_redirect_on_the_same_host_is_followed_by_reads() {
             }
             let moves = matches!(
                 provider,
-                OpenAI | Anthropic | DashScope | Qianfan | OpenAICompatible
+                OpenAI | Anthropic | DashScope | Qianfan | Gemini | OpenAICompatible
             );
             let said = Caller::of(&fake, provider).ask(Ask::Validate).await;
             assert_eq!(said.reason, KeyAccepted, "{provider} {status}: {said:?}");

@@ -11,9 +11,10 @@ use crate::support::vendors::{Fake, Fault, Recorded};
 type IsLater = fn(&Recorded) -> bool;
 
 /// Vendors whose lists have pages, and what tells a later page from the first.
-const PAGED: [(ProviderType, IsLater); 4] = [
+const PAGED: [(ProviderType, IsLater); 5] = [
     (Anthropic, |r| r.param("after_id").is_some()),
     (DashScope, |r| r.param("page_no").is_some_and(|n| n != "1")),
+    (Gemini, |r| r.param("pageToken").is_some()),
     (OpenAI, |r| r.param("after").is_some()),
     (OpenAICompatible, |r| r.param("after").is_some()),
 ];
@@ -145,7 +146,11 @@ async fn a_list_that_moves_while_it_is_read_is_not_whole() {
 /// Keys are proved by the smallest page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_checked_by_one_small_page() {
-    for (provider, size) in [(Anthropic, "limit"), (DashScope, "page_size")] {
+    for (provider, size) in [
+        (Anthropic, "limit"),
+        (DashScope, "page_size"),
+        (Gemini, "pageSize"),
+    ] {
         let (fake, _) = paged(provider).await;
         let said = Caller::of(&fake, provider).ask(Ask::Validate).await;
         assert_eq!(said.reason, Reason::KeyAccepted);

@@ -4,6 +4,7 @@ mod anthropic;
 mod azure_openai;
 mod bedrock;
 mod dashscope;
+mod gemini;
 mod ollama;
 mod openai;
 mod openai_compatible;
@@ -25,6 +26,7 @@ pub fn driver(provider: ProviderType) -> &'static dyn Driver {
         ProviderType::AzureOpenAI => &Isolated(&azure_openai::AzureOpenAi),
         ProviderType::DashScope => &Isolated(&dashscope::DashScope),
         ProviderType::Qianfan => &Isolated(&qianfan::Qianfan),
+        ProviderType::Gemini => &Isolated(&gemini::Gemini),
         ProviderType::Bedrock => &Isolated(&bedrock::Bedrock),
     }
 }

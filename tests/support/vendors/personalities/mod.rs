@@ -4,6 +4,7 @@ mod anthropic;
 mod azure;
 mod bedrock;
 mod dashscope;
+mod gemini;
 mod openai;
 mod qianfan;
 mod self_hosted;
@@ -22,6 +23,7 @@ pub(super) fn of(provider: ProviderType) -> &'static dyn Personality {
         ProviderType::AzureOpenAI => &azure::Azure,
         ProviderType::DashScope => &dashscope::DashScope,
         ProviderType::Qianfan => &qianfan::Qianfan,
+        ProviderType::Gemini => &gemini::Gemini,
         ProviderType::Ollama => &self_hosted::Ollama,
         ProviderType::VLLM => &self_hosted::Vllm,
     }
