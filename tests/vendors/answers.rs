@@ -19,7 +19,7 @@ fn around(provider: ProviderType, entries: &Value) -> Value {
             let total = entries.as_array().map_or(0, Vec::len);
             json!({ "output": { "total": total, "models": entries } })
         }
-        Ollama => json!({ "models": entries }),
+        Ollama | Gemini => json!({ "models": entries }),
         Bedrock => json!({ "modelSummaries": entries, "inferenceProfileSummaries": [] }),
         _ => json!({ "data": entries }),
     }
@@ -30,6 +30,7 @@ fn id_field(provider: ProviderType) -> &'static str {
     match provider {
         DashScope | Ollama => "model",
         Bedrock => "modelId",
+        Gemini => "name",
         _ => "id",
     }
 }
