@@ -52,7 +52,7 @@ const fn with_key(provider: ProviderType, api_key: &'static [&'static str]) -> V
     }
 }
 
-const ALL: [Variables; 9] = [
+const ALL: [Variables; 10] = [
     with_key(ProviderType::OpenAI, &["OPENAI_API_KEY"]),
     with_key(ProviderType::Anthropic, &["ANTHROPIC_API_KEY"]),
     with_key(ProviderType::Gemini, &["GEMINI_API_KEY"]),

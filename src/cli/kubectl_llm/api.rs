@@ -1,6 +1,7 @@
 //! The way to the API: a URL that is given, or a port-forward to the Service that the manifests install;
 //! as a ServiceAccount, whose token the kube-apiserver makes.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -124,9 +125,14 @@ impl ApiArgs {
 
     /// The local port of a port-forward, which ends when its process is dropped.
     async fn forward(&self, cluster: &Cluster) -> anyhow::Result<(u16, Child)> {
-        let mut kubectl = Command::new("kubectl");
+        let flags = &cluster.kubectl_flags;
+        self.forward_by("kubectl".as_ref(), flags).await
+    }
+
+    async fn forward_by(&self, kubectl: &OsStr, flags: &[String]) -> anyhow::Result<(u16, Child)> {
+        let mut kubectl = Command::new(kubectl);
         kubectl
-            .args(&cluster.kubectl_flags)
+            .args(flags)
             .args([
                 "port-forward",
                 "--address=127.0.0.1",
@@ -152,7 +158,17 @@ impl ApiArgs {
             .as_deref()
             .and_then(forwarded_port);
         match port {
-            Some(port) => Ok((port, child)),
+            Some(port) => {
+                // It says more with each connection, and ends where nobody reads that.
+                let errors = child.stderr.take();
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                if let Some(mut errors) = errors {
+                    tokio::spawn(async move {
+                        tokio::io::copy(&mut errors, &mut tokio::io::sink()).await
+                    });
+                }
+                Ok((port, child))
+            }
             None => {
                 let why = complaint(child).await;
                 bail!(
@@ -232,6 +248,34 @@ pub fn problem(answer: &Value) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_forward_goes_on_while_kubectl_talks_of_its_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let (kubectl, survived) = (folder.path().join("kubectl"), folder.path().join("survived"));
+        let script = format!(
+            "#!/bin/sh\necho 'Forwarding from 127.0.0.1:40123 -> 443'\nsleep 0.2\n\
+             for i in 1 2 3; do echo \"Handling connection for $i\"; echo noise >&2; done\n\
+             echo yes > {}\nsleep 60\n",
+            survived.display()
+        );
+        std::fs::write(&kubectl, script).unwrap();
+        std::fs::set_permissions(&kubectl, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let args = ApiArgs {
+            api_url: None,
+            api_ca: None,
+            api_namespace: "n".to_owned(),
+            service_account: "default".to_owned(),
+            audience: "llmplane".to_owned(),
+        };
+        let (port, _child) = args.forward_by(kubectl.as_os_str(), &[]).await.unwrap();
+        assert_eq!(port, 40123);
+        let deadline = tokio::time::Instant::now() + AT_MOST;
+        while !survived.exists() {
+            assert!(tokio::time::Instant::now() < deadline, "it was ended by what it says");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 
     #[test]
     fn the_port_is_read_from_what_kubectl_says() {

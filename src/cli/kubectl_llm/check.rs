@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::time::Instant;
@@ -60,6 +61,7 @@ pub async fn checked(
 ) -> anyhow::Result<Declared> {
     let name = asked.resource_name();
     let token = Timestamp::now().to_string();
+    let before = status_text(&asked.object, "/lastHandledReconcileAt");
     let annotation = json!({ "metadata": { "annotations": { REQUESTED_AT: token } } });
     objects::api(cluster, asked.kind, &asked.namespace)
         .patch(
@@ -76,7 +78,10 @@ pub async fn checked(
         let Some(now) = now else {
             bail!("{name} was deleted meanwhile");
         };
-        if status_text(&now.object, "/lastHandledReconcileAt") == Some(&token) {
+        let handled = status_text(&now.object, "/lastHandledReconcileAt");
+        // Who asked since then has put a request of his own in its place.
+        let is_latest = handled == now.object.annotations().get(REQUESTED_AT).map(String::as_str);
+        if handled == Some(&token) || is_latest && handled != before {
             return Ok(now);
         }
         if Instant::now() >= deadline {

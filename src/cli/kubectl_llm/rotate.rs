@@ -25,12 +25,15 @@ use crate::output::printable;
 
 /// Longest key that is read; the controller says what is too long for a key.
 const MAX_KEY: u64 = 64 * 1024;
-/// Labels and owners of tools that write Secrets themselves, and would undo a change.
-const WRITERS: [&str; 4] = [
+/// Ends of the groups of labels, annotations and owners of tools that write Secrets themselves, and would
+/// undo a change: External Secrets, Sealed Secrets, Vault's operator, Flux, Argo CD, Helm.
+const WRITERS: [&str; 6] = [
     "external-secrets.io",
-    "sealedsecrets.bitnami.com",
     "bitnami.com",
     "secrets.hashicorp.com",
+    "toolkit.fluxcd.io",
+    "argoproj.io",
+    "meta.helm.sh",
 ];
 
 #[derive(Debug, Args)]
@@ -197,9 +200,12 @@ fn writer(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta)
     if let Some(owner) = owners.next() {
         return Some(format!("{} {}", owner.kind, owner.name));
     }
-    let labels = metadata.labels.iter().flatten();
-    let mut labels = labels.filter(|(name, _)| name.split('/').next().is_some_and(is_writer));
-    labels.next().map(|(name, _)| name.clone())
+    let mut marks = (metadata.labels.iter().flatten())
+        .chain(metadata.annotations.iter().flatten())
+        .filter(|(name, _)| name.split('/').next().is_some_and(is_writer));
+    marks
+        .next()
+        .map(|(name, value)| format!("the tool that marked it {name}={value}"))
 }
 
 /// The key, without the line break that a shell adds.
@@ -266,6 +272,13 @@ mod tests {
         let labelled =
             metadata(json!({ "labels": { "reconcile.external-secrets.io/managed": "true" } }));
         assert!(writer(&labelled).is_some());
+        for marks in [
+            json!({ "labels": { "kustomize.toolkit.fluxcd.io/name": "team-a" } }),
+            json!({ "annotations": { "argocd.argoproj.io/tracking-id": "a:/Secret:n/s" } }),
+            json!({ "annotations": { "meta.helm.sh/release-name": "r" } }),
+        ] {
+            assert!(writer(&metadata(marks.clone())).is_some(), "{marks}");
+        }
         let own = metadata(json!({ "labels": { "llmplane.dev/credential": "OpenAI" } }));
         assert_eq!(writer(&own), None);
     }
