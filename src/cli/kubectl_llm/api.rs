@@ -252,7 +252,10 @@ mod tests {
     #[tokio::test]
     async fn a_forward_goes_on_while_kubectl_talks_of_its_connections() {
         let folder = tempfile::tempdir().unwrap();
-        let (kubectl, survived) = (folder.path().join("kubectl"), folder.path().join("survived"));
+        let (kubectl, survived) = (
+            folder.path().join("kubectl"),
+            folder.path().join("survived"),
+        );
         let script = format!(
             "#!/bin/sh\necho 'Forwarding from 127.0.0.1:40123 -> 443'\nsleep 0.2\n\
              for i in 1 2 3; do echo \"Handling connection for $i\"; echo noise >&2; done\n\
@@ -260,7 +263,11 @@ mod tests {
             survived.display()
         );
         std::fs::write(&kubectl, script).unwrap();
-        std::fs::set_permissions(&kubectl, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(
+            &kubectl,
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
         let args = ApiArgs {
             api_url: None,
             api_ca: None,
@@ -272,7 +279,10 @@ mod tests {
         assert_eq!(port, 40123);
         let deadline = tokio::time::Instant::now() + AT_MOST;
         while !survived.exists() {
-            assert!(tokio::time::Instant::now() < deadline, "it was ended by what it says");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "it was ended by what it says"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

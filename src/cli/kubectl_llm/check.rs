@@ -80,7 +80,12 @@ pub async fn checked(
         };
         let handled = status_text(&now.object, "/lastHandledReconcileAt");
         // Who asked since then has put a request of his own in its place.
-        let is_latest = handled == now.object.annotations().get(REQUESTED_AT).map(String::as_str);
+        let is_latest = handled
+            == now
+                .object
+                .annotations()
+                .get(REQUESTED_AT)
+                .map(String::as_str);
         if handled == Some(&token) || is_latest && handled != before {
             return Ok(now);
         }

@@ -72,13 +72,14 @@ fn a_provider_wakes_its_children_whatever_the_order_of_creation() {
 }
 
 #[test]
-fn a_status_or_a_foreign_label_wakes_nobody() {
+fn a_status_or_a_mark_of_a_tool_wakes_nobody() {
     let mut index = Index::default();
     index.apply(provider("p"));
     index.apply(endpoint("e", "p"));
     let mut labelled = endpoint("e", "p");
     labelled.metadata.resource_version = Some("2".into());
-    labelled.metadata.labels = Some([("a".into(), "b".into())].into());
+    labelled.metadata.labels =
+        Some([("kustomize.toolkit.fluxcd.io/name".into(), "b".into())].into());
     assert!(index.apply(labelled).is_empty());
 }
 
@@ -222,7 +223,7 @@ fn a_model_that_is_taken_over_wakes_itself_and_its_twins() {
 }
 
 #[test]
-fn a_label_of_a_model_is_news_and_of_nothing_else() {
+fn a_label_is_a_part_of_what_is_declared() {
     let mut index = Index::default();
     index.apply(provider("p"));
     index.apply(model("m", "p", "id"));
@@ -233,5 +234,7 @@ fn a_label_of_a_model_is_news_and_of_nothing_else() {
     assert!(index.apply(labelled).is_empty());
     let mut labelled = provider("p");
     labelled.metadata.labels = Some([("stage".to_owned(), "production".to_owned())].into());
+    let woken = names(&index.apply(labelled.clone()));
+    assert!(woken.contains(&"provider/p".to_owned()), "{woken:?}");
     assert!(index.apply(labelled).is_empty());
 }
