@@ -71,7 +71,8 @@ class Namespace:
     def __init__(self, plane: Plane) -> None:
         self.plane = plane
         self.name = f"py-{uuid.uuid4().hex[:10]}"
-        roles = ("llmplane-viewer", "llmplane-editor", "llmplane-credential-user", "llmplane-auditor")
+        # `edit` is the cluster's own: a key that is written becomes a Secret.
+        roles = ("llmplane-viewer", "llmplane-editor", "llmplane-credential-user", "llmplane-auditor", "edit")
         manifests: list[dict[str, Any]] = [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}},
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "agent", "namespace": self.name}},
