@@ -118,8 +118,8 @@ def outcome_of(kind: type[T]) -> Callable[[httpx.Response], Outcome[T]]:
 
     def read(response: httpx.Response) -> Outcome[T]:
         is_done = response.status_code != 202
-        # What is deleted, and what was only tried, says whether it was; a row does not.
-        has_row = is_done and bool(response.content) and "dry_run" not in response.json()
+        # What was only tried is declared nowhere, and has no row.
+        has_row = is_done and not _is_declaration(response)
         return Outcome(row=row(response) if has_row else None, is_done=is_done, revision=revision_of(response))
 
     return read
