@@ -22,7 +22,7 @@ WORDS = {
     "__aexit__": "__exit__",
     "aclose": "close",
     "aread": "read",
-    "aiter_lines": "iter_lines",
+    "aiter_bytes": "iter_bytes",
     "asynccontextmanager": "contextmanager",
     "AsyncIterator": "Iterator",
     "aiter": "iter",

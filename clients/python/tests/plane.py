@@ -178,6 +178,9 @@ class Gate:
         self._lock = threading.Lock()
         self.port = 0
         self.accepted = 0
+        # All that clients sent, and whether it goes any further.
+        self.sent = bytearray()
+        self.is_swallowing = False
         self.open()
 
     @property
@@ -203,6 +206,11 @@ class Gate:
             for one in self._open_sockets:
                 _end(one)
 
+    def cut(self) -> None:
+        """What goes through breaks off; whoever comes back is let in."""
+        self.shut()
+        self.open()
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
@@ -218,12 +226,15 @@ class Gate:
             with self._lock:
                 self._open_sockets |= {near, far}
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._carry, args=(source, sink, source is near), daemon=True).start()
 
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+    def _carry(self, source: socket.socket, sink: socket.socket, is_sent: bool) -> None:
         try:
             while data := source.recv(65536):
-                sink.sendall(data)
+                if is_sent:
+                    self.sent += data
+                if not self.is_swallowing:
+                    sink.sendall(data)
         except OSError:
             pass
         finally:

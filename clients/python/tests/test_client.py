@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from pathlib import Path
@@ -101,6 +102,19 @@ def test_what_is_exported_can_be_applied(sample: Sample, client: Client) -> None
         "apply", "--dry-run=server", "--namespace", sample.namespace.name, "-f", "-", manifests=manifests
     )
     assert client.export(kind=["LlmProvider"], format="json").startswith("{")
+
+
+def test_manifests_are_imported_as_the_caller(sample: Sample, client: Client) -> None:
+    manifest = sample.namespace.declare("LlmProvider", "imported", type="OpenAI")
+    tried = client.import_manifests(json.dumps(manifest), format="llmplane", dry_run=True)
+    assert tried.dry_run and [one.outcome for one in tried.objects] == ["created"]
+    done = client.import_manifests(json.dumps(manifest))
+    assert [(one.name, one.outcome) for one in done.objects] == [("imported", "created")]
+    assert client.import_manifests(json.dumps(manifest)).objects[0].outcome == "unchanged"
+    client.providers.delete("imported")
+    manifest["spec"]["type"] = "Nobody"
+    with pytest.raises(llmplane.BadRequest):
+        client.import_manifests(json.dumps(manifest))
 
 
 async def test_the_other_client_answers_the_same(sample: Sample, client: Client) -> None:

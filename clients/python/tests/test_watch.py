@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from conftest import Sample
 from plane import Namespace, Plane, gate, until
@@ -13,16 +19,17 @@ from pydantic import SecretStr
 
 import llmplane
 from llmplane import AsyncClient, Client, Delete, Event, Reset, Upsert, models
+from llmplane._changes import Changes
 
 
 class Follower:
     """Follows a namespace in a thread, as an agent would, and holds what it was told."""
 
-    def __init__(self, url: str, token: str, since: int | None = None) -> None:
+    def __init__(self, url: str, token: str | None, since: int | None = None, **options: Any) -> None:
         self.events: list[Event] = []
         self.rows: dict[str, models.Common] = {}
         self.error: Exception | None = None
-        self.client = Client(url, token=token)
+        self.client = Client(url, token=token, **options)
         threading.Thread(target=self._follow, args=(since,), daemon=True).start()
 
     def _follow(self, since: int | None) -> None:
@@ -70,12 +77,159 @@ def test_a_watch_that_broke_off_goes_on_where_it_did(plane: Plane, own: Namespac
         until("a revision", lambda: len(follower.events) >= 2)
         time.sleep(1)
         way.shut()
+        told = len(follower.events)
+        last = [event.revision for event in follower.events if event.revision is not None]
         own.apply(own.declare("LlmProvider", "second", type="OpenAI"))
         way.open()
         until("what happened meanwhile", lambda: follower.names() == {"first", "second"})
-        assert sum(isinstance(event, Reset) for event in follower.events) <= 1, (
-            "it lost nothing, and began nothing anew"
-        )
+        assert not any(isinstance(event, Reset) for event in follower.events[told:]), "nothing begins anew"
+        (sent,) = set(re.findall(rb"(?i)\r\nlast-event-id: (\d+)\r\n", bytes(way.sent)))
+        assert int(sent) >= max(last, default=1)
+
+
+def test_a_watch_from_before_anybody_remembers_begins_anew(plane: Plane, own: Namespace) -> None:
+    own.apply(own.declare("LlmProvider", "first", type="OpenAI"))
+    with gate(plane.api_url) as way:
+        follower = Follower(way.url, own.token(), since=1)
+        until("what is there", lambda: follower.names() == {"first"})
+        assert isinstance(follower.events[0], Reset)
+        assert b"last-event-id: 1\r\n" in bytes(way.sent).lower()
+
+
+# What Python takes for the end of a line, and the stream does not.
+@pytest.mark.parametrize("end", ["\u2028", "\u2029"])
+def test_no_text_of_a_row_ends_a_watch(plane: Plane, own: Namespace, end: str) -> None:
+    name = f"a{end}event: reset{end}id: 99999{end}{end}data: b"
+    own.apply(own.declare("LlmProvider", "first", type="OpenAI"))
+    with gate(plane.api_url) as way:
+        follower = Follower(way.url, own.token())
+        until("what is there", lambda: follower.names() == {"first"})
+        own.apply(own.declare("LlmProvider", "odd", type="OpenAI", displayName=name))
+        until("the row", lambda: follower.names() == {"first", "odd"} or follower.error)
+        assert follower.error is None
+        (row,) = [row for row in follower.rows.values() if row.name == "odd"]
+        assert isinstance(row, models.Provider) and row.display_name == name
+        way.cut()
+        own.apply(own.declare("LlmProvider", "third", type="OpenAI"))
+        until("what came later", lambda: "third" in follower.names())
+        assert b": 99999\r\n" not in bytes(way.sent)
+        assert sum(isinstance(event, Reset) for event in follower.events) <= 1
+
+
+def test_a_watch_comes_back_with_the_token_of_the_moment(plane: Plane, own: Namespace, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    first, second, third = own.token(), own.token(), own.token()
+    file.write_text(first)
+    own.apply(own.declare("LlmProvider", "first", type="OpenAI"))
+    with gate(plane.api_url) as way:
+        follower = Follower(way.url, None, token_file=file)
+        until("what is there", lambda: follower.names() == {"first"})
+        file.write_text(second)
+        way.cut()
+        own.apply(own.declare("LlmProvider", "second", type="OpenAI"))
+        until("what came later", lambda: "second" in follower.names())
+        assert second.encode() in bytes(way.sent)
+
+        # The one that is read counts no longer, and the next one is there once the API has said so.
+        def renew(answer: httpx.Response) -> None:
+            if answer.status_code == 401:
+                file.write_text(third)
+
+        follower.client._transport._http.event_hooks["response"].append(renew)
+        file.write_text("not.a.token")
+        way.cut()
+        own.apply(own.declare("LlmProvider", "third", type="OpenAI"))
+        until("what came later", lambda: "third" in follower.names() or follower.error)
+        assert follower.error is None and third.encode() in bytes(way.sent)
+        # And where no other comes, it says so.
+        follower.client._transport._http.event_hooks["response"].clear()
+        file.write_text("not.a.token")
+        way.cut()
+        assert isinstance(until("the end", lambda: follower.error), llmplane.Unauthorized)
+
+
+def taken_places(plane: Plane, token: str) -> list[socket.socket]:
+    """Streams, as many as one caller may have."""
+    _, _, address = plane.api_url.partition("://")
+    host, _, port = address.rpartition(":")
+    head = f"GET /api/v1/watch HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    taken: list[socket.socket] = []
+    while True:
+        one = socket.create_connection((host, int(port)), 10)
+        one.sendall(head.encode())
+        status = one.recv(65536)[9:12]
+        if status != b"200":
+            one.close()
+            assert status == b"429" and len(taken) >= 16, (status, len(taken))
+            return taken
+        taken.append(one)
+
+
+def test_a_watch_without_a_place_waits_for_one(plane: Plane, own: Namespace) -> None:
+    own.apply(own.declare("LlmProvider", "first", type="OpenAI"))
+    token = own.token()
+    taken = taken_places(plane, token)
+    try:
+        with gate(plane.api_url) as way:
+            follower = Follower(way.url, token)
+            changes = Changes(lambda: Client(way.url, token=token))
+            changes.follow(own.name, 1)
+            until("another attempt of each", lambda: bytes(way.sent).count(b"GET ") >= 4)
+            assert follower.error is None and not follower.events and not changes.is_following
+            for one in taken:
+                one.close()
+            until("what is there", lambda: follower.names() == {"first"})
+            until("the stream of changes", lambda: changes.is_following)
+            changes.close()
+    finally:
+        for one in taken:
+            one.close()
+
+
+def threads_of(namespace: Namespace) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == f"llmplane-{namespace.name}"]
+
+
+def test_changes_are_followed_while_there_is_a_stream_and_no_longer(plane: Plane, own: Namespace) -> None:
+    token = own.token()
+    with gate(plane.api_url) as way:
+        way.shut()
+        changes = Changes(lambda: Client(way.url, token=token))
+        assert not changes.is_following
+        changes.follow(own.name, 1)
+        time.sleep(0.5)
+        assert not changes.is_following, "nobody answers"
+        way.open()
+        until("the stream", lambda: changes.is_following)
+        way.shut()
+        until("its break", lambda: not changes.is_following, 5)
+        before = changes.count
+        own.apply(own.declare("LlmProvider", "first", type="OpenAI"))
+        time.sleep(0.5)
+        assert not changes.is_following
+        way.open()
+        until("the stream", lambda: changes.is_following)
+        until("what happened meanwhile", lambda: changes.count > before)
+        changes.close()
+        assert not changes.is_following
+
+
+@pytest.mark.parametrize("how", ["closed", "dropped"])
+def test_a_thread_that_waits_for_the_api_ends_with_its_owner(plane: Plane, own: Namespace, how: str) -> None:
+    token = own.token()
+    with gate(plane.api_url) as way:
+        changes = Changes(lambda: Client(way.url, token=token))
+        changes.follow(own.name, 1)
+        until("the stream", lambda: changes.is_following)
+        way.shut()
+        until("its break", lambda: not changes.is_following, 5)
+        assert threads_of(own)
+        if how == "closed":
+            changes.close()
+        else:
+            del changes
+            gc.collect()
+        until("its end", lambda: not threads_of(own), 5)
 
 
 def test_a_watch_from_a_lists_revision_tells_what_came_after(plane: Plane, own: Namespace) -> None:

@@ -39,6 +39,11 @@ class ApiError(LlmplaneError):
         """All members of the problem, for example `errors` by field, or the `patch` for a repository."""
         super().__init__(f"{status} {self.type or 'without a type'}: {self.detail or self.title}")
 
+    @property
+    def ends_an_answer(self) -> bool:
+        """Whether an answer that was given before does not count any longer, nor a key in it."""
+        return self.status in (400, 401, 403, 404)
+
 
 class BadRequest(ApiError):
     """The request is not valid; `detail` names the parameter or field, and `errors` each that is wrong."""
@@ -135,3 +140,8 @@ def _seconds(header: str | None) -> float | None:
         return None if header is None else max(0.0, float(header))
     except ValueError:
         return None
+
+
+def brief(error: LlmplaneError) -> str:
+    """What happened, in the few words of a log's line."""
+    return (error.type or str(error.status)) if isinstance(error, ApiError) else str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from pydantic import ValidationError
@@ -56,10 +57,17 @@ class Reset:
 Event = Upsert | Delete | Reset
 
 
-def event_of(raw: RawEvent) -> Event | None:
-    """The event; None for a heartbeat and for what this version does not know."""
+class Beat(Enum):
+    """What is said of the stream itself, between two events."""
+
+    HEARD = "it is there, and nothing changed"
+    BROKEN = "it is not there, and is taken up again as soon as it can be"
+
+
+def event_of(raw: RawEvent) -> Event | Beat:
+    """The event; a heartbeat also for what this version does not know."""
     if raw.name not in ("upsert", "delete", "reset"):
-        return None
+        return Beat.HEARD
     try:
         data = json.loads(raw.data)
         revision = int(raw.id) if raw.id is not None else None

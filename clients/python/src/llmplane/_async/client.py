@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from .. import models
 from .._calls import API, Call, Id, answer_of, params, text_of
-from .._events import Event
+from .._events import Beat, Event
 from .._need import Need
 from .._settings import Settings
 from .resources import AsyncCredentials, AsyncEndpoints, AsyncModels, AsyncProviders
@@ -113,13 +113,19 @@ class AsyncClient:
         Raises:
             NoModel: none is what was asked for; `considered` says why.
         """
-        body: dict[str, Any] = dict(need or {})
         asked = {"model": model, "with_secret": with_secret or None, "all_targets": all_targets or None}
-        body.update({name: value for name, value in {**asked, "purpose": purpose}.items() if value is not None})
-        where = params({"namespace": namespace or self.settings.namespace, "min_revision": min_revision})
+        where = {"namespace": namespace, "min_revision": min_revision}
+        return await self._resolve({**(need or {}), **asked, "purpose": purpose}, where, fresh=fresh)
+
+    async def _resolve(
+        self, asked: Mapping[str, Any], where: Mapping[str, Any], *, fresh: bool = False, has_answer: bool = False
+    ) -> models.ResolveAnswer:
+        """The same for a caller that may have an answer of its own, and then waits no longer than is worth it."""
+        body = {name: value for name, value in asked.items() if value is not None}
+        query = params({**where, "namespace": where.get("namespace") or self.settings.namespace})
         read = answer_of(models.ResolveAnswer)
-        call = Call("POST", f"{API}/resolve", read, where, body, is_kept=True, is_repeatable=True)
-        return await self._transport.send(call, fresh=fresh)
+        call = Call("POST", f"{API}/resolve", read, query, body, is_kept=True, is_repeatable=True)
+        return await self._transport.send(call, fresh=fresh, has_answer=has_answer)
 
     async def watch(
         self, *, namespace: str | None = None, kinds: Sequence[str] = (), since: int | str | None = None
@@ -135,14 +141,14 @@ class AsyncClient:
         Raises:
             ApiError: where the API refuses, for example once the right has ended.
         """
-        async for event in self._beats(namespace=namespace, kinds=kinds, since=since):
-            if event is not None:
-                yield event
+        async for beat in self._beats(namespace=namespace, kinds=kinds, since=since):
+            if not isinstance(beat, Beat):
+                yield beat
 
     def _beats(
         self, *, namespace: str | None, kinds: Sequence[str], since: int | str | None = None
-    ) -> AsyncIterator[Event | None]:
-        """The same with None for each heartbeat, so that a caller can leave off between two events."""
+    ) -> AsyncIterator[Event | Beat]:
+        """The same, which also says whether the stream is there, so that a caller can leave off between two events."""
         return AsyncWatch(self._transport, namespace, kinds, None if since is None else str(since)).beats()
 
     async def audit(

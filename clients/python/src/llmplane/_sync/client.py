@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from .. import models
 from .._calls import API, Call, Id, answer_of, params, text_of
-from .._events import Event
+from .._events import Beat, Event
 from .._need import Need
 from .._settings import Settings
 from .resources import Credentials, Endpoints, Models, Providers
@@ -114,13 +114,19 @@ class Client:
         Raises:
             NoModel: none is what was asked for; `considered` says why.
         """
-        body: dict[str, Any] = dict(need or {})
         asked = {"model": model, "with_secret": with_secret or None, "all_targets": all_targets or None}
-        body.update({name: value for name, value in {**asked, "purpose": purpose}.items() if value is not None})
-        where = params({"namespace": namespace or self.settings.namespace, "min_revision": min_revision})
+        where = {"namespace": namespace, "min_revision": min_revision}
+        return self._resolve({**(need or {}), **asked, "purpose": purpose}, where, fresh=fresh)
+
+    def _resolve(
+        self, asked: Mapping[str, Any], where: Mapping[str, Any], *, fresh: bool = False, has_answer: bool = False
+    ) -> models.ResolveAnswer:
+        """The same for a caller that may have an answer of its own, and then waits no longer than is worth it."""
+        body = {name: value for name, value in asked.items() if value is not None}
+        query = params({**where, "namespace": where.get("namespace") or self.settings.namespace})
         read = answer_of(models.ResolveAnswer)
-        call = Call("POST", f"{API}/resolve", read, where, body, is_kept=True, is_repeatable=True)
-        return self._transport.send(call, fresh=fresh)
+        call = Call("POST", f"{API}/resolve", read, query, body, is_kept=True, is_repeatable=True)
+        return self._transport.send(call, fresh=fresh, has_answer=has_answer)
 
     def watch(
         self, *, namespace: str | None = None, kinds: Sequence[str] = (), since: int | str | None = None
@@ -136,14 +142,14 @@ class Client:
         Raises:
             ApiError: where the API refuses, for example once the right has ended.
         """
-        for event in self._beats(namespace=namespace, kinds=kinds, since=since):
-            if event is not None:
-                yield event
+        for beat in self._beats(namespace=namespace, kinds=kinds, since=since):
+            if not isinstance(beat, Beat):
+                yield beat
 
     def _beats(
         self, *, namespace: str | None, kinds: Sequence[str], since: int | str | None = None
-    ) -> Iterator[Event | None]:
-        """The same with None for each heartbeat, so that a caller can leave off between two events."""
+    ) -> Iterator[Event | Beat]:
+        """The same, which also says whether the stream is there, so that a caller can leave off between two events."""
         return Watch(self._transport, namespace, kinds, None if since is None else str(since)).beats()
 
     def audit(

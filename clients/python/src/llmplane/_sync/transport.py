@@ -7,12 +7,13 @@ import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import httpx
 
 from .._calls import Call, plain, problem_of
-from .._errors import ApiError, ApiUnreachable, LlmplaneError, ServerError, Unauthorized, Unavailable
+from .._errors import ApiError, ApiUnreachable, LlmplaneError, ServerError, Unauthorized, Unavailable, brief
 from .._memory import Memory
 from .._settings import Settings
 from .._waiting import sleep
@@ -22,8 +23,8 @@ log = logging.getLogger("llmplane")
 
 ATTEMPTS = 3
 USER_AGENT = "llmplane-python/0.1.0"
-# What says that the key was refused or given to somebody else: the memory must not give it out any longer.
-_ENDS_AN_ANSWER = (400, 401, 403, 404)
+# How long whoever has an answer to go by waits for a newer one.
+SHORT_SECONDS = 2.0
 
 
 class Transport:
@@ -40,8 +41,11 @@ class Transport:
         self.memory.clear()
         self._http.close()
 
-    def send(self, call: Call[T], *, fresh: bool = False) -> T:
+    def send(self, call: Call[T], *, fresh: bool = False, has_answer: bool = False) -> T:
         """The answer; with `fresh` not the one that is at hand.
+
+        With an answer at hand, here or (`has_answer`) the caller's own, there is one short attempt, and none
+        shortly after the API was away.
 
         Raises:
             ApiError: as the API says.
@@ -50,19 +54,22 @@ class Transport:
         if not call.is_kept:
             return call.read(self._attempts(call, None))
         kept = None if fresh else self.memory.find(call.key)
-        if kept is not None and self.memory.pauses:
+        has_answer = has_answer or kept is not None
+        if has_answer and self.memory.pauses:
+            if kept is None:
+                raise ApiUnreachable(f"llmplane at {self.settings.url} did not answer a moment ago")
             return self.memory.stale(kept)  # type: ignore[no-any-return]
         try:
             # A key is never asked for by ETag: its answer has none.
-            response = self._attempts(call, None if kept is None else kept.etag, once=kept is not None)
+            response = self._attempts(call, None if kept is None else kept.etag, is_short=has_answer)
         except (ApiUnreachable, Unavailable, ServerError) as error:
             if self.memory.missed():
-                log.warning("llmplane at %s does not answer (%s)", self.settings.url, _brief(error))
+                log.warning("llmplane at %s does not answer (%s)", self.settings.url, brief(error))
             if kept is None:
                 raise
             return self.memory.stale(kept)  # type: ignore[no-any-return]
         except ApiError as error:
-            if error.status in _ENDS_AN_ANSWER:
+            if error.ends_an_answer:
                 self.memory.forget(call.key)
             raise
         if self.memory.answered():
@@ -96,8 +103,10 @@ class Transport:
         except httpx.HTTPError as error:
             raise self._unreachable(error) from None
 
-    def _attempts(self, call: Call[T], etag: str | None, once: bool = False) -> httpx.Response:
-        attempts = 1 if once or not call.is_repeatable else ATTEMPTS
+    def _attempts(self, call: Call[T], etag: str | None, is_short: bool = False) -> httpx.Response:
+        attempts = 1 if is_short or not call.is_repeatable else ATTEMPTS
+        if is_short and call.timeout_seconds is None:
+            call = replace(call, timeout_seconds=min(SHORT_SECONDS, self.settings.timeout_seconds))
         for attempt in range(1, attempts + 1):
             try:
                 return self._with_token(call, etag)
@@ -147,7 +156,3 @@ class Transport:
 def _pause(attempt: int, error: LlmplaneError) -> float:
     asked = error.retry_after if isinstance(error, ApiError) else None
     return min(5.0, asked if asked is not None else 0.2 * 2**attempt) * random.uniform(0.5, 1.0)
-
-
-def _brief(error: LlmplaneError) -> str:
-    return error.type if isinstance(error, ApiError) else str(error)
