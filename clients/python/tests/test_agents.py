@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
 import psutil
 import pytest
+from api import Api
 from langchain.agents import create_agent
 from plane import Plane, until
-from test_langchain import Site, made, shout, text_of
+from test_langchain import Site, answer_of, made, shout, text_of
 from vendors import Vendor
 
 import llmplane
@@ -116,41 +114,6 @@ def test_no_request_of_an_agent_fails_while_an_endpoint_dies_and_keys_rotate(sit
     assert site.anthropic.refused > 0 and site.second.refused > 0, "the old keys were tried"
 
 
-class Api:
-    """An API of one model, whose key is another at each answer that was asked for by whoever was refused."""
-
-    def __init__(self, answer: dict[str, Any], vendor: Vendor) -> None:
-        self.answers = 0
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def log_message(self, format: str, *arguments: Any) -> None:
-                return
-
-            def do_GET(self) -> None:
-                self.send_error(404)
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                api.answers += 1
-                for target in answer["targets"]:
-                    target["secret"]["api_key"] = next(iter(vendor.keys))
-                data = json.dumps(answer).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-
 def held() -> dict[str, int]:
     """What this process holds that a leak would show in."""
     gc.collect()
@@ -166,13 +129,9 @@ def held() -> dict[str, int]:
 @pytest.mark.parametrize("name", ["gpt", "claude"])
 def test_a_thousand_rotations_leave_nothing_behind(site: Site, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     vendor: Vendor = site.first if name == "gpt" else site.anthropic
-    answer = httpx.post(
-        f"{site.settings.url}/api/v1/resolve",
-        json={"model": name, "with_secret": True},
-        headers={"Authorization": f"Bearer {site.settings.token.read().get_secret_value()}"},
-    ).json()
-    answer["targets"] = answer["targets"][:1]
-    api = Api(answer, vendor)
+    api = Api(answer_of(site, name))
+    del api.answer["targets"][1:]
+    api.meanwhile = lambda: api.answer["targets"][0]["secret"].update(api_key=next(iter(vendor.keys)))
     # What bounds the questions to the API is not what is looked at here.
     monkeypatch.setattr("llmplane._sync.route.MIN_AGE_SECONDS", 0.0)
     settings = llmplane.Settings.of(api.url, token="a.b.c")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+import httpx
 import pytest
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
@@ -82,6 +83,15 @@ def own_site(plane: Plane) -> Iterator[Site]:
     """One of the test's own."""
     with made(plane) as site:
         yield site
+
+
+def answer_of(site: Site, model: str) -> dict[str, Any]:
+    """What the API answers whoever asks for this model and all keys."""
+    headers = {"Authorization": f"Bearer {site.settings.token.read().get_secret_value()}"}
+    body = {"model": model, "with_secret": True, "all_targets": True}
+    said = httpx.post(f"{site.settings.url}/api/v1/resolve", json=body, headers=headers)
+    assert said.status_code == 200, said.text
+    return dict(said.json())
 
 
 def text_of(answer: Any) -> str:

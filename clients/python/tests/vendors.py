@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,6 +22,8 @@ class Vendor:
         self.last_body: dict[str, Any] = {}
         self.fail_with: int | None = None
         self.break_stream_after: int | None = None
+        # Called before a call is answered.
+        self.meanwhile: Callable[[], object] | None = None
         self._port = 0
         self.start()
 
@@ -43,7 +45,7 @@ class Vendor:
     def reset(self) -> None:
         """Forgets what was seen, and works."""
         self.calls = self.refused = 0
-        self.fail_with = self.break_stream_after = None
+        self.fail_with = self.break_stream_after = self.meanwhile = None
 
     def die(self) -> None:
         """Nobody listens any more, and what was open is closed."""
@@ -124,6 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         vendor.calls += 1
         vendor.last_body = body
+        if vendor.meanwhile is not None:
+            vendor.meanwhile()
         if vendor.fail_with is not None:
             self._error(vendor.fail_with, "api_error", "The server has a problem.")
         elif body.get("stream"):

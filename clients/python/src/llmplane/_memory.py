@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from typing import Any
 
-from pydantic import BaseModel
-
+from . import models
 from ._base import stamp
+from ._keys import without_ended
 
 MAX_ANSWERS = 256
 # While the API is away nobody waits for it more often than this, where an answer is at hand.
@@ -26,8 +25,6 @@ class Kept:
     answer: Any
     etag: str | None
     said_at: float
-    ends_at: datetime | None
-    """When a key in it ends."""
 
 
 class Memory:
@@ -47,9 +44,13 @@ class Memory:
             if kept is None:
                 return None
             too_old = self._max_stale is not None and time.monotonic() - kept.said_at > self._max_stale
-            if too_old or (kept.ends_at is not None and kept.ends_at <= datetime.now(timezone.utc)):
+            # A key that has ended ends its target, and not those beside it.
+            answer = without_ended(kept.answer) if isinstance(kept.answer, models.ResolveAnswer) else kept.answer
+            if too_old or answer is None:
                 del self._kept[key]
                 return None
+            if answer is not kept.answer:
+                kept = self._kept[key] = replace(kept, answer=answer)
             self._kept.move_to_end(key)
             return kept
 
@@ -57,7 +58,7 @@ class Memory:
         """Keeps an answer that just came; gives it back with its age."""
         answer = stamp(answer, time.monotonic(), from_memory=False)
         with self._lock:
-            self._kept[key] = Kept(answer, etag, time.monotonic(), min(_ends(answer), default=None))
+            self._kept[key] = Kept(answer, etag, time.monotonic())
             self._kept.move_to_end(key)
             while len(self._kept) > MAX_ANSWERS:
                 self._kept.popitem(last=False)
@@ -104,16 +105,3 @@ class Memory:
             self._failures += 1
             self._pause_until = time.monotonic() + pause
             return self._failures == 1
-
-
-def _ends(answer: Any) -> Iterator[datetime]:
-    """The times at which keys in an answer end."""
-    if isinstance(answer, BaseModel):
-        end = getattr(answer, "valid_until", None)
-        if isinstance(end, datetime):
-            yield end
-        for name in type(answer).model_fields:
-            yield from _ends(getattr(answer, name))
-    elif isinstance(answer, list):
-        for item in answer:
-            yield from _ends(item)

@@ -6,13 +6,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar, cast
 
 from .. import models
 from .._ask import Ask
+from .._base import stamp
 from .._changes import Changes
-from .._errors import LlmplaneError, NoModel
+from .._errors import ApiError, LlmplaneError, NoModel
+from .._keys import ends_within, without_ended
 from .._waiting import sleep
 from ..langchain._targets import TargetModels, identity
 from ..langchain._verdict import Verdict, verdict_of
@@ -39,11 +41,13 @@ class Route:
         self._models = TargetModels(ask.parameters)
         self._answer: models.ResolveAnswer | None = None
         self._asked_at = 0.0
+        # One asks, and the others go by what is at hand.
+        self._is_asking = False
         self._is_doubtful = False
         self._changes_seen = 0
 
-    def run(self, use: Callable[[Any], T]) -> T:
-        """What `use` makes of the first chat model with which it works.
+    def run(self, use: Callable[[Any], T]) -> tuple[T, models.ResolveAnswer]:
+        """What `use` makes of the first chat model with which it works, and the answer that named it.
 
         Raises:
             LlmplaneError: where there is no answer to go by.
@@ -55,7 +59,7 @@ class Route:
             tried: set[bytes] = set()
             last: Exception | None = None
             may_wait = False
-            while (target := self._next(self.answer(), tried)) is not None:
+            while (target := self._next(answer := self.answer(), tried)) is not None:
                 tried.add(identity(target))
                 try:
                     result = use(self._models.of(target))
@@ -64,7 +68,7 @@ class Route:
                     may_wait = self._failed(target, error) or may_wait
                 else:
                     self._models.worked(target)
-                    return result
+                    return result, answer
             attempt += 1
             pause = min(2.0, 0.1 * 2.0**attempt) * random.uniform(0.5, 1.0)
             if not may_wait or time.monotonic() + pause > deadline:
@@ -90,42 +94,61 @@ class Route:
         at_hand = self._answer
         if at_hand is not None and not self._wants_another(at_hand):
             return at_hand
-        self._asked_at = time.monotonic()
-        self._changes_seen = self._changes.count
+        changes_seen = self._changes.count
+        self._is_asking = True
         try:
-            answer = self._resolve(fresh=self._is_doubtful)
+            answer = self._resolve(has_answer=at_hand is not None)
         except LlmplaneError as error:
-            # What it says is about the model; what else went wrong is not, and the key at hand still counts.
-            if at_hand is None or isinstance(error, NoModel) or _has_ended(at_hand, timedelta()):
+            # A refusal ends what was given before. What else went wrong does not: the key at hand still counts.
+            is_refused = isinstance(error, ApiError) and error.ends_an_answer
+            kept = None if at_hand is None or is_refused else self._kept(at_hand)
+            self._take(kept)
+            if kept is None:
                 raise
-            return at_hand
+            return kept
+        finally:
+            # Not before it ends: it may have taken long.
+            self._asked_at = time.monotonic()
+            self._is_asking = False
         self._is_doubtful = False
-        self._answer = answer
-        self._models.keep_only(answer.targets)
+        self._changes_seen = changes_seen
+        self._take(answer)
         self._changes.follow(answer.model.namespace, answer.revision)
         return answer
 
-    def _resolve(self, fresh: bool) -> models.ResolveAnswer:
-        asked = {"namespace": self._ask.namespace, "purpose": self._ask.purpose, "fresh": fresh}
-        model, need = self._ask.model, self._ask.need
+    def _take(self, answer: models.ResolveAnswer | None) -> None:
+        self._answer = answer
+        self._models.keep_only(() if answer is None else answer.targets)
+
+    def _kept(self, answer: models.ResolveAnswer) -> models.ResolveAnswer | None:
+        """What is left of an answer that the API cannot confirm."""
+        longest = self._client.settings.max_stale_seconds
+        if longest is not None and answer.age_seconds > longest:
+            return None
+        said_at = time.monotonic() - answer.age_seconds
+        living = without_ended(answer)
+        return None if living is None else cast("models.ResolveAnswer", stamp(living, said_at, from_memory=True))
+
+    def _resolve(self, has_answer: bool) -> models.ResolveAnswer:
+        asked = {"model": self._ask.model, **(self._ask.need or {}), "purpose": self._ask.purpose}
+        where = {"namespace": self._ask.namespace}
+        # Not from the client's memory, where there is one here: it may have the key that was refused.
+        how = {"fresh": has_answer, "has_answer": has_answer}
         try:
-            return self._client.resolve(model, need=need, with_secret=True, all_targets=True, **asked)  # type: ignore[arg-type]
+            return self._client._resolve({**asked, "with_secret": True, "all_targets": True}, where, **how)
         except NoModel as error:
             if not any(model["reason"] == "NoCredential" for model in error.considered):
                 raise
             # A server that takes no key.
-            return self._client.resolve(model, need=need, **asked)  # type: ignore[arg-type]
+            return self._client._resolve(asked, where, **how)
 
     def _wants_another(self, answer: models.ResolveAnswer) -> bool:
+        if answer.is_stale and without_ended(answer) is not answer:
+            return True
         age = time.monotonic() - self._asked_at
-        if age < MIN_AGE_SECONDS:
+        if self._is_asking or age < MIN_AGE_SECONDS:
             return False
         longest = AGE_FOLLOWED_SECONDS if self._changes.is_following else AGE_UNFOLLOWED_SECONDS
         changed = self._changes.count != self._changes_seen
-        return self._is_doubtful or changed or age > longest or answer.is_stale or _has_ended(answer, BEFORE_END)
-
-
-def _has_ended(answer: models.ResolveAnswer, before: timedelta) -> bool:
-    ends = [target.secret.valid_until for target in answer.targets if target.secret is not None]
-    now = datetime.now(timezone.utc)
-    return any(end is not None and end <= now + before for end in ends)
+        ends = any(ends_within(target, BEFORE_END) for target in answer.targets)
+        return self._is_doubtful or changed or age > longest or answer.is_stale or ends

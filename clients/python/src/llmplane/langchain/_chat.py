@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -26,6 +25,7 @@ from .._need import Need
 from .._settings import Settings
 from .._sync.client import Client
 from .._sync.route import Route
+from ._loops import PerLoop
 from ._profile import profile_of
 from ._targets import only_parameters
 
@@ -46,22 +46,29 @@ class LlmplaneChatModel(BaseChatModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Of the vendor's chat model, for example `temperature`; they go before the model's default parameters."""
 
-    _settings: Settings = PrivateAttr()
     _client: Client = PrivateAttr()
     _changes: Changes = PrivateAttr()
     _route: Route = PrivateAttr()
-    # A connection belongs to the event loop that opened it.
-    _async_routes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncRoute, AsyncClient]] = PrivateAttr(
-        default_factory=weakref.WeakKeyDictionary
-    )
+    _async_routes: PerLoop[AsyncRoute] = PrivateAttr()
     _answered: models.ResolveAnswer | None = PrivateAttr(default=None)
 
     def _connect(self, settings: Settings, watch: bool) -> None:
         """Resolves for the first time, so that what is wrong shows at once."""
-        self._settings = settings
-        self._client = Client.of(settings)
-        self._changes = Changes((lambda: Client.of(settings)) if watch else None)
-        self._route = Route(self._ask(), self._client, self._changes)
+        ask, client, changes = (
+            self._ask(),
+            Client.of(settings),
+            Changes((lambda: Client.of(settings)) if watch else None),
+        )
+
+        def async_route() -> tuple[AsyncRoute, Callable[[], Awaitable[None]]]:
+            other = AsyncClient.of(settings)
+            return AsyncRoute(ask, other, changes), other.aclose
+
+        self._client, self._changes = client, changes
+        self._route = Route(ask, client, changes)
+        self._async_routes = PerLoop(async_route)
+        # Whoever drops the last reference to it has closed it.
+        weakref.finalize(self, _close, client, changes, self._async_routes).atexit = False
         self._seen(self._route.answer())
 
     def _ask(self) -> Ask:
@@ -86,15 +93,12 @@ class LlmplaneChatModel(BaseChatModel):
         return cast("models.ResolveAnswer", self._answered)
 
     def close(self) -> None:
-        """Closes the connections to llmplane of what waits; those of an event loop end by `aclose` in it."""
-        self._changes.close()
-        self._client.close()
+        """Closes the connections to llmplane; those of an event loop as soon as it runs."""
+        _close(self._client, self._changes, self._async_routes)
 
     async def aclose(self) -> None:
-        """Closes the connections to llmplane, those of this event loop included."""
-        entry = self._async_routes.pop(asyncio.get_running_loop(), None)
-        if entry is not None:
-            await entry[1].aclose()
+        """Closes the connections to llmplane, and has those of this event loop closed when it returns."""
+        await self._async_routes.aclose()
         self.close()
 
     @property
@@ -136,8 +140,8 @@ class LlmplaneChatModel(BaseChatModel):
         def use(model: BaseChatModel) -> ChatResult:
             return model._generate(messages, stop=stop, run_manager=run_manager, **_arguments(model, kwargs))
 
-        result = self._route.run(use)
-        self._seen(self._route.answer())
+        result, answer = self._route.run(use)
+        self._seen(answer)
         return result
 
     async def _agenerate(
@@ -150,9 +154,9 @@ class LlmplaneChatModel(BaseChatModel):
         async def use(model: BaseChatModel) -> ChatResult:
             return await model._agenerate(messages, stop=stop, run_manager=run_manager, **_arguments(model, kwargs))
 
-        route = self._async_route()
-        result = await route.run(use)
-        self._seen(await route.answer())
+        route = await self._async_routes.get()
+        result, answer = await route.run(use)
+        self._seen(answer)
         return result
 
     def _stream(
@@ -175,7 +179,8 @@ class LlmplaneChatModel(BaseChatModel):
                     break
             return first, chunks
 
-        first, rest = self._route.run(use)
+        (first, rest), answer = self._route.run(use)
+        self._seen(answer)
         yield from first
         yield from rest
 
@@ -199,20 +204,19 @@ class LlmplaneChatModel(BaseChatModel):
                     break
             return first, chunks
 
-        first, rest = await self._async_route().run(use)
+        route = await self._async_routes.get()
+        (first, rest), answer = await route.run(use)
+        self._seen(answer)
         for chunk in first:
             yield chunk
         async for chunk in rest:
             yield chunk
 
-    def _async_route(self) -> AsyncRoute:
-        loop = asyncio.get_running_loop()
-        entry = self._async_routes.get(loop)
-        if entry is None:
-            client = AsyncClient.of(self._settings)
-            entry = (AsyncRoute(self._ask(), client, self._changes), client)
-            self._async_routes[loop] = entry
-        return entry[0]
+
+def _close(client: Client, changes: Changes, routes: PerLoop[AsyncRoute]) -> None:
+    changes.close()
+    client.close()
+    routes.end()
 
 
 def _arguments(model: BaseChatModel, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -47,21 +48,54 @@ class LlmplaneMiddleware(AgentMiddleware[Any, Any, Any]):
         self._options = options
         self._lock = threading.Lock()
         self._models: OrderedDict[str, LlmplaneChatModel] = OrderedDict()
+        # One at a time makes the model of a key; the others wait for it.
+        self._making: dict[str, threading.Lock] = {}
 
     def model_for(self, request: ModelRequest[Any]) -> LlmplaneChatModel:
         """The chat model of what is wanted for this call."""
-        wanted = self._wanted(request) if callable(self._wanted) else self._wanted
-        key = wanted if isinstance(wanted, str) else repr(sorted(wanted.items()))
+        wanted = self._wanted_for(request)
+        model = self._known(_key(wanted))
+        return self._made(wanted) if model is None else model
+
+    async def amodel_for(self, request: ModelRequest[Any]) -> LlmplaneChatModel:
+        """The same; the first question to llmplane is asked in a thread, and the event loop goes on."""
+        wanted = self._wanted_for(request)
+        model = self._known(_key(wanted))
+        return await asyncio.to_thread(self._made, wanted) if model is None else model
+
+    def _wanted_for(self, request: ModelRequest[Any]) -> Wanted:
+        return self._wanted(request) if callable(self._wanted) else self._wanted
+
+    def _known(self, key: str) -> LlmplaneChatModel | None:
         with self._lock:
             model = self._models.get(key)
-            if model is None:
-                asked: dict[str, Any] = {"model": wanted} if isinstance(wanted, str) else {"need": wanted}
-                model = chat_model(settings=self._settings, **asked, **self._options)
-                self._models[key] = model
-            self._models.move_to_end(key)
-            while len(self._models) > MAX_MODELS:
-                self._models.popitem(last=False)[1].close()
+            if model is not None:
+                self._models.move_to_end(key)
             return model
+
+    def _made(self, wanted: Wanted) -> LlmplaneChatModel:
+        key = _key(wanted)
+        with self._lock:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            model = self._known(key)
+            if model is not None:
+                return model
+            asked: dict[str, Any] = {"model": wanted} if isinstance(wanted, str) else {"need": wanted}
+            try:
+                model = chat_model(settings=self._settings, **asked, **self._options)
+                self._keep(key, model)
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+            return model
+
+    def _keep(self, key: str, model: LlmplaneChatModel) -> None:
+        with self._lock:
+            self._models[key] = model
+            while len(self._models) > MAX_MODELS:
+                # It may be in use: it closes once nobody holds it any more.
+                self._models.popitem(last=False)
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -80,7 +114,7 @@ class LlmplaneMiddleware(AgentMiddleware[Any, Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> Result:
         """Calls the model that is wanted."""
-        request = request.override(model=self.model_for(request))
+        request = request.override(model=await self.amodel_for(request))
         for _ in range(1, ATTEMPTS):
             try:
                 return await handler(request)
@@ -90,7 +124,21 @@ class LlmplaneMiddleware(AgentMiddleware[Any, Any, Any]):
         return await handler(request)
 
     def close(self) -> None:
-        """Closes the connections to llmplane."""
+        """Closes the connections to llmplane; those of an event loop as soon as it runs."""
+        for model in self._forget_all():
+            model.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections to llmplane, and has those of this event loop closed when it returns."""
+        for model in self._forget_all():
+            await model.aclose()
+
+    def _forget_all(self) -> list[LlmplaneChatModel]:
         with self._lock:
-            while self._models:
-                self._models.popitem()[1].close()
+            models = list(self._models.values())
+            self._models.clear()
+            return models
+
+
+def _key(wanted: Wanted) -> str:
+    return wanted if isinstance(wanted, str) else repr(sorted(wanted.items()))
