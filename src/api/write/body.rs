@@ -253,6 +253,13 @@ fn text<E: de::Error>(text: String) -> Result<String, E> {
     }
 }
 
+/// The whole number that a number with a fraction of zero is: `1.0` is 1 in JSON Schema, and no integer
+/// for the kube-apiserver's rules. Beyond 2^53 neighbours are the same number.
+fn whole(value: f64) -> Option<i64> {
+    const LARGEST: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+    (value.fract() == 0.0 && value.abs() <= LARGEST).then_some(value as i64)
+}
+
 impl<'de> Visitor<'de> for StrictVisitor {
     type Value = Value;
 
@@ -277,6 +284,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        if let Some(whole) = whole(value) {
+            return Ok(whole.into());
+        }
         Number::from_f64(value)
             .map(Value::Number)
             .ok_or_else(|| E::custom("it is too large a number"))
@@ -400,6 +410,19 @@ mod tests {
             "}".repeat(40)
         );
         assert!(refused::<ModelView>(&deep).contains("default_parameters is nested"));
+    }
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        let body = r#"{"context_window": 1.0, "max_input_tokens": 2e3, "default_parameters":
+            {"a": -0.0, "b": 0.5, "c": [9007199254740992.0], "d": 1e300}}"#;
+        let draft = object(body.as_bytes()).and_then(Draft::of::<ModelView>);
+        let read = json!(draft.unwrap().fields).to_string();
+        let written = json!({
+            "context_window": 1, "max_input_tokens": 2000, "default_parameters":
+            { "a": 0, "b": 0.5, "c": [9_007_199_254_740_992_i64], "d": 1e300 },
+        });
+        assert_eq!(read, written.to_string());
     }
 
     #[test]
