@@ -34,21 +34,51 @@ pub const LINES: CelRule = (
     "write one line of text an entry, without tabs, line breaks or other control characters",
 );
 
-/// An absolute URL that a client can append a path to.
+/// An IPv6 address in hexadecimal groups throughout, as a pattern's text.
+macro_rules! ipv6 {
+    () => {
+        concat!(
+            r"(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}",
+            r"|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}",
+            r"|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}",
+            r"|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))",
+        )
+    };
+}
+
+/// A host of a URL, as a pattern's text.
 ///
-/// The last label of a host name begins with a letter, so that no number is taken for a name
-/// where a URL parser would take it for an address. An IPv6 address is written in hexadecimal groups
-/// throughout.
+/// The last label of a name begins with a letter, so that no number is taken for a name where a URL
+/// parser would take it for an address.
+macro_rules! host {
+    () => {
+        concat!(
+            r"(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])",
+            r"|\[",
+            ipv6!(),
+            r"\]",
+            r"|([A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?\.)*[A-Za-z]([-A-Za-z0-9_]*[A-Za-z0-9_])?)",
+        )
+    };
+}
+
+/// A port of a URL, where it says one.
+macro_rules! port {
+    () => {
+        r"(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
+    };
+}
+
+/// A host that a key may be sent to, as a body names it: alone, or with scheme and port.
+pub const ALLOWED_HOST_PATTERN: &str =
+    concat!(r"^((https?://)?", host!(), port!(), "|", ipv6!(), ")$");
+
+/// An absolute URL that a client can append a path to.
 pub const BASE_URL: CelRule = (
     concat!(
-        r"self.matches(r'^https?://(",
-        r"((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])",
-        r"|\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}",
-        r"|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}",
-        r"|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}",
-        r"|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))\]",
-        r"|([A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?\.)*[A-Za-z]([-A-Za-z0-9_]*[A-Za-z0-9_])?",
-        r")(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?",
+        r"self.matches(r'^https?://",
+        host!(),
+        port!(),
         r"(/([-A-Za-z0-9._~!$&()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?$')",
     ),
     "write http:// or https://, a host, and where needed a port (1 to 65535) and a path, for example https://api.openai.com/v1; user info, '?' and '#' cannot stand here: a key belongs in a Secret",

@@ -8,6 +8,9 @@ pub const MAX_KEY_CHARS: usize = 500;
 /// Characters that an access token may have: they are session or Entra tokens.
 pub const MAX_TOKEN_CHARS: usize = 16 * 1024;
 
+/// What every key looks like; what is odd about one that does, [`oddity`] says.
+pub const KEY_PATTERN: &str = "^[!#-&(-_a-z|}~]([!-~]*[!#-&(-_a-~])?$";
+
 /// Beginnings of a header's line that people copy with the key, and what to call them.
 const HEADERS: [(&str, &str); 6] = [
     ("authorization:", "the name of a header"),
@@ -202,6 +205,24 @@ mod tests {
         ] {
             assert_eq!(oddity(key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn what_does_not_look_like_a_key_is_odd() {
+        let pattern = regex::Regex::new(KEY_PATTERN).unwrap();
+        let ends = (0..=u8::MAX).map(char::from);
+        let texts = ends.flat_map(|c| {
+            [
+                format!("{c}"),
+                format!("{c}a"),
+                format!("a{c}"),
+                format!("a{c}a"),
+            ]
+        });
+        for text in texts.filter(|text| !pattern.is_match(text)) {
+            assert!(oddity(&text).is_some(), "{text:?}");
+        }
+        assert!(pattern.is_match("a\"{`'a}"));
     }
 
     proptest! {

@@ -9,10 +9,12 @@ use utoipa::openapi::{Object, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::body::{ALLOWED_HOSTS, KEY_FIELDS};
+use super::secret::MAX_HOST_CHARS;
 use crate::crd::fields::{self, Field, Form};
 use crate::crd::hosts::MAX_HOSTS;
+use crate::crd::rules::ALLOWED_HOST_PATTERN;
 use crate::crd::{Kind, crds};
-use crate::keys::key_text::{MAX_KEY_CHARS, MAX_TOKEN_CHARS};
+use crate::keys::key_text::{KEY_PATTERN, MAX_KEY_CHARS, MAX_TOKEN_CHARS};
 
 /// What of a resource's schema a body's has too.
 const KEYWORDS: [&str; 13] = [
@@ -271,7 +273,7 @@ fn of_key() -> Map<String, Value> {
     let field = |((name, what), longest): ((&str, &str), usize)| {
         let schema = json!({
             "type": ["string", "null"], "format": "password", "writeOnly": true, "minLength": 1,
-            "maxLength": longest, "description": what,
+            "maxLength": longest, "pattern": KEY_PATTERN, "description": what,
         });
         (name.to_owned(), schema)
     };
@@ -282,7 +284,8 @@ fn of_key() -> Map<String, Value> {
         .map(field)
         .collect();
     let hosts = json!({
-        "type": ["array", "null"], "items": { "type": "string", "maxLength": 255 }, "maxItems": MAX_HOSTS,
+        "type": ["array", "null"], "maxItems": MAX_HOSTS,
+        "items": { "type": "string", "maxLength": MAX_HOST_CHARS, "pattern": ALLOWED_HOST_PATTERN },
         "description": "Hosts beside the vendor's own that the key may be sent to: the annotation of its Secret.",
     });
     properties.insert(ALLOWED_HOSTS.to_owned(), hosts);

@@ -1,6 +1,7 @@
 //! The Secret that holds a key which came by the API: made for one credential, and owned by it.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
+use regex::Regex;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroize;
@@ -17,7 +19,8 @@ use super::as_caller::{AsCaller, answered, post};
 use super::body::{ALLOWED_HOSTS, Draft, KEY_FIELDS};
 use super::refusal::Refused;
 use crate::api::problem::Problem;
-use crate::crd::hosts::parse_allowed_hosts;
+use crate::crd::hosts::{AllowedHost, parse_allowed_hosts};
+use crate::crd::rules::ALLOWED_HOST_PATTERN;
 use crate::crd::{ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, LlmCredential};
 use crate::encryption::MaskedKey;
 use crate::keys::key_text::{self, MAX_KEY_CHARS, MAX_TOKEN_CHARS};
@@ -28,6 +31,10 @@ const ENTRIES: [(&str, &str); 3] = [
     ("secret-key", "secretKey"),
     ("access-token", "accessToken"),
 ];
+
+/// Characters that an allowed host may have.
+pub const MAX_HOST_CHARS: usize = 255;
+static HOST: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(ALLOWED_HOST_PATTERN).ok());
 
 /// A key that is to be stored, and where it may go.
 pub struct NewKey {
@@ -151,16 +158,34 @@ fn sound(field: &str, key: &str, longest: usize) -> Result<(), Problem> {
 }
 
 fn allowed(hosts: Vec<String>) -> Result<String, Problem> {
-    if let Some(odd) = hosts.iter().position(|host| host.contains(',')) {
-        return Err(Problem::body(format!(
-            "{ALLOWED_HOSTS}[{odd}]: write one host an entry"
-        )));
+    for (at, host) in hosts.iter().enumerate() {
+        if let Some(why) = no_host(host) {
+            return Err(Problem::body(format!("{ALLOWED_HOSTS}[{at}]: {why}")));
+        }
     }
     let joined = hosts.join(",");
     match parse_allowed_hosts(&joined) {
         Ok(_) => Ok(joined),
         Err(error) => Err(Problem::body(format!("{ALLOWED_HOSTS}: {error}"))),
     }
+}
+
+/// Why an entry is not one host, written as the description of bodies has it.
+fn no_host(entry: &str) -> Option<String> {
+    if entry.contains(',') {
+        return Some("write one host an entry".to_owned());
+    }
+    if let Err(error) = entry.parse::<AllowedHost>() {
+        return Some(error.to_string());
+    }
+    let fits = entry.chars().count() <= MAX_HOST_CHARS
+        && HOST.as_ref().is_some_and(|host| host.is_match(entry));
+    (!fits).then(|| {
+        format!(
+            "write a host or an IP address in at most {MAX_HOST_CHARS} ASCII characters, with http:// or https:// and a \
+             port where needed, for example gw.example.com:8443"
+        )
+    })
 }
 
 /// What goes when the credential goes; none where that was only tried.
@@ -293,14 +318,34 @@ mod tests {
                 .detail
                 .starts_with("api_key: a secret key goes with")
         );
-        let refused = NewKey::of(&mut draft("sk-1", None, Some(&["a b"])))
-            .err()
-            .expect("refused");
-        assert!(
-            refused.detail.starts_with("allowed_hosts: "),
-            "{}",
-            refused.detail
-        );
+    }
+
+    #[test]
+    fn what_can_be_no_host_is_refused_by_its_place() {
+        for odd in [
+            "a b",
+            "",
+            " a.example",
+            "a,b",
+            "*.example",
+            "1.2",
+            "\u{e4}.example",
+            &"a".repeat(256),
+        ] {
+            let refused = NewKey::of(&mut draft("sk-1", None, Some(&["a.example", odd])));
+            let said = refused.err().expect("refused").detail;
+            assert!(said.starts_with("allowed_hosts[1]: "), "{odd}: {said}");
+        }
+        let hosts = [
+            "a.example",
+            "A_b.svc:8443",
+            "http://vllm:8000",
+            "https://127.0.0.1",
+            "[::1]:80",
+            "::1",
+            "fe80::1:2",
+        ];
+        assert!(NewKey::of(&mut draft("sk-1", None, Some(&hosts))).is_ok());
     }
 
     #[test]
