@@ -31,7 +31,8 @@ fn give(schema: &mut Object, (pattern, longest): (&str, Option<usize>)) {
     let is_text = matches!(schema.schema_type, SchemaType::Type(Type::String));
     // A word has its own list of what it may be, and a time or a UID its own form.
     if is_text && schema.enum_values.is_none() && schema.format.is_none() {
-        schema.pattern = Some(pattern.to_owned());
+        // One that says its own is narrower.
+        schema.pattern.get_or_insert_with(|| pattern.to_owned());
         schema.max_length = schema.max_length.or(longest);
     }
 }

@@ -9,7 +9,8 @@ use crate::api::read::query_params::{FromQuery, Query, documented_names};
 #[derive(Clone, Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct WriteParams {
-    /// The namespace. Without it the caller's own, where the caller is a ServiceAccount.
+    /// The namespace, one. Without it the caller's own, where the caller is a ServiceAccount.
+    #[param(pattern = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
     pub namespace: Option<String>,
     /// Only try it: the cluster says what would become of it, and nothing changes.
     #[param(default = false, required = false)]

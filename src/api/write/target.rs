@@ -37,7 +37,7 @@ pub async fn find<V: Resource>(write: &Write, id: &str) -> Result<DynamicObject,
     }
 }
 
-/// The namespace of a new object.
+/// The namespace of a write.
 ///
 /// # Errors
 ///
@@ -66,12 +66,10 @@ fn of_name(write: &Write, name: &str, kind: Kind) -> Result<Place, Problem> {
 
 /// By the rows; else, for what has none, by the list of its namespace.
 async fn of_uid<V: Resource>(write: &Write, uid: Uuid, id: &str) -> Result<Place, Problem> {
-    let asked = write.params.namespace.as_deref();
-    let scope = asked
-        .map(|asked| Scope::of(Some(asked), &write.caller))
-        .transpose()?;
+    let asked = write.params.namespace.as_ref();
+    let asked = asked.map(|_| one_namespace(write)).transpose()?;
     let snapshot = revisions::snapshot(&write.state, None).await?;
-    let here = |namespace: &str| scope.as_ref().is_none_or(|scope| scope.holds(namespace));
+    let here = |namespace: &str| asked.as_ref().is_none_or(|asked| asked == namespace);
     let row = V::table(&snapshot).by_uid(uid).map(|row| row.view.common());
     if let Some(row) = row.filter(|row| here(&row.namespace)) {
         return Ok(Place {
@@ -80,10 +78,8 @@ async fn of_uid<V: Resource>(write: &Write, uid: Uuid, id: &str) -> Result<Place
             uid: Some(uid),
         });
     }
-    let namespace = match &scope {
-        Some(scope) => scope.namespace(),
-        None => write.caller.namespace().map(AsRef::as_ref),
-    };
+    let own = write.caller.namespace().map(AsRef::as_ref);
+    let namespace = asked.as_deref().or(own);
     let namespace = namespace.ok_or_else(|| Problem::not_found(V::KIND.as_str()))?;
     let listed = write.cluster.all(V::KIND, namespace).await;
     let listed = listed.map_err(|refused| refused.of_reading(V::KIND))?;
