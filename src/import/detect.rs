@@ -12,6 +12,12 @@ pub enum DetectError {
     /// There is nothing.
     #[error("there is nothing to import")]
     Nothing,
+    /// A document without fields.
+    #[error("{place}: this is no configuration: it has no fields")]
+    NoObject {
+        /// File and document.
+        place: String,
+    },
     /// No document looks like any of them.
     #[error(
         "{place}: this is no configuration that can be imported; it is read as {formats}, and --format (format=) names one"
@@ -34,6 +40,17 @@ pub enum DetectError {
         /// Its format.
         b: Format,
     },
+}
+
+/// That there is something, and that every document has fields, as those of every format have.
+pub fn objects(documents: &[&Document]) -> Result<(), DetectError> {
+    let Some(odd) = documents.iter().find(|one| !one.value.is_object()) else {
+        return match documents.is_empty() {
+            true => Err(DetectError::Nothing),
+            false => Ok(()),
+        };
+    };
+    Err(DetectError::NoObject { place: place(odd) })
 }
 
 /// The one format that all documents are of. Secrets and what else comes along with manifests decide

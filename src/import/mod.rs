@@ -74,12 +74,14 @@ impl Conversion {
 /// manifest is of that namespace.
 ///
 /// # Errors
-/// Where the format cannot be told, or where there are several.
+/// Where there is nothing, or a document without fields; where the format cannot be told, or where there
+/// are several.
 pub fn convert(
     documents: &[&Document],
     format: Option<Format>,
     namespace: Option<&str>,
 ) -> Result<Conversion, DetectError> {
+    detect::objects(documents)?;
     let format = match format {
         Some(format) => format,
         None => detect::format(documents)?,

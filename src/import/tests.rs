@@ -182,7 +182,15 @@ fn what_cannot_be_told_is_refused_in_words() {
     assert_eq!(refused(""), "there is nothing to import");
     assert!(refused("a: 1").contains("f:1: this is no configuration"));
     assert!(refused("apiVersion: v1\nkind: Secret").contains("no configuration"));
-    assert!(refused("[1]").contains("--format"));
+    for text in ["[1]", "true", "a: 1\n---\nb"] {
+        let objects = parse("f", text);
+        let documents: Vec<_> = objects.documents.iter().collect();
+        for format in Format::ALL.map(Some).into_iter().chain([None]) {
+            let said = convert(&documents, format, None).unwrap_err().to_string();
+            assert!(said.contains("it has no fields"), "{text}: {said}");
+        }
+    }
+    assert!(convert(&[], Some(Format::LiteLlm), None).is_err());
     let two = "model_list: []\n---\napiVersion: kagent.dev/v1alpha2\nkind: ModelConfig";
     assert_eq!(
         refused(two),

@@ -79,9 +79,9 @@ pub struct Imported {
     post, path = "/api/v1/import", tag = "export", operation_id = "import",
     params(WriteParams, ImportParams),
     request_body(
-        description = "YAML or JSON of at most 8 MiB",
+        description = "YAML or JSON of at most 8 MiB: one object, or several documents, each an object",
         content(
-            (String = "application/yaml", example = "model_list:\n- model_name: helper\n  litellm_params: {model: openai/gpt-4o, api_key: os.environ/OPENAI_API_KEY}\n"),
+            (Object = "application/yaml"),
             (Object = "application/json"),
         ),
     ),
