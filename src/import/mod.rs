@@ -16,6 +16,7 @@ mod manifests;
 mod models_dev;
 mod own;
 mod plan;
+mod secret_headers;
 mod secrets;
 mod source;
 #[cfg(test)]

@@ -233,7 +233,9 @@ impl<'a> Plan<'a> {
     }
 
     /// The objects. What has to be done for the Secrets is said of the fields that their keys come from.
-    pub fn finish(self) -> Vec<Manifest> {
+    pub fn finish(mut self) -> Vec<Manifest> {
+        self.one_type_a_secret();
+        self.tell_secrets();
         let namespace = self.namespace.as_deref();
         let mut manifests = Vec::new();
         for provider in &self.providers {
@@ -249,6 +251,67 @@ impl<'a> Plan<'a> {
         manifests
     }
 }
+
+impl Plan<'_> {
+    /// A Secret has one label, and that names one type: a key that providers of several types have is in a
+    /// Secret of each.
+    fn one_type_a_secret(&mut self) {
+        let credentials = self.providers.iter().flat_map(|it| &it.credentials);
+        let mut names = Names::default();
+        for name in credentials
+            .map(|it| &it.key.secret)
+            .collect::<BTreeSet<_>>()
+        {
+            names.give(name);
+        }
+        let mut types: BTreeMap<String, ProviderType> = BTreeMap::new();
+        let mut renamed: BTreeMap<(String, ProviderType), String> = BTreeMap::new();
+        for provider in &mut self.providers {
+            let type_ = provider.vendor.type_;
+            for credential in &mut provider.credentials {
+                let secret = credential.key.secret.clone();
+                if *types.entry(secret.clone()).or_insert(type_) == type_ {
+                    continue;
+                }
+                let own = renamed
+                    .entry((secret.clone(), type_))
+                    .or_insert_with(|| names.give(&slug(&format!("{secret}-{type_}"))));
+                credential.key.copied_to(own);
+            }
+        }
+    }
+
+    /// Says of the fields that keys come from what has to be done for their Secrets: the commands once a
+    /// Secret, with the hosts of all who take the key.
+    fn tell_secrets(&self) {
+        let all = || {
+            let of = |provider| move |credential| (provider, credential);
+            let providers = self.providers.iter();
+            providers.flat_map(move |it| it.credentials.iter().map(of(it)))
+        };
+        let mut hosts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for (provider, credential) in all() {
+            let known = hosts.entry(&credential.key.secret).or_default();
+            known.extend(provider.foreign_hosts(credential));
+        }
+        let mut told = BTreeSet::new();
+        for (provider, credential) in all() {
+            let (key, type_) = (&credential.key, provider.vendor.type_);
+            let (why, commands) = key.steps(type_, &hosts[&*key.secret], self.namespace.as_deref());
+            let target = format!("LlmCredential/{} spec.secretRef", credential.name);
+            for source in &credential.sources {
+                match told.insert(&key.secret) {
+                    true => source.manual_by(target.clone(), why.clone(), commands.clone()),
+                    false => source.manual_by(target.clone(), MADE_ONCE.to_owned(), Vec::new()),
+                }
+            }
+        }
+    }
+}
+
+/// Of further fields that a Secret's key comes from, or is for.
+const MADE_ONCE: &str =
+    "its Secret is made, or labelled, by the commands at the first field that its key comes from";
 
 /// Whether a call goes to this provider: for vendors that are servers of somebody's own the server
 /// decides.
@@ -283,7 +346,6 @@ impl Provider<'_> {
                 &credential.name,
                 spec,
             ));
-            self.tell(credential, namespace);
         }
     }
 
@@ -296,17 +358,12 @@ impl Provider<'_> {
         }
     }
 
-    fn tell(&self, credential: &Credential<'_>, namespace: Option<&str>) {
-        let urls = credential.endpoints.iter().filter_map(|index| {
+    /// Hosts that the owner of a credential's Secret has to name.
+    fn foreign_hosts(&self, credential: &Credential<'_>) -> impl Iterator<Item = String> {
+        credential.endpoints.iter().filter_map(|index| {
             let url = self.endpoints[*index].0.base_url.as_deref()?;
             (!is_own_host(self.vendor.type_, url)).then(|| allowed_host(url))?
-        });
-        let hosts: BTreeSet<String> = urls.collect();
-        let (why, commands) = credential.key.steps(self.vendor.type_, &hosts, namespace);
-        let target = format!("LlmCredential/{} spec.secretRef", credential.name);
-        for source in &credential.sources {
-            source.manual_by(target.clone(), why.clone(), commands.clone());
-        }
+        })
     }
 }
 

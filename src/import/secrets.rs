@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use crate::crd::{ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, ProviderType};
 
@@ -25,6 +26,13 @@ pub enum Origin {
     Literal,
     /// An entry of a Secret that is there.
     Entry(String),
+    /// An entry of another Secret that is there, of which this one is a copy.
+    Copied {
+        /// The other Secret.
+        secret: String,
+        /// Its entry.
+        entry: String,
+    },
 }
 
 /// A key: the Secret that holds it, or is to.
@@ -37,6 +45,19 @@ pub struct KeyRef {
 }
 
 impl KeyRef {
+    /// Puts the key into another Secret.
+    pub fn copied_to(&mut self, secret: &str) {
+        let before = std::mem::replace(&mut self.secret, secret.to_owned());
+        for (_, origin) in &mut self.parts {
+            if let Origin::Entry(entry) = origin {
+                *origin = Origin::Copied {
+                    secret: before.clone(),
+                    entry: std::mem::take(entry),
+                };
+            }
+        }
+    }
+
     /// `secretRef` of a credential.
     pub fn secret_ref(&self) -> Value {
         let entries = self.parts.iter().map(|(field, origin)| {
@@ -65,13 +86,16 @@ impl KeyRef {
         let mut commands = Vec::new();
         let literals: Vec<String> = (self.parts.iter())
             .filter_map(|(field, origin)| {
-                let variable = match origin {
-                    Origin::Variable(name) => name.clone(),
-                    Origin::Literal => field_variable(field).to_owned(),
+                let value = match origin {
+                    Origin::Variable(name) => format!("${name}"),
+                    Origin::Literal => format!("${}", field_variable(field)),
+                    Origin::Copied { secret, entry } => format!(
+                        "$(kubectl get secret {secret}{place} -o go-template='{{{{index .data \"{entry}\" | base64decode}}}}')"
+                    ),
                     Origin::Entry(_) => return None,
                 };
                 Some(format!(
-                    " --from-literal={}=\"${variable}\"",
+                    " --from-literal={}=\"{value}\"",
                     default_entry(field)
                 ))
             })
@@ -102,6 +126,9 @@ impl KeyRef {
         }
         if has(&|it| matches!(it, Origin::Variable(_))) {
             return "the key is in an environment variable: make the Secret from it";
+        }
+        if has(&|it| matches!(it, Origin::Copied { .. })) {
+            return "a Secret is for one type of provider, and this key is for two: make a copy of the Secret for this one";
         }
         "the Secret stays as it is: let llmplane take the key from it"
     }
@@ -143,6 +170,25 @@ static KEY: LazyLock<Regex> = LazyLock::new(|| {
 /// Whether a text may be a key by its looks: such a one is not carried over, wherever it stands.
 pub fn looks_like_key(text: &str) -> bool {
     KEY.is_match(text) || (text.len() >= 32 && is_random(text))
+}
+
+/// Whether a URL may hold a key. What its host is called says nothing of that: there are hosts named
+/// `api-management`.
+pub fn url_holds_key(text: &str) -> bool {
+    let Ok(url) = Url::parse(text.trim()) else {
+        return looks_like_key(text);
+    };
+    let said = [
+        Some(url.username()),
+        url.password(),
+        url.query(),
+        url.fragment(),
+    ];
+    let segments = url.path_segments().into_iter().flatten();
+    said.into_iter()
+        .flatten()
+        .chain(segments)
+        .any(looks_like_key)
 }
 
 /// Whether it is one word of letters of both cases and digits, as no name is.
@@ -220,6 +266,21 @@ mod tests {
             "context-1m-2025-08-07",
         ] {
             assert!(!looks_like_key(name), "{name}");
+        }
+        for url in [
+            "https://api-management.corp.example/v1",
+            "https://key-vault-gateway.example/openai/deployments",
+            "https://0123456789abcdef0123456789abcdef.example",
+        ] {
+            assert!(!url_holds_key(url), "{url}");
+        }
+        for url in [
+            "https://sk-proj-0123456789abcdef@gateway.example",
+            "https://gateway.example/sk-proj-0123456789abcdef/v1",
+            "https://gateway.example/v1?key=sk-proj-0123456789abcdef",
+            "sk-proj-0123456789abcdef",
+        ] {
+            assert!(url_holds_key(url), "{url}");
         }
         assert!(is_secret_name("X-Api-Key") && is_secret_name("client_secret"));
         assert!(!is_secret_name("max_tokens") && !is_secret_name("temperature"));

@@ -158,6 +158,10 @@ impl<'a> Field<'a> {
     /// Its text, where it may be carried over: it is no reference to a variable and does not look like a
     /// key.
     pub fn plain_text(&self) -> Option<&'a str> {
+        self.text_without(secrets::looks_like_key)
+    }
+
+    fn text_without(&self, is_key: impl Fn(&str) -> bool) -> Option<&'a str> {
         let Some(text) = self.text() else {
             self.manual("left out: llmplane takes text here");
             return None;
@@ -168,7 +172,7 @@ impl<'a> Field<'a> {
             ));
             return None;
         }
-        if secrets::looks_like_key(text) {
+        if is_key(text) {
             self.manual(
                 "left out: it looks like a key, and manifests hold none; put it into a Secret",
             );
@@ -179,7 +183,7 @@ impl<'a> Field<'a> {
 
     /// An address that clients append a path to.
     pub fn url(&self) -> Option<String> {
-        let text = self.plain_text()?.trim();
+        let text = self.text_without(secrets::url_holds_key)?.trim();
         let value = self.fitting(Kind::Endpoint, "baseUrl", text.into())?;
         value.as_str().map(str::to_owned)
     }

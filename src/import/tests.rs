@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::crd::Kind;
 use crate::lint::documents::{Objects, parse};
 
 const FIXTURES: [(&str, &str); 4] = [
@@ -386,4 +387,83 @@ proptest! {
             prop_assert_eq!(judge(&conversion.manifests, &conversion.findings), []);
         }
     }
+}
+
+/// Whose address is not known gets no key: not the vendor's own, which would be asked whether the
+/// gateway's key is good.
+#[test]
+fn a_gateway_whose_address_is_not_said_is_not_taken_for_the_vendor() {
+    for address in [
+        "os.environ/GATEWAY_URL",
+        "https://gateway.example/sk-proj-0123456789abcdef",
+        "gateway",
+        "7",
+    ] {
+        for model in [
+            "anthropic/claude-x",
+            "openai/gpt-4o",
+            "groq/llama",
+            "azure/d",
+            "ollama/llama",
+            "dashscope/*",
+        ] {
+            let text = format!(
+                "model_list:\n- model_name: m\n  litellm_params: {{ model: \"{model}\", api_base: {address}, api_key: os.environ/GATEWAY_KEY }}\n"
+            );
+            let conversion = converted(&text, None);
+            assert_eq!(conversion.manifests.len(), 0, "{text}");
+            let findings: String = conversion.findings.iter().map(Finding::text).collect();
+            assert!(
+                findings.contains("not converted: its address cannot be carried over"),
+                "{findings}"
+            );
+        }
+    }
+    let named = "model_list:\n- model_name: m\n  litellm_params: { model: anthropic/claude-x, api_base: https://api-management.corp.example/v1, api_key: os.environ/GATEWAY_KEY }\n";
+    let manifests = to_yaml(&converted(named, None).manifests).unwrap();
+    assert!(
+        manifests.contains("baseUrl: https://api-management.corp.example/v1"),
+        "{manifests}"
+    );
+}
+
+/// Commands that are run one after the other, as they stand: none refuses what one before it did.
+#[test]
+fn a_key_of_several_providers_has_one_secret_a_type_and_its_commands_once() {
+    let entry = |model: &str, rest: &str| {
+        format!(
+            "- model_name: m\n  litellm_params: {{ model: {model}, api_key: os.environ/SHARED_KEY{rest} }}\n"
+        )
+    };
+    let text = [
+        "model_list:\n".to_owned(),
+        entry("openai/a", ", api_base: https://one.example/v1"),
+        entry("openai/b", ", api_base: https://two.example/v1"),
+        entry("anthropic/c", ", api_base: https://one.example"),
+        entry("anthropic/d", ""),
+    ]
+    .concat();
+    let conversion = converted(&text, None);
+    let commands: Vec<&str> = (conversion.findings.iter())
+        .flat_map(|it| it.commands.iter().map(String::as_str))
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            "kubectl create secret generic shared-key --from-literal=api-key=\"$SHARED_KEY\"",
+            "kubectl label secret shared-key llmplane.dev/credential=OpenAICompatible",
+            "kubectl annotate secret shared-key llmplane.dev/allowed-hosts='one.example,two.example'",
+            "kubectl create secret generic shared-key-anthropic --from-literal=api-key=\"$SHARED_KEY\"",
+            "kubectl label secret shared-key-anthropic llmplane.dev/credential=Anthropic",
+            "kubectl annotate secret shared-key-anthropic llmplane.dev/allowed-hosts='one.example'",
+        ]
+    );
+    let secrets: Vec<&Value> = (conversion.manifests.iter())
+        .filter(|it| it.kind == Kind::Credential)
+        .map(|it| &it.object["spec"]["secretRef"]["name"])
+        .collect();
+    assert_eq!(
+        secrets,
+        ["shared-key", "shared-key", "shared-key-anthropic"]
+    );
 }

@@ -70,7 +70,9 @@ impl<'a> Reading<'_, 'a> {
         let Some((vendor, id)) = vendor_of(entry, &params, &model) else {
             return;
         };
-        let call = params::call(&params, &vendor, &self.defaults);
+        let Some(call) = params::call(&params, &vendor, &self.defaults) else {
+            return entry.manual("not converted: its address cannot be carried over");
+        };
         if let Some(lacking) = vendor.lacks(&call) {
             return entry.manual(format!(
                 "not converted: an endpoint of type {} needs {lacking}; write api_base, or aws_region_name for Bedrock",

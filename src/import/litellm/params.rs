@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::settings::Defaults;
 use crate::crd::Kind;
 use crate::import::plan::Call;
-use crate::import::secrets;
+use crate::import::secret_headers;
 use crate::import::source::Field;
 use crate::import::vendor::Vendor;
 
@@ -44,8 +44,14 @@ pub fn address<'a>(params: &Params<'a>) -> Option<&'a str> {
     params.any(&ADDRESS)?.text()
 }
 
-/// How the deployment is called.
-pub fn call(params: &Params<'_>, vendor: &Vendor, defaults: &Defaults) -> Call {
+/// How the deployment is called; none where it has an address that cannot be carried over: its key is
+/// for whoever answers there, and not for the vendor.
+pub fn call(params: &Params<'_>, vendor: &Vendor, defaults: &Defaults) -> Option<Call> {
+    let address = params.any(&ADDRESS);
+    let base_url = address.as_ref().and_then(Field::url);
+    if address.is_some() && base_url.is_none() {
+        return None;
+    }
     let text = |field: Option<Field<'_>>, name: &str| {
         let field = field?;
         let value = field.fitting(Kind::Endpoint, name, field.plain_text()?.into())?;
@@ -56,9 +62,8 @@ pub fn call(params: &Params<'_>, vendor: &Vendor, defaults: &Defaults) -> Call {
         .any(&RETRIES)
         .and_then(|it| it.integer(0, MOST_RETRIES));
     let priority = params.get("order").and_then(|it| it.integer(0, 1_000_000));
-    Call {
-        base_url: (params.any(&ADDRESS).and_then(|it| it.url()))
-            .or_else(|| vendor.base_url.map(str::to_owned)),
+    Some(Call {
+        base_url: base_url.or_else(|| vendor.base_url.map(str::to_owned)),
         api_version: text(params.get("api_version"), "apiVersion"),
         region: text(params.any(&REGION), "region"),
         headers: headers(params),
@@ -66,7 +71,7 @@ pub fn call(params: &Params<'_>, vendor: &Vendor, defaults: &Defaults) -> Call {
         retries: retries.or(defaults.retries),
         priority,
         name: None,
-    }
+    })
 }
 
 /// Headers that every call needs. What may be a key is told of and left out.
@@ -89,7 +94,7 @@ fn headers(params: &Params<'_>) -> BTreeMap<String, String> {
 
 /// A header's value, where it may be carried over.
 pub fn header(name: &str, field: &Field<'_>) -> Option<String> {
-    if secrets::is_secret_name(name) {
+    if secret_headers::is_secret_name(name) {
         field.manual("left out: by its name this header holds a key; put it into a Secret, and name that in an LlmCredential");
         return None;
     }
@@ -97,6 +102,10 @@ pub fn header(name: &str, field: &Field<'_>) -> Option<String> {
         Value::Number(number) => number.to_string(),
         _ => field.plain_text()?.to_owned(),
     };
+    if secret_headers::may_hold_key(name, &value) {
+        field.manual("left out: this header may hold a key, and manifests hold none; if it holds none, add it to the LlmEndpoint by hand");
+        return None;
+    }
     let header = json!([{ "name": name, "value": value }]);
     field.fitting(Kind::Endpoint, "headers", header)?;
     Some(value)
