@@ -85,7 +85,7 @@ impl Export {
         self.kind::<LlmEndpoint>(Kind::Endpoint).await?;
         self.kind::<LlmCredential>(Kind::Credential).await?;
         self.kind::<LlmModel>(Kind::Model).await?;
-        write!(self.out, "{}", self.writer.end())?;
+        write!(self.out, "{}", self.writer.end(&[]))?;
         if self.generated > 0 {
             eprintln!(
                 "{} models that model sync made are left out: their providers bring them back",

@@ -249,13 +249,22 @@ impl ManifestWriter {
         text.ok_or(ManifestError::Unwritable { kind, name })
     }
 
-    /// What comes after the last object. It says how many there are, so that a part of it does not
-    /// look like the whole.
-    pub fn end(&self) -> String {
+    /// What comes after the last object. It names what is left out, for what is declared of it is not
+    /// known, and says how many there are, so that a part of it does not look like the whole.
+    pub fn end(&self, left_out: &[String]) -> String {
+        let names = left_out.join(", ");
+        let left_out = match (self.format, left_out) {
+            (_, []) => String::new(),
+            (Format::Yaml, _) => format!(
+                "# Left out, for what is declared of it is not stored (the controller does not watch its namespace, or \
+                 cannot read it): {names}.\n"
+            ),
+            (Format::Json, _) => format!(r#","leftOut":{}"#, Value::from(left_out)),
+        };
         match (self.format, self.written) {
-            (Format::Yaml, 1) => "# 1 object.\n".to_owned(),
-            (Format::Yaml, written) => format!("# {written} objects.\n"),
-            (Format::Json, _) => "\n]}\n".to_owned(),
+            (Format::Yaml, 1) => format!("{left_out}# 1 object.\n"),
+            (Format::Yaml, written) => format!("{left_out}# {written} objects.\n"),
+            (Format::Json, _) => format!("\n]{left_out}}}\n"),
         }
     }
 }
@@ -387,7 +396,7 @@ mod tests {
     #[test]
     fn a_list_of_none_is_json_too() {
         let mut writer = ManifestWriter::new(Format::Json);
-        let text = writer.begin(&["a note".to_owned()]) + &writer.end();
+        let text = writer.begin(&["a note".to_owned()]) + &writer.end(&[]);
         let list: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(list["items"], json!([]));
         let declared = Declaration {
@@ -396,7 +405,7 @@ mod tests {
         };
         let one = writer.object(Kind::Model, Some("a"), "m", &declared);
         let two = writer.object(Kind::Model, Some("a"), "n", &declared);
-        let text = writer.begin(&[]) + &one.unwrap() + &two.unwrap() + &writer.end();
+        let text = writer.begin(&[]) + &one.unwrap() + &two.unwrap() + &writer.end(&[]);
         let list: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(list["items"][1]["metadata"]["name"], "n");
     }

@@ -105,14 +105,32 @@ async fn an_export_is_the_same_until_something_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_known_whole_is_not_exported() {
+async fn what_is_declared_and_not_known_is_left_out_and_named_unless_that_is_much() {
     let api = TestApi::start().await;
-    api.provider("of-an-earlier-release").await;
+    provider(&api).await;
+    api.provider("unread").await;
     let viewer = api.viewer().await;
+    let yaml = viewer.get("/export").await;
+    assert_eq!(yaml.status, 200, "{}", yaml.text);
+    let said = format!(
+        "cannot read it): LlmProvider {}/unread.\n# 1 object.\n",
+        api.namespace.name
+    );
+    assert!(yaml.text.ends_with(&said), "{}", yaml.text);
+    let json = viewer.get("/export?format=json").await.json();
+    assert_eq!(
+        json["leftOut"],
+        json!([format!("LlmProvider {}/unread", api.namespace.name)])
+    );
+    assert_eq!(json["items"].as_array().map(Vec::len), Some(1));
+    for number in 0..50 {
+        api.provider(&format!("of-an-earlier-release-{number}"))
+            .await;
+    }
     let refused = viewer.get("/export").await;
     assert_eq!((refused.status, &*refused.problem()), (503, "not-ready"));
     assert!(
-        refused.detail().contains("1 llmproviders"),
+        refused.detail().contains("51 llmproviders"),
         "{}",
         refused.text
     );

@@ -33,7 +33,7 @@ pub use caller::{Caller, TokenHash};
 use review_cache::Expiring;
 pub(in crate::api) use review_cache::ReviewCache;
 pub use scope::Scope;
-pub use turn::CallerTurn;
+pub use turn::{CallerTurn, Heavy, HeavyTurn};
 
 use super::ApiState;
 use super::problem::{Problem, ProblemType};

@@ -17,8 +17,41 @@ const CALLERS: u64 = 20_000;
 /// For how long after they were last looked up: far longer than any request takes.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// A count of requests under way; a clone counts the same.
-pub(super) type UnderWay = Arc<AtomicUsize>;
+/// What takes more than a request that is answered from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heavy {
+    /// A change in the cluster.
+    Write,
+    /// Everything that is declared.
+    Export,
+}
+
+impl Heavy {
+    /// How many of one caller may be under way at once.
+    fn most(self) -> usize {
+        match self {
+            Self::Write => 8,
+            Self::Export => 2,
+        }
+    }
+
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Write => "writes",
+            Self::Export => "exports",
+        }
+    }
+}
+
+/// What of a caller is under way; a clone counts the same.
+pub(super) type UnderWay = Arc<Counts>;
+
+/// Requests under way, and the heavy ones among them.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    requests: AtomicUsize,
+    heavy: [AtomicUsize; 2],
+}
 
 /// The count of each caller by name, whatever tokens it comes with.
 pub(super) struct CallerCounts(Cache<String, UnderWay>);
@@ -50,7 +83,7 @@ impl CallerTurn {
     ///
     /// 429 where it has as many under way as it may.
     pub(super) fn begin(caller: Arc<Caller>) -> Result<Self, Problem> {
-        let before = caller.under_way.fetch_add(1, Ordering::Relaxed);
+        let before = caller.under_way.requests.fetch_add(1, Ordering::Relaxed);
         let turn = Self(caller);
         match before >= UNDER_WAY {
             true => Err(Problem::new(
@@ -61,11 +94,46 @@ impl CallerTurn {
             false => Ok(turn),
         }
     }
+
+    /// Begins something heavy for this caller.
+    ///
+    /// # Errors
+    ///
+    /// 429 where it has as many under way as it may.
+    pub fn begin_heavy(&self, what: Heavy) -> Result<HeavyTurn, Problem> {
+        let under_way = self.0.under_way.clone();
+        let before = under_way.heavy[what as usize].fetch_add(1, Ordering::Relaxed);
+        let turn = HeavyTurn { under_way, what };
+        match before >= what.most() {
+            true => Err(Problem::new(
+                ProblemType::TooManyRequests,
+                format!(
+                    "you have {} {} under way here; wait for their answers",
+                    what.most(),
+                    what.plural()
+                ),
+            )
+            .after(Duration::from_secs(1))),
+            false => Ok(turn),
+        }
+    }
+}
+
+/// Something heavy while it is under way.
+pub struct HeavyTurn {
+    under_way: UnderWay,
+    what: Heavy,
+}
+
+impl Drop for HeavyTurn {
+    fn drop(&mut self) {
+        self.under_way.heavy[self.what as usize].fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for CallerTurn {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.under_way.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -101,6 +169,24 @@ mod tests {
         assert_eq!(refused, Err(ProblemType::TooManyRequests));
         assert!(begin(9, "b").is_ok());
         turns.pop();
+        assert!(begin(9, "a").is_ok());
+    }
+
+    #[test]
+    fn a_caller_does_a_few_heavy_things_at_once_whatever_token_it_comes_with() {
+        let counts = CallerCounts::default();
+        let begin = |token, name| {
+            let turn = CallerTurn::begin(caller(&counts, token, name)).unwrap();
+            turn.begin_heavy(Heavy::Write)
+        };
+        let mut writes: Vec<_> = (0..Heavy::Write.most())
+            .map(|n| begin((n % 3) as u8, "a"))
+            .collect();
+        assert!(writes.iter().all(Result::is_ok));
+        let refused = begin(9, "a").map(drop).map_err(|problem| problem.kind);
+        assert_eq!(refused, Err(ProblemType::TooManyRequests));
+        assert!(begin(9, "b").is_ok());
+        writes.pop();
         assert!(begin(9, "a").is_ok());
     }
 }

@@ -158,17 +158,24 @@ pub async fn fresh(
     Ok(answer(&etag, || body, revision, &request.headers))
 }
 
-/// What is written while it is sent. It is known by what `told` says, before any of it is made.
-pub fn streamed(
+/// What is written while it is sent. It is known by what `told` says, before any of it is made; `body` is
+/// asked only where the reader does not have it already.
+pub async fn streamed<S>(
     content_type: &'static str,
-    body: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+    body: impl Future<Output = Result<S, Problem>>,
     told: &str,
     revision: Revision,
     request: &HeaderMap,
-) -> Response<Body> {
+) -> Result<Response<Body>, Problem>
+where
+    S: Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+{
     let etag = crate::snapshot::etag("W/", digest(told.as_bytes()));
-    let body = || Body::from_stream(body);
-    typed(content_type, &etag, body, revision, request)
+    let body = match matches(request, &etag) {
+        true => Body::empty(),
+        false => Body::from_stream(body.await?),
+    };
+    Ok(typed(content_type, &etag, || body, revision, request))
 }
 
 /// The first half of a SHA-256.

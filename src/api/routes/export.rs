@@ -7,21 +7,31 @@ use axum::extract::State;
 use axum::http::Response;
 use bytes::Bytes;
 use futures::{Stream, stream};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::IntoParams;
 
-use crate::api::auth::{Authenticated, Scope};
+use crate::api::auth::{Authenticated, CallerTurn, Heavy, HeavyTurn, Scope};
 use crate::api::openapi::{self, Problems};
 use crate::api::problem::{Problem, ProblemType};
 use crate::api::read::answer::{self, RequestHeaders};
 use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
 use crate::api::{ApiState, read::revisions};
 use crate::crd::Kind;
-use crate::crd::manifest::{Format, ManifestWriter};
+use crate::crd::manifest::{Format, ManifestError, ManifestWriter};
 use crate::db::{DeclarationCounts, DeclarationPlace};
 use crate::http_server::ConnectionShare;
 
 /// Objects that are read, and held, at once.
 const PAGE: i64 = 32;
+/// Memory that is reserved before a page is read; few pages take more.
+const PAGE_BYTES: usize = 64 << 10;
+/// Exports at once.
+const AT_ONCE: usize = 4;
+/// Objects that are left out, and named, of one kind: what is declared of them is not stored, for their
+/// namespace is watched no more, or the controller cannot read them.
+const MAX_LEFT_OUT: i64 = 50;
+
+static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// What is exported.
 #[derive(Debug, IntoParams)]
@@ -85,34 +95,55 @@ pub async fn get(
         scope.require_list(&state.auth, &caller, *kind).await?;
     }
     let format = asked.format.unwrap_or_default();
-    let notes = notes(&state, &scope, &asked.kind).await?;
     let told = format!("export {} {scope:?} {asked:?}", snapshot.revision);
     let revision = snapshot.revision;
-    let export = Export {
-        state,
-        share: sent.share,
-        namespace: scope.namespace().map(str::to_owned),
-        kinds: asked.kind.into(),
-        after: DeclarationPlace::default(),
-        writer: ManifestWriter::new(format),
-        text: ManifestWriter::new(format).begin(&notes),
-        is_over: false,
-    };
     let content_type = match format {
         Format::Yaml => "application/yaml",
         Format::Json => "application/json",
     };
-    let body = export.stream();
-    Ok(answer::streamed(
-        content_type,
-        body,
-        &told,
-        revision,
-        &sent.headers,
-    ))
+    let body = async {
+        let turn = Turn::begin(&caller)?;
+        let notes = notes(&state, &scope, &asked.kind).await?;
+        let export = Export {
+            state,
+            share: sent.share,
+            namespace: scope.namespace().map(str::to_owned),
+            kinds: asked.kind.into(),
+            after: DeclarationPlace::default(),
+            writer: ManifestWriter::new(format),
+            text: ManifestWriter::new(format).begin(&notes),
+            left_out: Vec::new(),
+            is_over: false,
+            _turn: turn,
+        };
+        Ok(export.stream())
+    };
+    answer::streamed(content_type, body, &told, revision, &sent.headers).await
 }
 
-/// What is told of what is left out.
+/// A place among the exports under way, of the replica and of the caller.
+struct Turn {
+    _place: SemaphorePermit<'static>,
+    _caller: HeavyTurn,
+}
+
+impl Turn {
+    fn begin(caller: &CallerTurn) -> Result<Self, Problem> {
+        let caller = caller.begin_heavy(Heavy::Export)?;
+        let place = TURNS.try_acquire().map_err(|_| {
+            Problem::new(
+                ProblemType::Overloaded,
+                "too many exports are under way; try again",
+            )
+        })?;
+        Ok(Self {
+            _place: place,
+            _caller: caller,
+        })
+    }
+}
+
+/// What is told first. Where much is not stored, a controller of this release has not been here yet.
 async fn notes(state: &ApiState, scope: &Scope, kinds: &[Kind]) -> Result<Vec<String>, Problem> {
     let mut generated = 0;
     for kind in kinds {
@@ -122,7 +153,7 @@ async fn notes(state: &ApiState, scope: &Scope, kinds: &[Kind]) -> Result<Vec<St
             generated: made,
             ..
         } = counts.await?;
-        if unknown > 0 {
+        if unknown > MAX_LEFT_OUT {
             return Err(Problem::new(
                 ProblemType::NotReady,
                 format!(
@@ -152,7 +183,10 @@ struct Export {
     writer: ManifestWriter,
     /// Written, and not sent.
     text: String,
+    /// Of what nothing is written, for what is declared is not known.
+    left_out: Vec<String>,
     is_over: bool,
+    _turn: Turn,
 }
 
 impl Export {
@@ -174,16 +208,22 @@ impl Export {
         if self.is_over {
             return Ok(None);
         }
+        let memory = self.state.memory.clone();
+        let reserved = memory.reserve(&self.share, PAGE_BYTES).await?;
         match self.kinds.front().copied() {
             Some(kind) => self.page(kind).await?,
             None => {
-                self.text.push_str(&self.writer.end());
+                self.text.push_str(&self.writer.end(&self.left_out));
                 self.is_over = true;
             }
         }
         let text = std::mem::take(&mut self.text);
-        let memory = self.state.memory.reserve(&self.share, text.len()).await?;
-        let (_, own) = memory.hold(Bytes::from(text));
+        let more = text.len().saturating_sub(PAGE_BYTES);
+        let (_, own) = reserved.hold(Bytes::from(text));
+        if more == 0 {
+            return Ok(Some(own));
+        }
+        let (_, own) = memory.reserve(&self.share, more).await?.hold(own);
         Ok(Some(own))
     }
 
@@ -194,11 +234,17 @@ impl Export {
         for row in &rows {
             let shown = namespace.is_none().then_some(&*row.place.namespace);
             let written = (self.writer).object(kind, shown, &row.place.name, &row.declaration);
-            let text = written.map_err(|error| {
-                tracing::error!(%error, "a stored declaration cannot be exported");
-                Problem::internal()
-            })?;
-            self.text.push_str(&text);
+            match written {
+                Ok(text) => self.text.push_str(&text),
+                Err(ManifestError::Unreadable { kind, name }) => {
+                    let namespace = &row.place.namespace;
+                    self.left_out.push(format!("{kind} {namespace}/{name}"));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a stored declaration cannot be exported");
+                    return Err(Problem::internal());
+                }
+            }
         }
         match rows.into_iter().last() {
             Some(last) => self.after = last.place,
