@@ -139,6 +139,18 @@ pub async fn apply_all(
     manifests: &[Manifest],
 ) -> Result<Vec<Applied>, ApplyError> {
     try_all(client, namespace, manifests).await?;
+    apply_tried(client, namespace, manifests).await
+}
+
+/// Applies all of them, which were tried.
+///
+/// # Errors
+/// What failed in the middle, and what was applied before.
+pub async fn apply_tried(
+    client: &Client,
+    namespace: &str,
+    manifests: &[Manifest],
+) -> Result<Vec<Applied>, ApplyError> {
     let params = PatchParams::apply(FIELD_MANAGER);
     let mut applied = Vec::with_capacity(manifests.len());
     for some in manifests.chunks(AT_ONCE) {

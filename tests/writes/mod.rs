@@ -5,6 +5,7 @@ mod children;
 mod credentials;
 mod faults;
 mod gitops;
+mod half_written;
 mod providers;
 mod rights;
 

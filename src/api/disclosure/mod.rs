@@ -65,14 +65,8 @@ impl Disclosure {
             )
         })?;
         self.rate.take(&caller.username, keys).map_err(|wait| {
-            discloser.note_refusal(RefusalDraft {
-                actor: caller.audit_actor(),
-                namespace: None,
-                name: None,
-                credential: None,
-                result: "RateLimited",
-                purpose: None,
-            });
+            let actor = caller.audit_actor();
+            discloser.note_refusal(RefusalDraft::of_key(actor, None, "RateLimited"));
             let detail = "you ask for keys too often; keep a key until its valid_until";
             Problem::new(ProblemType::RateLimited, detail).after(wait)
         })?;
@@ -83,17 +77,13 @@ impl Disclosure {
     pub fn note_forbidden(
         &self,
         actor: &AuditActor,
-        (credential, namespace, name): (Uuid, &str, &str),
+        credential: (Uuid, &str, &str),
         purpose: Option<&str>,
     ) {
         if let Some(discloser) = &self.discloser {
             discloser.note_refusal(RefusalDraft {
-                actor: actor.clone(),
-                namespace: Some(namespace.to_owned()),
-                name: Some(name.to_owned()),
-                credential: Some(credential),
-                result: "Forbidden",
                 purpose: purpose.map(str::to_owned),
+                ..RefusalDraft::of_key(actor.clone(), Some(credential), "Forbidden")
             });
         }
     }

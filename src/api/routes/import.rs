@@ -16,7 +16,7 @@ use crate::api::read::query_params::{FromQuery, Query, documented_names};
 use crate::api::read::request_body::{self, MAX_IMPORT};
 use crate::api::write::{Record, Refused, Write, WriteParams, Writing, one_namespace};
 use crate::db::{AuditAction, AuditObject};
-use crate::import::apply::{Applied, ApplyError, Failure, apply_all, try_all};
+use crate::import::apply::{Applied, ApplyError, Failure, apply_tried, try_all};
 use crate::import::{self, Conversion, Finding, Format, Level, Manifest};
 use crate::lint::documents::{Document, of_bytes};
 
@@ -158,11 +158,15 @@ async fn applied(
 ) -> Result<Response<Body>, Problem> {
     let client = write.cluster.client();
     let manifests = &conversion.manifests;
-    let objects = match write.params.dry_run {
-        true => try_all(&client, &namespace, manifests).await,
+    let tried = try_all(&client, &namespace, manifests).await;
+    if let Err(error) = &tried {
+        note_refusal(&write, &namespace, error);
+    }
+    let objects = match write.params.dry_run || tried.is_err() {
+        true => tried,
         false => {
             let record = begin(&write, &namespace, &conversion).await?;
-            let outcome = apply_all(&client, &namespace, manifests).await;
+            let outcome = apply_tried(&client, &namespace, manifests).await;
             end(record, &outcome).await;
             outcome
         }
@@ -181,6 +185,17 @@ async fn applied(
     sent.headers.clear();
     let revision = write.state.store.revision();
     answer::fresh(&write.state.memory, &imported, &imported, revision, &sent).await
+}
+
+fn note_refusal(write: &Write, namespace: &str, error: &ApplyError) {
+    let (ApplyError::Refused(failures) | ApplyError::BrokenOff { failures, .. }) = error;
+    if let Some(first) = failures.first() {
+        let object = AuditObject {
+            namespace: Some(namespace.to_owned()),
+            ..AuditObject::default()
+        };
+        write.note_refusal(AuditAction::Import, object, &refused(first));
+    }
 }
 
 async fn begin(write: &Write, namespace: &str, conversion: &Conversion) -> Result<Record, Problem> {

@@ -14,15 +14,19 @@ use crate::keys::disclose::{
     Discloser, DisclosureMetrics, LateKeyring, RefusalLog, Workers, ledger,
 };
 
-/// The parts; none of a replica without a keyring.
-pub(super) struct KeyService(Option<Parts>);
+/// The parts.
+pub(super) struct KeyService {
+    /// None of a replica without a keyring.
+    keys: Option<Parts>,
+    /// Those of writes too.
+    refusals: RefusalLog,
+    db: Db,
+}
 
 struct Parts {
     discloser: Discloser,
     workers: Workers<Db>,
     keyring: LateKeyring,
-    refusals: RefusalLog,
-    db: Db,
 }
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -39,7 +43,12 @@ impl KeyService {
         registry: &mut Registry,
     ) -> Result<Self, DbError> {
         let Some(dir) = settings.keyring_dir.clone() else {
-            return Ok(Self(None));
+            let refusals = RefusalLog::new(DisclosureMetrics::default());
+            return Ok(Self {
+                keys: None,
+                refusals,
+                db,
+            });
         };
         let ledger = ledger(settings.database_url.expose_secret())?;
         let metrics = DisclosureMetrics::register(registry);
@@ -47,18 +56,22 @@ impl KeyService {
         let refusals = RefusalLog::new(metrics.clone());
         let (discloser, workers) =
             Discloser::new(ledger, keyring.clone(), refusals.clone(), metrics);
-        Ok(Self(Some(Parts {
+        let keys = Some(Parts {
             discloser,
             workers,
             keyring,
-            refusals,
-            db,
-        })))
+        });
+        Ok(Self { keys, refusals, db })
+    }
+
+    /// What tells the audit of refusals.
+    pub(super) fn refusals(&self) -> RefusalLog {
+        self.refusals.clone()
     }
 
     /// What the handlers ask.
     pub(super) fn for_callers(&self, per_second: NonZeroU32) -> Disclosure {
-        let discloser = self.0.as_ref().map(|parts| parts.discloser.clone());
+        let discloser = self.keys.as_ref().map(|parts| parts.discloser.clone());
         Disclosure::new(discloser, per_second)
     }
 
@@ -69,22 +82,20 @@ impl KeyService {
         shutdown: &CancellationToken,
         served: &CancellationToken,
     ) -> Vec<(&'static str, Task)> {
-        let Some(parts) = self.0 else {
-            return Vec::new();
-        };
-        vec![
-            (
+        let mut tasks: Vec<(&'static str, Task)> = vec![(
+            "the writing of refusals",
+            Box::pin(self.refusals.run(self.db, served.clone())),
+        )];
+        if let Some(keys) = self.keys {
+            tasks.push((
                 "the watch of the keyring",
-                Box::pin(parts.keyring.run(shutdown.clone())),
-            ),
-            (
-                "the writing of refusals",
-                Box::pin(parts.refusals.run(parts.db, served.clone())),
-            ),
-            (
+                Box::pin(keys.keyring.run(shutdown.clone())),
+            ));
+            tasks.push((
                 "what gives out keys",
-                Box::pin(parts.workers.run(served.clone())),
-            ),
-        ]
+                Box::pin(keys.workers.run(served.clone())),
+            ));
+        }
+        tasks
     }
 }

@@ -105,7 +105,7 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = settings.cluster.config().await?;
         let unusable = |error: kube::Error| ApiError::Client(error.to_string());
-        let writes = Writes::to(&cluster).map_err(unusable)?;
+        let anonymous = Writes::client(&cluster).map_err(unusable)?;
         let client = kube::Client::try_from(cluster).map_err(unusable)?;
         let options = DbOptions {
             acquire_timeout: DB_ACQUIRE_TIMEOUT,
@@ -143,7 +143,7 @@ impl Server {
             auth: Auth::new(client, &settings.audience, metrics.clone()),
             checks: Default::default(),
             watches,
-            writes,
+            writes: Writes::new(anonymous, disclosure.refusals()),
             metrics,
             pages: ListCache::default(),
             resolutions: Default::default(),
@@ -181,7 +181,7 @@ impl Server {
             feed,
             disclosure,
         } = self;
-        let (db, memory) = (state.db.clone(), state.memory.clone());
+        let (db, memory, writes) = (state.db.clone(), state.memory.clone(), state.writes.clone());
         let mut tasks = JoinSet::new();
         let token = shutdown.clone();
         tasks.spawn(async move { ("the feed", feed.run(token).await.map_err(ApiError::from)) });
@@ -226,6 +226,7 @@ impl Server {
             });
         }
         let ended = join(tasks, shutdown).await;
+        writes.end().await;
         db.close().await;
         ended
     }

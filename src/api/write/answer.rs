@@ -108,17 +108,19 @@ impl Declared {
 }
 
 /// The answer to what was created or changed: the row, once it is of this object as it is now and
-/// complete; where it does not become that in time, as it is.
+/// complete; where it does not become that in time, or nobody knows whether the caller may see it, as
+/// it is. Nothing changes any more: whoever writes next need not wait.
 ///
 /// # Errors
 ///
-/// 503 where the caller's rights cannot be asked about.
+/// Where it has no form in JSON, which is a defect.
 pub async fn written<V: Resource>(
-    write: &Write,
+    mut write: Write,
     object: &DynamicObject,
     created: bool,
     is_complete: impl Fn(&V) -> bool + Send + Sync,
 ) -> Result<Response<Body>, Problem> {
+    drop(write.turn.take());
     if write.params.dry_run {
         let declared = Declared::of(V::KIND, object, true, created);
         return json(StatusCode::OK, &declared);
@@ -128,8 +130,8 @@ pub async fn written<V: Resource>(
         .state
         .auth
         .may_get(&write.caller, V::KIND, Some(&namespace), &name);
-    if may_get.await?
-        && let Some(row) = row(write, object, created, is_complete).await
+    if may_get.await.unwrap_or(false)
+        && let Some(row) = row(&write, object, created, is_complete).await
     {
         return Ok(row);
     }
@@ -182,7 +184,11 @@ fn is_of<V: View>(row: &V, generation: i64) -> bool {
 /// # Errors
 ///
 /// Where it has no form in JSON, which is a defect.
-pub async fn deleted(write: &Write, items: Vec<DeletedObject>) -> Result<Response<Body>, Problem> {
+pub async fn deleted(
+    mut write: Write,
+    items: Vec<DeletedObject>,
+) -> Result<Response<Body>, Problem> {
+    drop(write.turn.take());
     let dry_run = write.params.dry_run;
     let ids: Vec<Uuid> = items.iter().filter_map(|item| item.id).collect();
     let gone = write.state.store.until(ROW_TIMEOUT, |snapshot| {

@@ -23,7 +23,7 @@ use super::refusal::Refused;
 use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider};
 
 /// How long one call may take; the kube-apiserver gives a webhook 10 s unless its owner says otherwise.
-const CALL_TIMEOUT: Duration = Duration::from_secs(12);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

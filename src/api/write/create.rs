@@ -24,7 +24,7 @@ use crate::snapshot::ProviderView;
 pub async fn create<V: Resource>(write: Write, draft: Draft) -> Result<Response<Body>, Problem> {
     let namespace = target::one_namespace(&write)?;
     let object = declared(V::KIND, &namespace, Map::new(), &draft)?;
-    made::<V>(&write, &object).await
+    made::<V>(write, &object).await
 }
 
 /// Creates an object that belongs to a provider.
@@ -47,7 +47,7 @@ pub async fn create_child<V: Resource>(
     let mut spec = Map::new();
     spec.insert("providerRef".to_owned(), json!({ "name": owner }));
     let object = declared(V::KIND, &namespace, spec, &draft)?;
-    made::<V>(&write, &object).await
+    made::<V>(write, &object).await
 }
 
 /// A new object that declares what the draft says.
@@ -64,10 +64,10 @@ pub(super) fn declared(
 }
 
 async fn made<V: Resource>(
-    write: &Write,
+    write: Write,
     object: &DynamicObject,
 ) -> Result<Response<Body>, Problem> {
-    let creating = write.cluster.create(V::KIND, object, write.params.dry_run);
+    let creating = |dry_run| write.cluster.create(V::KIND, object, dry_run);
     let namespace = object.namespace().unwrap_or_default();
     let recorded = Recorded {
         action: AuditAction::Create,
@@ -77,7 +77,7 @@ async fn made<V: Resource>(
         uid: None,
         fields: declaration::changed(V::KIND, &Value::Null, &object.data["spec"]),
     };
-    let made = recorded.run(write, creating, target::uid).await?;
+    let made = recorded.run(&write, creating, target::uid).await?;
     let made = made.map_err(|refused| refused.problem(V::KIND))?;
     answer::written::<V>(write, &made, true, |_| true).await
 }

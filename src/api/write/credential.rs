@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
+use super::as_caller::AsCaller;
 use super::record::{Record, Recorded};
 use super::refusal::Refused;
 use super::replace::Change;
@@ -20,6 +21,8 @@ use crate::db::AuditAction;
 use crate::snapshot::{CredentialView, ProviderView};
 
 const KIND: Kind = Kind::Credential;
+/// How often an object is read again that changes while it is put back.
+const UNDO_ATTEMPTS: u32 = 5;
 /// Fields that say which entries of a Secret that is there hold the key.
 const ENTRY_FIELDS: [&str; 3] = ["api_key_entry", "secret_key_entry", "access_token_entry"];
 
@@ -100,14 +103,6 @@ async fn with_key(
     let object = create::declared(KIND, &namespace, spec, &draft)?;
     let provider_type = provider.data["spec"]["type"].as_str().unwrap_or_default();
 
-    let tried = write.cluster.create(KIND, &object, true).await;
-    let tried = tried.map_err(|refused| refused.problem(KIND))?;
-    secret::create(&write.cluster, &object, &key, provider_type, true)
-        .await
-        .map_err(|refused| of_secret(refused, name))?;
-    if write.params.dry_run {
-        return answer::written::<CredentialView>(&write, &tried, true, |_| true).await;
-    }
     let mut fields = key.fields();
     fields.extend(declaration::changed(
         KIND,
@@ -122,18 +117,27 @@ async fn with_key(
         uid: None,
         fields,
     };
+    let tried = recorded.tried(&write, write.cluster.create(KIND, &object, true).await);
+    let tried = tried.map_err(|refused| refused.problem(KIND))?;
+    let stored = secret::create(&write.cluster, &object, &key, provider_type, true).await;
+    let stored = recorded.tried(&write, stored);
+    stored.map_err(|refused| of_secret(refused, name))?;
+    if write.params.dry_run {
+        return answer::written::<CredentialView>(write, &tried, true, |_| true).await;
+    }
     let record = recorded.begin(&write).await?;
     let made = match write.cluster.create(KIND, &object, false).await {
         Ok(made) => made,
         Err(refused) => return Err(ended(record, refused, None).await),
     };
-    if let Err(refused) = secret::create(&write.cluster, &made, &key, provider_type, false).await {
+    let stored = secret::create(&write.cluster, &made, &key, provider_type, false).await;
+    if let Err(unstored) = settled(&write.cluster, &made, name, &key, stored).await {
         let undone = write.cluster.delete(KIND, &made.metadata, false).await;
-        return Err(put_back(record, refused, &made, undone).await);
+        return Err(put_back(record, unstored.refused, &made, undone).await);
     }
     record.end("Done", target::uid(&made)).await;
     let has_key = |row: &CredentialView| !row.versions.is_empty();
-    answer::written(&write, &made, true, has_key).await
+    answer::written(write, &made, true, has_key).await
 }
 
 /// Replaces what rows show of a credential; its key too, where one is sent.
@@ -172,30 +176,33 @@ async fn replace_key(
     change.refuse_managed(&write)?;
 
     let cluster = &write.cluster;
-    let tried = cluster.replace(KIND, &change.after, true).await;
+    let recorded = change.recorded(key.fields());
+    let tried = recorded.tried(&write, cluster.replace(KIND, &change.after, true).await);
     let tried = tried.map_err(|refused| refused.problem(KIND))?;
-    secret::change(cluster, &change.before, secret, &key, true)
-        .await
-        .map_err(|refused| of_secret(refused, secret))?;
+    let stored = secret::change(cluster, &change.before, secret, &key, true).await;
+    let stored = recorded.tried(&write, stored);
+    stored.map_err(|refused| of_secret(refused, secret))?;
     if write.params.dry_run {
-        return answer::written::<CredentialView>(&write, &tried, false, |_| true).await;
+        return answer::written::<CredentialView>(write, &tried, false, |_| true).await;
     }
     let newest = newest_version(&write, &change.before);
-    let record = change.recorded(key.fields()).begin(&write).await?;
+    let record = recorded.begin(&write).await?;
     let made = match cluster.replace(KIND, &change.after, false).await {
         Ok(made) => made,
         Err(refused) => return Err(ended(record, refused, None).await),
     };
-    if let Err(refused) = secret::change(cluster, &made, secret, &key, false).await {
-        let mut before = change.before.clone();
-        before.metadata.resource_version = made.metadata.resource_version.clone();
-        let undone = cluster.replace(KIND, &before, false).await.map(drop);
-        return Err(put_back(record, refused, &made, undone).await);
+    let stored = secret::change(cluster, &made, secret, &key, false).await;
+    if let Err(unstored) = settled(cluster, &made, secret, &key, stored).await {
+        let undone = match unstored.is_certain {
+            true => undo(cluster, &change.before, &made).await,
+            false => Err(unstored.refused.clone()),
+        };
+        return Err(put_back(record, unstored.refused, &made, undone).await);
     }
     record.end("Done", None).await;
     let is_key = key.is_key();
     let has_key = move |row: &CredentialView| !is_key || of_row(row) > newest;
-    answer::written(&write, &made, false, has_key).await
+    answer::written(write, &made, false, has_key).await
 }
 
 /// Number of the newest version of a credential's key, as far as this replica knows.
@@ -257,6 +264,63 @@ fn of_secret(refused: Refused, secret: &str) -> Problem {
             }
         }
     }
+}
+
+/// Why a Secret was not written.
+struct Unstored {
+    refused: Refused,
+    /// Whether it is certain that it was not.
+    is_certain: bool,
+}
+
+/// Whether the Secret was written. Where the kube-apiserver did not say so, the Secret says it.
+async fn settled(
+    cluster: &AsCaller,
+    credential: &DynamicObject,
+    secret: &str,
+    key: &NewKey,
+    stored: Result<(), Refused>,
+) -> Result<(), Unstored> {
+    let Err(refused) = stored else {
+        return Ok(());
+    };
+    let holds = match &refused {
+        Refused::Unanswered | Refused::Failed(_) => {
+            secret::holds(cluster, credential, secret, key).await
+        }
+        _ => Ok(false),
+    };
+    match holds {
+        Ok(true) => Ok(()),
+        other => Err(Unstored {
+            refused,
+            is_certain: other.is_ok(),
+        }),
+    }
+}
+
+/// Puts the former spec back in the place of what was made here, whatever the controller has said of it
+/// since; not in the place of what somebody else declared.
+async fn undo(
+    cluster: &AsCaller,
+    before: &DynamicObject,
+    made: &DynamicObject,
+) -> Result<(), Refused> {
+    let mut newest = made.clone();
+    for _ in 0..UNDO_ATTEMPTS {
+        newest.data["spec"] = before.data["spec"].clone();
+        match cluster.replace(KIND, &newest, false).await {
+            Err(Refused::Conflict) => {}
+            outcome => return outcome.map(drop),
+        }
+        let namespace = made.namespace().unwrap_or_default();
+        newest = cluster.get(KIND, &namespace, &made.name_any()).await?;
+        let of = |object: &DynamicObject| (object.metadata.uid.clone(), object.metadata.generation);
+        if of(&newest) != of(made) {
+            break;
+        }
+    }
+    Err(Refused::Conflict)
 }
 
 /// Tells the audit that nothing came of it.

@@ -19,6 +19,10 @@ use crate::snapshot::ProviderView;
 /// Children of a provider that are named in a refusal.
 const MAX_NAMED: usize = 50;
 
+/// Objects that go with a provider at most: each is tried, told to the audit, deleted and told again, and
+/// its caller waits for all of it.
+const MAX_GOING: usize = 500;
+
 /// Deletes an object.
 ///
 /// # Errors
@@ -27,9 +31,10 @@ const MAX_NAMED: usize = 50;
 pub async fn delete<V: Resource>(write: Write, id: String) -> Result<Response<Body>, Problem> {
     let object = target::find::<V>(&write, &id).await?;
     gitops::refuse(V::KIND, &object, None, write.force)?;
+    try_to_remove(&write, V::KIND, &object.metadata).await?;
     remove(&write, V::KIND, &object.metadata).await?;
     let item = DeletedObject::of(V::KIND, &object.metadata);
-    answer::deleted(&write, vec![item]).await
+    answer::deleted(write, vec![item]).await
 }
 
 /// Deletes a provider.
@@ -48,6 +53,9 @@ pub async fn delete_provider(
     if !cascade && !going.is_empty() {
         return Err(has_children(&provider, &going));
     }
+    if going.len() > MAX_GOING {
+        return Err(too_many(&provider, going.len()));
+    }
     for (kind, child) in &going {
         let object = DynamicObject {
             types: None,
@@ -59,8 +67,7 @@ pub async fn delete_provider(
     going.push((Kind::Provider, provider.metadata.clone()));
     // All or nothing, as far as the caller's rights and admission go: tried before it is done.
     for (kind, object) in &going {
-        let tried = write.cluster.delete(*kind, object, true).await;
-        tried.map_err(|refused| refused.problem(*kind))?;
+        try_to_remove(&write, *kind, object).await?;
     }
     let mut gone = Vec::new();
     for (kind, object) in &going {
@@ -69,22 +76,37 @@ pub async fn delete_provider(
         }
         gone.push(DeletedObject::of(*kind, object));
     }
-    answer::deleted(&write, gone).await
+    answer::deleted(write, gone).await
 }
 
-/// Deletes this very object, and tells the audit.
+/// Whether this very object can be deleted.
+async fn try_to_remove(write: &Write, kind: Kind, object: &ObjectMeta) -> Result<(), Problem> {
+    let tried = write.cluster.delete(kind, object, true).await;
+    let tried = recorded(kind, object).tried(write, tried);
+    tried.map_err(|refused| refused.problem(kind))
+}
+
+/// Deletes this very object, which can be deleted, and tells the audit.
 async fn remove(write: &Write, kind: Kind, object: &ObjectMeta) -> Result<(), Problem> {
-    let deleting = write.cluster.delete(kind, object, write.params.dry_run);
-    let recorded = Recorded {
+    if write.params.dry_run {
+        return Ok(());
+    }
+    let deleting = write.cluster.delete(kind, object, false);
+    let outcome = recorded(kind, object).done(write, deleting, |()| None);
+    outcome
+        .await?
+        .map_err(|refused: Refused| refused.problem(kind))
+}
+
+fn recorded(kind: Kind, object: &ObjectMeta) -> Recorded<'_> {
+    Recorded {
         action: AuditAction::Delete,
         kind,
         namespace: object.namespace.as_deref().unwrap_or_default(),
         name: object.name.as_deref().unwrap_or_default(),
         uid: object.uid.as_deref().and_then(|uid| uid.parse().ok()),
         fields: Vec::new(),
-    };
-    let outcome = recorded.run(write, deleting, |()| None).await?;
-    outcome.map_err(|refused: Refused| refused.problem(kind))
+    }
 }
 
 /// A provider's models, credentials and endpoints: what uses something goes before it.
@@ -118,6 +140,15 @@ fn has_children(provider: &DynamicObject, children: &[(Kind, ObjectMeta)]) -> Pr
         children.len()
     );
     Problem::new(ProblemType::HasChildren, detail).with("children", json!(shown))
+}
+
+fn too_many(provider: &DynamicObject, children: usize) -> Problem {
+    let name = provider.name_any();
+    let detail = format!(
+        "provider {name} has {children} endpoints, credentials and models, and at most {MAX_GOING} are deleted with it: \
+         delete some of them first; kubectl delete llmmodels --field-selector spec.providerRef.name={name} deletes its models"
+    );
+    Problem::new(ProblemType::HasChildren, detail)
 }
 
 /// What went wrong on the way, and what is gone by then.

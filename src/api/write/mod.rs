@@ -22,13 +22,14 @@ mod secret;
 mod target;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::Response;
 use axum::http::request::Parts;
 use kube::Config;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use answer::{Declared, Deleted, Written};
 pub use as_caller::AsCaller;
@@ -48,32 +49,75 @@ pub use target::one_namespace;
 
 use super::ApiState;
 use super::auth::token::BearerToken;
-use super::auth::{Authenticated, CallerTurn};
+use super::auth::{Authenticated, CallerTurn, Heavy, HeavyTurn};
 use super::problem::{Problem, ProblemType};
 use super::read::answer::RequestHeaders;
 use super::read::query_params::{FromQuery, QueryParamsOfTwo};
+use crate::keys::disclose::RefusalLog;
 
 /// Writes under way at once; one more is told so.
-const AT_ONCE: usize = 64;
+const AT_ONCE: u32 = 64;
+/// How long the end of the process waits for writes: as long as one call of the kube-apiserver may take.
+const LAST_WRITES: Duration = as_caller::CALL_TIMEOUT;
 
-/// What writes need of the process.
+/// What writes need of the process; a clone shares it.
+#[derive(Clone)]
 pub struct Writes {
     anonymous: kube::Client,
     turns: Arc<Semaphore>,
+    refusals: RefusalLog,
 }
 
 impl Writes {
-    /// Writes to the cluster of this configuration, without its account.
+    /// A client of the cluster of this configuration, without its account.
     ///
     /// # Errors
     ///
     /// Where no client can be made of it.
-    pub fn to(cluster: &Config) -> Result<Self, kube::Error> {
-        Ok(Self {
-            anonymous: as_caller::anonymous(cluster)?,
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+    pub fn client(cluster: &Config) -> Result<kube::Client, kube::Error> {
+        as_caller::anonymous(cluster)
+    }
+
+    /// Writes by this client; the audit is told of refusals by this log.
+    pub fn new(anonymous: kube::Client, refusals: RefusalLog) -> Self {
+        Self {
+            anonymous,
+            turns: Arc::new(Semaphore::new(AT_ONCE as usize)),
+            refusals,
+        }
+    }
+
+    /// Lets no more writes begin, and waits for those under way: one that is cut may have changed one
+    /// object of two.
+    pub async fn end(&self) {
+        let all = self.turns.acquire_many(AT_ONCE);
+        if tokio::time::timeout(LAST_WRITES, all).await.is_err() {
+            tracing::warn!("writes were still under way when the process had to end");
+        }
+    }
+
+    /// A place among the writes under way.
+    fn turn(&self, caller: &CallerTurn) -> Result<Turn, Problem> {
+        let caller = caller.begin_heavy(Heavy::Write)?;
+        let turn = self.turns.clone().try_acquire_owned();
+        let place = turn.map_err(|_| {
+            Problem::new(
+                ProblemType::Overloaded,
+                "too many writes are under way; try again",
+            )
+        })?;
+        Ok(Turn {
+            _place: place,
+            _caller: caller,
         })
     }
+}
+
+/// A place among the writes under way, of the replica and of the caller. It is held while something may
+/// still change, and not while the answer waits for the row.
+struct Turn {
+    _place: OwnedSemaphorePermit,
+    _caller: HeavyTurn,
 }
 
 /// A caller's write: who, with what, and what is asked of all writes.
@@ -90,6 +134,8 @@ pub struct Write {
     pub force: bool,
     /// What else the request says.
     pub sent: RequestHeaders,
+    /// Its place among the writes under way.
+    turn: Option<Turn>,
 }
 
 impl Write {
@@ -103,24 +149,13 @@ impl Write {
     ///
     /// # Errors
     ///
-    /// Its own; 503 where too many writes are under way, 500 where it panics.
-    pub async fn run<W>(self, work: impl FnOnce(Self) -> W) -> Result<Response<Body>, Problem>
+    /// Its own; 429 and 503 where too many writes are under way, 500 where it panics.
+    pub async fn run<W>(mut self, work: impl FnOnce(Self) -> W) -> Result<Response<Body>, Problem>
     where
         W: Future<Output = Result<Response<Body>, Problem>> + Send + 'static,
     {
-        let turn = self.state.writes.turns.clone().try_acquire_owned();
-        let turn = turn.map_err(|_| {
-            Problem::new(
-                ProblemType::Overloaded,
-                "too many writes are under way; try again",
-            )
-        })?;
-        let work = work(self);
-        let to_its_end = tokio::spawn(async move {
-            let outcome = work.await;
-            drop(turn);
-            outcome
-        });
+        self.turn = Some(self.state.writes.turn(&self.caller)?);
+        let to_its_end = tokio::spawn(work(self));
         to_its_end.await.unwrap_or_else(|_| {
             tracing::error!("a write panicked");
             Err(Problem::internal())
@@ -148,6 +183,7 @@ impl<Q: FromQuery + Send> FromRequestParts<ApiState> for Writing<Q> {
             params,
             force: false,
             sent,
+            turn: None,
         };
         Ok(Self(write, more))
     }

@@ -6,6 +6,9 @@
 //! ended in between, and the cluster's own audit tells the rest. One row behind the write could be
 //! lost, and one before it would tell of what may not have happened. Where the first cannot be written
 //! nothing is changed.
+//!
+//! Before all that the write is tried: what the cluster refuses is no write. The audit is told of it as of
+//! refused keys, equal ones as one row, so that nobody who may change nothing fills it.
 
 use std::time::Duration;
 
@@ -19,6 +22,7 @@ use crate::api::auth::Caller;
 use crate::api::problem::{Problem, ProblemType};
 use crate::crd::Kind;
 use crate::db::{AuditAction, AuditEntry, AuditObject};
+use crate::keys::disclose::RefusalDraft;
 
 /// How often an outcome is tried to be written, a second apart, while PostgreSQL is away.
 const ATTEMPTS: u32 = 60;
@@ -105,6 +109,27 @@ impl Record {
     }
 }
 
+impl Write {
+    /// Tells the audit of what the cluster refused when it was tried; nobody waits for that. What it did
+    /// not answer, or only tried for the caller, is no refusal.
+    pub fn note_refusal(&self, action: AuditAction, object: AuditObject, refused: &Refused) {
+        let unanswered = matches!(
+            refused,
+            Refused::Busy(_) | Refused::Failed(_) | Refused::Unanswered
+        );
+        if self.params.dry_run || unanswered {
+            return;
+        }
+        self.state.writes.refusals.note(RefusalDraft {
+            actor: self.caller.audit_actor(),
+            action,
+            object,
+            result: refused.word(),
+            purpose: None,
+        });
+    }
+}
+
 /// A write of one object, as the audit tells it.
 pub struct Recorded<'a> {
     /// What is done.
@@ -122,20 +147,39 @@ pub struct Recorded<'a> {
 }
 
 impl Recorded<'_> {
-    /// Does it, before and after telling the audit; a dry run is no write, and not told.
+    /// Tries it, and does it, before and after telling the audit; `work` is told whether it is to try.
+    /// A dry run is no write, and not told.
     ///
     /// # Errors
     ///
     /// 503 where the audit takes no row.
-    pub async fn run<T>(
+    pub async fn run<T, W>(
+        self,
+        write: &Write,
+        work: impl Fn(bool) -> W,
+        uid: impl Fn(&T) -> Option<Uuid>,
+    ) -> Result<Result<T, Refused>, Problem>
+    where
+        W: Future<Output = Result<T, Refused>>,
+    {
+        let tried = self.tried(write, work(true).await);
+        if write.params.dry_run || tried.is_err() {
+            return Ok(tried);
+        }
+        self.done(write, work(false), uid).await
+    }
+
+    /// Does what was tried, before and after telling the audit.
+    ///
+    /// # Errors
+    ///
+    /// 503 where the audit takes no row.
+    pub async fn done<T>(
         self,
         write: &Write,
         work: impl Future<Output = Result<T, Refused>>,
         uid: impl Fn(&T) -> Option<Uuid>,
     ) -> Result<Result<T, Refused>, Problem> {
-        if write.params.dry_run {
-            return Ok(work.await);
-        }
         let record = self.begin(write).await?;
         let outcome = work.await;
         match &outcome {
@@ -145,19 +189,31 @@ impl Recorded<'_> {
         Ok(outcome)
     }
 
+    /// What was tried; the audit is told of what was refused.
+    pub fn tried<T>(&self, write: &Write, tried: Result<T, Refused>) -> Result<T, Refused> {
+        if let Err(refused) = &tried {
+            write.note_refusal(self.action, self.object(), refused);
+        }
+        tried
+    }
+
+    fn object(&self) -> AuditObject {
+        AuditObject {
+            namespace: Some(self.namespace.to_owned()),
+            kind: Some(self.kind.kubernetes().to_owned()),
+            name: Some(self.name.to_owned()),
+            object_uid: self.uid,
+            ..AuditObject::default()
+        }
+    }
+
     /// Tells the audit that it is about to be done.
     ///
     /// # Errors
     ///
     /// 503 where the audit takes no row.
     pub async fn begin(&self, write: &Write) -> Result<Record, Problem> {
-        let object = AuditObject {
-            namespace: Some(self.namespace.to_owned()),
-            kind: Some(self.kind.kubernetes().to_owned()),
-            name: Some(self.name.to_owned()),
-            object_uid: self.uid,
-            ..AuditObject::default()
-        };
+        let object = self.object();
         let mut detail = Map::new();
         if !self.fields.is_empty() {
             detail.insert("fields".to_owned(), self.fields.clone().into());

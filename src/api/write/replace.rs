@@ -29,10 +29,10 @@ pub async fn replace<V: Resource>(
     let change = Change::of::<V>(&write, &id, &mut draft).await?;
     change.refuse_managed(&write)?;
     let recorded = change.recorded(Vec::new());
-    let replacing = put::<V>(&write, &change.after, &draft.fields);
+    let replacing = |dry_run| put::<V>(&write, &change.after, &draft.fields, dry_run);
     let made = recorded.run(&write, replacing, target::uid).await?;
     let made = made.map_err(|refused| refused.problem(V::KIND))?;
-    answer::written::<V>(&write, &made, false, |_| true).await
+    answer::written::<V>(write, &made, false, |_| true).await
 }
 
 /// An object as it is and as it is to be.
@@ -117,8 +117,9 @@ async fn put<V: Resource>(
     write: &Write,
     after: &DynamicObject,
     fields: &Map<String, Value>,
+    dry_run: bool,
 ) -> Result<DynamicObject, Refused> {
-    let (kind, dry_run) = (V::KIND, write.params.dry_run);
+    let kind = V::KIND;
     match write.cluster.replace(kind, after, dry_run).await {
         Err(Refused::Conflict) => {}
         outcome => return outcome,
@@ -133,6 +134,9 @@ async fn put<V: Resource>(
         return Err(Refused::Conflict);
     }
     let again = changed::<V>(&newest, fields).map_err(|_| Refused::Conflict)?;
+    // A GitOps tool may have taken it over: reading it again says so.
+    let patch = declaration::merge_patch(&newest.data["spec"], &again.data["spec"]);
+    gitops::refuse(kind, &newest, Some(&patch), write.force).map_err(|_| Refused::Conflict)?;
     write.cluster.replace(kind, &again, dry_run).await
 }
 
@@ -160,10 +164,8 @@ pub async fn set_active(
         fields: vec!["is_active"],
     };
     let patch = json!({ "metadata": { "uid": before.metadata.uid }, "spec": change });
-    let patching = write
-        .cluster
-        .patch(kind, &before, &patch, write.params.dry_run);
+    let patching = |dry_run| write.cluster.patch(kind, &before, &patch, dry_run);
     let made = recorded.run(&write, patching, target::uid).await?;
     let made = made.map_err(|refused| refused.problem(kind))?;
-    answer::written::<ProviderView>(&write, &made, false, |_| true).await
+    answer::written::<ProviderView>(write, &made, false, |_| true).await
 }

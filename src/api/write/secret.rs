@@ -118,6 +118,18 @@ impl NewKey {
         }
     }
 
+    /// Whether a Secret is as its change was to make it.
+    fn is_in(&self, secret: &Secret) -> bool {
+        let entry = |entry: &str| secret.data.as_ref()?.get(entry).map(|value| &*value.0);
+        let mut parts = ENTRIES.into_iter().zip(&self.parts);
+        let hosts = secret.annotations().get(ANNOTATION_ALLOWED_HOSTS);
+        (!self.is_key()
+            || parts.all(|((name, _), part)| {
+                entry(name) == part.as_ref().map(|part| part.expose_secret().as_bytes())
+            }))
+            && (self.allowed_hosts.is_none() || self.allowed_hosts.as_ref() == hosts)
+    }
+
     /// The change of a Secret that holds a key already.
     fn patch(&self) -> Value {
         let mut patch = json!({});
@@ -258,8 +270,32 @@ pub async fn is_ours(
 ) -> Result<Option<bool>, Refused> {
     let api = secrets(cluster, credential);
     let found = answered(api.get_metadata_opt(secret)).await?;
+    Ok(found.map(|found| is_of(found.owner_references(), credential)))
+}
+
+fn is_of(owners: &[OwnerReference], credential: &DynamicObject) -> bool {
     let owns = |owner: &OwnerReference| Some(&owner.uid) == credential.metadata.uid.as_ref();
-    Ok(found.map(|found| found.owner_references().iter().any(owns)))
+    owners.iter().any(owns)
+}
+
+/// Whether the Secret is owned by this credential and holds this key.
+///
+/// # Errors
+///
+/// What the kube-apiserver says.
+pub async fn holds(
+    cluster: &AsCaller,
+    credential: &DynamicObject,
+    secret: &str,
+    key: &NewKey,
+) -> Result<bool, Refused> {
+    let api = secrets(cluster, credential);
+    let Some(mut found) = answered(api.get_opt(secret)).await? else {
+        return Ok(false);
+    };
+    let holds = is_of(found.owner_references(), credential) && key.is_in(&found);
+    wipe(&mut found);
+    Ok(holds)
 }
 
 fn wipe(secret: &mut Secret) {

@@ -1,5 +1,5 @@
-//! Refusals of callers whom we know, on their way into the audit: those that are alike are written
-//! as one row, nobody waits for them, and they take a bounded part of the memory.
+//! Refusals of callers whom we know, of keys and of writes, on their way into the audit: those that are
+//! alike are written as one row, nobody waits for them, and they take a bounded part of the memory.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{DisclosureMetrics, KeyRequest};
+use crate::crd::Kind;
 use crate::db::{AuditAction, AuditActor, AuditEntry, AuditObject, Db, DbError};
 
 /// How long equal refusals are gathered before they are written.
@@ -32,12 +33,10 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub struct RefusalDraft {
     /// Who was refused.
     pub actor: AuditActor,
-    /// The credential's namespace, where it is about one.
-    pub namespace: Option<String>,
-    /// The credential's name.
-    pub name: Option<String>,
-    /// The credential's UID.
-    pub credential: Option<Uuid>,
+    /// What was asked for.
+    pub action: AuditAction,
+    /// What it is about.
+    pub object: AuditObject,
     /// Why, in one word.
     pub result: &'static str,
     /// Why the caller asked, in its own words.
@@ -47,14 +46,58 @@ pub struct RefusalDraft {
 impl RefusalDraft {
     /// The refusal of this request.
     pub(super) fn of(request: &KeyRequest, result: &'static str) -> Self {
+        let credential = (request.credential, &*request.namespace, &*request.name);
         Self {
-            actor: request.actor.clone(),
-            namespace: Some(request.namespace.clone()),
-            name: Some(request.name.clone()),
-            credential: Some(request.credential),
-            result,
             purpose: request.purpose.clone(),
+            ..Self::of_key(request.actor.clone(), Some(credential), result)
         }
+    }
+
+    /// The refusal of a key: of which credential (its UID, namespace and name), where it is about one.
+    pub fn of_key(
+        actor: AuditActor,
+        credential: Option<(Uuid, &str, &str)>,
+        result: &'static str,
+    ) -> Self {
+        Self {
+            actor,
+            action: AuditAction::Disclose,
+            object: AuditObject {
+                namespace: credential.map(|(_, namespace, _)| namespace.to_owned()),
+                kind: Some(Kind::Credential.kubernetes().to_owned()),
+                name: credential.map(|(.., name)| name.to_owned()),
+                object_uid: credential.map(|(uid, ..)| uid),
+                ..AuditObject::default()
+            },
+            result,
+            purpose: None,
+        }
+    }
+
+    /// Names of what is not there are endless: refusals of writes are alike whatever they are about.
+    /// Those of keys are about credentials that are there.
+    fn alike(&self) -> Alike {
+        let is_key = self.action == AuditAction::Disclose;
+        Alike {
+            actor: self.actor.clone(),
+            action: self.action,
+            kind: self.object.kind.clone(),
+            object: is_key.then(|| (self.object.object_uid, self.object.name.clone())),
+            result: self.result,
+        }
+    }
+
+    /// Leaves of what it is about what another one is about too.
+    fn join(&mut self, other: &AuditObject) {
+        if self.object == *other {
+            return;
+        }
+        let namespace = self.object.namespace.take();
+        self.object = AuditObject {
+            namespace: namespace.filter(|it| other.namespace.as_ref() == Some(it)),
+            kind: self.object.kind.take(),
+            ..AuditObject::default()
+        };
     }
 }
 
@@ -62,8 +105,9 @@ impl RefusalDraft {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Alike {
     actor: AuditActor,
-    credential: Option<Uuid>,
-    name: Option<String>,
+    action: AuditAction,
+    kind: Option<String>,
+    object: Option<(Option<Uuid>, Option<String>)>,
     result: &'static str,
 }
 
@@ -95,12 +139,7 @@ impl RefusalLog {
 
     /// Notes a refusal. One that finds too many others waiting is counted, and written nowhere.
     pub fn note(&self, draft: RefusalDraft) {
-        let alike = Alike {
-            actor: draft.actor.clone(),
-            credential: draft.credential,
-            name: draft.name.clone(),
-            result: draft.result,
-        };
+        let alike = draft.alike();
         let now = Timestamp::now();
         self.put(
             alike,
@@ -120,6 +159,7 @@ impl RefusalLog {
         match waiting.entry(alike) {
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
+                known.draft.join(&gathered.draft.object);
                 known.count = known.count.saturating_add(gathered.count);
                 known.first = known.first.min(gathered.first);
                 known.last = known.last.max(gathered.last);
@@ -207,16 +247,10 @@ impl Gathered {
             _ => json!({ "first": self.first, "last": self.last }),
         };
         AuditEntry {
-            action: AuditAction::Disclose,
+            action: draft.action,
             result: draft.result.to_owned(),
             actor: draft.actor,
-            object: AuditObject {
-                namespace: draft.namespace,
-                kind: Some("LlmCredential".to_owned()),
-                name: draft.name,
-                object_uid: draft.credential,
-                ..AuditObject::default()
-            },
+            object: draft.object,
             purpose: draft.purpose,
             count: self.count,
             detail,
@@ -229,17 +263,45 @@ mod tests {
     use super::*;
 
     fn draft(actor: &str, result: &'static str) -> RefusalDraft {
-        RefusalDraft {
-            actor: AuditActor {
-                actor: actor.to_owned(),
-                ..AuditActor::default()
-            },
-            namespace: Some("team".to_owned()),
-            name: Some("key".to_owned()),
-            credential: Some(Uuid::nil()),
-            result,
-            purpose: None,
+        let actor = AuditActor {
+            actor: actor.to_owned(),
+            ..AuditActor::default()
+        };
+        RefusalDraft::of_key(actor, Some((Uuid::nil(), "team", "key")), result)
+    }
+
+    #[test]
+    fn refused_writes_are_one_row_that_names_what_they_have_in_common() {
+        let log = RefusalLog::new(DisclosureMetrics::default());
+        let note = |actor: &str, namespace: &str, name: String| {
+            let mut draft = draft(actor, "Forbidden");
+            draft.action = AuditAction::Create;
+            draft.object.namespace = Some(namespace.to_owned());
+            draft.object.name = Some(name);
+            log.note(draft);
+        };
+        for number in 0..1000 {
+            note("a", "team", format!("m{number}"));
+            note("b", ["x", "y"][number % 2], "m".to_owned());
         }
+        note("c", "team", "m".to_owned());
+        note("c", "team", "m".to_owned());
+        let mut rows: Vec<_> = (log.take(Duration::ZERO).iter())
+            .map(|(_, gathered)| gathered.entry())
+            .map(|row| (row.count, row.object.namespace, row.object.name))
+            .collect();
+        rows.sort();
+        let row = |count, namespace: Option<&str>, name: Option<&str>| {
+            (count, namespace.map(str::to_owned), name.map(str::to_owned))
+        };
+        assert_eq!(
+            rows,
+            [
+                row(2, Some("team"), Some("m")),
+                row(1000, None, None),
+                row(1000, Some("team"), None),
+            ]
+        );
     }
 
     #[test]

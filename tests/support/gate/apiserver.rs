@@ -178,7 +178,12 @@ async fn pass(shared: Arc<Shared>, request: Request, severed: CancellationToken)
         true => None,
         false => match shared
             .gate
-            .arrive(format!("{} {}", parts.method, parts.uri.path()))
+            .arrive(format!(
+                "{}{} {}",
+                parts.method,
+                tried(&target),
+                parts.uri.path()
+            ))
             .await
         {
             Some(number) => Some(number),
@@ -232,6 +237,14 @@ async fn pass(shared: Arc<Shared>, request: Request, severed: CancellationToken)
     match user.filter(|_| parts.uri.path().ends_with("/tokenreviews")) {
         Some(user) => response.body(Body::from(of_user(&text, &user))).unwrap(),
         None => response.body(Body::from(text)).unwrap(),
+    }
+}
+
+/// What tells a write that is only tried from one that counts.
+fn tried(target: &str) -> &'static str {
+    match target.contains("dryRun=All") {
+        true => "(dry-run)",
+        false => "",
     }
 }
 
