@@ -17,7 +17,7 @@ mod transactions;
 mod types;
 
 pub use error::DbError;
-pub use feed::changes::{ChangedRows, Changes, Snapshot};
+pub use feed::changes::{ChangedObject, ChangedRows, Changes, Snapshot};
 pub use feed::listener::{CheckListener, FeedListener, Woken};
 pub use feed::state::FeedState;
 pub use maintenance::sweep::{LiveObject, UpsertedRow};

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Snapshot, Table, View};
 use crate::crd::Kind;
-use crate::db::{ChangedRows, DeclaredRow, ObjectRow, Revision};
+use crate::db::{ChangedObject, ChangedRows, DeclaredRow, ObjectRow, Revision};
 
 /// Bytes that are kept, about; the newest changes are kept whatever they take.
 const MAX_BYTES: usize = 4 << 20;
@@ -81,13 +81,34 @@ impl ChangeBatch {
                 changes.push(RowChange::new(*kind, *id, (namespace, name), None));
             }
         }
+        Self::ordered(after.revision, changes)
+    }
+
+    /// What became of these objects up to a snapshot, whose rows it shares; none where somebody is gone of
+    /// whom no row tells any more, or where it is more than is kept for anybody.
+    pub fn of_objects(snapshot: &Snapshot, mut objects: Vec<ChangedObject>) -> Option<Self> {
+        objects.sort_by_key(|object| object.kind as usize);
+        let mut changes = Vec::with_capacity(objects.len());
+        for ChangedObject { kind, uid, place } in objects {
+            let row = snapshot.json(kind, uid);
+            let (namespace, name) = match snapshot.place(kind, uid) {
+                Some(here) => here,
+                None => place
+                    .as_ref()
+                    .map(|(namespace, name)| (&**namespace, &**name))?,
+            };
+            changes.push(RowChange::new(kind, uid, (namespace, name), row));
+        }
+        let batch = Self::ordered(snapshot.revision, changes);
+        (batch.bytes() <= MAX_BYTES).then_some(batch)
+    }
+
+    fn ordered(to: Revision, changes: Vec<RowChange>) -> Self {
         let (mut ordered, live): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| change.row.is_none());
         ordered.extend(live);
-        Self {
-            to: after.revision,
-            changes: ordered,
-        }
+        let changes = ordered;
+        Self { to, changes }
     }
 
     /// One object that is gone.
@@ -99,7 +120,8 @@ impl ChangeBatch {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes that it takes, about, with what is written of it.
+    pub fn bytes(&self) -> usize {
         self.changes.iter().map(RowChange::bytes).sum()
     }
 }
@@ -287,5 +309,29 @@ mod tests {
         assert!(matches!(log.next(reader), NextChange::Reset));
         assert!(matches!(log.next(log.head()), NextChange::None));
         assert_eq!(log.cursor(Revision(10)), None);
+    }
+
+    #[test]
+    fn who_comes_back_is_told_what_the_snapshot_holds_and_who_is_gone() {
+        let object = |kind, uid: u128, place: Option<(&str, &str)>| ChangedObject {
+            kind,
+            uid: Uuid::from_u128(uid),
+            place: place.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
+        };
+        let told = |objects| ChangeBatch::of_objects(&Snapshot::default(), objects);
+        let gone = told(vec![
+            object(Kind::Model, 1, Some(("a", "m"))),
+            object(Kind::Provider, 2, Some(("a", "p"))),
+        ]);
+        let gone = gone.expect("each is known by its name").changes;
+        let kinds: Vec<_> = gone
+            .iter()
+            .map(|gone| (gone.kind, gone.row.is_none()))
+            .collect();
+        assert_eq!(kinds, [(Kind::Provider, true), (Kind::Model, true)]);
+        assert!(told(vec![object(Kind::Model, 1, None)]).is_none());
+        let many = MAX_BYTES / CHANGE_BYTES + 1;
+        let many = vec![object(Kind::Model, 1, Some(("a", "m"))); many];
+        assert!(told(many).is_none(), "it is more than is kept for anybody");
     }
 }

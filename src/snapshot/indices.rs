@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 use uuid::Uuid;
 
@@ -121,6 +122,17 @@ impl Snapshot {
             Kind::Model => self.models.by_uid(id)?.view.common(),
         };
         Some((&common.namespace, &common.name))
+    }
+
+    /// The row of an object as JSON.
+    pub fn json(&self, kind: Kind, id: Uuid) -> Option<Bytes> {
+        let json = match kind {
+            Kind::Provider => &self.providers.by_uid(id)?.json,
+            Kind::Endpoint => &self.endpoints.by_uid(id)?.json,
+            Kind::Credential => &self.credentials.by_uid(id)?.json,
+            Kind::Model => &self.models.by_uid(id)?.json,
+        };
+        Some(json.clone())
     }
 
     /// What cannot be read is taken out, until it can be: what was known of it holds no more.

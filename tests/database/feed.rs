@@ -170,6 +170,31 @@ async fn a_reader_behind_the_compaction_reads_everything_again() {
 }
 
 #[tokio::test]
+async fn who_comes_back_is_told_which_objects_changed_if_they_are_not_too_many() {
+    let database = TestDatabase::migrated().await;
+    let (db, epoch) = database.leader().await;
+    let first = store(&db, epoch, "a").await;
+    store(&db, epoch, "b").await;
+    let third = store(&db, epoch, "c").await;
+    let last = store(&db, epoch, "d").await;
+    let api = database.api().await;
+    let names = async |from, to, at_most| {
+        let objects = api.changed_objects(from, to, at_most).await.unwrap()?;
+        let places = objects.into_iter().map(|object| object.place.unwrap().1);
+        Some(places.collect::<BTreeSet<_>>())
+    };
+    let some = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+    assert_eq!(names(first, third, 2).await, some(&["b", "c"]));
+    assert_eq!(names(first, last, 2).await, None, "there are three");
+    assert_eq!(names(last, last, 2).await, some(&[]));
+    let never = Revision(last.0 + 100);
+    assert_eq!(names(first, never, 9).await, None);
+    assert_eq!(names(Revision(12_345), last, 9).await, None);
+    compact(&db, epoch, Duration::ZERO).await.unwrap();
+    assert_eq!(names(first, last, 9).await, None);
+}
+
+#[tokio::test]
 async fn a_reader_of_another_history_reads_everything_again() {
     let database = TestDatabase::migrated().await;
     let (db, epoch) = database.leader().await;

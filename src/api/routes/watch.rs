@@ -121,18 +121,17 @@ fn heard(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
 
 /// Behind this revision, if anyone knows what happened since; else with all that is there.
 async fn behind(state: &ApiState, revision: Revision) -> Beginning {
-    // Another replica may have told of what this one has not read yet.
-    if !state.store.reached(revision, CATCH_UP).await {
+    // Another replica may have told of what this one has not read yet, and does where it can.
+    let may_read = state.store.age().is_none();
+    if may_read && !state.store.reached(revision, CATCH_UP).await {
         return Beginning::Whole;
     }
     if let Some(cursor) = state.store.cursor(revision) {
         return Beginning::Behind(cursor);
     }
-    let Some((_, now)) = state.store.begin() else {
-        return Beginning::Whole;
-    };
-    match state.watches.resumed().since(&state.db, revision).await {
-        Resumed::Changes(batch) => Beginning::With(now.at(revision), batch),
+    let resumed = state.watches.resumed();
+    match resumed.since(&state.store, &state.db, revision).await {
+        Resumed::Changes(changes) => Beginning::With(changes),
         Resumed::Unknown => Beginning::Whole,
     }
 }

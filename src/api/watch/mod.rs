@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::problem::{Problem, ProblemType};
 
-pub use resume::{Resumed, ResumedChanges};
+pub use resume::{Resumed, ResumedChanges, Resumes};
 pub use stream::{Beginning, Watcher, stream};
 
 /// The streams of this replica; a clone counts the same.
@@ -30,7 +30,7 @@ struct Shared {
     limit: usize,
     open: Mutex<OpenStreams>,
     /// What was read of PostgreSQL for those who came back.
-    resumed: ResumedChanges,
+    resumed: Resumes,
     /// Cancelled when streams are to end.
     drain: CancellationToken,
     counts: WatchCounts,
@@ -72,7 +72,7 @@ impl Watches {
         Self(Arc::new(Shared {
             limit,
             open: Mutex::default(),
-            resumed: ResumedChanges::default(),
+            resumed: Resumes::default(),
             drain: CancellationToken::new(),
             counts,
         }))
@@ -121,7 +121,7 @@ impl Watches {
     }
 
     /// What was read of PostgreSQL for those who came back.
-    pub fn resumed(&self) -> &ResumedChanges {
+    pub fn resumed(&self) -> &Resumes {
         &self.0.resumed
     }
 

@@ -1,76 +1,121 @@
-//! What happened since a revision that the log does not know, as PostgreSQL tells it.
+//! What happened since a revision that the log does not know: PostgreSQL tells which objects changed, and
+//! the snapshot has their rows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::api::auth::ReviewCache;
 use crate::api::problem::{Problem, ProblemType};
-use crate::db::{Changes, Db, DbError, Revision};
-use crate::snapshot::{ChangeBatch, Snapshot};
+use crate::db::{Db, DbError, Revision};
+use crate::snapshot::{ChangeBatch, ChangeCursor, Store};
 
 /// Readings under way at once: after a restart everybody comes back.
 const AT_ONCE: usize = 2;
+/// How long one waits for its turn: whoever does takes a place of its caller's requests meanwhile.
+const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a reading serves those who come back to the same revision.
 const KEPT: Duration = Duration::from_secs(2);
 /// Readings that are kept.
 const READINGS: usize = 64;
+/// Objects that are told of one by one; of more all that is there is told, which costs less.
+const MAX_OBJECTS: usize = 2_000;
+/// Bytes that all readings hold together while they are kept, or told.
+const MAX_BYTES: usize = 32 << 20;
 
 /// What happened since a revision.
 #[derive(Clone, Debug)]
 pub enum Resumed {
     /// These changes.
-    Changes(Arc<ChangeBatch>),
-    /// Nobody knows any more, or the revision is of another database.
+    Changes(ResumedChanges),
+    /// Nobody knows any more, it is too much, or the revision is of another database.
     Unknown,
 }
 
-/// Readings, one at a time for each revision.
+/// Changes that were read for those who came back, and their room among all such; a clone shares both.
+#[derive(Clone, Debug)]
 pub struct ResumedChanges {
-    readings: ReviewCache<Revision, Resumed>,
-    turns: Semaphore,
+    /// Where a reader is who has heard of them.
+    pub cursor: ChangeCursor,
+    /// The changes.
+    pub batch: Arc<ChangeBatch>,
+    /// Given back once nobody has them.
+    pub room: Arc<OwnedSemaphorePermit>,
 }
 
-impl Default for ResumedChanges {
+/// Readings, one at a time for each revision.
+pub struct Resumes {
+    readings: ReviewCache<Revision, Resumed>,
+    turns: Semaphore,
+    room: Arc<Semaphore>,
+}
+
+impl Default for Resumes {
     fn default() -> Self {
         Self {
             readings: ReviewCache::new(READINGS),
             turns: Semaphore::new(AT_ONCE),
+            room: Arc::new(Semaphore::new(MAX_BYTES)),
         }
     }
 }
 
-impl ResumedChanges {
-    /// What happened since a revision. Where PostgreSQL does not say, that is not known.
-    pub async fn since(&self, db: &Db, revision: Revision) -> Resumed {
+impl Resumes {
+    /// What happened since a revision. Where PostgreSQL does not say so soon, that is not known.
+    pub async fn since(&self, store: &Store, db: &Db, revision: Revision) -> Resumed {
+        if store.age().is_some() {
+            return Resumed::Unknown;
+        }
         let reading = async {
-            let turn = self.turns.acquire().await;
-            let read = read(db, revision).await;
+            let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.acquire()).await;
+            let turn = turn.map_err(|_| unavailable())?;
+            let read = self.read(store, db, revision).await;
             drop(turn);
             let resumed = read.map_err(|error| {
                 tracing::debug!(%error, "cannot read what happened since a stream ended");
-                Problem::new(
-                    ProblemType::DatabaseUnavailable,
-                    "PostgreSQL does not answer",
-                )
+                unavailable()
             })?;
-            Ok((resumed, Instant::now() + KEPT))
+            Ok((
+                resumed.map_or(Resumed::Unknown, Resumed::Changes),
+                Instant::now() + KEPT,
+            ))
         };
         let resumed = self.readings.get_or_ask(revision, reading).await;
         resumed.unwrap_or(Resumed::Unknown)
     }
+
+    async fn read(
+        &self,
+        store: &Store,
+        db: &Db,
+        from: Revision,
+    ) -> Result<Option<ResumedChanges>, DbError> {
+        let Some((snapshot, cursor)) = store.begin() else {
+            return Ok(None);
+        };
+        let changed = db.changed_objects(from, snapshot.revision, MAX_OBJECTS);
+        let batch = changed.await?;
+        let batch = batch.and_then(|objects| ChangeBatch::of_objects(&snapshot, objects));
+        Ok(batch.and_then(|batch| {
+            Some(ResumedChanges {
+                cursor,
+                room: self.room_for(&batch)?,
+                batch: Arc::new(batch),
+            })
+        }))
+    }
+
+    fn room_for(&self, batch: &ChangeBatch) -> Option<Arc<OwnedSemaphorePermit>> {
+        let bytes = u32::try_from(batch.bytes()).ok()?;
+        let room = self.room.clone().try_acquire_many_owned(bytes);
+        room.ok().map(Arc::new)
+    }
 }
 
-async fn read(db: &Db, revision: Revision) -> Result<Resumed, DbError> {
-    let Changes::Rows { rows, to } = db.read_changes(revision).await? else {
-        return Ok(Resumed::Unknown);
-    };
-    let after = match Snapshot::full(&rows, to) {
-        // Whose row cannot be read is nowhere to be found: it may have been visible before.
-        Ok(after) if rows.unreadable.is_empty() => after,
-        _ => return Ok(Resumed::Unknown),
-    };
-    let batch = ChangeBatch::new(&Snapshot::default(), &after, &rows);
-    Ok(Resumed::Changes(Arc::new(batch)))
+fn unavailable() -> Problem {
+    Problem::new(
+        ProblemType::DatabaseUnavailable,
+        "PostgreSQL does not answer",
+    )
 }

@@ -9,16 +9,16 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
-use super::{WatchPlace, event};
+use super::{ResumedChanges, WatchPlace, event};
 use crate::api::ApiState;
 use crate::api::auth::Scope;
 use crate::api::read::list_query;
 use crate::crd::Kind;
 use crate::db::Revision;
-use crate::snapshot::{ChangeBatch, ChangeCursor, NextChange, Snapshot, Table, View};
+use crate::snapshot::{ChangeBatch, ChangeCursor, NextChange, RowChange, Snapshot, Table, View};
 
 /// Time between two events of a stream at most.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -29,8 +29,9 @@ const RIGHTS_LOOK: Duration = Duration::from_millis(4_000);
 const RIGHTS_SPREAD: u64 = 1_000;
 /// Bytes of rows that are written out at once while all that is there is told.
 const CHUNK: usize = 32 << 10;
-/// How long a reader may take for all that is there: so long it holds rows that nobody else may.
-const WHOLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a reader may take for all that is there, or for the changes of a batch: so long it holds rows
+/// that nobody else may.
+const TELL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Who reads, and what of.
 pub struct Watcher {
@@ -52,8 +53,8 @@ pub enum Beginning {
     Whole,
     /// Behind what the reader has heard already.
     Behind(ChangeCursor),
-    /// The same, with these changes first.
-    With(ChangeCursor, Arc<ChangeBatch>),
+    /// With these changes first.
+    With(ResumedChanges),
 }
 
 /// The body of a stream.
@@ -91,8 +92,8 @@ enum Telling {
     Hello(Beginning),
     /// All that is there.
     Whole(Box<WholeState>),
-    /// The changes of a batch from this place on.
-    Batch(ChangeCursor, Arc<ChangeBatch>, usize),
+    /// The changes of a batch.
+    Batch(BatchState),
     /// What happens next.
     Changes(ChangeCursor),
 }
@@ -105,6 +106,18 @@ struct WholeState {
     left: Vec<Kind>,
     /// Where the next kind goes on.
     key: String,
+    until: Instant,
+}
+
+/// A batch, on its way.
+struct BatchState {
+    batch: Arc<ChangeBatch>,
+    /// Its room, where it was read for those who came back.
+    _room: Option<Arc<OwnedSemaphorePermit>>,
+    /// Where the reader is who has heard all of it.
+    after: ChangeCursor,
+    /// Where among its changes the next one is looked for.
+    from: usize,
     until: Instant,
 }
 
@@ -174,7 +187,11 @@ impl OpenStream {
                     self.telling = match beginning {
                         Beginning::Whole => return self.begin(&hello),
                         Beginning::Behind(cursor) => Telling::Changes(cursor),
-                        Beginning::With(cursor, batch) => Telling::Batch(cursor, batch, 0),
+                        Beginning::With(ResumedChanges {
+                            cursor,
+                            batch,
+                            room,
+                        }) => Telling::Batch(BatchState::new(cursor, batch, Some(room))),
                     };
                     return Told::Bytes(hello);
                 }
@@ -187,16 +204,14 @@ impl OpenStream {
                     }
                     return told;
                 }
-                Telling::Batch(cursor, batch, from) => match next_of(batch, *from, &self.watcher) {
-                    Some((place, is_last)) => {
-                        *from = place + 1;
-                        let change = &batch.changes[place];
-                        return Told::Bytes(event::of_change(change, batch.to, is_last));
-                    }
-                    None => self.telling = Telling::Changes(cursor.at(batch.to)),
+                Telling::Batch(batch) => match batch.next(&self.watcher) {
+                    Told::Nothing => self.telling = Telling::Changes(batch.after),
+                    told => return told,
                 },
                 Telling::Changes(cursor) => match self.state.store.next(*cursor) {
-                    NextChange::Batch(batch) => self.telling = Telling::Batch(*cursor, batch, 0),
+                    NextChange::Batch(batch) => {
+                        self.telling = Telling::Batch(BatchState::new(*cursor, batch, None));
+                    }
                     NextChange::None if Instant::now() >= self.heartbeat_at => {
                         return Told::Bytes(event::heartbeat(cursor.revision));
                     }
@@ -224,7 +239,7 @@ impl OpenStream {
             cursor,
             left,
             key: list_query::prefix(&self.watcher.scope),
-            until: Instant::now() + WHOLE_TIMEOUT,
+            until: Instant::now() + TELL_TIMEOUT,
         };
         self.telling = Telling::Whole(Box::new(whole));
         let mut text = BytesMut::from(before);
@@ -250,12 +265,57 @@ impl OpenStream {
     }
 }
 
+impl Watcher {
+    /// The end, where the reader took longer than until then.
+    fn over_at(&self, until: Instant) -> Option<Told> {
+        (Instant::now() >= until).then(|| {
+            self.place.watches.0.counts.lost.inc();
+            Told::Over
+        })
+    }
+
+    fn is_concerned_by(&self, change: &RowChange) -> bool {
+        self.kinds.contains(&change.kind) && self.scope.holds(&change.namespace)
+    }
+}
+
+impl BatchState {
+    fn new(
+        reader: ChangeCursor,
+        batch: Arc<ChangeBatch>,
+        room: Option<Arc<OwnedSemaphorePermit>>,
+    ) -> Self {
+        Self {
+            after: reader.at(batch.to),
+            batch,
+            _room: room,
+            from: 0,
+            until: Instant::now() + TELL_TIMEOUT,
+        }
+    }
+
+    /// The next change that concerns this reader; nothing where all were told.
+    fn next(&mut self, watcher: &Watcher) -> Told {
+        if let Some(over) = watcher.over_at(self.until) {
+            return over;
+        }
+        let changes = &self.batch.changes;
+        let mut left =
+            (self.from..changes.len()).filter(|place| watcher.is_concerned_by(&changes[*place]));
+        let Some(next) = left.next() else {
+            return Told::Nothing;
+        };
+        let is_last = left.next().is_none();
+        self.from = next + 1;
+        Told::Bytes(event::of_change(&changes[next], self.batch.to, is_last))
+    }
+}
+
 impl WholeState {
     /// The next rows; nothing where all were told.
     fn next(&mut self, watcher: &Watcher) -> Told {
-        if Instant::now() >= self.until {
-            watcher.place.watches.0.counts.lost.inc();
-            return Told::Over;
+        if let Some(over) = watcher.over_at(self.until) {
+            return over;
         }
         let prefix = list_query::prefix(&watcher.scope);
         let mut text = BytesMut::new();
@@ -301,17 +361,6 @@ fn write<V: View>(
         }
     }
     None
-}
-
-/// The next change of a batch that concerns this reader, and whether it is the last.
-fn next_of(batch: &ChangeBatch, from: usize, watcher: &Watcher) -> Option<(usize, bool)> {
-    let concerns = |place: &usize| {
-        let change = &batch.changes[*place];
-        watcher.kinds.contains(&change.kind) && watcher.scope.holds(&change.namespace)
-    };
-    let mut left = (from..batch.changes.len()).filter(concerns);
-    let next = left.next()?;
-    Some((next, left.next().is_none()))
 }
 
 /// How long a look at the reader's rights serves.

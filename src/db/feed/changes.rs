@@ -64,6 +64,17 @@ pub enum Changes {
     Reset,
 }
 
+/// An object that changed between two revisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedObject {
+    /// Which kind.
+    pub kind: Kind,
+    /// Its UID.
+    pub uid: Uuid,
+    /// Its namespace and name; none where no row says them any more.
+    pub place: Option<(String, String)>,
+}
+
 impl Db {
     /// Everything that is live, of one moment.
     pub async fn read_all(&self) -> Result<Snapshot, DbError> {
@@ -83,6 +94,50 @@ impl Db {
     /// The objects that changed after `from`, of one moment.
     pub async fn read_changes(&self, from: Revision) -> Result<Changes, DbError> {
         within(CHANGES_TIMEOUT, self.changes_of_a_moment(from)).await
+    }
+
+    /// Which objects changed after `from` and up to `to`, each once; none where the feed does not hold both,
+    /// or where there are more than `at_most`. For the API's account.
+    pub async fn changed_objects(
+        &self,
+        from: Revision,
+        to: Revision,
+        at_most: usize,
+    ) -> Result<Option<Vec<ChangedObject>>, DbError> {
+        self.in_time(async {
+            let rows = sqlx::query!(
+                r#"SELECT EXISTS (SELECT FROM changes WHERE revision = $1)
+                       AND EXISTS (SELECT FROM changes WHERE revision = $2) AS "whole!",
+                       c.kind AS "kind?: Kind", c.uid AS "uid?", CASE c.kind
+                           WHEN 'provider' THEN (SELECT ARRAY[namespace, name] FROM providers o WHERE o.uid = c.uid)
+                           WHEN 'endpoint' THEN (SELECT ARRAY[namespace, name] FROM endpoints o WHERE o.uid = c.uid)
+                           WHEN 'credential' THEN (SELECT ARRAY[namespace, name] FROM credentials o WHERE o.uid = c.uid)
+                           WHEN 'model' THEN (SELECT ARRAY[namespace, name] FROM models o WHERE o.uid = c.uid)
+                       END AS place
+                   FROM feed LEFT JOIN (
+                       SELECT DISTINCT kind, uid FROM changes
+                       WHERE revision > $1 AND revision <= $2 AND kind <> 'feed' LIMIT $3
+                   ) c ON true"#,
+                from.0,
+                to.0,
+                i64::try_from(at_most).unwrap_or(i64::MAX).saturating_add(1),
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            let mut objects = Vec::new();
+            for row in rows {
+                if !row.whole {
+                    return Ok(None);
+                }
+                if let (Some(kind), Some(uid)) = (row.kind, row.uid) {
+                    let place = row.place.and_then(|place| place.try_into().ok());
+                    let place = place.map(|[namespace, name]: [String; 2]| (namespace, name));
+                    objects.push(ChangedObject { kind, uid, place });
+                }
+            }
+            Ok((objects.len() <= at_most).then_some(objects))
+        })
+        .await
     }
 
     async fn changes_of_a_moment(&self, from: Revision) -> Result<Changes, DbError> {
