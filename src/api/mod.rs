@@ -78,6 +78,8 @@ pub struct ApiDeps {
     pub shared_namespaces: Vec<Arc<str>>,
     /// Whose turn it is to read deleted rows.
     deleted_reads: read::deleted::DeletedReads,
+    /// Who waits for a revision.
+    revision_waits: read::revisions::RevisionWaits,
     /// Memory of answers under way.
     pub memory: AnswerMemory,
 }

@@ -88,12 +88,12 @@ pub async fn get(
     QueryParams(asked): QueryParams<ExportParams>,
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
-    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let scope = Scope::of(asked.namespace.as_deref(), &caller)?;
     for kind in &asked.kind {
         // Without a kind the rest would apply, and be something else than what is declared here.
         scope.require_list(&state.auth, &caller, *kind).await?;
     }
+    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
     let format = asked.format.unwrap_or_default();
     let told = format!("export {} {scope:?} {asked:?}", snapshot.revision);
     let revision = snapshot.revision;

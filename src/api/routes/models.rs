@@ -26,8 +26,8 @@ use crate::api::write::{
     Written,
 };
 use crate::api::{ApiState, read::revisions};
-use crate::crd::Capability;
 use crate::crd::model::ModelType;
+use crate::crd::{Capability, Kind};
 use crate::db::ChangedRows;
 use crate::snapshot::{Decimal, Entry, ModelStatus, ModelView, Snapshot, Table};
 
@@ -295,6 +295,8 @@ async fn answer_list(
 ) -> Result<Response<Body>, Problem> {
     filters.check()?;
     let scope = Scope::of(listing.namespace.as_deref(), caller)?;
+    // Before the wait for a revision, which is nothing for who may see none of it.
+    scope.require_list(&state.auth, caller, Kind::Model).await?;
     let snapshot = revisions::snapshot(state, listing.min_revision).await?;
     let index = filters.index(&snapshot, &scope);
     let request = ListRequest {

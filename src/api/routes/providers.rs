@@ -19,7 +19,7 @@ use crate::api::write::{
     WriteParams, Writing, Written,
 };
 use crate::api::{ApiState, read::revisions};
-use crate::crd::ProviderType;
+use crate::crd::{Kind, ProviderType};
 use crate::db::ChangedRows;
 use crate::snapshot::{ProviderView, Snapshot, Table};
 
@@ -67,12 +67,17 @@ pub async fn list(
     QueryParamsOfTwo(listing, filters): QueryParamsOfTwo<ListFilters, Filters>,
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
+    let scope = Scope::of(listing.namespace.as_deref(), &caller)?;
+    // Before the wait for a revision, which is nothing for who may see none of it.
+    scope
+        .require_list(&state.auth, &caller, Kind::Provider)
+        .await?;
     let snapshot = revisions::snapshot(&state, listing.min_revision).await?;
     let request = ListRequest {
         snapshot: &snapshot,
         caller: &caller,
         sent: &sent,
-        scope: Scope::of(listing.namespace.as_deref(), &caller)?,
+        scope,
         listing: &listing,
         filter: &|_, view: &ProviderView| filters.r#type.is_none_or(|wanted| wanted == view.type_),
         sort: Sort::by_name(),

@@ -153,6 +153,7 @@ impl Server {
                 .map(|n| n.as_str().into())
                 .collect(),
             deleted_reads: Default::default(),
+            revision_waits: Default::default(),
             memory,
         });
         Ok(Self {
