@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::problem::{Problem, ProblemType};
-use crate::db::{Db, Revision};
+use crate::db::{AskedCheck, Db, Revision};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -47,15 +48,24 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
-    checks: HashMap<Uuid, WaitingCheck>,
+    /// Checks that PostgreSQL is to be told of, by object.
+    new: HashMap<Uuid, NewCheck>,
+    /// Checks that it was told of. Of one object there are several where somebody asked while the check of
+    /// an earlier one was under way.
+    asked: HashMap<Uuid, Vec<OpenCheck>>,
     ended: bool,
 }
 
-/// A check that somebody waits for.
-struct WaitingCheck {
+struct NewCheck {
     requester: String,
-    /// When PostgreSQL was last told of it; none: it is to be told.
-    asked_at: Option<Instant>,
+    progress: watch::Sender<Progress>,
+}
+
+struct OpenCheck {
+    /// By PostgreSQL's clock.
+    requested_at: Timestamp,
+    /// Until when others share it.
+    shared_until: Instant,
     progress: watch::Sender<Progress>,
 }
 
@@ -67,8 +77,8 @@ enum Progress {
 }
 
 impl CheckRequests {
-    /// Asks for a check of an object and waits for it, at most until this moment. Whoever asks while one is
-    /// under way that was asked for less than two seconds ago shares it.
+    /// Asks for a check of an object and waits for it, at most until this moment. One that was asked for less
+    /// than two seconds ago and is under way is shared; behind one that was asked for earlier comes another.
     ///
     /// # Errors
     ///
@@ -98,20 +108,17 @@ impl CheckRequests {
         if waiting.ended {
             return Err(ending());
         }
-        let check = waiting
-            .checks
-            .entry(object)
-            .or_insert_with(|| WaitingCheck {
-                requester,
-                asked_at: None,
-                progress: watch::Sender::new(Progress::New),
-            });
-        if (check.asked_at).is_some_and(|asked| asked.elapsed() >= SHARED_FOR) {
-            check.asked_at = None;
-            check.progress.send_replace(Progress::New);
+        let now = Instant::now();
+        let asked = waiting.asked.get(&object).into_iter().flatten();
+        if let Some(shared) = asked.into_iter().find(|check| now < check.shared_until) {
+            return Ok(shared.progress.subscribe());
         }
+        let new = waiting.new.entry(object).or_insert_with(|| NewCheck {
+            requester,
+            progress: watch::Sender::new(Progress::New),
+        });
         self.0.news.notify_one();
-        Ok(check.progress.subscribe())
+        Ok(new.progress.subscribe())
     }
 
     /// Asks for what is waited for, and looks after it, until the token is cancelled: whoever waits then is
@@ -120,44 +127,44 @@ impl CheckRequests {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let is_idle = self.0.waiting.lock().checks.is_empty();
+            let is_idle = self.0.waiting.lock().asked.is_empty();
+            // In this order: no number of new ones keeps it from ending, or from looking.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => break,
-                () = self.0.news.notified() => self.tell(&db).await,
                 _ = look.tick(), if !is_idle => self.look(&db).await,
+                () = self.0.news.notified() => self.tell(&db).await,
             }
         }
         let mut waiting = self.0.waiting.lock();
         waiting.ended = true;
-        waiting.checks.clear();
+        waiting.new.clear();
+        waiting.asked.clear();
     }
 
-    /// Tells the controller of checks that it was not told of.
+    /// Tells the controller of checks that it was not told of: of so many as one statement takes.
     async fn tell(&self, db: &Db) {
-        loop {
-            let (uids, requesters): (Vec<_>, Vec<_>) = {
-                let waiting = self.0.waiting.lock();
-                let new = waiting.checks.iter().filter(|(_, c)| c.asked_at.is_none());
-                new.map(|(uid, check)| (*uid, check.requester.clone()))
-                    .take(AT_ONCE)
-                    .unzip()
-            };
-            if uids.is_empty() {
-                return;
-            }
-            let told = db.check_requests_make(&uids, &requesters).await;
-            let failed = told.as_ref().err().map(std::string::ToString::to_string);
-            if let Some(error) = failed {
-                tracing::debug!(error, "checks cannot be asked for");
-            }
-            let mut waiting = self.0.waiting.lock();
-            for uid in &uids {
-                match &told {
-                    Ok(found) if found.contains(uid) => waiting.asked(*uid),
-                    Ok(_) => waiting.end(*uid, Ok(CheckAnswer::Absent)),
-                    Err(_) => waiting.end(*uid, Err(unavailable())),
+        let new = self.0.waiting.lock().take_new();
+        if new.is_empty() {
+            return;
+        }
+        let uids: Vec<Uuid> = new.keys().copied().collect();
+        let requesters: Vec<String> = new.values().map(|new| new.requester.clone()).collect();
+        let told_at = Instant::now();
+        let told = db.check_requests_make(&uids, &requesters).await;
+        let mut waiting = self.0.waiting.lock();
+        match told {
+            Ok(asked) => waiting.asked(new, &asked, told_at),
+            // Nobody else's: what was asked for before goes on.
+            Err(error) => {
+                tracing::debug!(%error, "checks cannot be asked for");
+                for new in new.into_values() {
+                    end(&new.progress, Err(unavailable()));
                 }
             }
+        }
+        if !waiting.new.is_empty() {
+            self.0.news.notify_one();
         }
     }
 
@@ -165,11 +172,8 @@ impl CheckRequests {
     async fn look(&self, db: &Db) {
         let asked: Vec<Uuid> = {
             let mut waiting = self.0.waiting.lock();
-            waiting
-                .checks
-                .retain(|_, check| !check.progress.is_closed());
-            let asked = waiting.checks.iter().filter(|(_, c)| c.asked_at.is_some());
-            asked.map(|(uid, _)| *uid).collect()
+            waiting.retain(|_, check| !check.progress.is_closed());
+            waiting.asked.keys().copied().collect()
         };
         for asked in asked.chunks(AT_ONCE) {
             let (revision, left) = match db.check_requests_left(asked).await {
@@ -177,31 +181,55 @@ impl CheckRequests {
                 // They were asked for: whoever waits goes on waiting.
                 Err(error) => return tracing::debug!(%error, "cannot look after checks"),
             };
-            let mut waiting = self.0.waiting.lock();
-            for uid in asked.iter().filter(|uid| !left.contains(uid)) {
-                // Asked for anew meanwhile, it is another one.
-                let same = |check: &WaitingCheck| check.asked_at.is_some();
-                if waiting.checks.get(uid).is_some_and(same) {
-                    waiting.end(*uid, Ok(CheckAnswer::Made(revision)));
+            self.0.waiting.lock().retain(|uid, check| {
+                let is_open = |met_at: &Timestamp| *met_at < check.requested_at;
+                let is_met = asked.contains(uid) && !left.get(uid).is_some_and(is_open);
+                if is_met {
+                    end(&check.progress, Ok(CheckAnswer::Made(revision)));
                 }
-            }
+                !is_met
+            });
         }
     }
 }
 
 impl Waiting {
-    fn asked(&mut self, uid: Uuid) {
-        if let Some(check) = self.checks.get_mut(&uid) {
-            check.asked_at = Some(Instant::now());
-            check.progress.send_replace(Progress::Asked);
+    /// Takes checks that PostgreSQL is to be told of, as many as one statement takes.
+    fn take_new(&mut self) -> HashMap<Uuid, NewCheck> {
+        let uids: Vec<Uuid> = self.new.keys().copied().take(AT_ONCE).collect();
+        let taken = uids.iter().map(|uid| self.new.remove_entry(uid));
+        taken.flatten().collect()
+    }
+
+    /// PostgreSQL was told of these, and answered which objects there are.
+    fn asked(&mut self, mut new: HashMap<Uuid, NewCheck>, asked: &[AskedCheck], told_at: Instant) {
+        for check in asked {
+            let Some(NewCheck { progress, .. }) = new.remove(&check.uid) else {
+                continue;
+            };
+            progress.send_replace(Progress::Asked);
+            self.asked.entry(check.uid).or_default().push(OpenCheck {
+                requested_at: check.requested_at,
+                shared_until: told_at + SHARED_FOR.saturating_sub(check.age),
+                progress,
+            });
+        }
+        for absent in new.into_values() {
+            end(&absent.progress, Ok(CheckAnswer::Absent));
         }
     }
 
-    fn end(&mut self, uid: Uuid, answer: Result<CheckAnswer, Problem>) {
-        if let Some(check) = self.checks.remove(&uid) {
-            check.progress.send_replace(Progress::Ended(answer));
-        }
+    /// Keeps such checks of those that PostgreSQL was told of.
+    fn retain(&mut self, mut is_such: impl FnMut(&Uuid, &OpenCheck) -> bool) {
+        self.asked.retain(|uid, checks| {
+            checks.retain(|check| is_such(uid, check));
+            !checks.is_empty()
+        });
     }
+}
+
+fn end(progress: &watch::Sender<Progress>, answer: Result<CheckAnswer, Problem>) {
+    progress.send_replace(Progress::Ended(answer));
 }
 
 /// The progress once it is such; none where nobody goes on.

@@ -13,13 +13,17 @@ use super::schedule::JobKey;
 pub struct CompletedRequest {
     /// The object.
     pub uid: Uuid,
-    /// When it was asked for: a later request of the same object is another one.
+    /// The moment up to which whoever asked is answered: a later request of the same object is another
+    /// one.
     pub requested_at: Timestamp,
 }
 
 #[derive(Debug)]
 struct Request {
+    /// Whoever asked up to this moment is answered by its runs.
     requested_at: Timestamp,
+    /// The newest time that somebody asked, as far as it was told of.
+    heard_at: Timestamp,
     /// The jobs that have not run since, and whether such a run has begun; `None` while it is not
     /// known which jobs there are.
     left: Option<HashMap<JobKey, bool>>,
@@ -30,6 +34,12 @@ struct Request {
 }
 
 impl Request {
+    /// Whether none of its jobs has begun to run for it.
+    fn is_untouched(&self) -> bool {
+        let has_begun = |left: &HashMap<JobKey, bool>| left.values().any(|begun| *begun);
+        !self.ran && !self.is_made() && !self.left.as_ref().is_some_and(has_begun)
+    }
+
     /// Whether no job is left to run.
     fn is_made(&self) -> bool {
         self.left.as_ref().is_some_and(HashMap::is_empty)
@@ -46,25 +56,35 @@ impl Request {
 pub(super) struct Requests(HashMap<Uuid, Request>);
 
 impl Requests {
-    /// Notes a request; answers whether it was news. `jobs` are the object's, where they are known.
+    /// Notes that somebody asked; answers whether that is news. `jobs` are the object's, where they are
+    /// known.
+    ///
+    /// Where nothing of an earlier request has run yet, its runs are this one's too. Else it is not
+    /// touched, and this one is told of again once that was met: whoever asks never makes who asked
+    /// before wait for another run.
     pub(super) fn note(
         &mut self,
         uid: Uuid,
         requested_at: Timestamp,
         jobs: Option<Vec<JobKey>>,
     ) -> bool {
-        let known = self.0.get(&uid);
-        if known.is_some_and(|known| known.requested_at == requested_at) {
-            return false;
-        }
-        let request = Request {
-            requested_at,
-            left: jobs.map(to_run),
-            ran: false,
-            told: false,
+        let Some(known) = self.0.get_mut(&uid) else {
+            let request = Request {
+                requested_at,
+                heard_at: requested_at,
+                left: jobs.map(to_run),
+                ran: false,
+                told: false,
+            };
+            self.0.insert(uid, request);
+            return true;
         };
-        self.0.insert(uid, request);
-        true
+        let is_news = known.heard_at != requested_at;
+        known.heard_at = requested_at;
+        if known.is_untouched() {
+            known.requested_at = requested_at;
+        }
+        is_news
     }
 
     /// The object's jobs are these; answers whether a request waited for that.
@@ -77,16 +97,35 @@ impl Requests {
         true
     }
 
+    /// Jobs of the object that are to run for its request, and have not begun to.
+    pub(super) fn waiting(&self, uid: Uuid) -> Vec<JobKey> {
+        let left = self.0.get(&uid).and_then(|request| request.left.as_ref());
+        let waiting = left.into_iter().flatten().filter(|(_, begun)| !**begun);
+        waiting.map(|(job, _)| *job).collect()
+    }
+
+    /// Whether the job is one of those that are to run for a request.
+    pub(super) fn wants(&self, uid: Uuid, job: &JobKey) -> bool {
+        let left = self.0.get(&uid).and_then(|request| request.left.as_ref());
+        left.is_some_and(|left| left.contains_key(job))
+    }
+
     /// A run of the job has begun.
     pub(super) fn begun(&mut self, uid: Uuid, job: &JobKey) {
-        let left = self.0.get_mut(&uid).and_then(|r| r.left.as_mut());
-        if let Some(begun) = left.and_then(|left| left.get_mut(job)) {
+        if let Some(begun) = self.left(uid, job) {
             *begun = true;
         }
     }
 
-    /// A run of the job has ended, however it did: what could not be made says so elsewhere. Answers
-    /// whether it was one that was asked for.
+    /// A run of the job has ended without an answer that is stored: it has to run again.
+    pub(super) fn failed(&mut self, uid: Uuid, job: &JobKey) {
+        if let Some(begun) = self.left(uid, job) {
+            *begun = false;
+        }
+    }
+
+    /// A run of the job has ended, and what it found is stored. Answers whether it was one that was
+    /// asked for.
     pub(super) fn ended(&mut self, uid: Uuid, job: &JobKey) -> bool {
         let Some(request) = self.0.get_mut(&uid) else {
             return false;
@@ -100,6 +139,10 @@ impl Requests {
             request.ran = true;
         }
         asked
+    }
+
+    fn left(&mut self, uid: Uuid, job: &JobKey) -> Option<&mut bool> {
+        self.0.get_mut(&uid)?.left.as_mut()?.get_mut(job)
     }
 
     /// The object's request whose jobs have all run, and of which its row may not say so yet.

@@ -329,8 +329,14 @@ impl Schedule {
         let Some(job) = self.jobs.get_mut(&key) else {
             return false;
         };
-        let asked = self.requests.ended(job.owner.uid, &key);
         let unanswered = matches!(ended, JobEnd::Unmade | JobEnd::Unstored);
+        let asked = match unanswered {
+            true => {
+                self.requests.failed(job.owner.uid, &key);
+                false
+            }
+            false => self.requests.ended(job.owner.uid, &key),
+        };
         let first = !unanswered && job.answered != Some(trigger);
         if first {
             job.answered = Some(trigger);
@@ -367,7 +373,11 @@ impl Schedule {
             };
             jitter::retry(failed_before, period, rand::random()).max(least)
         };
-        let due = job.not_before(now + wait);
+        // What somebody asked for is kept apart from nothing.
+        let due = match self.requests.wants(job.owner.uid, &key) {
+            true => now + wait,
+            false => job.not_before(now + wait),
+        };
         self.set_due(key, Some(due));
         first || asked
     }
@@ -391,8 +401,9 @@ impl Schedule {
         })
     }
 
-    /// Notes that an owner's checks were asked for, and makes them due now, or as soon as they are
-    /// planned. The same request may be told of again: it counts once.
+    /// Notes that an owner's checks were asked for, and makes those due that have not begun to run for it:
+    /// now, or as soon as they are planned. The same request may be told of again: it counts once. One that
+    /// comes while an earlier one is under way has to be.
     pub fn request(&mut self, owner: Uuid, requested_at: Timestamp, now: Instant) {
         let jobs = self.owned.get(&owner);
         let jobs = jobs.map(|jobs| jobs.iter().copied().collect());
@@ -426,15 +437,9 @@ impl Schedule {
         self.requests.forget(met);
     }
 
+    /// Makes those jobs due that an owner's request waits for.
     fn hurry(&mut self, owner: Uuid, now: Instant) {
-        let keys: Vec<JobKey> = self
-            .owned
-            .get(&owner)
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
-        for key in keys {
+        for key in self.requests.waiting(owner) {
             if let Some(job) = self.jobs.get_mut(&key) {
                 job.wanted = Some(now);
             }

@@ -366,7 +366,7 @@ fn a_request_is_met_once_every_job_has_run_since() {
     schedule.request(owner().uid, at, now);
     assert_eq!(schedule.take_due(now).len(), 1);
     schedule.finish(key(1), JobEnd::Judged, now);
-    schedule.finish(key(2), JobEnd::Unmade, now);
+    schedule.finish(key(2), JobEnd::Unasked, now);
     assert_eq!(schedule.requests_met(), []);
     assert_eq!(schedule.take_due(now).len(), 1);
     // It is told of until its row is gone, and counts once.
@@ -383,11 +383,89 @@ fn a_request_is_met_once_every_job_has_run_since() {
     assert_eq!((met.len(), met[0].requested_at), (1, at));
     schedule.request(owner().uid, at, now);
     assert!(schedule.take_due(now).is_empty());
-    // A later one is another one, and is not forgotten with the first.
+    // A later one is another one, and is told of again once the first is forgotten.
     schedule.request(owner().uid, Timestamp::MAX, now);
+    assert!(schedule.take_due(now).is_empty());
     schedule.forget_requests(&met);
+    schedule.request(owner().uid, Timestamp::MAX, now);
     assert_eq!(schedule.take_due(now).len(), 2);
     assert_eq!(schedule.requests_met(), []);
+}
+
+/// Asks at this second, as the row tells of it.
+fn ask(schedule: &mut Schedule, second: i64, start: Instant) {
+    let at = Timestamp::from_second(second).unwrap();
+    let now = start + Duration::from_secs(second.unsigned_abs());
+    schedule.request(owner().uid, at, now);
+}
+
+#[test]
+fn who_asks_again_and_again_keeps_nobody_from_an_answer() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let job = vec![planned(1, 7, Stored::StoredCheck)];
+    schedule.plan(&owner(), job, &nothing(), now);
+    ask(&mut schedule, 0, now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    // The run takes ten seconds, and somebody asks every three.
+    for second in [3, 6, 9] {
+        ask(&mut schedule, second, now);
+        let then = now + Duration::from_secs(second.unsigned_abs());
+        assert!(schedule.take_due(then).is_empty());
+    }
+    let ended = now + Duration::from_secs(10);
+    assert!(schedule.finish(key(1), JobEnd::Judged, ended));
+    let made = schedule.request_made(owner().uid).expect("it is made");
+    assert_eq!(made.requested_at, Timestamp::from_second(0).unwrap());
+    schedule.request_told(&made);
+    let met = schedule.requests_met();
+    assert_eq!(met, [made]);
+    assert!(schedule.take_due(ended).is_empty(), "nothing runs in vain");
+    // One run is for all who came meanwhile.
+    schedule.forget_requests(&met);
+    ask(&mut schedule, 9, now);
+    assert_eq!(schedule.take_due(ended).len(), 1);
+    assert!(schedule.finish(key(1), JobEnd::Judged, ended));
+    let made = schedule.request_made(owner().uid).expect("it is made");
+    assert_eq!(made.requested_at, Timestamp::from_second(9).unwrap());
+}
+
+#[test]
+fn a_run_is_for_all_who_asked_before_it_began() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    ask(&mut schedule, 0, now);
+    ask(&mut schedule, 3, now);
+    let job = vec![planned(1, 7, Stored::StoredCheck)];
+    schedule.plan(&owner(), job, &nothing(), now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    assert!(schedule.finish(key(1), JobEnd::Judged, now));
+    let made = schedule.request_made(owner().uid).expect("it is made");
+    assert_eq!(made.requested_at, Timestamp::from_second(3).unwrap());
+}
+
+#[test]
+fn a_request_is_met_by_no_run_whose_answer_is_not_stored() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    // It keeps its runs far apart, but for those that are asked for.
+    let job = PlannedJob {
+        apart: 100 * PERIOD,
+        ..planned(1, 7, Stored::StoredCheck)
+    };
+    schedule.plan(&owner(), vec![job], &nothing(), now);
+    ask(&mut schedule, 0, now);
+    let mut at = now;
+    for ended in [JobEnd::Unmade, JobEnd::Unstored] {
+        assert_eq!(schedule.take_due(at).len(), 1);
+        assert!(!schedule.finish(key(1), ended, at));
+        assert_eq!(schedule.request_made(owner().uid), None);
+        at = schedule.next_at().expect("it runs again");
+        assert!(at <= now + PERIOD, "soon");
+    }
+    // Whoever asks then need not wait so long.
+    ask(&mut schedule, 3, now);
+    let asked = now + Duration::from_secs(3);
+    assert_eq!(schedule.take_due(asked).len(), 1);
+    assert!(schedule.finish(key(1), JobEnd::Judged, asked));
+    assert!(schedule.request_made(owner().uid).is_some());
 }
 
 #[test]

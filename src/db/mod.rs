@@ -27,7 +27,7 @@ pub use tables::audit_log::{
     AuditAction, AuditActor, AuditAnchor, AuditEntry, AuditFilter, AuditHead, AuditObject,
     AuditReader, AuditRow, CredentialHolder,
 };
-pub use tables::check_requests::CheckRequest;
+pub use tables::check_requests::{AskedCheck, CheckRequest};
 pub use tables::credential_versions::{
     CredentialVersionRow, CurrentKey, NewVersion, SealedVersion, StoredFingerprints,
 };

@@ -1,6 +1,6 @@
 //! What whoever asked is told: a verdict that is newer than the question.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::json;
@@ -74,6 +74,35 @@ async fn a_hundred_callers_are_one_call_at_the_vendor() {
         assert_eq!(one.status, 200, "{}", one.text);
     }
     assert_eq!(site.vendor.calls() - before, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_later_keeps_nobody_from_an_answer() {
+    let site = Site::started("later").await;
+    let checker = site.checker().await;
+    assert_eq!(site.api.post(&checker, ACTIONS[0]).await.status, 200);
+    let before = site.vendor.calls();
+    let takes = Duration::from_secs(4);
+    site.vendor.fail(Fault::Slow(takes));
+    let path = format!("{}?wait_seconds=30", ACTIONS[0]);
+    let begun = Instant::now();
+    let ask = async |after| {
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        let told = site.api.post(&checker, &path).await;
+        assert_eq!(told.status, 200, "{}", told.text);
+        begun.elapsed()
+    };
+    let (first, later, last) = tokio::join!(ask(0), ask(2_200), ask(3_500));
+    assert!(
+        first >= takes && first < takes + Duration::from_secs(3),
+        "{first:?}"
+    );
+    // By the next one, which is for both.
+    assert!(
+        later >= 2 * takes && last >= 2 * takes,
+        "{later:?} {last:?}"
+    );
+    assert_eq!(site.vendor.calls() - before, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

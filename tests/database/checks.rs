@@ -1,6 +1,7 @@
 //! What checks leave behind.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -242,20 +243,39 @@ async fn a_check_that_the_api_asks_for_reaches_the_controller_and_stays_until_it
     assert_eq!((asked[0].uid, asked[0].requester.as_str()), (uid, "first"));
     assert!(asked[0].is_live);
     let (before, left) = api.check_requests_left(&[uid, Uuid::nil()]).await.unwrap();
-    assert_eq!((before, left), (db.committed(), vec![uid]));
-    // A later request that comes while an earlier one is met stays.
-    let older = "UPDATE check_requests SET requested_at = requested_at - interval '3 seconds'";
+    assert_eq!((before, left.len()), (db.committed(), 1));
+    let met_at = left[&uid];
+    assert!(met_at < asked[0].requested_at, "nobody has had it yet");
+    // A later request that comes while an earlier one is under way stays, and the earlier one is met.
+    let older = "UPDATE check_requests SET requested_at = requested_at - interval '3 seconds',
+                 met_at = met_at - interval '3 seconds'";
     let mut owner = database.connect("llmplane_owner").await;
     owner.execute(older).await.unwrap();
-    let asked = db.check_requests().await.unwrap();
-    assert!(api.check_request(uid, "third").await.unwrap());
-    let remove =
-        |at| db.write_unversioned(epoch, move |tx| tx.check_request_remove(uid, at).boxed());
-    remove(asked[0].requested_at).await.unwrap();
+    let first = db.check_requests().await.unwrap()[0].requested_at;
+    let ask = async |requester: &str| {
+        let requester = [requester.to_owned()];
+        api.check_requests_make(&[uid], &requester).await.unwrap()[0]
+    };
+    let third = ask("third").await;
+    assert!(first < third.requested_at && third.age < Duration::from_secs(1));
+    let fourth = ask("fourth").await;
+    assert_eq!(fourth.requested_at, third.requested_at, "it is shared");
+    let meet = |at| db.write_unversioned(epoch, move |tx| tx.check_request_met(uid, at).boxed());
+    meet(first).await.unwrap();
     let left = db.check_requests().await.unwrap();
     assert_eq!(left[0].requester, "third");
-    remove(left[0].requested_at).await.unwrap();
+    let (_, open) = api.check_requests_left(&[uid]).await.unwrap();
+    assert_eq!(open[&uid], first);
+    // One that ended late takes nothing back.
+    meet(first - SignedDuration::from_secs(1)).await.unwrap();
+    let (_, open) = api.check_requests_left(&[uid]).await.unwrap();
+    assert_eq!(open[&uid], first);
+    meet(third.requested_at).await.unwrap();
     assert_eq!(db.check_requests().await.unwrap(), []);
     let (_, left) = api.check_requests_left(&[uid]).await.unwrap();
     assert!(left.is_empty());
+    // Whoever waits for an earlier one and has not looked meanwhile is not taken for who asks now.
+    let anew = ask("fifth").await;
+    let (_, open) = api.check_requests_left(&[uid]).await.unwrap();
+    assert!(third.requested_at <= open[&uid] && open[&uid] < anew.requested_at);
 }

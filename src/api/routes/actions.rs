@@ -74,8 +74,9 @@ pub struct PendingCheck {
 
 /// Asks for a probe of an endpoint now.
 ///
-/// Needs the virtual verb `check` on it. Who asks while it is under way shares it. 409
-/// where it is switched off.
+/// Needs the virtual verb `check` on it. One that was asked for up to two seconds before is shared. `health` is
+/// the endpoint's state by its thresholds; its newest probe is in `GET /endpoints/{id}/health`. 409 where it is
+/// switched off.
 #[utoipa::path(
     post, path = "/api/v1/endpoints/{id}/health-check", tag = "actions", operation_id = "check_endpoint",
     params(("id" = String, Path, description = "UID, or name in the namespace asked for"), ActionParams),
@@ -96,7 +97,7 @@ pub async fn health_check(
 
 /// Asks for a validation of a credential's key now.
 ///
-/// Needs the virtual verb `check` on it. Who asks while it is under way shares it. 409
+/// Needs the virtual verb `check` on it. One that was asked for up to two seconds before is shared. 409
 /// where it is switched off.
 #[utoipa::path(
     post, path = "/api/v1/credentials/{id}/validate", tag = "actions", operation_id = "check_credential",
@@ -118,7 +119,7 @@ pub async fn validate(
 
 /// Asks for a reading of a provider's model lists now.
 ///
-/// Needs the virtual verb `check` on it. Who asks while it is under way shares it. Its
+/// Needs the virtual verb `check` on it. One that was asked for up to two seconds before is shared. Its
 /// answer says what came of the reading; models that are made of it follow. 409 where it is switched off.
 #[utoipa::path(
     post, path = "/api/v1/providers/{id}/models/sync", tag = "actions", operation_id = "sync_models",
@@ -140,7 +141,7 @@ pub async fn sync_models(
 
 /// Asks for a test of a model now, which may cost tokens.
 ///
-/// Needs the virtual verb `check` on it. Who asks while it is under way shares it. 409 where
+/// Needs the virtual verb `check` on it. One that was asked for up to two seconds before is shared. 409 where
 /// it is switched off.
 #[utoipa::path(
     post, path = "/api/v1/models/{id}/test", tag = "actions", operation_id = "test_model",

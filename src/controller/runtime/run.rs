@@ -456,7 +456,7 @@ async fn take_up_requests(context: &Context) -> Result<(), DbError> {
             .write_unversioned(context.epoch, move |tx| {
                 Box::pin(async move {
                     for met in removed {
-                        tx.check_request_remove(met.uid, met.requested_at).await?;
+                        tx.check_request_met(met.uid, met.requested_at).await?;
                     }
                     Ok(())
                 })
