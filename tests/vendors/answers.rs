@@ -103,12 +103,14 @@ async fn what_can_be_no_id_is_skipped_and_counted() {
 async fn unknown_fields_are_passed_over_and_wrong_ones_are_not_believed() {
     for provider in TYPES {
         let field = id_field(provider);
-        let odd = json!([{
-            field: "m", "brand_new": { "deep": [1, { "a": null }] },
+        let mut odd = json!([{
+            "brand_new": { "deep": [1, { "a": null }] },
             "max_input_tokens": "many", "max_tokens": -5, "max_model_len": 1e300,
             "capabilities": 7, "model_info": [], "details": "none", "display_name": {},
             "name": [], "inferenceTypesSupported": "x", "modelLifecycle": 3,
+            "inputTokenLimit": {}, "supportedGenerationMethods": "x",
         }]);
+        odd[0][field] = "m".into();
         let mut body = around(provider, &odd);
         body["brand_new"] = json!({ "x": 1 });
         let list = listed(provider, body.to_string()).await.unwrap();
