@@ -139,6 +139,11 @@ async fn one_that_is_killed_goes_on_where_it_was_and_every_key_is_readable_throu
             action: Some(action.to_owned()),
             ..AuditFilter::default()
         };
+        // What a transaction leaves for the audit is chained soon after it.
+        eventually(&format!("{action} is in the chain"), async || {
+            !db.audit_rows(&filter, None, 10).await.unwrap().is_empty()
+        })
+        .await;
         let rows = db.audit_rows(&filter, None, 10).await.unwrap();
         assert_eq!(rows.len(), 1, "{action} is told once: {rows:?}");
         assert!(rows[0].detail.contains(&new.to_string()), "{:?}", rows[0]);
