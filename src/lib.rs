@@ -5,10 +5,12 @@
 
 pub mod admin;
 pub mod api;
+pub mod api_client;
 pub mod audit;
 pub mod checks;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod controller;
 pub mod crd;
 pub mod db;
@@ -21,6 +23,9 @@ pub mod keys;
 pub mod lint;
 pub mod local;
 pub mod output;
+pub mod plan;
+pub mod preflight;
+mod public_lists;
 pub mod resolve;
 pub mod snapshot;
 pub mod telemetry;

@@ -21,6 +21,10 @@ rules:
   resources: [secrets]
   resourceNames: [own]
   verbs: [get]
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  resourceNames: [own]
+  verbs: [create]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -146,6 +150,60 @@ async fn what_leaves_the_secret_ref_alone_needs_no_right_to_the_secret() {
         USER,
     ];
     refused_for(&plane.kubectl(&other_entry).await, "other");
+}
+
+fn keyless(namespace: &str, name: &str, account: &str) -> String {
+    format!(
+        "apiVersion: llmplane.dev/v1alpha1
+kind: LlmCredential
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  providerRef: {{name: p}}
+  federation:
+    serviceAccountRef: {{name: {account}}}
+    audience: https://vendor.example
+    openRouter: {{federationPolicyId: pol_1}}
+"
+    )
+}
+
+/// Who may not create an account's tokens cannot have llmplane exchange them.
+#[tokio::test]
+async fn a_credential_names_only_an_account_whose_tokens_its_author_may_create() {
+    let plane = Plane::shared().await;
+    let namespace = plane.namespace("admission").await;
+    let namespace = namespace.name.as_str();
+    succeeded(&apply(plane, &rights(namespace), &[]).await);
+    wait_until_in_force(plane, namespace).await;
+    let refused = |output: &Output| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "it was taken");
+        let right = "you may not create tokens of ServiceAccount other";
+        assert!(said.contains(right), "{said}");
+        assert!(said.contains("--subresource=token"), "{said}");
+    };
+    let mine = [USER];
+    refused(&apply(plane, &keyless(namespace, "theirs", "other"), &mine).await);
+    succeeded(&apply(plane, &keyless(namespace, "own", "own"), &mine).await);
+    refused(&apply(plane, &keyless(namespace, "own", "other"), &mine).await);
+
+    succeeded(&apply(plane, &keyless(namespace, "admins", "other"), &[]).await);
+    let patched = async |patch: &str| {
+        let args = [
+            "patch",
+            "llmcredential",
+            "admins",
+            "-n",
+            namespace,
+            "--type=merge",
+            "-p",
+            patch,
+            USER,
+        ];
+        plane.kubectl(&args).await
+    };
+    succeeded(&patched(r#"{"metadata":{"labels":{"team":"a"}},"spec":{"enabled":false}}"#).await);
+    refused(&patched(r#"{"spec":{"federation":{"audience":"https://other.example"}}}"#).await);
 }
 
 /// No schema can bound an object of any form as a whole.

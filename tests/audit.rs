@@ -1,11 +1,12 @@
 //! The audit as auditors meet it: the API's answers, the commands, and what a controller adds.
 
 use std::process::Output;
+use std::sync::Arc;
 
 use futures::FutureExt;
 use llmplane::crd::credential::VersionState;
 use llmplane::db::{
-    AuditAction, AuditActor, AuditEntry, AuditObject, Db, DisclosureRequest, Verdict,
+    AuditAction, AuditActor, AuditEntry, AuditObject, Db, DisclosureRequest, RequestedKey, Verdict,
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
@@ -111,14 +112,16 @@ async fn give(db: &Db, uid: Uuid, version: i32, to: AuditActor) {
     let rows = db.credential_version_rows(&[uid]).await.unwrap();
     let row = rows.iter().find(|row| row.version == version).unwrap();
     let request = DisclosureRequest {
-        actor: to,
-        credential_uid: uid,
-        namespace: "team".to_owned(),
-        name: "c".to_owned(),
-        credential_version: version,
-        fingerprint: row.fingerprint.clone(),
+        actor: Arc::new(to),
+        key: Arc::new(RequestedKey {
+            credential_uid: uid,
+            namespace: "team".to_owned(),
+            name: "c".to_owned(),
+            credential_version: version,
+            fingerprint: row.fingerprint.clone(),
+            detail: json!({}),
+        }),
         purpose: Some("nightly run".to_owned()),
-        detail: json!({}),
     };
     let answers = db.record_disclosures(&[request]).await.unwrap();
     assert_eq!(answers[0].verdict, Verdict::Disclosed);
@@ -237,16 +240,18 @@ async fn a_rotation_is_followed_to_its_end_and_its_steps_are_audited() {
     let (db, api) = (world.db().await, world.database.api().await);
     eventually("keys may leave", async || {
         let request = DisclosureRequest {
-            actor: pod_of("a"),
-            credential_uid: uid,
-            namespace: world.ns().to_owned(),
-            name: "c".to_owned(),
-            credential_version: 1,
-            fingerprint: db.credential_version_rows(&[uid]).await.unwrap()[0]
-                .fingerprint
-                .clone(),
+            actor: Arc::new(pod_of("a")),
+            key: Arc::new(RequestedKey {
+                credential_uid: uid,
+                namespace: world.ns().to_owned(),
+                name: "c".to_owned(),
+                credential_version: 1,
+                fingerprint: db.credential_version_rows(&[uid]).await.unwrap()[0]
+                    .fingerprint
+                    .clone(),
+                detail: json!({}),
+            }),
             purpose: None,
-            detail: json!({}),
         };
         let answers = api.record_disclosures(&[request]).await.unwrap();
         answers[0].verdict == Verdict::Disclosed

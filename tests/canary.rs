@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::support::{
+    collector::Collector,
     fake_vendor::FakeVendor,
     plane::eventually,
     postgres::tool,
@@ -131,6 +132,7 @@ async fn everything(
     world: &World,
     controller: &Process,
     api: &Process,
+    collector: &Collector,
     token: &str,
 ) -> Vec<(&'static str, String)> {
     vec![
@@ -148,6 +150,16 @@ async fn everything(
         ("API's metrics", api.admin("/metrics").await.1),
         ("controller's log", controller.log()),
         ("API's log", api.log()),
+        ("traces", collector.text()),
+    ]
+}
+
+/// Settings that log everything, and send every span soon.
+fn loudest(collector: &str) -> [(&'static str, &str); 3] {
+    [
+        ("RUST_LOG", "trace"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
     ]
 }
 
@@ -204,7 +216,9 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     let vendor = FakeVendor::start(&[ACCEPTED, ROTATED], &["gpt-a"]).await;
     let world = World::new("canary").await;
     log_everything(&world).await;
-    let all = [("RUST_LOG", "trace")];
+    let collector = Collector::start().await;
+    let url = collector.url();
+    let all = loudest(&url);
     let controller = Process::controller(&world, &all);
     let api = Process::api(&world, &all);
     let token = viewer(&world).await;
@@ -219,7 +233,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     })
     .await;
     assert_no_key(
-        &everything(&world, &controller, &api, &token).await,
+        &everything(&world, &controller, &api, &collector, &token).await,
         &KEYS,
         "accepted",
     );
@@ -235,7 +249,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     })
     .await;
     assert_no_key(
-        &everything(&world, &controller, &api, &token).await,
+        &everything(&world, &controller, &api, &collector, &token).await,
         &KEYS,
         "refused",
     );
@@ -247,7 +261,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     })
     .await;
     assert_no_key(
-        &everything(&world, &controller, &api, &token).await,
+        &everything(&world, &controller, &api, &collector, &token).await,
         &KEYS,
         "rotated",
     );
@@ -265,13 +279,24 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
         db.credential_rows_all(false).await.unwrap().is_empty()
     })
     .await;
-    let places = everything(&world, &controller, &api, &token).await;
+    let places = everything(&world, &controller, &api, &collector, &token).await;
     assert_no_key(&places, &KEYS, "deleted");
 
     // The logs were as loud as they get, and the search finds what is there.
     for log in ["controller's log", "API's log"] {
         let text = place(&places, log);
         assert!(text.contains("TRACE"), "{log}: {text}");
+    }
+    for (service, name) in [
+        ("llmplane-controller", "reconcile credential"),
+        ("llmplane-controller", "check Validation"),
+        ("llmplane-api", "GET /api/v1/models"),
+    ] {
+        let spans = collector.named(name);
+        assert!(
+            spans.iter().any(|span| span.service == service),
+            "{name} of {service}"
+        );
     }
     let logged = place(&places, "PostgreSQL's log");
     assert!(logged.contains("INSERT INTO credential_versions") && logged.contains("$10 = "));
@@ -285,7 +310,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
         !found(PLANTED, &api.get(&token, "/providers/p").await.text).is_empty()
     })
     .await;
-    let places = everything(&world, &controller, &api, &token).await;
+    let places = everything(&world, &controller, &api, &collector, &token).await;
     for name in [
         "database",
         "answers",
@@ -412,7 +437,9 @@ async fn no_part_of_a_key_of_several_parts_is_found_anywhere() {
     anthropic.shop().tokens.push(claude.to_owned());
     azure.shop().tokens.push(entra.to_owned());
     let world = World::new("parts").await;
-    let all = [("RUST_LOG", "trace")];
+    let collector = Collector::start().await;
+    let url = collector.url();
+    let all = loudest(&url);
     let controller = Process::controller(&world, &all);
     let api = Process::api(&world, &all);
     let viewer = viewer(&world).await;
@@ -476,7 +503,7 @@ async fn no_part_of_a_key_of_several_parts_is_found_anywhere() {
         .filter(|r| r.holds(session))
         .collect();
     assert!(!sent.is_empty(), "the vendor got what nobody else may see");
-    let places = everything(&world, &controller, &api, &viewer).await;
+    let places = everything(&world, &controller, &api, &collector, &viewer).await;
     assert_no_key(&places, &PARTS, "checked");
     for name in ["temporary", "over"] {
         let masked = world.get("LlmCredential", name).await["status"]["maskedKey"].clone();

@@ -37,6 +37,7 @@ fn list_of(endpoint: Uuid) -> PlannedJob {
         apart: Duration::ZERO,
         not_final: None,
         held: false,
+        credentials: None,
     }
 }
 

@@ -57,6 +57,15 @@ fn active(dir: &Path) -> KekId {
     folder::Keyring::load(dir).unwrap().active()
 }
 
+/// Has the active key be the active one since this long ago.
+async fn activated(world: &World, ago: &str) {
+    sqlx::query("UPDATE rewrap SET active_since = now() - $1::text::interval")
+        .bind(ago)
+        .execute(&mut world.owner().await)
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_is_followed_to_its_end_and_the_old_key_forgotten_only_then() {
     let world = World::new("keyring-turn").await;
@@ -94,6 +103,12 @@ async fn a_rotation_is_followed_to_its_end_and_the_old_key_forgotten_only_then()
         (json!(0), json!(40))
     );
     assert_eq!(key(new)["active_for_controller"], true);
+    // What the controller sealed under the old key before may still be on its way.
+    activated(&world, "0 s").await;
+    let said = refused(&world, &["forget", &dir, &old.to_string()]).await;
+    assert!(said.contains("try again in a minute"), "{said}");
+    assert!(world.keyring_dir().join(format!("{old}.key")).exists());
+    activated(&world, "2 minutes").await;
     let forgotten = keyring(&world, &["forget", &dir, &old.to_string()]).await;
     assert!(forgotten.status.success(), "{forgotten:?}");
     assert!(!world.keyring_dir().join(format!("{old}.key")).exists());
@@ -213,4 +228,96 @@ async fn what_a_lost_key_wraps_is_sealed_anew_from_its_secrets_and_the_rest_is_n
     );
     let (ok, _) = told(&world, &["verify"]).await;
     assert!(ok);
+}
+
+/// Between the word that a key is lost and its controller's work everything is as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_declared_lost_and_comes_back_before_anything_was_done_loses_nothing() {
+    let vendor = FakeVendor::start(&[KEY, OTHER], &[]).await;
+    let world = World::new("keyring-found").await;
+    let mut before = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.ready("LlmCredential", "c").await;
+    world.secret("s", OTHER).await;
+    eventually("the second version is in use", async || {
+        let status = world.get("LlmCredential", "c").await["status"].clone();
+        status["versions"][0]["version"] == 2 && status["versions"][0]["state"] == "Current"
+    })
+    .await;
+    before.kill().await;
+    let (ring, dir, db) = (world.keyring_dir(), dir(&world), world.db().await);
+    let lost = active(&ring);
+    let new = rotate(&ring);
+    let file = ring.join(format!("{lost}.key"));
+    let away = ring.parent().unwrap().join("away");
+    std::fs::rename(&file, &away).unwrap();
+    let (ok, report) = told(&world, &["forget", &dir, &lost.to_string(), "--lost"]).await;
+    assert!(ok, "{report}");
+    assert_eq!(db.lost_keks().await.unwrap(), [lost.to_string()]);
+    // In the meantime nothing is destroyed, by whoever looks at it.
+    assert_eq!(under(&db, lost).await, 2);
+    std::fs::rename(&away, &file).unwrap();
+
+    let controller = Process::controller(&world, &[SETTLED]);
+    eventually("it counts as lost no more", async || {
+        db.lost_keks().await.unwrap().is_empty()
+    })
+    .await;
+    eventually("all is under the new key", async || {
+        (under(&db, lost).await, under(&db, new).await) == (0, 2)
+    })
+    .await;
+    assert_eq!(
+        keys(&world, &db).await,
+        json!({ "c": { "1": KEY, "2": OTHER } })
+    );
+    let log = controller.log();
+    assert!(log.contains("it counts as lost no more"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_is_killed_while_it_seals_anew_what_is_lost_goes_on_where_it_was() {
+    const CREDENTIALS: usize = 12;
+    let vendor = FakeVendor::start(&[KEY, OTHER], &[]).await;
+    let world = World::new("keyring-killed").await;
+    let mut before = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    let names: Vec<String> = (1..CREDENTIALS).map(|n| format!("c-{n}")).collect();
+    for name in &names {
+        world.credential(name, "s").await;
+    }
+    for name in &names {
+        world.ready("LlmCredential", name).await;
+    }
+    before.kill().await;
+    let (ring, dir, db) = (world.keyring_dir(), dir(&world), world.db().await);
+    let lost = active(&ring);
+    let new = rotate(&ring);
+    std::fs::remove_file(ring.join(format!("{lost}.key"))).unwrap();
+    let (ok, report) = told(&world, &["forget", &dir, &lost.to_string(), "--lost"]).await;
+    assert!(ok && report["lost"] == json!([]), "{report}");
+    let mut killed = Process::controller(&world, &[SETTLED]);
+    eventually("some are sealed anew", async || under(&db, new).await > 0).await;
+    killed.kill().await;
+    // The Secret changes while nobody is there: what it holds by then is sealed.
+    world.secret("s", OTHER).await;
+    let _controller = Process::controller(&world, &[SETTLED]);
+    eventually("nothing is left under the lost key", async || {
+        under(&db, lost).await == 0 && db.lost_keks().await.unwrap().is_empty()
+    })
+    .await;
+    eventually("each has the key that the Secret holds", async || {
+        let stored = keys(&world, &db).await;
+        let stored = stored.as_object().unwrap();
+        let newest = |versions: &Value| {
+            let versions = versions.as_object().unwrap();
+            versions.values().any(|key| key == OTHER)
+        };
+        stored.len() == CREDENTIALS && stored.values().all(newest)
+    })
+    .await;
+    let (ok, report) = told(&world, &["verify"]).await;
+    assert!(ok, "{report}");
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::support::{fake_vendor::FakeVendor, process::Process, world::World};
+use crate::support::{fake_vendor::FakeVendor, plane::eventually, process::Process, world::World};
 
 const KEY: &str = "sk-canary-Zq7planted23456789";
 const NEXT: &str = "sk-canary-Yx8rotated98765432";
@@ -129,11 +129,23 @@ async fn what_does_not_work_is_told_with_its_cause_and_what_to_do() {
     )
     .await;
 
+    let class = json!({ "models": [{ "name": "m" }] });
+    world.apply("LlmModelClass", "smart", class).await;
+    tells(
+        &world,
+        &["tree", "llmmc/smart"],
+        1,
+        &["LlmModelClass/smart", "└─ LlmModel/m"],
+    )
+    .await;
+    // Its model can be answered, though nobody has a key for it.
+    tells(&world, &["why", "smart"], 0, &["It hangs on", "LlmModel/m"]).await;
+
     // A key that the vendor takes heals it all; the answer waits for the verdict, and never shows a key.
     let rotated = kubectl_llm(&world, &["rotate", "c"], &format!("{KEY}\n")).await;
     assert_eq!(rotated.status.code(), Some(0), "{}", said(&rotated));
     assert!(said(&rotated).contains("is in use") && !said(&rotated).contains(KEY));
-    tells(&world, &["status"], 0, &["all 4 objects in namespace"]).await;
+    tells(&world, &["status"], 0, &["all 5 objects in namespace"]).await;
     tells(
         &world,
         &["check", "llmc/c"],
@@ -150,6 +162,54 @@ async fn what_does_not_work_is_told_with_its_cause_and_what_to_do() {
         masked.as_str().unwrap().ends_with("6789"),
         "the one before is in use: {masked}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_in_use_before_can_be_rotated_back_to() {
+    let vendor = FakeVendor::start(&[KEY, NEXT], &["gpt-a"]).await;
+    let world = World::started("pluginback").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.ready("LlmCredential", "c").await;
+    let rotated = async |key: &str, code: i32, wanted: &[&str]| {
+        let output = kubectl_llm(&world, &["rotate", "c"], key).await;
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        for wanted in wanted {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+    };
+    rotated(NEXT, 0, &["version 2", "is in use"]).await;
+    rotated(KEY, 0, &["version 3", "is in use"]).await;
+    rotated(KEY, 0, &["held already", "in use", "version 3"]).await;
+    // The same key, with the line break that an editor adds.
+    world.secret("s", &format!("{KEY}\n")).await;
+    rotated(KEY, 0, &["again holds", "version 3"]).await;
+    // A key that is refused, and back to the one that stayed in use.
+    let refused = "sk-canary-Vu0refused24680135";
+    rotated(refused, 1, &["KeyRejected", "stays so"]).await;
+    rotated(KEY, 0, &["again holds", "in use", "version 3"]).await;
+    rotated("", 2, &["standard input is empty"]).await;
+    // One that the vendor was never asked about, for it did not answer.
+    vendor.break_with(503);
+    let entry = json!({ "stringData": { "api-key": NEXT } }).to_string();
+    let patch = [
+        "-n",
+        world.ns(),
+        "patch",
+        "secret",
+        "s",
+        "-p",
+        entry.as_str(),
+    ];
+    assert!(world.plane.kubectl(&patch).await.status.success());
+    eventually("the key waits for the vendor", async || {
+        let versions = world.get("LlmCredential", "c").await["status"]["versions"].clone();
+        let newest = versions[0]["state"].as_str().map(str::to_owned);
+        newest.as_deref() == Some("Pending")
+    })
+    .await;
+    rotated(KEY, 0, &["again holds", "in use", "version 3"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,6 +272,9 @@ async fn the_api_is_asked_as_an_agent_would_ask_it() {
     world.apply_basics(&vendor.url()).await;
     world.model("m", "gpt-a").await;
     world.ready("LlmModel", "m").await;
+    let class = json!({ "models": [{ "name": "m" }] });
+    world.apply("LlmModelClass", "smart", class).await;
+    world.ready("LlmModelClass", "smart").await;
     let api = Process::api(&world, &[]);
     api.ready().await;
     let url = format!("http://{}", api.listen());
@@ -252,6 +315,12 @@ async fn the_api_is_asked_as_an_agent_would_ask_it() {
         asked("viewer", &["resolve", "m"]),
         0,
         &["gpt-a in", "1. e  healthy", "key c (sk-"],
+    )
+    .await;
+    run(
+        asked("viewer", &["resolve", "--class", "smart"]),
+        0,
+        &["gpt-a in", "by the class smart", "1. e  healthy"],
     )
     .await;
     run(

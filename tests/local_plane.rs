@@ -231,7 +231,11 @@ fn another_shells_environment_neither_replaces_nor_changes_what_runs() {
     let cli = Cli::new();
     let all = || {
         let pid = |component| process::running(&cli.state(), component).unwrap();
-        Component::ALL.map(|component| pid(component).map(|record| record.pid))
+        let parts = Component::ALL
+            .into_iter()
+            .filter(|it| *it != Component::Node);
+        let pids = parts.map(|component| pid(component).map(|record| record.pid));
+        pids.collect::<Vec<_>>()
     };
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| Path::new(&std::env::var("HOME").unwrap()).join(".cache"));
@@ -385,6 +389,7 @@ fn status_as_json_has_exactly_the_documented_fields_and_null_for_what_does_not_r
         "database_url",
         "keyring_dir",
         "kubeconfig",
+        "node",
         "running",
         "state_dir",
     ];
@@ -506,6 +511,14 @@ fn an_ordinary_user_can_run_it() {
         cli.program = cli.folder.path().join("llmplane");
         cli.ordinary_user = true;
     }
+    let output = cli.run(&["up", "--node"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("no node can run here: it needs root"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("run this with sudo"), "{stderr}");
+    assert_eq!(cli.status()["running"], false);
     cli.up();
     assert_eq!(cli.status()["running"], true);
     let state = cli.state().load().unwrap().unwrap();
@@ -513,6 +526,18 @@ fn an_ordinary_user_can_run_it() {
     assert_eq!(state.postgres_user, None);
     cli.succeed(&["down", "--purge"]);
     assert!(!cli.state().path().exists());
+}
+
+#[test]
+fn a_command_for_a_node_that_is_not_there_says_what_starts_one() {
+    let cli = Cli::new();
+    let output = cli.run(&["node", "--", "true"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        stderr.contains("`llmplane local up --node` starts one"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Resource,
@@ -18,20 +18,18 @@ use llmplane::{
     crd::{LlmCredential, LlmEndpoint, LlmModel, LlmProvider},
     db,
 };
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
+use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::support::{
+    events::Events,
     fake_vendor::FakeVendor,
     keys::keys,
     plane::{Plane, TestDatabase, eventually},
     postgres::{PrivatePostgres, tool},
-    process::{Process, viewer},
+    process::{Process, pause, viewer},
     rows,
     world::{World, find_condition},
 };
@@ -40,7 +38,7 @@ const KEY: &str = "sk-test-0123456789abcdef";
 const ROTATED: &str = "sk-test-fedcba9876543210";
 
 /// A world whose database is on a server of its own.
-async fn alone(server: &PrivatePostgres, prefix: &str) -> World {
+pub async fn alone(server: &PrivatePostgres, prefix: &str) -> World {
     let superuser_url = server.url("127.0.0.1", "postgres", "?sslmode=disable");
     db::migrate(&superuser_url).await.unwrap();
     let mut admin = PgConnection::connect(&superuser_url).await.unwrap();
@@ -196,6 +194,77 @@ async fn a_database_lost_under_load_costs_time_and_nothing_else() {
     assert!(log.lines().filter(ours).count() < 5, "{log}");
 }
 
+/// Of a stream, and of who comes back to it meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_stay_open_over_a_restart_and_tell_of_what_came_after_it() {
+    let mut server = PrivatePostgres::start(&[], &[]).await;
+    let world = alone(&server, "stream-outage").await;
+    let (db, epoch) = world.database.leader().await;
+    let mut provider = rows::provider("p");
+    provider.namespace = world.ns().to_owned();
+    let uid = provider.uid;
+    let (_, at) = db
+        .write(epoch, move |tx| {
+            async move { tx.upsert(&provider).await.map(drop) }.boxed()
+        })
+        .await
+        .unwrap();
+    let begun = at.unwrap().0;
+    let mut api = Process::api(&world, &[]);
+    let token = viewer(&world).await;
+    api.ready().await;
+    let open = async |last_id: Option<&str>| {
+        let request = api.request(reqwest::Method::GET, &token, "/watch");
+        Events::open(match last_id {
+            Some(id) => request.header("last-event-id", id),
+            None => request,
+        })
+        .await
+    };
+    let mut before = open(None).await;
+    before.until_id().await;
+    server.stop();
+    eventually("the API says how old its answer is", async || {
+        let answer = api.get(&token, "/providers").await;
+        answer
+            .header("llmplane-snapshot-age")
+            .parse::<u64>()
+            .is_ok()
+    })
+    .await;
+    // Nothing is known to have happened since, and what is at hand is told.
+    let mut meanwhile = open(Some(&begun.to_string())).await;
+    meanwhile.until_id().await;
+    server.start_again().await;
+    let mut stored = None;
+    let mut row = rows::model(uid, "after");
+    row.namespace = world.ns().to_owned();
+    eventually("PostgreSQL takes rows again", async || {
+        let row = row.clone();
+        let write = db.write(epoch, move |tx| {
+            async move { tx.upsert(&row).await.map(drop) }.boxed()
+        });
+        write.await.is_ok()
+    })
+    .await;
+    for events in [&mut before, &mut meanwhile] {
+        let told = events.change().await.expect("the stream goes on");
+        assert_eq!(
+            (&*told.name, &told.data["name"]),
+            ("upsert", &json!("after"))
+        );
+        stored = told.id.clone().or(stored);
+    }
+    let mut back = open(Some(&begun.to_string())).await;
+    let told = back.change().await.expect("the stream goes on");
+    assert_eq!(
+        (&*told.name, &told.data["name"]),
+        ("upsert", &json!("after"))
+    );
+    assert_eq!(told.id, stored);
+    assert!(api.runs(), "{}", api.log());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_stalls_is_noticed_by_both_and_caught_up_with() {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
@@ -310,7 +379,7 @@ async fn a_listener_that_hears_nothing_any_more_is_replaced() {
     let [deaf] = listeners().await[..] else {
         panic!("one connection listens");
     };
-    signal::kill(Pid::from_raw(deaf), Signal::SIGSTOP).unwrap();
+    pause(Pid::from_raw(deaf));
 
     eventually("another connection listens", async || {
         let row = rows::provider(&uuid::Uuid::new_v4().to_string());

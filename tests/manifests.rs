@@ -42,6 +42,11 @@ async fn the_overlay_for_all_namespaces_is_taken_by_the_apiserver() {
 }
 
 #[tokio::test]
+async fn the_overlay_for_federation_is_taken_by_the_apiserver() {
+    is_taken("overlays/federation").await;
+}
+
+#[tokio::test]
 async fn every_pod_is_as_restricted_as_pod_security_asks() {
     let plane = Plane::shared().await;
     let namespace = plane.namespace("restricted").await;

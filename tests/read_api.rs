@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use jiff::Timestamp;
 use llmplane::crd::ProviderType;
-use llmplane::crd::model::{Capability, Lifecycle, ModelCapability};
+use llmplane::crd::model::{Capability, Lifecycle, ModelCapability, PriceTier};
 use llmplane::crd::reasons::Reason;
 use llmplane::db::{CheckKind, NewProbe};
 use llmplane::local::state::Component;
@@ -81,7 +81,7 @@ async fn rows_have_the_documented_fields_and_no_others() {
     has_exactly(
         &credential,
         "provider_id endpoint_ids alias description masked_key fingerprint version versions \
-         expires_at quota_limit quota_unit quota_period priority validity",
+         expires_at quota_limit quota_unit quota_period priority validity federation",
     );
     let shown = fields(&credential["versions"][0]);
     assert_eq!(
@@ -93,9 +93,12 @@ async fn rows_have_the_documented_fields_and_no_others() {
     let model = viewer.get("/models/gpt").await.json();
     has_exactly(
         &model,
-        "provider_id endpoint_ids model_id display_name version type context_window \
-         max_input_tokens max_output_tokens currency input_price output_price capabilities \
-         recommended_for default_parameters status availability origin",
+        "provider_id endpoint_ids model_id base_model display_name version type context_window \
+         max_input_tokens max_output_tokens embedding_dimensions input_modalities output_modalities \
+         currency input_price output_price cache_read_price cache_write_price reasoning_price \
+         audio_input_price audio_output_price batch_input_price batch_output_price image_price \
+         request_price price_tiers limits capabilities recommended_for default_parameters status \
+         deprecated_at retires_at replacement_model_id availability origin labels",
     );
     assert_eq!(model["origin"], json!({"context_window": "catalog"}));
     assert_eq!(model["status"], "available");
@@ -115,6 +118,136 @@ async fn rows_have_the_documented_fields_and_no_others() {
         assert_eq!(list.json()["items"], json!([row]));
         assert_eq!(list.json()["next_cursor"], Value::Null);
         assert_eq!(list.json()["revision"], list.revision());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prices_are_those_of_the_call_that_is_asked_for() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let provider = api.provider("first").await;
+    let price = |text: &str| Some(text.to_owned());
+    let model = |name: &str, input: &str, output: Option<&str>| {
+        let mut model = api.model(provider, name);
+        (
+            model.price_tiers,
+            model.cache_read_price,
+            model.request_price,
+        ) = (vec![], None, None);
+        model.input_price = price(input);
+        model.output_price = output.map(str::to_owned);
+        model
+    };
+    let flat = model("flat", "0.003", Some("0.010"));
+    let mut tiered = model("tiered", "0.001", Some("0.004"));
+    tiered.price_tiers = vec![PriceTier {
+        from_input_tokens: 200_000,
+        input_per1k_tokens: price("0.006"),
+        output_per1k_tokens: price("0.020"),
+        ..PriceTier::default()
+    }];
+    let mut cached = model("cached", "0.005", Some("0.010"));
+    cached.cache_read_price = price("0.0005");
+    let mut half_known = model("half-known", "0.001", None);
+    half_known.price_tiers = vec![PriceTier {
+        from_input_tokens: 200_000,
+        output_per1k_tokens: price("0.001"),
+        ..PriceTier::default()
+    }];
+    api.write(models(vec![flat, tiered, cached, half_known]))
+        .await;
+
+    for (query, names) in [
+        (
+            "max_input_price=0.003&currency=USD",
+            &["flat", "half-known", "tiered"][..],
+        ),
+        // Of the tier that the prompt reaches; what that leaves out is unknown.
+        (
+            "max_input_price=0.003&currency=USD&prompt_tokens=200000",
+            &["flat"],
+        ),
+        (
+            "max_input_price=0.003&currency=USD&prompt_tokens=199999",
+            &["flat", "half-known", "tiered"],
+        ),
+        // On the average of the call: half of it is in the cache.
+        (
+            "max_input_price=0.003&currency=USD&prompt_tokens=1000&cached_tokens=500",
+            &["cached", "flat", "half-known", "tiered"],
+        ),
+        (
+            "max_input_price=0.00275&currency=USD&prompt_tokens=1000&cached_tokens=500",
+            &["cached", "half-known", "tiered"],
+        ),
+        (
+            "max_input_price=0.00274&currency=USD&prompt_tokens=1000&cached_tokens=500",
+            &["half-known", "tiered"],
+        ),
+        // 1,000 tokens of prompt and 100 of answer: 0.0014, 0.004, 0.006; one is not known.
+        (
+            "sort=price&prompt_tokens=1000&output_tokens=100",
+            &["tiered", "flat", "cached", "half-known"],
+        ),
+        (
+            "sort=-price&prompt_tokens=1000&output_tokens=100",
+            &["cached", "flat", "tiered", "half-known"],
+        ),
+        (
+            "sort=price&prompt_tokens=1000",
+            &["half-known", "tiered", "flat", "cached"],
+        ),
+        (
+            "sort=price&prompt_tokens=200000&output_tokens=1",
+            &["flat", "cached", "tiered", "half-known"],
+        ),
+    ] {
+        let found = viewer.get(&format!("/models?{query}")).await;
+        assert_eq!(found.names(), names, "{query}");
+        let found = viewer
+            .get(&format!("/models/by-capability/Chat?{query}"))
+            .await;
+        assert_eq!(found.names(), names, "{query}");
+        // A page at a time the order is the same.
+        let (mut paged, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = viewer
+                .get(&format!("/models?{query}&limit=1{cursor}"))
+                .await;
+            paged.extend(page.names().iter().map(ToString::to_string));
+            match page.json()["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(paged, names, "{query}");
+    }
+    for (query, words) in [
+        ("prompt_tokens=5&cached_tokens=6", "cached_tokens: "),
+        ("cached_tokens=1&output_tokens=1", "cached_tokens: "),
+        (
+            "prompt_tokens=0",
+            "prompt_tokens: a typical call has at least one token",
+        ),
+        (
+            "prompt_tokens=-1",
+            "prompt_tokens: expected a whole number from 0",
+        ),
+        (
+            "output_tokens=x",
+            "output_tokens: expected a whole number from 0",
+        ),
+    ] {
+        let refused = viewer.get(&format!("/models?{query}")).await;
+        assert_eq!(
+            (refused.status, refused.problem()),
+            (400, "invalid-parameter".to_owned())
+        );
+        assert!(
+            refused.detail().contains(words),
+            "{query}: {}",
+            refused.detail()
+        );
     }
 }
 
@@ -338,6 +471,66 @@ async fn a_writer_reads_its_own_write_and_nobody_waits_for_ever() {
             (504, "revision-timeout")
         );
         assert!(!waits || asked.elapsed().as_secs() >= 4, "{revision}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_are_looked_at_before_a_revision_is_waited_for() {
+    let api = TestApi::start().await;
+    let viewer = api.viewer().await;
+    let provider = api.provider("openai").await;
+    let mut credential = rows::credential(provider, "main");
+    credential.namespace = api.namespace.name.clone();
+    api.write(move |tx| async move { tx.upsert(&credential).await.map(drop) }.boxed())
+        .await;
+    let stranger = api.account("stranger", &[], &[]).await;
+    let half = api.account("half", &["get"], &["llmproviders"]).await;
+    let ahead = viewer.get("/models").await.revision() + 3_600_000;
+    let ahead = |path: &str| format!("{path}?min_revision={ahead}");
+    let absent = uuid::Uuid::new_v4();
+    let paths = [
+        format!("/providers/{provider}"),
+        "/providers/openai".to_owned(),
+        "/providers/openai/endpoints".to_owned(),
+        "/providers/absent".to_owned(),
+        format!("/models/{absent}"),
+        "/endpoints/absent/health".to_owned(),
+        "/credentials/main".to_owned(),
+    ];
+    // What is there looks like what is not; nobody waits for it.
+    for path in &paths {
+        let hidden = stranger.get(&ahead(path)).await;
+        assert_eq!(
+            (hidden.status, hidden.problem().as_str()),
+            (404, "not-found"),
+            "{path}"
+        );
+    }
+    let waits = paths.iter().map(|path| {
+        let path = ahead(path);
+        let viewer = &viewer;
+        async move { viewer.get(&path).await }
+    });
+    for late in futures::future::join_all(waits).await {
+        assert_eq!(
+            (late.status, late.problem().as_str()),
+            (504, "revision-timeout"),
+            "{}",
+            late.text
+        );
+    }
+    // A further right of the route's is one of them.
+    for (caller, path) in [
+        (&half, "/providers/openai/endpoints"),
+        (&half, "/providers/openai/credentials"),
+        (&viewer, "/credentials/main/holders"),
+    ] {
+        let refused = caller.get(&ahead(path)).await;
+        assert_eq!(
+            (refused.status, refused.problem().as_str()),
+            (403, "forbidden"),
+            "{path}"
+        );
     }
 }
 

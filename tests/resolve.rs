@@ -131,11 +131,13 @@ async fn what_cannot_be_understood_is_refused_with_its_place_and_a_remedy() {
         (r#"{"prefer": "vibes"}"#, 400, "invalid-body", "one of price, score, context"),
         (r#"{"prefer": "score"}"#, 400, "invalid-body", "add capabilities"),
         (r#"{"model": "a", "model": "b"}"#, 400, "invalid-body", "more than once"),
-        (r#"{"class": "smart"}"#, 400, "invalid-body", "no model classes in this version"),
+        (r#"{"model": "a", "class": "b"}"#, 400, "invalid-body", "class: a request names a model or a class, not both"),
+        (r#"{"class": "smart", "prefer": "price"}"#, 400, "invalid-body", "not both"),
         (&deep, 400, "invalid-body", "model: expected a text"),
         (&"[".repeat(10_000), 400, "invalid-body", "JSON object"),
         (&huge, 413, "body-too-large", "64 KiB"),
         (&padded, 413, "body-too-large", "64 KiB"),
+        (r#"{"class": "smart"}"#, 404, "no-model", "no class that you may see is called \"smart\""),
         (r#"{"model": "nobody"}"#, 404, "no-model", "no model that you may see is called \"nobody\""),
     ];
     for (body, status, kind, detail) in cases {
@@ -346,7 +348,8 @@ async fn a_credential_that_cannot_be_used_is_left_out_and_its_target_says_why() 
             fleet.credentials[0].conditions = said("Valid", Reason::QuotaExhausted);
         }),
         ("HostNotAllowed", |fleet| {
-            fleet.endpoints[0].base_url = "https://elsewhere.example/v1".to_owned();
+            fleet.endpoints[0].base_url =
+                llmplane::crd::base_url::BaseUrl::new("https://elsewhere.example/v1");
         }),
         ("NoCredential", |fleet| fleet.credentials.clear()),
     ];

@@ -5,7 +5,6 @@ use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
 use llmplane::db::{AuditFilter, Db};
 use llmplane::encryption::{KekId, kek::folder};
-use nix::sys::signal::Signal;
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -164,7 +163,7 @@ async fn another_leader_goes_on_and_a_paused_one_moves_nothing_when_it_wakes() {
     let mut paused = Process::controller(&world, &elected);
     let held = Held::after(&world, &db, 200).await;
     let other = Process::controller(&world, &elected);
-    paused.signal(Signal::SIGSTOP);
+    paused.pause();
     eventually("the other leads", async || {
         other.metric("llmplane_leading").await == Some(1.0)
     })
@@ -172,7 +171,7 @@ async fn another_leader_goes_on_and_a_paused_one_moves_nothing_when_it_wakes() {
     held.release().await;
     ended(&db, new).await;
     assert_eq!(under(&db, new).await, fleet.len());
-    paused.signal(Signal::SIGCONT);
+    paused.resume();
     assert!(!paused.ended().await.success(), "it has been replaced");
     let state = db.rewrap_state().await.unwrap().unwrap();
     assert_eq!(state.rewrapped, fleet.len(), "each was moved once");
@@ -384,4 +383,110 @@ async fn a_keyring_that_is_older_than_what_is_stored_undoes_nothing() {
     folder::activate(late.path(), &third).unwrap();
     ended(&db, third).await;
     assert_eq!(under(&db, third).await, fleet.len());
+}
+
+/// A transaction of the controller that is held up at a statement, until it is let go.
+struct Gate {
+    owner: PgConnection,
+}
+
+impl Gate {
+    /// Holds up whoever counts versions that were re-wrapped: by then their rows are written, and not
+    /// committed.
+    async fn before_the_count(world: &World) -> Self {
+        let mut owner = world.owner().await;
+        sqlx::raw_sql(
+            "SELECT pg_advisory_lock(4711);
+             CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NEW; END $$;
+             CREATE TRIGGER hold BEFORE UPDATE ON rewrap FOR EACH ROW
+             WHEN (NEW.rewrapped > OLD.rewrapped) EXECUTE FUNCTION public.hold()",
+        )
+        .execute(&mut owner)
+        .await
+        .unwrap();
+        Self { owner }
+    }
+
+    /// Waits until somebody waits for a lock of this kind: for the gate (`advisory`), or for rows of who
+    /// waits there (`transactionid`).
+    async fn until(&mut self, what: &str, lock: &str) {
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity a USING (pid)
+                         WHERE NOT granted AND locktype = $1 AND a.datname = current_database())";
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !sqlx::query_scalar::<_, bool>(waits)
+            .bind(lock)
+            .fetch_one(&mut self.owner)
+            .await
+            .unwrap()
+        {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "within a minute: {what}"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn open(mut self) {
+        sqlx::raw_sql("SELECT pg_advisory_unlock(4711); DROP TRIGGER hold ON rewrap")
+            .execute(&mut self.owner)
+            .await
+            .unwrap();
+    }
+}
+
+/// The two change the same rows: one their wraps, the other their states, in which a destroyed one has no
+/// wrap. Whichever is first, neither undoes the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_rotated_while_its_version_is_re_wrapped_is_what_both_made_of_it() {
+    const OTHER: &str = "sk-test-fedcba9876543210";
+    let vendor = FakeVendor::start(&[KEY, OTHER], &[]).await;
+    let world = World::new("rewrap-rotation").await;
+    let (db, old) = (world.db().await, active(&world));
+    let controller = Process::controller(&world, &[SETTLED]);
+    world.secret("s", KEY).await;
+    world.secret("t", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    // The former key of one goes at once, that of the other has its grace.
+    let spec = json!({
+        "providerRef": { "name": "p" }, "secretRef": { "name": "t" }, "rotation": { "graceSeconds": 0 },
+    });
+    world.apply("LlmCredential", "gone", spec).await;
+    for name in ["c", "gone"] {
+        world.ready("LlmCredential", name).await;
+    }
+    assert_eq!(under(&db, old).await, 2);
+
+    let mut gate = Gate::before_the_count(&world).await;
+    let new = rotate(&world);
+    gate.until("the versions are being moved", "advisory").await;
+    world.secret("s", OTHER).await;
+    world.secret("t", OTHER).await;
+    let in_use = async |version: i32| {
+        let states = ["c", "gone"].map(async |name| {
+            let status = world.get("LlmCredential", name).await["status"].clone();
+            status["versions"][0]["version"] == version
+                && status["versions"][0]["state"] == "Current"
+        });
+        futures::future::join_all(states).await == [true, true]
+    };
+    // New versions are rows of their own, and wait for nobody; the former ones do.
+    gate.until("the former versions are being left", "transactionid")
+        .await;
+    gate.open().await;
+    eventually("the new versions are in use", async || in_use(2).await).await;
+    ended(&db, new).await;
+    eventually("all that is left is under the new key", async || {
+        (under(&db, old).await, under(&db, new).await) == (0, 3)
+    })
+    .await;
+    let stored = keys(&world, &db).await;
+    assert_eq!(
+        stored,
+        json!({ "c": { "1": KEY, "2": OTHER }, "gone": { "2": OTHER } })
+    );
+    assert!(!controller.log().contains("does not authenticate"));
+    folder::remove(&world.keyring_dir(), &old).unwrap();
+    assert_eq!(keys(&world, &db).await, stored);
 }

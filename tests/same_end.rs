@@ -4,6 +4,7 @@
 use llmplane::crd::{ProviderType, credential::VersionState};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::{Value, json};
+use sqlx::Connection;
 
 use crate::support::{
     fake_vendor::FakeVendor,
@@ -112,6 +113,50 @@ async fn a_key_that_goes_while_the_controller_is_away_takes_its_list_with_it() {
     world.delete("LlmCredential", "c").await;
     world.start().await;
     no_key_lists_it(&world).await;
+}
+
+/// How often a model list was read, or tried to be.
+async fn lists_read(world: &World) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM health_probes WHERE kind = 'ModelList'")
+        .fetch_one(&mut world.owner().await)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_switched_off_reads_no_list_while_its_row_is_behind() {
+    let (_vendor, world) = listed("behind").await;
+    let before = lists_read(&world).await;
+    let mut holds = world.owner().await;
+    let mut holding = holds.begin().await.unwrap();
+    sqlx::query("SELECT FROM credentials FOR UPDATE")
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+    credential(&world, json!({ "enabled": false })).await;
+    eventually("the list is read once more", async || {
+        lists_read(&world).await > before
+    })
+    .await;
+    holding.commit().await.unwrap();
+    no_key_lists_it(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_a_key_is_not_for_any_more_counts_no_more() {
+    let (vendor, world) = listed("notfor").await;
+    world.endpoint("f", &vendor.url(), json!({})).await;
+    eventually("both endpoints list it", async || {
+        let message = world.message("LlmModel", "m", "Available").await;
+        message == "the vendor lists it at endpoint e, f"
+    })
+    .await;
+    credential(&world, json!({ "endpointRefs": [{ "name": "f" }] })).await;
+    eventually("one of them lists it", async || {
+        let message = world.message("LlmModel", "m", "Available").await;
+        message == "the vendor lists it at endpoint f"
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,8 @@ use crate::writes;
 
 const PATH: &str = "/api/v1/resolve";
 const BAR_RATIO: f64 = 0.5;
+/// Callers at once, of both sides: as many keys as are asked for together share a commit.
+pub const CALLERS: usize = 256;
 /// How long requests that were under way when a side stopped are waited for.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -34,20 +36,50 @@ pub async fn measure(
     let model = fleet::model_name("provider-0", 7);
     let body = json!({ "model": model, "with_secret": true, "purpose": "bench" }).to_string();
     let answer = captured(&format!("http://{address}{PATH}"), &body, agents.one()).await?;
-    let bare = Bare::start(&[answer])?.listening().await?;
+    let bare = Bare::start(std::slice::from_ref(&answer))?
+        .listening()
+        .await?;
     eprintln!("POST /resolve with a key");
     let what = "POST /resolve with a key, audited";
     let sides = Sides {
-        api: Target::posting(address, PATH, &body, &agents.tokens),
-        bare: Target::posting(bare.address, PATH, &body, &agents.tokens),
+        api: Target::posting(address, PATH, &body, &agents.tokens).with_connections(CALLERS),
+        bare: Target::posting(bare.address, PATH, &body, &agents.tokens).with_connections(CALLERS),
         api_pid: api.pid()?,
         bare_pid: bare.pid()?,
     };
     report.add(sides.share(what, BAR_RATIO).await?);
-    drop(bare);
     tokio::time::sleep(SETTLED).await;
     report.add(rows(plane, api).await?);
+    report.add(floor(plane, agents, answer, &body, &bare).await?);
     Ok(())
+}
+
+/// What a row that is committed before an answer costs by itself, whoever answers: the bare handler with
+/// one, against the one without.
+async fn floor(
+    plane: &Plane,
+    agents: &Agents,
+    answer: Answer,
+    body: &str,
+    bare: &Bare,
+) -> Result<Figure> {
+    eprintln!("the bare handler with a row of its own");
+    let recording = Bare::start_recording(&[answer], &plane.floor_database_url()?).await?;
+    let recording = recording.listening().await?;
+    let target =
+        |address| Target::posting(address, PATH, body, &agents.tokens).with_connections(CALLERS);
+    let sides = Sides {
+        api: target(recording.address),
+        bare: target(bare.address),
+        api_pid: recording.pid()?,
+        bare_pid: bare.pid()?,
+    };
+    let what = "the bare handler that commits one plain row before each answer";
+    Ok(Figure {
+        bar: "told".to_owned(),
+        kept: None,
+        ..sides.share(what, 0.0).await?
+    })
 }
 
 /// An answer with a key, for the other side to repeat.

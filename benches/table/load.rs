@@ -20,7 +20,7 @@ use rustls::{ClientConfig, ClientConnection};
 
 use crate::figures::Times;
 
-/// Connections while a server is saturated.
+/// Connections while a server is saturated, where nothing else is said.
 const CONNECTIONS: usize = 16;
 /// Connections of a paced load: enough that a slow answer delays no later request.
 const PACED_CONNECTIONS: usize = 64;
@@ -33,6 +33,8 @@ const STALLED: Duration = Duration::from_secs(5);
 pub struct Target {
     pub address: SocketAddr,
     pub requests: Vec<Vec<u8>>,
+    /// How many connections saturate the server.
+    connections: usize,
     /// Where the server cannot do without.
     tls: Option<Arc<ClientConfig>>,
 }
@@ -47,6 +49,7 @@ impl Target {
         Self {
             address,
             requests: tokens.iter().map(request).collect(),
+            connections: CONNECTIONS,
             tls: None,
         }
     }
@@ -72,7 +75,16 @@ impl Target {
         Self {
             address,
             requests: tokens.iter().map(request).collect(),
+            connections: CONNECTIONS,
             tls: None,
+        }
+    }
+
+    /// The same over so many connections: a server whose answers wait for a disk is not saturated by few.
+    pub fn with_connections(self, connections: usize) -> Self {
+        Self {
+            connections,
+            ..self
         }
     }
 
@@ -88,10 +100,10 @@ impl Target {
 /// Asks again and again for this long, each connection as soon as it is answered. Answers per
 /// second.
 pub fn saturate(target: &Target, time: Duration) -> Result<f64> {
-    let mut clients = Clients::connect(target, CONNECTIONS)?;
+    let mut clients = Clients::connect(target, target.connections)?;
     let start = Instant::now();
     let mut answered = 0_u64;
-    for index in 0..CONNECTIONS {
+    for index in 0..target.connections {
         clients.send(index, start)?;
     }
     let mut ready = Vec::new();

@@ -59,7 +59,7 @@ struct Args {
     /// Seconds in which nothing may be written after the cold start
     #[arg(long, env = "LLMPLANE_BENCH_IDLE_SECONDS", default_value_t = 300)]
     idle_seconds: u64,
-    /// Only these parts; the file is then not written
+    /// Only these parts; of the others the file keeps what it says
     #[arg(long, value_delimiter = ',', value_name = "PART,...")]
     only: Vec<Part>,
     /// The file to write
@@ -73,10 +73,14 @@ struct Args {
     bare: Option<PathBuf>,
 }
 
-/// A part of the run. The cold start always takes place, for the others read what it made.
+/// A part of the run, in the order of the page. The cold start always takes place, for the others read
+/// what it made. Memory is weighed after the idle time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
+    Snapshot,
+    ColdStart,
     Idle,
+    Memory,
     Reads,
     Keys,
     Peers,
@@ -88,7 +92,29 @@ enum Part {
     Failover,
     Rewrap,
     Latency,
-    Snapshot,
+}
+
+impl Part {
+    /// The title under which the page has it.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Snapshot => "One change in the snapshot",
+            Self::ColdStart => "Cold start",
+            Self::Idle => "Nothing to do",
+            Self::Memory => "Memory",
+            Self::Reads => "Config reads",
+            Self::Keys => "Keys",
+            Self::Peers => "Beside others",
+            Self::Callers => "New callers",
+            Self::Visible => "Changes made visible",
+            Self::Watch => "Open streams",
+            Self::Polling => "Agents that poll",
+            Self::Changes => "Reads beside changes",
+            Self::Failover => "Failover",
+            Self::Rewrap => "Rotation of the key-encryption key",
+            Self::Latency => "Latency of config reads",
+        }
+    }
 }
 
 impl Args {
@@ -114,11 +140,13 @@ fn main() -> Result<ExitCode> {
             _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
         }
     })?;
-    print!("\n{}", report.table());
-    if args.only.is_empty() {
-        report.write(&args.file)?;
-        println!("\nwritten to {}", args.file.display());
-    }
+    print!("{}", report.tables());
+    let order: Vec<_> = Part::value_variants()
+        .iter()
+        .map(|part| part.title())
+        .collect();
+    report.write(&args.file, &order)?;
+    println!("\nwritten to {}", args.file.display());
     Ok(match report.kept() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -128,12 +156,13 @@ fn main() -> Result<ExitCode> {
 async fn run(args: &Args) -> Result<Report> {
     let mut report = Report::new(args.resources, args.idle_seconds);
     if args.wants(Part::Snapshot) {
+        report.begin(Part::Snapshot.title());
         snapshot::measure(&mut report)?;
     }
     if args.only == [Part::Snapshot] {
         return Ok(report);
     }
-    let plane = plane::Plane::start().await?;
+    let plane = plane::Plane::start("bench-plane").await?;
     let measured = measure(args, &plane, &mut report).await;
     plane.end().await?;
     measured?;
@@ -143,44 +172,59 @@ async fn run(args: &Args) -> Result<Report> {
 async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Result<()> {
     let vendors = vendor::Vendors::start().await?;
     let fleet = fleet::Fleet::of(args.resources, vendors.urls());
+    report.begin(Part::ColdStart.title());
     let mut started: Started = cold_start::measure(plane, &fleet, report).await?;
-    if args.wants(Part::Idle) {
+    // What a process keeps shows once it has rested: the allocator gives back what was used in a burst.
+    if args.wants(Part::Idle) || args.wants(Part::Memory) {
+        report.begin(Part::Idle.title());
         cold_start::stay_idle(plane, args.idle_seconds, report).await?;
+        report.begin(Part::Memory.title());
+        cold_start::weigh(plane, &started, report).await?;
     }
-    cold_start::weigh(plane, &started, report).await?;
     let agents = accounts::Agents::make(plane).await?;
     if args.wants(Part::Reads) {
+        report.begin(Part::Reads.title());
         reads::measure(plane, &started.api, &agents, report).await?;
     }
     if args.wants(Part::Keys) {
+        report.begin(Part::Keys.title());
         keys::measure(plane, &started.api, &agents, report).await?;
     }
     if args.wants(Part::Peers) {
-        peers::measure(plane, &started.api, &agents, report).await?;
+        report.begin(Part::Peers.title());
+        peers::measure(plane, &agents, report).await?;
     }
     if args.wants(Part::Callers) {
+        report.begin(Part::Callers.title());
         callers::measure(plane, &started.api, report).await?;
     }
     if args.wants(Part::Visible) {
+        report.begin(Part::Visible.title());
         visible::measure(plane, &fleet, &started.api, &agents, report).await?;
     }
     if args.wants(Part::Watch) {
+        report.begin(Part::Watch.title());
         beside::streams(plane, &agents, report).await?;
     }
     if args.wants(Part::Polling) {
+        report.begin(Part::Polling.title());
         beside::polling(plane, &started.api, report).await?;
     }
     if args.wants(Part::Changes) {
+        report.begin(Part::Changes.title());
         beside::changes(plane, &started.api, &agents, report).await?;
     }
     if args.wants(Part::Failover) {
+        report.begin(Part::Failover.title());
         started = failover::measure(plane, started, &agents, report).await?;
     }
     if args.wants(Part::Rewrap) {
+        report.begin(Part::Rewrap.title());
         rewrap::measure(plane, report).await?;
     }
     // Last: its generator runs before all else until this program ends.
     if args.wants(Part::Latency) {
+        report.begin(Part::Latency.title());
         latency::measure(plane, &started.api, &agents, report).await?;
     }
     Ok(())

@@ -17,9 +17,10 @@ use tokio::process::Command;
 use crate::accounts::{self, Agents};
 use crate::figures::median;
 use crate::fleet::{self, AGENTS, MODELS};
+use crate::keys;
 use crate::load::{self, Target};
 use crate::plane::{Plane, free_address};
-use crate::process::Process;
+use crate::processors::{self, StartedOnFirst};
 use crate::report::{Figure, Report};
 
 /// Rounds of each side; the sides take turns.
@@ -47,18 +48,17 @@ impl Drop for Peer {
     }
 }
 
-/// Measures llmplane against each.
-pub async fn measure(
-    plane: &Plane,
-    api: &Process,
-    agents: &Agents,
-    report: &mut Report,
-) -> Result<()> {
-    let api = api.address()?;
+/// Measures llmplane against each: both sides have one processor, with all that they need (PostgreSQL,
+/// etcd); the generator has another, so that it is not what is measured.
+pub async fn measure(plane: &Plane, agents: &Agents, report: &mut Report) -> Result<()> {
+    let mut own = processors::on_first(|| plane.api("api-beside-peers"))?;
+    own.ready().await?;
+    let api = own.address()?;
     let model = fleet::model_name("provider-0", 7);
     let read = Target::new(api, &format!("/api/v1/models/{model}"), &agents.tokens);
     let asked = json!({ "model": model, "with_secret": true, "purpose": "bench" }).to_string();
     let resolve = Target::posting(api, "/api/v1/resolve", &asked, &agents.tokens);
+    let resolve = resolve.with_connections(keys::CALLERS);
 
     eprintln!("peers: FastAPI and PostgreSQL");
     let folder = tempfile::tempdir()?;
@@ -67,6 +67,7 @@ pub async fn measure(
     let name = "GET /models/{id}: times as many a second as a FastAPI service on PostgreSQL";
     report.add(times(name, READS, read.clone(), theirs).await?);
     let theirs = Target::posting(service.address, "/resolve", &asked, &agents.tokens);
+    let theirs = theirs.with_connections(keys::CALLERS);
     let name = "POST /resolve with a key, audited: times as many a second as the same service";
     report.add(times(name, RESOLVES, resolve, theirs).await?);
     drop(service);
@@ -91,7 +92,11 @@ pub async fn measure(
 
 /// How many times as many answers a second the first side gives.
 async fn times(what: &str, bar: f64, ours: Target, theirs: Target) -> Result<Figure> {
-    let rounds = tokio::task::spawn_blocking(move || take_turns(&ours, &theirs)).await??;
+    let generate = move || {
+        let _kept = StartedOnFirst::keep()?;
+        processors::on_last(|| take_turns(&ours, &theirs))
+    };
+    let rounds = tokio::task::spawn_blocking(generate).await??;
     let of =
         |pick: &dyn Fn(&(f64, f64)) -> f64| median(&rounds.iter().map(pick).collect::<Vec<_>>());
     let ratio = of(&|round| round.0 / round.1);
@@ -114,7 +119,7 @@ fn take_turns(ours: &Target, theirs: &Target) -> Result<Vec<(f64, f64)>> {
     (0..ROUNDS).map(one).collect()
 }
 
-/// A service with the rows of the agents' models, a worker for each processor.
+/// A service with the rows of the agents' models, a worker for its processor.
 async fn service(
     plane: &Plane,
     api: SocketAddr,
@@ -145,11 +150,10 @@ async fn service(
     let made = command().arg("service.py").arg(&file).status().await?;
     ensure!(made.success(), "the service's tables were not made");
     let address = free_address()?;
-    let workers = std::thread::available_parallelism()?.to_string();
     let mut command = command();
     command
         .args(["-m", "uvicorn", "service:app", "--host", "127.0.0.1"])
-        .args(["--port", &address.port().to_string(), "--workers", &workers])
+        .args(["--port", &address.port().to_string(), "--workers", "1"])
         .args(["--loop", "uvloop", "--http", "httptools", "--no-access-log"])
         .args(["--log-level", "warning"]);
     let path = format!("/models/{}", fleet::model_name("provider-0", 7));
@@ -178,7 +182,6 @@ async fn litellm(folder: &Path) -> Result<Peer> {
     // JSON is YAML.
     std::fs::write(&file, serde_json::to_vec(&config)?)?;
     let address = free_address()?;
-    let workers = std::thread::available_parallelism()?.to_string();
     let mut command = Command::new(python.with_file_name("litellm"));
     command
         .current_dir(folder)
@@ -187,7 +190,7 @@ async fn litellm(folder: &Path) -> Result<Peer> {
         .arg("--config")
         .arg(&file)
         .args(["--host", "127.0.0.1", "--port", &address.port().to_string()])
-        .args(["--num_workers", &workers])
+        .args(["--num_workers", "1"])
         .stdin(Stdio::null());
     started(command, address, "/model/info", LITELLM_KEY).await
 }

@@ -32,20 +32,22 @@ const PEERS_DATABASE: &str = "bench_peers";
 
 /// etcd, kube-apiserver, kube-controller-manager and PostgreSQL, as durable as by default.
 pub struct Plane {
-    options: Options,
+    pub options: Options,
     /// With the administrator's rights.
     pub client: kube::Client,
 }
 
 impl Plane {
-    /// A new one; whatever an earlier run left is removed.
-    pub async fn start() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-plane");
+    /// A new one in a folder of this name; whatever an earlier run left there is removed.
+    pub async fn start(name: &str) -> Result<Self> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let state_dir = StateDir::new(&folder)?;
         down(&state_dir, true).await?;
         let options = Options {
             state_dir,
             plane_only: true,
+            empty: false,
+            node: false,
             durability: Durability::Durable,
             lifetime: Lifetime::WithCaller,
             executable: PathBuf::from(PROGRAM),

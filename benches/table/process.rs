@@ -75,6 +75,19 @@ impl Process {
         Ok(reqwest::get(url).await?.text().await?)
     }
 
+    /// Status of a path of its admin port.
+    #[allow(dead_code, reason = "the endurance run asks")]
+    pub async fn admin(&self, path: &str) -> Result<reqwest::StatusCode> {
+        let url = format!("http://{}{path}", self.admin);
+        Ok(reqwest::get(url).await?.status())
+    }
+
+    /// Whether it has ended.
+    #[allow(dead_code, reason = "the endurance run asks")]
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Its id.
     pub fn pid(&self) -> Result<i32> {
         let id = self.child.id().context("the process has ended")?;

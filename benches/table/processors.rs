@@ -19,6 +19,80 @@ pub fn on_first<T>(start: impl FnOnce() -> Result<T>) -> Result<T> {
     start()
 }
 
+/// Everything that this program started, kept to the first processor until this is dropped.
+pub struct StartedOnFirst {
+    before: CpuSet,
+    processes: Vec<Pid>,
+}
+
+impl StartedOnFirst {
+    /// Those processes with all their threads, and what they start from now on.
+    pub fn keep() -> Result<Self> {
+        let before = sched_getaffinity(SELF)?;
+        let kept = Self {
+            before,
+            processes: descendants()?,
+        };
+        if let Some(cpu) = usable(&before).first() {
+            let mut one = CpuSet::new();
+            one.set(*cpu)?;
+            place(&kept.processes, &one);
+        }
+        Ok(kept)
+    }
+}
+
+impl Drop for StartedOnFirst {
+    fn drop(&mut self) {
+        place(&self.processes, &self.before);
+    }
+}
+
+/// The processes that this one started, and those that they did.
+fn descendants() -> Result<Vec<Pid>> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        // One that ends meanwhile cannot be read, and needs no place.
+        let stat = std::fs::read(entry.path().join("stat")).unwrap_or_default();
+        let stat = String::from_utf8_lossy(&stat);
+        // PID (NAME) STATE PARENT ...; the name may hold anything.
+        let parent = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.split(' ').nth(1));
+        let id = entry.file_name();
+        if let (Some(Ok(id)), Some(Ok(parent))) =
+            (id.to_str().map(str::parse), parent.map(str::parse))
+        {
+            parents.push((Pid::from_raw(id), Pid::from_raw(parent)));
+        }
+    }
+    let mut found = vec![Pid::this()];
+    let mut looked_at = 0;
+    while let Some(parent) = found.get(looked_at).copied() {
+        looked_at += 1;
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(id, _)| id),
+        );
+    }
+    Ok(found.split_off(1))
+}
+
+/// Moves all threads of these processes.
+fn place(processes: &[Pid], set: &CpuSet) {
+    for process in processes {
+        let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+        for thread in threads.into_iter().flatten().flatten() {
+            if let Some(Ok(id)) = thread.file_name().to_str().map(str::parse) {
+                let _ = sched_setaffinity(Pid::from_raw(id), set);
+            }
+        }
+    }
+}
+
 /// Generates load on the last processor, which is not the first where there are two.
 pub fn on_last<T>(generate: impl FnOnce() -> Result<T>) -> Result<T> {
     let _held = Held::on(|usable| usable.last().copied())?;

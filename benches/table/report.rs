@@ -1,4 +1,4 @@
-//! The table, and the file that holds it.
+//! The tables, one for each part, and the file that holds them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -28,24 +28,42 @@ impl Figure {
     }
 }
 
-/// All that was measured in a run.
+/// What was measured in a run, by part.
 pub struct Report {
-    figures: Vec<Figure>,
+    sections: Vec<Section>,
     resources: usize,
     idle_seconds: u64,
     machine: String,
 }
 
+/// The figures of a part.
+struct Section {
+    title: &'static str,
+    figures: Vec<Figure>,
+}
+
+/// What stands before each part's title, and before the method.
+const HEADING: &str = "\n## ";
+const METHOD: &str = "Method";
+
 impl Report {
     /// An empty one, of a run of this size.
     pub fn new(resources: usize, idle_seconds: u64) -> Self {
         Self {
-            figures: Vec::new(),
+            sections: Vec::new(),
             resources,
             idle_seconds,
             // Now, while this program may still run on every processor.
             machine: machine(),
         }
+    }
+
+    /// Begins a part: figures that are added from now on are its own.
+    pub fn begin(&mut self, title: &'static str) {
+        self.sections.push(Section {
+            title,
+            figures: Vec::new(),
+        });
     }
 
     /// Takes a figure in, and shows it.
@@ -57,16 +75,90 @@ impl Report {
             figure.bar,
             figure.verdict()
         );
-        self.figures.push(figure);
+        if let Some(section) = self.sections.last_mut() {
+            section.figures.push(figure);
+        }
     }
 
     /// Whether every bar holds.
     pub fn kept(&self) -> bool {
-        self.figures.iter().all(|figure| figure.kept != Some(false))
+        let mut figures = self.sections.iter().flat_map(|section| &section.figures);
+        figures.all(|figure| figure.kept != Some(false))
     }
 
-    /// The table as Markdown.
-    pub fn table(&self) -> String {
+    /// The tables as Markdown, each under the title of its part.
+    pub fn tables(&self) -> String {
+        let sections = self.sections.iter();
+        sections
+            .map(|section| format!("{HEADING}{}\n\n{}", section.title, section.table()))
+            .collect()
+    }
+
+    /// Writes the page. What it says of parts that were not measured stays, for those of `order` that
+    /// it has.
+    ///
+    /// # Errors
+    ///
+    /// A page that is there and cannot be read, or cannot be written.
+    pub fn write(&self, file: &Path, order: &[&str]) -> Result<()> {
+        let before = match file.try_exists()? {
+            true => std::fs::read_to_string(file)?,
+            false => String::new(),
+        };
+        let mut page = "# Performance\n\n\
+             Written by `make bench`. Each part says when and where it was measured: a run of some parts \
+             (`cargo bench --bench table -- --only keys,peers`) leaves the others as they are.\n"
+            .to_owned();
+        for title in order {
+            if let Some(section) = self.sections.iter().find(|section| section.title == *title) {
+                let _ = write!(
+                    page,
+                    "{HEADING}{title}\n\n{}, {}.\n\n{}",
+                    Zoned::now().strftime("%Y-%m-%d %H:%M %Z"),
+                    self.machine,
+                    section.table()
+                );
+            } else if let Some(said) = said_of(&before, title) {
+                let _ = write!(page, "{HEADING}{title}\n{said}");
+            }
+        }
+        let (_, endurance) = split_endurance(&before);
+        let _ = write!(page, "{HEADING}{METHOD}\n\n{}{endurance}", self.method());
+        Ok(std::fs::write(file, page)?)
+    }
+
+    /// Writes the part of the page that tells of endurance.
+    ///
+    /// # Errors
+    ///
+    /// A page that cannot be written.
+    #[allow(dead_code, reason = "the endurance run writes it")]
+    pub fn write_endurance(&self, file: &Path, method: &str) -> Result<()> {
+        let before = std::fs::read_to_string(file).unwrap_or_default();
+        let (rest, _) = split_endurance(&before);
+        let tables: String = self.sections.iter().map(Section::table).collect();
+        let page = format!(
+            "{}\n{ENDURANCE}Written by `make soak`, on {}.\n\n\
+             Machine: {}.\n\n\
+             {}\n\n\
+             {method}",
+            rest.trim_end(),
+            Zoned::now().strftime("%Y-%m-%d %H:%M %Z"),
+            self.machine,
+            tables.trim_end(),
+        );
+        Ok(std::fs::write(file, page)?)
+    }
+
+    fn method(&self) -> String {
+        include_str!("method.md")
+            .replace("RESOURCES", &self.resources.to_string())
+            .replace("IDLE_SECONDS", &self.idle_seconds.to_string())
+    }
+}
+
+impl Section {
+    fn table(&self) -> String {
         let mut table = "| Figure | Bar | Measured | |\n|---|---|---|---|\n".to_owned();
         for figure in &self.figures {
             let _ = writeln!(
@@ -80,28 +172,20 @@ impl Report {
         }
         table
     }
+}
 
-    /// Writes the page.
-    pub fn write(&self, file: &Path) -> Result<()> {
-        let page = format!(
-            "# Performance\n\n\
-             Written by `make bench`, on {}.\n\n\
-             Machine: {}.\n\n\
-             {}\n\n\
-             {}",
-            Zoned::now().strftime("%Y-%m-%d %H:%M %Z"),
-            self.machine,
-            self.table().trim_end(),
-            self.method()
-        );
-        Ok(std::fs::write(file, page)?)
-    }
+/// What a page says under this title.
+fn said_of<'p>(page: &'p str, title: &str) -> Option<&'p str> {
+    let mut sections = page.split(HEADING).skip(1);
+    sections.find_map(|section| section.strip_prefix(title)?.strip_prefix('\n'))
+}
 
-    fn method(&self) -> String {
-        include_str!("method.md")
-            .replace("RESOURCES", &self.resources.to_string())
-            .replace("IDLE_SECONDS", &self.idle_seconds.to_string())
-    }
+/// Begins what `make soak` writes, at the end of the page.
+const ENDURANCE: &str = "\n## Endurance\n\n";
+
+/// What `make bench` wrote, and what `make soak` did.
+fn split_endurance(page: &str) -> (&str, &str) {
+    page.split_at(page.find(ENDURANCE).unwrap_or(page.len()))
 }
 
 /// The machine, in the kernel's words.

@@ -11,11 +11,11 @@ use libfuzzer_sys::fuzz_target;
 use llmplane::{
     controller::fuzzing::consent,
     crd::{ANNOTATION_ALLOWED_HOSTS, LABEL_CREDENTIAL, ProviderType, hosts::AllowedHost},
-    keys::key_allowed,
+    keys::{HostNotAllowed, key_allowed},
     vendors::{
-        HostNotAllowed,
-        address::{AddressGuard, AllowRule},
-        driver, vendor,
+        driver,
+        http::address_guard::{AddressGuard, AllowRule},
+        vendor,
     },
 };
 use url::{Origin, Url};
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     let mut line = || lines.next().unwrap_or_default();
     let (provider, label, annotation, url, rule, address) =
         (line(), line(), line(), line(), line(), line());
-    let provider = ProviderType::parse(provider).unwrap_or(ProviderType::ALL[provider.len() % 9]);
+    let provider = ProviderType::parse(provider).unwrap_or(ProviderType::ALL[provider.len() % ProviderType::ALL.len()]);
     if let Ok(url) = Url::parse(url) {
         destination(provider, label, annotation, &url);
     }
@@ -59,7 +59,7 @@ fn destination(provider: ProviderType, label: &str, annotation: &str, url: &Url)
         may_go(provider, annotation, url),
         "{annotation:?} {url}"
     );
-    let other = ProviderType::ALL[(provider as usize + 1) % 9];
+    let other = ProviderType::ALL[(provider as usize + 1) % ProviderType::ALL.len()];
     assert!(key_allowed(label, &consent.hosts, vendor(other), url).is_err());
     if let Err(HostNotAllowed::OtherHost { host }) = allowed
         && matches!(url.scheme(), "http" | "https")

@@ -90,7 +90,7 @@ fuzz_target!(|lists: Lists| {
 
 fn paged(provider: ProviderType) -> bool {
     use ProviderType as P;
-    matches!(provider, P::Anthropic | P::DashScope | P::Bedrock)
+    matches!(provider, P::Anthropic | P::DashScope | P::Bedrock | P::Gemini)
 }
 
 fn expected(pages: &[&[Entry]]) -> (Vec<String>, usize) {
@@ -140,6 +140,10 @@ fn page(
             "output": { "total": total, "page_no": number + 1, "page_size": 100, "models": items },
         }),
         P::Ollama => json!({ "models": items }),
+        P::Gemini => {
+            let token = more.then(|| format!("t{number}"));
+            json!({ "models": items, "nextPageToken": token })
+        }
         P::Bedrock => {
             let token = more.then(|| format!("t{number}"));
             json!({ "inferenceProfileSummaries": items, "nextToken": token })
@@ -174,6 +178,13 @@ fn entry(provider: ProviderType, entry: &Entry) -> Value {
             "inferenceProfileId": id, "inferenceProfileName": word, "status": "ACTIVE",
             "type": "SYSTEM_DEFINED", "models": [{ "modelArn": word }],
         }),
+        P::Gemini => {
+            let name = id.as_str().map(|id| format!("models/{id}"));
+            json!({
+                "name": name, "displayName": word, "inputTokenLimit": number, "thinking": flag,
+                "supportedGenerationMethods": ["generateContent", word],
+            })
+        }
         P::VLLM => json!({ "id": id, "root": word, "max_model_len": number, "permission": [] }),
         _ => json!({ "id": id, "object": "model", "owned_by": word, "created": number }),
     }

@@ -8,7 +8,16 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use llmplane::{crd::{ProviderType, reasons::Reason}, encryption::SecretFields, keys::BoundKey, vendors::{Call, HttpClient, HttpClients, KeyFields, ModelList, CheckResult, Retry, TestedModel, http::{address_guard::AddressGuard, client::Response, script::Script}, driver, vendor}};
+use llmplane::{
+    crd::{ProviderType, reasons::Reason},
+    encryption::SecretFields,
+    keys::BoundKey,
+    vendors::{
+        Call, CheckResult, HttpClient, HttpClients, KeyFields, ModelList, Retry, TestedModel, driver,
+        http::{address_guard::AddressGuard, client::Response, script::Script},
+        vendor,
+    },
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{runtime::Runtime, time::Instant};
 use url::Url;
@@ -73,7 +82,7 @@ impl Case {
         let provider = ProviderType::ALL
             .into_iter()
             .find(|p| p.as_str().as_bytes() == provider)
-            .unwrap_or(ProviderType::ALL[sum(provider) % 9]);
+            .unwrap_or(ProviderType::ALL[sum(provider) % ProviderType::ALL.len()]);
         let ask = match word() {
             b"probe" => Ask::Probe,
             b"validate" => Ask::Validate,

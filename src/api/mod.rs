@@ -4,12 +4,13 @@
 //! comes from the snapshot, after `auth` has said who asks and what they may see: a handler then asks
 //! neither PostgreSQL nor the kube-apiserver on the way, but for probe history, deleted rows, keys and
 //! checks that are asked for (`checks`). A key is given out by `disclosure` alone. What is written is
-//! written by `write`: to custom resources, as the caller. Of PostgreSQL nothing but the audit is
-//! written.
+//! written by `write`: to custom resources, as the caller. Of PostgreSQL nothing is written but the
+//! audit and the counts of what is asked for (`needs`).
 
 pub mod auth;
 mod checks;
 pub mod disclosure;
+mod needs;
 pub mod openapi;
 pub mod problem;
 pub mod read;
@@ -35,14 +36,17 @@ pub mod fuzzing {
     pub use crate::api::read::query_params::{FromQuery, Query};
 }
 
+pub use routes::resolve::request::read as read_resolve_request;
 pub use server::run::{ApiError, Server, run};
 
+use crate::crd::token_services::TokenServices;
 use crate::db::Db;
 use crate::http_server::AnswerMemory;
 use crate::snapshot::Store;
 use auth::Auth;
 use checks::CheckRequests;
 use disclosure::Disclosure;
+use needs::NeedLog;
 use read::list_cache::ListCache;
 use server::metrics::Metrics;
 use watch::Watches;
@@ -72,10 +76,16 @@ pub struct ApiDeps {
     pub metrics: Metrics,
     /// Lists that were written out already.
     pub pages: ListCache,
+    /// What is asked for, on its way to the database's counts.
+    needs: NeedLog,
     /// Resolutions that were written out already.
     resolutions: routes::resolve::ResolutionCache,
+    /// Those with a key, but for the key.
+    prepared: routes::resolve::PreparedAnswers,
     /// Namespaces that every caller's resolve also looks in.
     pub shared_namespaces: Vec<Arc<str>>,
+    /// Where vendors exchange tokens, where that is not their own host.
+    pub token_services: TokenServices,
     /// Whose turn it is to read deleted rows.
     deleted_reads: read::deleted::DeletedReads,
     /// Who waits for a revision.

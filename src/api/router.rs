@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemType};
 use super::routes::{
-    actions, audit, credentials, docs, endpoints, export, health, holders, import, models,
-    providers, resolve, watch, whose_key,
+    actions, audit, classes, console, credentials, docs, endpoints, export, health, holders,
+    import, models, needs, providers, resolve, watch, whose_key,
 };
 use super::server::observe::Observe;
 use super::{ApiState, openapi};
@@ -41,12 +41,15 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(models::by_capability))
         .routes(routes!(models::create))
         .routes(routes!(models::get, models::replace, models::delete))
+        .routes(routes!(classes::list))
+        .routes(routes!(classes::get))
         .routes(routes!(export::get))
         .routes(routes!(import::post))
         .routes(routes!(holders::list))
         .routes(routes!(audit::list))
         .routes(routes!(whose_key::post))
         .routes(routes!(resolve::post))
+        .routes(routes!(needs::list))
         .routes(routes!(watch::get))
         .routes(routes!(actions::health_check))
         .routes(routes!(actions::validate))
@@ -55,14 +58,19 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(openapi::get))
 }
 
-/// The whole API.
+/// The whole API, with the console where that is served too.
 ///
 /// # Panics
 ///
 /// Where two routes have one pattern, which no request decides.
-pub(super) fn router(state: ApiState) -> Observe<Router> {
+pub(super) fn router(state: ApiState, with_console: bool) -> Observe<Router> {
     let (documented, description) = routes().split_for_parts();
+    let console = match with_console {
+        true => console::routes(),
+        false => Router::new(),
+    };
     let router = documented
+        .merge(console)
         .route("/docs", get(docs::folder))
         .route("/docs/", get(docs::page))
         .route("/docs/{file}", get(docs::file))

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::crd::{ProviderType, endpoint::Header, model::ModelType};
+use crate::crd::{ProviderType, endpoint::Header, federation::Federation, model::ModelType};
 
 /// Bytes of the hash that are kept.
 const BYTES: usize = 16;
@@ -51,9 +51,21 @@ pub fn of_listing(endpoint: &str, model_id: &str) -> String {
     digest(&(endpoint, "list", model_id))
 }
 
+/// Of the exchange of a ServiceAccount's token: how long that lives makes no difference.
+pub fn of_exchange(provider_type: ProviderType, federation: &Federation) -> String {
+    let mut federation = federation.clone();
+    federation.expiration_seconds = 0;
+    digest(&(provider_type, federation))
+}
+
 /// Of what is asked with a key, by its fingerprint, or without one.
 pub fn with_key(inputs: &str, key: Option<&str>) -> String {
     digest(&(inputs, key))
+}
+
+/// Of a model class: what it asks for.
+pub fn of_class(asked: &impl Serialize) -> String {
+    digest(&("class", asked))
 }
 
 fn digest(inputs: &impl Serialize) -> String {

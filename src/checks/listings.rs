@@ -68,12 +68,7 @@ impl ModelLists {
             return Ok(known);
         }
         let stored = self.db.listed_models(endpoint, url).await?;
-        let listing: Arc<ModelsById> = Arc::new(
-            stored
-                .into_iter()
-                .map(|(id, facts)| (id, read(facts)))
-                .collect(),
-        );
+        let listing: Arc<ModelsById> = Arc::new(models_of(stored));
         let mut known = self.known();
         // A list that was put meanwhile is newer than what was just read.
         if let Some(newer) = known.get(endpoint, url) {
@@ -202,7 +197,8 @@ impl KnownLists {
 /// About what a list takes in memory.
 fn size_of_list(list: &ModelsById) -> usize {
     let entries = list.iter().map(|(id, model)| {
-        let name = model.display_name.as_ref().map_or(0, String::len);
+        let texts = [&model.display_name, &model.base_model, &model.replacement];
+        let name: usize = texts.into_iter().flatten().map(String::len).sum();
         let capabilities = model.capabilities.as_ref().map_or(0, Vec::len);
         size_of::<ListedModel>() + size_of::<String>() + 2 * id.len() + name + 4 * capabilities
     });
@@ -229,6 +225,12 @@ fn merged(
 /// Facts of another release may not be read whole; the id is known all the same.
 fn read(facts: Value) -> ListedModel {
     serde_json::from_value(facts).unwrap_or_default()
+}
+
+/// A list of what is stored of it.
+pub fn models_of(stored: BTreeMap<String, Value>) -> ModelsById {
+    let models = stored.into_iter();
+    models.map(|(id, facts)| (id, read(facts))).collect()
 }
 
 /// A list as it is stored.

@@ -78,5 +78,6 @@ pub(super) fn word(kind: CheckKind) -> &'static str {
         CheckKind::Validation => "validation",
         CheckKind::ModelList => "model_list",
         CheckKind::ModelTest => "model_test",
+        CheckKind::Exchange => "exchange",
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! Reconciles plan jobs; this module runs them, each by itself at most once at a time, spread and
 //! within a budget, stores what they found and reports it. It reads what to check from the
-//! database when it checks, so that it judges what is stored, and it never touches the
-//! kube-apiserver. A slow vendor delays other checks of that vendor and nothing else.
+//! database when it checks, so that it judges what is stored, and it asks the kube-apiserver for nothing
+//! but tokens to be exchanged. A slow vendor delays other checks of that vendor and nothing else.
 
 pub mod budget;
+mod exchange;
 pub mod fold;
 pub mod inputs;
 pub mod jitter;
 mod listings;
 mod metrics;
+mod minter;
 mod model_test;
 mod open_server;
 pub mod requests;
@@ -31,17 +33,21 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
-pub use listings::{ListReads, ModelsById};
+pub use exchange::hosts_in;
+pub use listings::{ListReads, ModelsById, models_of};
 pub use metrics::CheckMetrics;
+pub use minter::{MintError, MintedToken, TokenMinter};
 pub use schedule::{JobKey, Owner, PlannedJob, Stored};
 pub use target::LIST_READ;
 
 use crate::{
-    crd::reasons::Reason,
+    crd::{reasons::Reason, token_services::TokenServices},
     db::{CheckKind, CheckRequest, Db, DbError, EndpointRow, Epoch, LastCheck},
     encryption::KeyringHandle,
+    telemetry::spans,
     vendors::HttpClients,
 };
 use requests::CompletedRequest;
@@ -73,6 +79,10 @@ pub struct CheckDeps {
     pub keyring: KeyringHandle,
     /// The way to the vendors.
     pub clients: Arc<HttpClients>,
+    /// Where tokens of ServiceAccounts come from.
+    pub minter: Arc<dyn TokenMinter>,
+    /// Where vendors exchange them.
+    pub token_services: TokenServices,
     /// Counters.
     pub metrics: CheckMetrics,
 }
@@ -123,8 +133,13 @@ impl Checks {
             let last = self.0.runner.db().last_checks(&subjects).await?;
             since_last = ages(&last, Timestamp::now());
         }
-        self.schedule()
-            .plan(owner, jobs, &since_last, Instant::now());
+        let now = Instant::now();
+        let mut schedule = self.schedule();
+        schedule.plan(owner, jobs, &since_last, now);
+        if let Some(cause) = spans::Cause::current() {
+            schedule.planned_in(owner.uid, &cause, now);
+        }
+        drop(schedule);
         self.0.changed.notify_one();
         Ok(())
     }
@@ -235,7 +250,12 @@ impl Checks {
     async fn run_one(&self, run: DueJob) -> Result<(), DbError> {
         let key = run.planned.key;
         let mut unreadable = false;
-        let done = match self.0.runner.run(&run).await {
+        let span = spans::check(key.kind.as_str(), key.subject, run.cause.clone());
+        let ran = self.0.runner.run(&run).instrument(span.clone()).await;
+        if let Err(error) = &ran {
+            spans::failed(&span, error.into());
+        }
+        let done = match ran {
             Ok(done) => done,
             Err(error @ DbError::Fenced) => return Err(error),
             Err(error) => {

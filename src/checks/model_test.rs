@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     fold, inputs,
     run::{JobResult, Runner, probe_row},
-    schedule::{JobKey, Owner},
+    schedule::{Owner, PlannedJob},
     target::{CheckCall, ChosenKey, Target, TargetResult},
 };
 use crate::{
@@ -29,11 +29,8 @@ fn tested_for(last: Option<&StoredCheck>, generation: i64, now: Timestamp) -> Du
 
 impl Runner {
     /// Tests a model at the best endpoint that serves it.
-    pub(super) async fn model_test(
-        &self,
-        job: JobKey,
-        timeout: Duration,
-    ) -> Result<JobResult, DbError> {
+    pub(super) async fn model_test(&self, planned: &PlannedJob) -> Result<JobResult, DbError> {
+        let (job, timeout) = (planned.key, planned.timeout);
         let db = &self.means.db;
         let Some(model) = db.model_row(job.subject).await?.filter(|m| m.is_active) else {
             return Ok(JobResult::unmade());
@@ -56,7 +53,7 @@ impl Runner {
                     tested_for: tested_for(last, model.generation, Timestamp::now()),
                 });
                 let called;
-                (called, keys) = self.test_with_keys(&target, timeout, question).await?;
+                (called, keys) = self.test_with_keys(&target, planned, question).await?;
                 if let Some(key) = &keys.key
                     && called.found.reason == Reason::ModelAnswered
                     && !self.is_proved_at(key, &target).await?
@@ -138,11 +135,12 @@ impl Runner {
     async fn test_with_keys(
         &self,
         target: &Target,
-        timeout: Duration,
+        planned: &PlannedJob,
         question: CheckCall<'_>,
     ) -> Result<(TargetResult, ChosenKey), DbError> {
+        let (timeout, declared) = (planned.timeout, planned.credentials.as_deref());
         let mut exhausted = Vec::new();
-        let mut keys = self.list_key(target, &exhausted).await?;
+        let mut keys = self.list_key(target, declared, &exhausted).await?;
         loop {
             let called = self.ask_with_key(target, &keys, timeout, question).await.0;
             let tried = keys.key.as_ref().map(|key| key.fingerprint.clone());
@@ -153,7 +151,7 @@ impl Runner {
             exhausted.push(tried);
             let next = match exhausted.len() {
                 MAX_TESTED_KEYS.. => None,
-                _ => Some(self.list_key(target, &exhausted).await?),
+                _ => Some(self.list_key(target, declared, &exhausted).await?),
             };
             match next.filter(|next| next.key.is_some()) {
                 Some(next) => keys = next,

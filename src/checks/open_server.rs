@@ -76,7 +76,7 @@ impl Runner {
         let known = self.open_servers.of(endpoint.uid);
         let mut known = known.lock().await;
         let before = known.as_ref().filter(|known| {
-            known.url == endpoint.base_url && known.generation == endpoint.generation
+            known.url == *endpoint.base_url && known.generation == endpoint.generation
         });
         if let Some(before) = before {
             let fresh = match wanted {
@@ -92,7 +92,7 @@ impl Runner {
             return before.map_or(AnswersTo::TheKey, |before| before.answers);
         };
         *known = Some(Known {
-            url: endpoint.base_url.clone(),
+            url: endpoint.base_url.as_str().to_owned(),
             generation: endpoint.generation,
             at,
             answers,

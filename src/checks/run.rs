@@ -14,7 +14,7 @@ use super::{
     listings::{self, ModelLists},
     metrics::{CheckLabels, word},
     open_server::{self, OpenServers},
-    schedule::{DueJob, JobEnd, JobKey, Owner},
+    schedule::{DueJob, JobEnd, JobKey, Owner, PlannedJob},
     target::{CheckCall, ChosenKey, NoTarget, TargetResult},
     threshold::{self, ProbeStreak},
 };
@@ -132,8 +132,9 @@ impl Runner {
                 self.validation(credential, endpoint, *wanted, planned.timeout)
                     .await
             }
-            CheckKind::ModelList => self.model_list(key.subject, planned.timeout).await,
-            CheckKind::ModelTest => self.model_test(key, planned.timeout).await,
+            CheckKind::ModelList => self.model_list(planned).await,
+            CheckKind::ModelTest => self.model_test(planned).await,
+            CheckKind::Exchange => self.exchange(key.subject, planned.timeout).await,
         }
     }
 
@@ -225,7 +226,9 @@ impl Runner {
         ))
     }
 
-    async fn model_list(&self, endpoint: Uuid, timeout: Duration) -> Result<JobResult, DbError> {
+    async fn model_list(&self, planned: &PlannedJob) -> Result<JobResult, DbError> {
+        let (endpoint, timeout) = (planned.key.subject, planned.timeout);
+        let declared = planned.credentials.as_deref();
         let (endpoint, provider, called, keys, listing) = match self.target(endpoint).await? {
             Err(NoTarget::Off) => return Ok(JobResult::unmade()),
             Err(NoTarget::Unusable(endpoint, found)) => (
@@ -236,7 +239,7 @@ impl Runner {
                 None,
             ),
             Ok(target) => {
-                let keys = self.list_key(&target, &[]).await?;
+                let keys = self.list_key(&target, declared, &[]).await?;
                 let asked = self.ask_with_key(&target, &keys, timeout, CheckCall::List);
                 let (called, listing) = asked.await;
                 let called = TargetResult {
@@ -273,7 +276,7 @@ impl Runner {
         let verdict = fold::after(stored, new);
         let probe = probe_row(CheckKind::ModelList, endpoint.uid, None, key, &called);
         let uid = endpoint.uid;
-        let url = endpoint.base_url.clone();
+        let url = endpoint.base_url.as_str().to_owned();
         let listing = match listing {
             Some(read) => Some(self.listings.after(uid, &url, read).await?),
             None => None,
@@ -310,7 +313,8 @@ impl Runner {
             ended => ended,
         };
         if let Some(listing) = listing {
-            self.listings.put(uid, endpoint.declared.base_url, listing);
+            self.listings
+                .put(uid, endpoint.base_url.as_str().to_owned(), listing);
         }
         if differs && let Some(provider) = provider.filter(|p| p.model_sync.enabled) {
             self.note_synced(provider.uid, now).await?;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     crd::Kind,
     db::{CheckKind, CredentialRow, StoredCheck},
+    telemetry::spans::Cause,
 };
 
 /// Within how long a new process tries again what an earlier one left open.
@@ -25,7 +27,7 @@ const INCONCLUSIVE_RETRY_AFTER_RESTART: Duration = Duration::from_secs(30);
 /// The object whose reconcile planned a job, and which a new verdict wakes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
-    /// Which of the four.
+    /// Which of the five.
     pub kind: Kind,
     /// Its UID.
     pub uid: Uuid,
@@ -80,6 +82,9 @@ pub struct PlannedJob {
     pub not_final: Option<Duration>,
     /// It does not run yet: what it needs is about to come, and it is planned again then.
     pub held: bool,
+    /// Names of the credentials whose keys it may use, as they are declared now; `None`: any that the
+    /// rows allow, which may be behind what is declared.
+    pub credentials: Option<Arc<[String]>>,
 }
 
 /// What an earlier run left in the rows for a job's trigger.
@@ -122,6 +127,8 @@ pub struct DueJob {
     pub planned: PlannedJob,
     /// Since when somebody waits for its answer: nobody does where only its period is over.
     pub wanted: Option<Instant>,
+    /// The span of the reconcile that waits for it, if one does.
+    pub cause: Option<Cause>,
 }
 
 /// How a run ended.
@@ -156,6 +163,8 @@ struct Job {
     asked_at: Option<Instant>,
     /// Since when its trigger is not answered, or it was asked for.
     wanted: Option<Instant>,
+    /// The span of the reconcile that has made it wanted.
+    cause: Option<Cause>,
 }
 
 impl Job {
@@ -220,6 +229,16 @@ impl Schedule {
         }
     }
 
+    /// Notes in which span those of an owner's jobs were planned that are wanted since then.
+    pub fn planned_in(&mut self, owner: Uuid, cause: &Cause, since: Instant) {
+        for key in self.owned.get(&owner).into_iter().flatten() {
+            let job = self.jobs.get_mut(key);
+            if let Some(job) = job.filter(|job| job.wanted == Some(since)) {
+                job.cause = Some(cause.clone());
+            }
+        }
+    }
+
     /// Forgets an owner that is gone. Runs under way end by themselves and count for nothing.
     pub fn forget(&mut self, owner: Uuid) {
         self.requests.gone(owner);
@@ -254,6 +273,7 @@ impl Schedule {
                     open_runs: 0,
                     asked_at: since.and_then(|since| now.checked_sub(since)),
                     wanted: answered.is_none().then_some(now),
+                    cause: None,
                 },
             );
             self.set_due(key, due);
@@ -310,6 +330,7 @@ impl Schedule {
                 owner: job.owner.clone(),
                 planned: job.planned.clone(),
                 wanted: job.wanted,
+                cause: job.cause.clone(),
             });
         }
         runs
@@ -344,6 +365,7 @@ impl Schedule {
         // Who began to wait while it ran waits for the next.
         if !unanswered && job.wanted.is_some_and(|wanted| wanted <= begun) {
             job.wanted = None;
+            job.cause = None;
         }
         if !matches!(ended, JobEnd::Unasked | JobEnd::Unmade) {
             job.asked_at = Some(begun);

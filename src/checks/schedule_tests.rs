@@ -29,6 +29,7 @@ fn planned(n: u128, trigger: u64, stored: Stored) -> PlannedJob {
         apart: Duration::ZERO,
         not_final: None,
         held: false,
+        credentials: None,
     }
 }
 
@@ -560,6 +561,7 @@ fn a_held_job_runs_when_it_is_asked_for() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let job = PlannedJob {
         held: true,
+        credentials: None,
         ..planned(1, 7, Stored::Nothing)
     };
     schedule.plan(&owner(), vec![job], &nothing(), now);

@@ -86,13 +86,16 @@ impl Runner {
         Ok(chosen.await?.key)
     }
 
-    /// The best credential for reading lists and testing models, but for keys of these fingerprints.
+    /// The best credential for reading lists and testing models, among those that are declared so (their
+    /// rows may be behind), but for keys of these fingerprints.
     pub(super) async fn list_key(
         &self,
         target: &Target,
+        declared: Option<&[String]>,
         but: &[String],
     ) -> Result<ChosenKey, DbError> {
-        let (rows, versions) = self.credentials(target).await?;
+        let (mut rows, versions) = self.credentials(target).await?;
+        rows.retain(|row| declared.is_none_or(|names| names.contains(&row.name)));
         let candidates = select::candidates(rows, &versions, &target.endpoint);
         self.first_usable(target, candidates, &versions, but).await
     }
@@ -171,10 +174,13 @@ impl Runner {
         endpoint: EndpointRow,
         driver: &'static dyn Driver,
     ) -> Result<Target, NoTarget> {
-        let Ok(url) = Url::parse(endpoint.base_url.trim_end_matches('/')) else {
+        let Some(url) = endpoint.base_url.url() else {
             let found = CheckResult::new(Reason::InvalidSpec, "spec.baseUrl is not a URL");
             return Err(NoTarget::Unusable(Box::new(endpoint), Box::new(found)));
         };
+        let mut url = url.clone();
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
         let bundle = own_certificates(endpoint.ca_bundle.as_deref(), &url);
         let client = match self.means.clients.client(&endpoint.namespace, &url, bundle) {
             Ok(client) => client,

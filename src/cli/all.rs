@@ -12,6 +12,7 @@ use crate::admin::Host;
 use crate::api::{self, ApiError};
 use crate::config::api::{ApiSettings, ServingArgs};
 use crate::controller::{Controller, Settings, StartError};
+use crate::telemetry::TraceArgs;
 
 /// Bring what is declared into force and serve the read API, in one process
 #[derive(Clone, Debug, clap::Args)]
@@ -28,6 +29,9 @@ pub struct AllCommand {
     api_database_url: SecretString,
     #[command(flatten)]
     serving: ServingArgs,
+    /// Where traces go.
+    #[command(flatten)]
+    pub(super) traces: TraceArgs,
 }
 
 /// Why the process ended.
@@ -51,7 +55,8 @@ impl AllCommand {
         let _ = ring::default_provider().install_default();
         let cluster = self.controller.cluster.clone();
         let keyring = Some(self.controller.keyring_dir.clone());
-        let api = (self.serving).settings(self.api_database_url, cluster, keyring)?;
+        let services = self.controller.token_services.clone();
+        let api = (self.serving).settings(self.api_database_url, cluster, keyring, services)?;
         let shutdown = CancellationToken::new();
         let signalled = crate::telemetry::cancel_on_signal(shutdown.clone())?;
         let ended = run(self.controller, api, shutdown).await;

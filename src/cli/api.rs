@@ -3,12 +3,16 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::config::api::ApiArgs;
+use crate::telemetry::TraceArgs;
 
 /// Serve the read API
 #[derive(Clone, Debug, clap::Args)]
 pub struct ApiCommand {
     #[command(flatten)]
     args: ApiArgs,
+    /// Where traces go.
+    #[command(flatten)]
+    pub(super) traces: TraceArgs,
 }
 
 impl ApiCommand {

@@ -1,4 +1,4 @@
-//! `llmplane catalog`: prints what is known of models.
+//! `llmplane catalog`: prints what is known of models, and makes it anew of public lists.
 
 use std::{
     io::{self, Write},
@@ -6,9 +6,11 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use jiff::civil::Date;
 
 use crate::crd::ProviderType;
 use crate::output::{printable, printable_json};
+use crate::vendors::catalog::refresh::{self, List, ListKind, Refreshed};
 use crate::vendors::catalog::{Catalog, CatalogEntry, CatalogError};
 
 /// What to print.
@@ -36,6 +38,31 @@ enum What {
         /// The vendor's id of the model
         model_id: String,
     },
+    /// Makes a catalog anew of what is known and of lists that others publish
+    Refresh(RefreshArgs),
+}
+
+/// The lists, of which one at least is given, and where the catalog goes.
+#[derive(Debug, Args)]
+struct RefreshArgs {
+    /// LiteLLM's model_prices_and_context_window.json: prices, and the end of models' lives
+    #[arg(long, value_name = "FILE", required_unless_present = "models_dev")]
+    litellm: Option<PathBuf>,
+    /// What entries from there are said to be from, with its version
+    #[arg(long, value_name = "TEXT", default_value = "LiteLLM")]
+    litellm_source: String,
+    /// The api.json of models.dev: windows, and what models take and give
+    #[arg(long, value_name = "FILE")]
+    models_dev: Option<PathBuf>,
+    /// What entries from there are said to be from, with its version
+    #[arg(long, value_name = "TEXT", default_value = "models.dev")]
+    models_dev_source: String,
+    /// The day of which the lists are: YYYY-MM-DD
+    #[arg(long, value_name = "DATE")]
+    as_of: Date,
+    /// The file that the catalog is written to; standard output without it
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// Why nothing was printed.
@@ -54,6 +81,8 @@ pub enum CatalogCommandError {
     },
     #[error("cannot print: {0}")]
     Output(#[from] io::Error),
+    #[error("cannot write {}: {source}", path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
 }
 
 impl CatalogCommand {
@@ -81,8 +110,59 @@ impl CatalogCommand {
                 let json = serde_json::to_string_pretty(entry).map_err(io::Error::from)?;
                 Ok(writeln!(out, "{}", printable_json(&json))?)
             }
+            What::Refresh(args) => args.run(&catalog, &mut out),
         }
     }
+}
+
+impl RefreshArgs {
+    fn run(self, before: &Catalog, out: &mut impl Write) -> Result<(), CatalogCommandError> {
+        let list =
+            |kind, path: Option<PathBuf>, source| path.map(|path| List { kind, path, source });
+        let lists: Vec<List> = [
+            list(ListKind::LiteLlm, self.litellm, self.litellm_source),
+            list(ListKind::ModelsDev, self.models_dev, self.models_dev_source),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let refreshed = refresh::refresh(before, &lists, self.as_of)?;
+        let json = written(&refreshed.entries).map_err(io::Error::from)?;
+        match self.output {
+            Some(path) => std::fs::write(&path, json)
+                .map_err(|source| CatalogCommandError::Unwritable { path, source })?,
+            None => out.write_all(json.as_bytes())?,
+        }
+        tell(&refreshed);
+        Ok(())
+    }
+}
+
+/// Entries as the file in the source tree has them: indented by one space, a line break at the end.
+fn written(entries: &[CatalogEntry]) -> Result<String, serde_json::Error> {
+    let mut json = Vec::new();
+    let indent = serde_json::ser::PrettyFormatter::with_indent(b" ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut json, indent);
+    serde::Serialize::serialize(entries, &mut serializer)?;
+    json.push(b'\n');
+    Ok(String::from_utf8_lossy(&json).into_owned())
+}
+
+/// What became of the lists, for people, beside the catalog itself.
+fn tell(refreshed: &Refreshed) {
+    for (provider, model_id, why) in &refreshed.held {
+        eprintln!(
+            "{}",
+            printable(&format!("held back: {provider} {model_id}: {why}"))
+        );
+    }
+    eprintln!(
+        "{} models: {} added, {} changed; {} rows of other vendors, regions and services are passed over",
+        refreshed.entries.len(),
+        refreshed.added,
+        refreshed.changed,
+        refreshed.passed_over,
+    );
 }
 
 fn parse(word: &str) -> Result<ProviderType, CatalogCommandError> {

@@ -3,12 +3,16 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::controller::Settings;
+use crate::telemetry::TraceArgs;
 
 /// Brings what is declared into force, and checks it against the vendors
 #[derive(Clone, Debug, clap::Args)]
 pub struct ControllerCommand {
     #[command(flatten)]
     settings: Settings,
+    /// Where traces go.
+    #[command(flatten)]
+    pub(super) traces: TraceArgs,
 }
 
 impl ControllerCommand {

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::crd::crds;
 use crate::crd::generate::{file_name, to_yaml};
-use crate::crd::json_schema;
+use crate::crd::{json_schema, reference};
 use crate::output::stdout;
 
 /// Why the definitions could not be written.
@@ -42,6 +42,9 @@ pub struct CrdsCommand {
     /// Write the OpenAPI document from which kustomize learns which lists are maps
     #[arg(long, value_name = "FILE")]
     kustomize_openapi: Option<PathBuf>,
+    /// Write the reference of each kind into this folder, as Markdown
+    #[arg(long, value_name = "DIR")]
+    reference: Option<PathBuf>,
 }
 
 impl CrdsCommand {
@@ -59,6 +62,9 @@ impl CrdsCommand {
             if let Some(folder) = &self.json_schemas {
                 let path = folder.join(json_schema::file_path(crd));
                 files.push((path, to_json(&json_schema::json_schema(crd))));
+            }
+            if let Some(folder) = &self.reference {
+                files.push((folder.join(reference::file_name(crd)), reference::page(crd)));
             }
         }
         if let Some(path) = &self.kustomize_openapi {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::cluster::ClusterArgs;
 use crate::crd::manifest::{Declaration, Format, ManifestWriter};
-use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider};
+use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmModelClass, LlmProvider};
 use crate::output::{Output, printable, stdout};
 
 /// Objects that are read, and held, at once.
@@ -85,6 +85,7 @@ impl Export {
         self.kind::<LlmEndpoint>(Kind::Endpoint).await?;
         self.kind::<LlmCredential>(Kind::Credential).await?;
         self.kind::<LlmModel>(Kind::Model).await?;
+        self.kind::<LlmModelClass>(Kind::ModelClass).await?;
         write!(self.out, "{}", self.writer.end(&[]))?;
         if self.generated > 0 {
             eprintln!(

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::local::binaries::Binaries;
 use crate::local::error::{LocalError, Result};
 use crate::local::launch::{Durability, Options, down_and_report, up_or_kill};
+use crate::local::node::{self, RunNode};
 use crate::local::process::Lifetime;
 use crate::local::state::StateDir;
 use crate::local::status::{Status, status};
@@ -33,6 +34,11 @@ enum LocalCommand {
     Status(StatusArgs),
     /// Run kubectl against the plane, as its administrator
     Kubectl(KubectlArgs),
+    /// Run a command within the plane's node, where its images, mounts and addresses are: `ctr`, `nft`, `ip`
+    Node(NodeArgs),
+    /// Be the process that a node is; `up --node` starts it
+    #[command(hide = true)]
+    RunNode(RunNode),
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +55,12 @@ struct UpArgs {
     /// Start neither llmplane's controller nor its API
     #[arg(long)]
     plane_only: bool,
+    /// Also start a node, so that pods run: needs Linux, root, containerd and runc
+    #[arg(long)]
+    node: bool,
+    /// Put nothing of llmplane's into the cluster, for its chart or manifests to install; implies --plane-only
+    #[arg(long)]
+    empty: bool,
     /// Never wait for the disk: for tests; the data may not survive a crash of the machine
     #[arg(long)]
     throwaway: bool,
@@ -81,6 +93,15 @@ struct KubectlArgs {
     args: Vec<OsString>,
 }
 
+#[derive(Debug, Args)]
+struct NodeArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Output {
     Text,
@@ -104,6 +125,11 @@ pub async fn run(args: LocalArgs) -> Result<()> {
             Ok(())
         }
         LocalCommand::Kubectl(args) => become_kubectl(args).await,
+        LocalCommand::Node(args) => {
+            let dir = StateDir::new(&args.folder.state_dir)?;
+            node::become_command(&dir, &args.command)
+        }
+        LocalCommand::RunNode(args) => node::run(args).await,
     }
 }
 
@@ -127,6 +153,8 @@ async fn run_up(args: UpArgs) -> Result<()> {
     let options = Options {
         state_dir: StateDir::new(&args.folder.state_dir)?,
         plane_only: args.plane_only,
+        empty: args.empty,
+        node: args.node,
         durability,
         lifetime: Lifetime::Detached,
         executable,
@@ -198,6 +226,12 @@ fn describe(status: &Status) -> String {
     if status.running {
         if let Some(url) = &status.api_url {
             lines.push(format!("read API: {url}"));
+        }
+        if let Some(node) = &status.node {
+            let (name, address, database) = (&node.name, &node.address, &node.database);
+            lines.push(format!(
+                "node: {name} ({address}); PostgreSQL to its pods: {database}"
+            ));
         }
         if let Some(kubeconfig) = &status.kubeconfig {
             let path = quoted(&kubeconfig.to_string_lossy());

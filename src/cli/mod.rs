@@ -4,9 +4,11 @@ mod all;
 mod api;
 mod audit;
 mod catalog;
+mod console;
 mod controller;
 mod crds;
 mod export;
+mod federation;
 mod healthcheck;
 mod import;
 pub(crate) mod init;
@@ -15,6 +17,9 @@ mod kubectl_llm;
 mod lint;
 mod local;
 mod migrate;
+mod needs;
+mod plan;
+mod preflight;
 mod rotation;
 
 use std::io::Write;
@@ -28,9 +33,11 @@ use all::AllCommand;
 use api::ApiCommand;
 use audit::AuditCommand;
 use catalog::CatalogCommand;
+use console::ConsoleCommand;
 use controller::ControllerCommand;
 use crds::CrdsCommand;
 use export::ExportCommand;
+use federation::FederationCommand;
 use healthcheck::HealthcheckCommand;
 use import::ImportCommand;
 use init::InitCommand;
@@ -39,13 +46,16 @@ use kubectl_llm::KubectlLlm;
 use lint::LintCommand;
 use local::LocalArgs;
 use migrate::MigrateCommand;
+use needs::NeedsCommand;
+use plan::PlanCommand;
+use preflight::PreflightCommand;
 use rotation::RotationCommand;
 
 use crate::db::AuditActor;
 use crate::hardening::{self, NotHardened};
 use crate::local::process::PLANE;
 use crate::output::{printable, printable_lines};
-use crate::telemetry::LogArgs;
+use crate::telemetry::{LogArgs, TraceArgs};
 
 /// What `kubectl llm` ends with where it could not find out whether all is in order.
 const CANNOT_TELL: u8 = 2;
@@ -72,10 +82,15 @@ enum Command {
     /// Prove that the audit is whole, export it, ask whose key a string is
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Show what is declared, and whether it works, as a page in a browser
+    Console(ConsoleCommand),
     /// Bring what is declared into force, and check it against the vendors
     Controller(ControllerCommand),
     /// Print what is declared in the cluster, as manifests
     Export(ExportCommand),
+    /// Say what vendors that exchange tokens in place of a key have to know
+    #[command(subcommand)]
+    Federation(FederationCommand),
     /// Say whether a URL answers, where there is no other client
     Healthcheck(HealthcheckCommand),
     /// Convert others' configuration to manifests, and apply them
@@ -99,6 +114,12 @@ enum Command {
     Local(LocalArgs),
     /// Bring the database's schema up to date
     Migrate(MigrateCommand),
+    /// Print what agents asked for, and how often, as JSON: for `llmplane plan --needs`
+    Needs(NeedsCommand),
+    /// Say what manifests would do: which objects change, and what agents would be answered otherwise
+    Plan(Box<PlanCommand>),
+    /// Say whether a cluster and a database have what an installation needs
+    Preflight(Box<PreflightCommand>),
 }
 
 /// Runs this process's command, and answers the code to end with: `kubectl-llm`'s under that name, else
@@ -152,30 +173,31 @@ impl Cli {
         match self.command {
             Command::Catalog(command) => Ok(command.run()?),
             Command::All(command) => {
-                close_memory()?;
-                self.log.start()?;
-                runtime()?.block_on(command.run())
+                let traces = command.traces.clone();
+                serve(&self.log, &traces, "llmplane", command.run())
             }
             Command::Api(command) => {
-                close_memory()?;
-                self.log.start()?;
-                runtime()?.block_on(command.run())
+                let traces = command.traces.clone();
+                serve(&self.log, &traces, "llmplane-api", command.run())
             }
             Command::Audit(command) => {
                 close_memory()?;
                 ended(runtime()?.block_on(command.run())?)
             }
             Command::Rotation(command) => ended(runtime()?.block_on(command.run())?),
+            Command::Console(command) => runtime()?.block_on(command.run()),
             Command::Export(command) => runtime()?.block_on(command.run()),
+            Command::Federation(command) => runtime()?.block_on(command.run()),
             Command::Healthcheck(command) => Ok(runtime()?.block_on(command.run())?),
             Command::Import(command) => ended(runtime()?.block_on(command.run())?),
             Command::Init(command) => Ok(command.run()?),
             Command::Controller(command) => {
-                close_memory()?;
-                self.log.start()?;
-                runtime()?.block_on(command.run())
+                let traces = command.traces.clone();
+                serve(&self.log, &traces, "llmplane-controller", command.run())
             }
             Command::Lint(command) => Ok(command.run()?),
+            Command::Needs(command) => runtime()?.block_on(command.run()),
+            Command::Plan(command) => ended(runtime()?.block_on(command.run())?),
             Command::Crds(command) => Ok(command.run()?),
             Command::Keyring(command) => {
                 close_memory()?;
@@ -187,8 +209,30 @@ impl Cli {
             }
             Command::Local(args) => Ok(runtime()?.block_on(local::run(args))?),
             Command::Migrate(command) => Ok(command.run()?),
+            Command::Preflight(command) => {
+                close_memory()?;
+                runtime()?.block_on(command.run())
+            }
         }
     }
+}
+
+/// Runs a process of the installation, with its log, and with traces under this name where they are wanted.
+fn serve(
+    log: &LogArgs,
+    traces: &TraceArgs,
+    service: &'static str,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    close_memory()?;
+    runtime()?.block_on(async {
+        let traces = log.start_with(traces, service)?;
+        let ended = work.await;
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
+        ended
+    })
 }
 
 /// Ends with this code, where it says anything.

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::admin::AdminArgs;
 use super::cluster::ClusterArgs;
 use crate::crd::names::is_namespace;
+use crate::crd::token_services::TokenService;
 
 /// Keys that one caller may ask for in a second, unless told otherwise: an agent keeps its key, and
 /// asks again when that ends.
@@ -26,6 +27,15 @@ pub struct ApiArgs {
     /// Folder with the keys that open keys; without it the API serves everything but keys
     #[arg(long, env = "LLMPLANE_KEYRING_DIR", value_name = "DIR")]
     pub keyring_dir: Option<PathBuf>,
+    /// Where vendors exchange tokens, where that is not their own host; resolve tells clients
+    #[arg(
+        long,
+        env = "LLMPLANE_TOKEN_SERVICES",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_name = "EXCHANGE=URL,..."
+    )]
+    pub token_services: Vec<TokenService>,
     /// What the read API itself needs.
     #[command(flatten)]
     pub serving: ServingArgs,
@@ -96,6 +106,9 @@ pub struct ServingArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub keys_per_second: u32,
+    /// Serve the console at /console/ too; its visitors paste a token of theirs
+    #[arg(long, env = "LLMPLANE_CONSOLE", default_value_t = false)]
+    pub console: bool,
     /// Namespaces that every caller's resolve also looks in, after the caller's own
     #[arg(
         long,
@@ -149,8 +162,12 @@ pub struct ApiSettings {
     pub keyring_dir: Option<PathBuf>,
     /// Keys that one caller may ask for in a second, on average.
     pub keys_per_second: NonZeroU32,
+    /// Whether the console is served, too.
+    pub console: bool,
     /// Namespaces that every caller's resolve also looks in.
     pub shared_namespaces: Vec<String>,
+    /// Where vendors exchange tokens, where that is not their own host.
+    pub token_services: Vec<TokenService>,
 }
 
 /// Settings that do not go together.
@@ -175,6 +192,7 @@ impl ServingArgs {
         database_url: SecretString,
         cluster: ClusterArgs,
         keyring_dir: Option<PathBuf>,
+        token_services: Vec<TokenService>,
     ) -> Result<ApiSettings, ApiSettingsError> {
         let tls = self
             .tls_cert
@@ -196,7 +214,9 @@ impl ServingArgs {
             audience: self.audience,
             keyring_dir,
             keys_per_second: NonZeroU32::new(self.keys_per_second).unwrap_or(NonZeroU32::MIN),
+            console: self.console,
             shared_namespaces: self.shared_namespaces,
+            token_services,
         })
     }
 }
@@ -208,8 +228,12 @@ impl ApiArgs {
     ///
     /// Where they do not go together.
     pub fn settings(self) -> Result<ApiSettings, ApiSettingsError> {
-        self.serving
-            .settings(self.database_url, self.cluster, self.keyring_dir)
+        self.serving.settings(
+            self.database_url,
+            self.cluster,
+            self.keyring_dir,
+            self.token_services,
+        )
     }
 }
 
@@ -228,9 +252,12 @@ mod tests {
     fn settings(flags: &[&str]) -> Result<ApiSettings, ApiSettingsError> {
         let flags = std::iter::once(&"test").chain(flags);
         let parsed = Flags::try_parse_from(flags).expect("the flags are known");
-        parsed
-            .serving
-            .settings(SecretString::default(), ClusterArgs::default(), None)
+        parsed.serving.settings(
+            SecretString::default(),
+            ClusterArgs::default(),
+            None,
+            Vec::new(),
+        )
     }
 
     #[test]

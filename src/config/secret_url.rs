@@ -26,9 +26,9 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// The text is no URL of a proxy. It is not repeated, for it may hold a password.
+/// The text is no URL of a server. It is not repeated, for it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected an http or https URL, for example http://proxy.example:3128")]
+#[error("expected an http or https URL, for example https://host.example:3128")]
 pub struct NoUrl;
 
 impl FromStr for SecretUrl {

@@ -1,11 +1,13 @@
-//! Desired state: watches the four kinds and the opted-in Secrets, brings each declaration into
+//! Desired state: watches the five kinds and the opted-in Secrets, brings each declaration into
 //! force in PostgreSQL and says on each resource what was found.
 //!
 //! Each kind is a folder and each phase of its reconcile a file: dereference (reads), validate
 //! (pure), store (one transaction), status. No reconcile calls a vendor; that is what `checks` does,
-//! which this module wires. It must never know the read API.
+//! which this module wires. It must never know the read API; what a class means it asks the same pure code
+//! that answers `POST /resolve`.
 
 pub mod error;
+pub mod forecast;
 mod kinds;
 mod maintenance;
 mod model_sync;

@@ -6,6 +6,8 @@ use secrecy::SecretString;
 
 use crate::{
     config::{admin::AdminArgs, cluster::ClusterArgs, secret_url::SecretUrl},
+    crd::labels::LabelPrefix,
+    crd::token_services::TokenService,
     vendors::http::address_guard::AllowRule,
 };
 
@@ -58,6 +60,16 @@ pub struct Settings {
         value_name = "URL"
     )]
     pub https_proxy: Option<SecretUrl>,
+    /// Where vendors exchange tokens, where that is not their own host: a sovereign cloud, a private
+    /// endpoint. EXCHANGE is openAI, anthropic, aws, entra, google or openRouter.
+    #[arg(
+        long,
+        env = "LLMPLANE_TOKEN_SERVICES",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_name = "EXCHANGE=URL,..."
+    )]
+    pub token_services: Vec<TokenService>,
     /// Whether several controllers take turns by a Lease. Off: the database alone fences.
     #[arg(
         long,
@@ -73,6 +85,14 @@ pub struct Settings {
     /// A catalog of models that is laid over the built-in one.
     #[arg(long, env = "LLMPLANE_CATALOG", value_name = "FILE")]
     pub catalog: Option<PathBuf>,
+    /// Prefixes of labels that rows show beside app.kubernetes.io; * is every label.
+    #[arg(
+        long,
+        env = "LLMPLANE_LABEL_PREFIXES",
+        value_delimiter = ',',
+        value_name = "PREFIX,..."
+    )]
+    pub label_prefixes: Vec<LabelPrefix>,
     /// Most models that model sync makes for one provider.
     #[arg(
         long,

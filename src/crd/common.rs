@@ -1,47 +1,13 @@
-//! What the four resources share.
+//! What the five resources share.
 
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 
 use super::rules;
 use super::words::words;
 
-/// The vendor, or the protocol, behind a provider.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    EnumCount,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-)]
-pub enum ProviderType {
-    OpenAI,
-    Anthropic,
-    Bedrock,
-    AzureOpenAI,
-    DashScope,
-    Qianfan,
-    Gemini,
-    Ollama,
-    VLLM,
-    OpenAICompatible,
-}
-
-words!(ProviderType);
-
-/// One of the four resources, parents first.
+/// One of the five resources, parents first.
 #[derive(
     Clone,
     Copy,
@@ -65,6 +31,7 @@ pub enum Kind {
     Endpoint,
     Credential,
     Model,
+    ModelClass,
 }
 
 impl Kind {
@@ -75,6 +42,7 @@ impl Kind {
             Self::Endpoint => "LlmEndpoint",
             Self::Credential => "LlmCredential",
             Self::Model => "LlmModel",
+            Self::ModelClass => "LlmModelClass",
         }
     }
 
@@ -85,6 +53,29 @@ impl Kind {
             Self::Endpoint => "llmendpoints",
             Self::Credential => "llmcredentials",
             Self::Model => "llmmodels",
+            Self::ModelClass => "llmmodelclasses",
+        }
+    }
+
+    /// The resource in the singular, as kubectl names one object.
+    pub fn singular(self) -> &'static str {
+        match self {
+            Self::Provider => "llmprovider",
+            Self::Endpoint => "llmendpoint",
+            Self::Credential => "llmcredential",
+            Self::Model => "llmmodel",
+            Self::ModelClass => "llmmodelclass",
+        }
+    }
+
+    /// The short name that kubectl takes.
+    pub fn short_name(self) -> &'static str {
+        match self {
+            Self::Provider => "llmp",
+            Self::Endpoint => "llme",
+            Self::Credential => "llmc",
+            Self::Model => "llmm",
+            Self::ModelClass => "llmmc",
         }
     }
 }

@@ -26,7 +26,7 @@ pub enum ConditionType {
     Healthy,
     /// Credential: the vendor takes the key.
     Valid,
-    /// Model: the vendor lists it, or it answered.
+    /// Model: the vendor lists it, or it answered. Model class: there is a model that can be called.
     Available,
     /// Provider: the vendor's model list was read.
     ModelsSynced,
@@ -48,7 +48,7 @@ impl ConditionType {
             Kind::Provider => Self::ModelsSynced,
             Kind::Endpoint => Self::Healthy,
             Kind::Credential => Self::Valid,
-            Kind::Model => Self::Available,
+            Kind::Model | Kind::ModelClass => Self::Available,
         }
     }
 }
@@ -206,7 +206,7 @@ fn ready(seen: &ConditionInputs<'_>) -> (ConditionStatus, ConditionInput) {
 fn lacks_what_is_off(seen: &ConditionInputs<'_>, decided_by: &ConditionInput) -> bool {
     let lacks = matches!(
         decided_by.reason,
-        Reason::NoEndpoint | Reason::NoValidCredential
+        Reason::NoEndpoint | Reason::NoValidCredential | Reason::CandidatesUnavailable
     );
     seen.lacks_what_is_off && lacks
 }

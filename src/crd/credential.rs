@@ -1,4 +1,4 @@
-//! `LlmCredential`: a key of a provider, kept in a Secret.
+//! `LlmCredential`: a key of a provider, kept in a Secret, or an identity that the vendor takes in place of one.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 
 use super::common::{LocalRef, default_priority, yes};
+use super::federation::{ExchangeStatus, Federation};
 use super::rules;
 use super::words::words;
 
-/// A key of a provider, kept in a Secret.
+/// A key of a provider, kept in a Secret, or an identity that the vendor takes in place of one.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "llmplane.dev",
     version = "v1alpha1",
-    doc = "A key of a provider, kept in a Secret.",
+    doc = "A key of a provider, kept in a Secret, or an identity that the vendor takes in place of one.",
     kind = "LlmCredential",
     plural = "llmcredentials",
     shortname = "llmc",
@@ -69,6 +70,7 @@ use super::words::words;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(rules::KEY_OR_FEDERATION).message(rules::KEY_OR_FEDERATION_MESSAGE).field_path(".secretRef"))]
 pub struct LlmCredentialSpec {
     /// The provider whose key it is.
     pub provider_ref: LocalRef,
@@ -76,8 +78,14 @@ pub struct LlmCredentialSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub endpoint_refs: Vec<LocalRef>,
-    /// The Secret that holds the key.
-    pub secret_ref: SecretRef,
+    /// The Secret that holds the key. Either this or `federation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+    /// No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::ONE_EXCHANGER)]
+    #[x_kube(validation = Rule::new(rules::ENTRA_AUDIENCE).message(rules::ENTRA_AUDIENCE_MESSAGE).field_path(".audience"))]
+    pub federation: Option<Federation>,
     /// A short name shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
@@ -115,8 +123,28 @@ pub struct LlmCredentialSpec {
     pub validation: Validation,
 }
 
+impl LlmCredentialSpec {
+    /// Name of the Secret that holds the key; empty where there is none.
+    pub fn secret_name(&self) -> &str {
+        self.secret_ref.as_ref().map_or("", |secret| &secret.name)
+    }
+
+    /// Where its key comes from, in words.
+    pub fn source(&self) -> String {
+        match &self.federation {
+            Some(federation) => {
+                format!("ServiceAccount {}", federation.service_account_ref.name)
+            }
+            None => format!("Secret {}", self.secret_name()),
+        }
+    }
+}
+
 /// With the fraction of a second, which [`Time`] itself leaves out.
-fn exact_time<S: serde::Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn exact_time<S: serde::Serializer>(
+    time: &Option<Time>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     time.as_ref().map(|time| time.0).serialize(serializer)
 }
 
@@ -312,6 +340,9 @@ pub struct LlmCredentialStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub versions: Vec<KeyVersion>,
+    /// With `federation`: what the last exchange that worked was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeStatus>,
 }
 
 /// State of a key's version.

@@ -29,6 +29,11 @@ pub enum Form {
     Word(&'static [&'static str]),
     /// Endpoints of the same provider: ids in rows, references by name in the spec.
     Endpoints,
+    /// Tiers of prices, whose fields are named in rows as the prices beside them are.
+    Tiers,
+    /// A part of the spec as a whole, whose fields have their own names in snake case; a replacement that does
+    /// not say it leaves it as it was.
+    Part,
 }
 
 const fn field(name: &'static str, place: &'static str, form: Form) -> Field {
@@ -77,6 +82,7 @@ const CREDENTIAL: &[Field] = &[
         "secretRef.keys.accessToken",
         Form::Kept,
     ),
+    field("federation", "federation", Form::Part),
 ];
 
 const LIFECYCLE: &[&str] = &["Available", "Maintenance", "Deprecated"];
@@ -84,21 +90,129 @@ const LIFECYCLE: &[&str] = &["Available", "Maintenance", "Deprecated"];
 const MODEL: &[Field] = &[
     field("endpoint_ids", "endpointRefs", Form::Endpoints),
     field("model_id", "modelId", Form::Same),
+    field("base_model", "baseModel", Form::Same),
     field("display_name", "displayName", Form::Same),
     field("version", "version", Form::Same),
     field("type", "type", Form::Same),
     field("context_window", "contextWindow", Form::Same),
     field("max_input_tokens", "maxInputTokens", Form::Same),
     field("max_output_tokens", "maxOutputTokens", Form::Same),
+    field("embedding_dimensions", "embeddingDimensions", Form::Same),
+    field("input_modalities", "modalities.input", Form::Same),
+    field("output_modalities", "modalities.output", Form::Same),
     field("currency", "pricing.currency", Form::Same),
     field("input_price", "pricing.inputPer1kTokens", Form::Same),
     field("output_price", "pricing.outputPer1kTokens", Form::Same),
+    field(
+        "cache_read_price",
+        "pricing.cacheReadPer1kTokens",
+        Form::Same,
+    ),
+    field(
+        "cache_write_price",
+        "pricing.cacheWritePer1kTokens",
+        Form::Same,
+    ),
+    field(
+        "reasoning_price",
+        "pricing.reasoningPer1kTokens",
+        Form::Same,
+    ),
+    field(
+        "audio_input_price",
+        "pricing.audioInputPer1kTokens",
+        Form::Same,
+    ),
+    field(
+        "audio_output_price",
+        "pricing.audioOutputPer1kTokens",
+        Form::Same,
+    ),
+    field(
+        "batch_input_price",
+        "pricing.batchInputPer1kTokens",
+        Form::Same,
+    ),
+    field(
+        "batch_output_price",
+        "pricing.batchOutputPer1kTokens",
+        Form::Same,
+    ),
+    field("image_price", "pricing.perImage", Form::Same),
+    field("request_price", "pricing.perRequest", Form::Same),
+    field("price_tiers", "pricing.tiers", Form::Tiers),
+    field("limits", "limits", Form::Same),
     field("capabilities", "capabilities", Form::Same),
     field("recommended_for", "recommendedFor", Form::Same),
     field("default_parameters", "defaultParameters", Form::Same),
     field("status", "lifecycle", Form::Word(LIFECYCLE)),
+    field("deprecated_at", "deprecatedAt", Form::Same),
+    field("retires_at", "retiresAt", Form::Same),
+    field("replacement_model_id", "replacement.modelId", Form::Same),
     field("is_active", "enabled", Form::Kept),
 ];
+
+/// What a model must be: in a body of `POST /resolve`, in a class's row, and in its `spec.need`.
+pub const NEED: &[Field] = &[
+    field("capabilities", "capabilities", Form::Same),
+    field("min_score", "minScore", Form::Same),
+    field("min_context_window", "minContextWindow", Form::Same),
+    field("min_output_tokens", "minOutputTokens", Form::Same),
+    field("max_input_price", "maxInputPricePer1kTokens", Form::Same),
+    field("max_output_price", "maxOutputPricePer1kTokens", Form::Same),
+    field("currency", "currency", Form::Same),
+    field("provider_types", "providerTypes", Form::Same),
+    field("regions", "regions", Form::Same),
+    field("selector", "selector.matchLabels", Form::Same),
+    field("exclude", "exclude", Form::Same),
+    field("input_modalities", "modalities.input", Form::Same),
+    field("output_modalities", "modalities.output", Form::Same),
+    field("embedding_dimensions", "embeddingDimensions", Form::Same),
+    field("recommended_for", "recommendedFor", Form::Same),
+    field("prompt_tokens", "promptTokens", Form::Same),
+    field("cached_tokens", "cachedTokens", Form::Same),
+    field("output_tokens", "outputTokens", Form::Same),
+];
+
+/// The names of a tier's fields, in rows and in the spec: those of the prices beside tiers, and where it
+/// begins.
+fn tier_fields() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let priced = MODEL.iter().filter_map(|field| {
+        let place = field.place.strip_prefix("pricing.")?;
+        place
+            .ends_with("Per1kTokens")
+            .then_some((field.name, place))
+    });
+    priced.chain([("from_input_tokens", "fromInputTokens")])
+}
+
+/// What a tier's field of the spec is called in rows; another name as it is.
+pub fn tier_shown(place: &str) -> &str {
+    let found = tier_fields().find(|(_, known)| *known == place);
+    found.map_or(place, |(name, _)| name)
+}
+
+/// What a tier's field of a row is called in the spec; another name as it is.
+pub fn tier_declared(name: &str) -> &str {
+    let found = tier_fields().find(|(known, _)| *known == name);
+    found.map_or(name, |(_, place)| place)
+}
+
+/// Tiers with their fields renamed.
+pub fn renamed_tiers(tiers: &Value, rename: fn(&str) -> &str) -> Value {
+    let renamed = |tier: &Value| match tier {
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(name, value)| (rename(name).to_owned(), value.clone()));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    };
+    match tiers {
+        Value::Array(tiers) => tiers.iter().map(renamed).collect(),
+        other => other.clone(),
+    }
+}
 
 /// The fields of a kind that bodies may set.
 pub const fn of(kind: Kind) -> &'static [Field] {
@@ -107,6 +221,16 @@ pub const fn of(kind: Kind) -> &'static [Field] {
         Kind::Endpoint => ENDPOINT,
         Kind::Credential => CREDENTIAL,
         Kind::Model => MODEL,
+        // Classes are declared by manifests alone.
+        Kind::ModelClass => &[],
+    }
+}
+
+/// Parts of a kind's spec of which there is one at a time: whoever declares one takes the others out.
+pub const fn alternatives(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Credential => &["secretRef", "federation"],
+        Kind::Provider | Kind::Endpoint | Kind::Model | Kind::ModelClass => &[],
     }
 }
 
@@ -128,22 +252,94 @@ pub fn told(kind: Kind, place: &str) -> String {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
     let found = of(kind).iter().find(begins);
-    let (name, rest) = match found {
-        Some(field) => (field.name, &place[field.place.len()..]),
-        None => ("", place),
-    };
-    format!("{name}{}", snake_case(rest))
+    match found {
+        Some(field) => {
+            let rest = &place[field.place.len()..];
+            match (field.form, rest.rsplit_once('.')) {
+                (Form::Tiers, Some((tier, part))) => {
+                    format!("{}{tier}.{}", field.name, tier_shown(part))
+                }
+                _ => format!("{}{}", field.name, snake_case(rest)),
+            }
+        }
+        None => snake_case(place),
+    }
 }
 
-fn snake_case(camel: &str) -> String {
+/// A name of the spec's in snake case; capitals side by side are one word.
+pub fn snake_case(camel: &str) -> String {
     let mut snake = String::with_capacity(camel.len() + 4);
+    let mut before = None;
     for c in camel.chars() {
-        if c.is_ascii_uppercase() && !snake.is_empty() {
+        let begins =
+            c.is_ascii_uppercase() && before.is_some_and(|c: char| !c.is_ascii_uppercase());
+        if begins {
             snake.push('_');
         }
         snake.push(c.to_ascii_lowercase());
+        before = Some(c);
     }
     snake
+}
+
+/// A part of a spec as rows show it: its fields, and theirs, in snake case.
+pub fn part_shown(part: &Value) -> Value {
+    match part {
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(name, value)| (snake_case(name), part_shown(value)));
+            Value::Object(fields.collect())
+        }
+        Value::Array(items) => items.iter().map(part_shown).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A field of a body that the part of the spec it is in does not have.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnknownField {
+    /// Its place in the part, with a dot between levels.
+    pub place: String,
+    /// The names that are known there.
+    pub known: Vec<String>,
+}
+
+/// A part of a body as the spec has it, by that part's schema: null is as if it were not there, and what is
+/// not there gets its default.
+///
+/// # Errors
+///
+/// The first field that the schema does not know.
+pub fn part_declared(schema: &Value, given: &Value) -> Result<Value, UnknownField> {
+    let (Value::Object(given), Value::Object(properties)) = (given, &schema["properties"]) else {
+        return Ok(given.clone());
+    };
+    let mut declared = Map::new();
+    for (name, value) in given.iter().filter(|(_, value)| !value.is_null()) {
+        let found = properties
+            .iter()
+            .find(|(place, _)| snake_case(place) == *name);
+        let Some((place, schema)) = found else {
+            let known = properties.keys().map(|place| snake_case(place));
+            return Err(UnknownField {
+                place: name.clone(),
+                known: known.collect(),
+            });
+        };
+        let value = part_declared(schema, value).map_err(|unknown| UnknownField {
+            place: format!("{name}.{}", unknown.place),
+            ..unknown
+        })?;
+        declared.insert(place.clone(), value);
+    }
+    for (place, schema) in properties {
+        if let Some(default) = schema.get("default")
+            && !declared.contains_key(place)
+        {
+            declared.insert(place.clone(), default.clone());
+        }
+    }
+    Ok(declared.into())
 }
 
 impl Field {
@@ -169,6 +365,8 @@ impl Field {
                 .iter()
                 .filter_map(|reference| reference.get("name").cloned())
                 .collect(),
+            (Form::Tiers, tiers) => renamed_tiers(tiers, tier_shown),
+            (Form::Part, part) => part_shown(part),
             _ => value.clone(),
         })
     }
@@ -216,11 +414,71 @@ mod tests {
     }
 
     #[test]
+    fn a_class_may_need_what_a_request_may_and_nothing_else() {
+        let schema = serde_json::to_value(&crate::crd::crds()[4].spec.versions[0].schema).unwrap();
+        let spec = &schema["openAPIV3Schema"]["properties"]["spec"];
+        let mut places: Vec<_> = NEED.iter().map(|field| field.place).collect();
+        let mut known = Vec::new();
+        for (name, part) in spec["properties"]["need"]["properties"]
+            .as_object()
+            .unwrap()
+        {
+            match part["properties"].as_object() {
+                Some(parts) => known.extend(parts.keys().map(|part| format!("{name}.{part}"))),
+                None => known.push(name.clone()),
+            }
+        }
+        places.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(places, known);
+    }
+
+    #[test]
     fn the_words_of_a_life_are_all_of_them() {
         assert_eq!(
             LIFECYCLE,
             crate::crd::model::Lifecycle::ALL.map(|one| one.as_str())
         );
+    }
+
+    #[test]
+    fn a_tier_is_named_as_the_prices_beside_it() {
+        let spec = json!([{ "fromInputTokens": 5, "inputPer1kTokens": "1", "cacheReadPer1kTokens": "0.1" }]);
+        let row =
+            json!([{ "from_input_tokens": 5, "input_price": "1", "cache_read_price": "0.1" }]);
+        assert_eq!(renamed_tiers(&spec, tier_shown), row);
+        assert_eq!(renamed_tiers(&row, tier_declared), spec);
+        let tier = crate::crd::pricing::PriceTier::default();
+        for (place, _) in tier.token_prices() {
+            assert_ne!(tier_shown(place), place);
+        }
+    }
+
+    #[test]
+    fn a_part_is_shown_in_snake_case_and_declared_by_its_schema() {
+        let schema = serde_json::to_value(&crate::crd::crds()[2].spec.versions[0].schema).unwrap();
+        let spec = &schema["openAPIV3Schema"]["properties"]["spec"];
+        let schema = &spec["properties"]["federation"];
+        let declared = json!({
+            "serviceAccountRef": { "name": "llm" }, "openAI": { "identityProviderId": "idp_1" },
+            "expirationSeconds": 600,
+        });
+        let row = json!({
+            "service_account_ref": { "name": "llm" }, "open_ai": { "identity_provider_id": "idp_1" },
+            "expiration_seconds": 600,
+        });
+        assert_eq!(part_shown(&declared), row);
+        assert_eq!(part_declared(schema, &row), Ok(declared));
+        let nothing = json!({ "open_router": null, "audience": 7 });
+        let declared = part_declared(schema, &nothing);
+        assert_eq!(
+            declared,
+            Ok(json!({ "audience": 7, "expirationSeconds": 3600 }))
+        );
+        let odd = json!({ "open_ai": { "identityProviderId": "idp_1" } });
+        let unknown = part_declared(schema, &odd).unwrap_err();
+        assert_eq!(unknown.place, "open_ai.identityProviderId");
+        assert!(unknown.known.contains(&"identity_provider_id".to_owned()));
     }
 
     #[test]
@@ -265,6 +523,18 @@ mod tests {
             (Kind::Model, "spec.pricing.inputPer1kTokens", "input_price"),
             (Kind::Model, "spec.pricing", "pricing"),
             (
+                Kind::Model,
+                "spec.pricing.tiers[1].cacheReadPer1kTokens",
+                "price_tiers[1].cache_read_price",
+            ),
+            (Kind::Model, "spec.pricing.tiers", "price_tiers"),
+            (
+                Kind::Model,
+                "spec.modalities.input[0]",
+                "input_modalities[0]",
+            ),
+            (Kind::Model, "spec.replacement", "replacement"),
+            (
                 Kind::Credential,
                 "spec.endpointRefs[1].name",
                 "endpoint_ids[1].name",
@@ -273,6 +543,11 @@ mod tests {
                 Kind::Credential,
                 "spec.secretRef.keys.apiKey",
                 "api_key_entry",
+            ),
+            (
+                Kind::Credential,
+                "spec.federation.openAI.identityProviderId",
+                "federation.open_ai.identity_provider_id",
             ),
             (
                 Kind::Provider,

@@ -1,7 +1,9 @@
 //! The schemas of the definitions in the forms that other tools read: JSON schemas for kubeconform,
 //! and the OpenAPI document from which kustomize learns which lists are maps. Pure.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion,
+};
 use serde_json::{Map, Value, json};
 
 use super::{GROUP, VERSION};
@@ -47,8 +49,16 @@ fn definition(crd: &CustomResourceDefinition) -> (String, Value) {
 }
 
 fn open_api(crd: &CustomResourceDefinition) -> Value {
-    let version = crd.spec.versions.first();
-    let schema = version.and_then(|version| version.schema.as_ref());
+    crd.spec
+        .versions
+        .first()
+        .map(of_version)
+        .unwrap_or_default()
+}
+
+/// The schema of a version, as the apiserver takes it.
+pub fn of_version(version: &CustomResourceDefinitionVersion) -> Value {
+    let schema = version.schema.as_ref();
     serde_json::to_value(schema.map(|schema| &schema.open_api_v3_schema)).unwrap_or_default()
 }
 

@@ -10,24 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 
+use super::gitops;
 use super::ownership::{self, ForeignFields};
 use super::words::words;
 use super::{
     ANNOTATION_RECONCILE_REQUESTED_AT, GROUP, Kind, LABEL_GENERATED_BY, LlmCredentialSpec,
-    LlmEndpointSpec, LlmModelSpec, LlmProviderSpec, VERSION,
+    LlmEndpointSpec, LlmModelClassSpec, LlmModelSpec, LlmProviderSpec, VERSION,
 };
-
-/// Prefixes of labels and annotations with which tools mark what they have applied.
-const OF_TOOLS: [&str; 8] = [
-    "argocd.argoproj.io/",
-    "config.k8s.io/",
-    "config.kubernetes.io/",
-    "helm.toolkit.fluxcd.io/",
-    "kubectl.kubernetes.io/",
-    "kustomize.toolkit.fluxcd.io/",
-    "meta.helm.sh/",
-    "reconcile.fluxcd.io/",
-];
 
 /// What a user declares of an object, beside its kind and name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,19 +65,18 @@ impl Declaration {
 
 /// The labels that an object's user has given it.
 pub fn own_labels(meta: &ObjectMeta) -> BTreeMap<String, String> {
-    own(meta.labels.as_ref())
+    own(meta, meta.labels.as_ref())
 }
 
 /// The annotations that an object's user has given it.
 pub fn own_annotations(meta: &ObjectMeta) -> BTreeMap<String, String> {
-    own(meta.annotations.as_ref())
+    own(meta, meta.annotations.as_ref())
 }
 
-fn own(all: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+fn own(meta: &ObjectMeta, all: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
     let is_own = |key: &str, value: &str| {
         ![ANNOTATION_RECONCILE_REQUESTED_AT, LABEL_GENERATED_BY].contains(&key)
-            && !OF_TOOLS.iter().any(|prefix| key.starts_with(prefix))
-            && (key, value) != ("app.kubernetes.io/managed-by", "Helm")
+            && !gitops::is_mark(meta, key, value)
             // PostgreSQL cannot hold it.
             && !value.contains('\0')
     };
@@ -217,6 +205,7 @@ impl ManifestWriter {
             Kind::Endpoint => self.write::<LlmEndpointSpec>(kind, metadata, spec),
             Kind::Credential => self.write::<LlmCredentialSpec>(kind, metadata, spec),
             Kind::Model => self.write::<LlmModelSpec>(kind, metadata, spec),
+            Kind::ModelClass => self.write::<LlmModelClassSpec>(kind, metadata, spec),
         }
     }
 
@@ -305,10 +294,11 @@ mod tests {
                 "uid": "u", "resourceVersion": "1", "generation": 2,
                 "labels": {
                     "stage": "test", "app.kubernetes.io/managed-by": "Helm",
-                    "kustomize.toolkit.fluxcd.io/name": "llm",
+                    "kustomize.toolkit.fluxcd.io/name": "llm", "app.kubernetes.io/instance": "llm",
                 },
                 "annotations": {
                     "team.example/owner": "ml",
+                    "argocd.argoproj.io/tracking-id": "llm:llmplane.dev/LlmModel:team/m",
                     "kubectl.kubernetes.io/last-applied-configuration": "{}",
                     "llmplane.dev/reconcile-requested-at": "now",
                     "team.example/nul": "a\0",

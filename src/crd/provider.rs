@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::common::{LocalRef, ProviderType, yes};
+use super::common::{LocalRef, yes};
+use super::provider_type::ProviderType;
 use super::rules;
 
 /// A vendor account, or a server of one's own, that offers models.

@@ -82,6 +82,9 @@ macro_rules! reasons {
 /// when it is told, the key was sealed anew or destroyed already.
 pub const STORED_KEY_TAMPERED: &str = "StoredKeyTampered";
 
+/// Reason of the Event that tells which model a class means now, where it meant another before.
+pub const CURRENT_MODEL_CHANGED: &str = "CurrentModelChanged";
+
 /// Reason of the Event that tells what became of a stored key whose key-encryption key was declared lost.
 pub const KEY_ENCRYPTION_KEY_LOST: &str = "KeyEncryptionKeyLost";
 
@@ -107,8 +110,12 @@ reasons! {
     KeyRestricted => True, ReadyEffect::True;
     /// The credential expires within seven days.
     ExpiresSoon => True, ReadyEffect::True;
+    /// The model retires within 30 days.
+    RetiresSoon => True, ReadyEffect::True;
     /// The vendor's list holds the model.
     ModelListed => True, ReadyEffect::True;
+    /// The class means a model that can be called.
+    CandidateFound => True, ReadyEffect::True;
     /// The model answered a test.
     ModelAnswered => True, ReadyEffect::True;
     /// The vendor's model list was read whole.
@@ -133,6 +140,8 @@ reasons! {
     SyncFailed => False, FAILED;
     /// The vendor says that the account's quota or balance is used up.
     QuotaExhausted => False, FAILED;
+    /// Models are what the class asks for, and none of them can be called now.
+    CandidatesUnavailable => False, FAILED;
     /// PostgreSQL cannot be reached or refuses.
     DatabaseUnavailable => False, ReadyEffect::AsItWas;
     /// The keyring cannot be read.
@@ -163,8 +172,14 @@ reasons! {
     HostNotAllowed => False, ReadyEffect::False;
     /// The vendor refuses the key.
     KeyRejected => False, ReadyEffect::False;
+    /// The vendor does not exchange the ServiceAccount's token, or there is none to be exchanged.
+    ExchangeRefused => False, ReadyEffect::False;
     /// `expiresAt` has passed.
     Expired => False, ReadyEffect::False;
+    /// The model's end has come.
+    Retired => False, ReadyEffect::False;
+    /// No model is what the class asks for.
+    NoCandidate => False, ReadyEffect::False;
     /// The vendor does not know the model.
     ModelNotFound => False, ReadyEffect::False;
     /// The vendor knows the model and does not grant it.
@@ -184,6 +199,8 @@ impl Reason {
                 | Self::SecretNotFound
                 | Self::DuplicateModel
                 | Self::LimitExceeded
+                | Self::ExchangeRefused
+                | Self::NoCandidate
         )
     }
 }

@@ -40,5 +40,7 @@ fn every_reason_is_documented_with_its_status_and_its_ready() {
 #[test]
 fn the_events_of_their_own_are_documented() {
     let text = include_str!("../../docs/conditions.md");
-    assert!(text.contains(&format!("| `{STORED_KEY_TAMPERED}` |")));
+    for reason in [STORED_KEY_TAMPERED, CURRENT_MODEL_CHANGED] {
+        assert!(text.contains(&format!("| `{reason}` |")), "{reason}");
+    }
 }

@@ -10,6 +10,19 @@
 /// A CEL expression over `self`, and what its violation tells the user.
 pub type CelRule = (&'static str, &'static str);
 
+/// Most tokens that a model, or what is asked of one, may have.
+pub const MAX_TOKENS: i64 = 1_000_000_000;
+/// Most numbers in a vector.
+pub const MAX_DIMENSIONS: i64 = 1_000_000;
+/// How well a model can do a thing, at least and at most.
+pub const SCORES: [i32; 2] = [1, 5];
+/// Most characters of a price.
+pub const MAX_PRICE_CHARS: usize = 32;
+/// Characters of a currency's code.
+pub const CURRENCY_CHARS: usize = 3;
+/// Tasks that a model may be recommended for, and characters of each.
+pub const TASKS: [usize; 2] = [50, 100];
+
 /// A Kubernetes object's name (RFC 1123 subdomain).
 pub const OBJECT_NAME: CelRule = (
     r"self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
@@ -73,14 +86,24 @@ macro_rules! port {
 pub const ALLOWED_HOST_PATTERN: &str =
     concat!(r"^((https?://)?", host!(), port!(), "|", ipv6!(), ")$");
 
+/// An absolute URL that a client can append a path to, as a pattern's text.
+macro_rules! base_url {
+    () => {
+        concat!(
+            r"^https?://",
+            host!(),
+            port!(),
+            r"(/([-A-Za-z0-9._~!$&()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?$",
+        )
+    };
+}
+
+/// The pattern of [`BASE_URL`].
+pub const BASE_URL_PATTERN: &str = base_url!();
+
 /// An absolute URL that a client can append a path to.
 pub const BASE_URL: CelRule = (
-    concat!(
-        r"self.matches(r'^https?://",
-        host!(),
-        port!(),
-        r"(/([-A-Za-z0-9._~!$&()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?$')",
-    ),
+    concat!("self.matches(r'", base_url!(), "')"),
     "write http:// or https://, a host, and where needed a port (1 to 65535) and a path, for example https://api.openai.com/v1; user info, '?' and '#' cannot stand here: a key belongs in a Secret",
 );
 
@@ -113,6 +136,13 @@ pub const HEADER_NOT_THE_CLIENTS: CelRule = (
     "!(self.lowerAscii() in ['host', 'connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'content-length', 'expect', 'http2-settings']) && !self.lowerAscii().startsWith('proxy-')",
     "leave this header out: the HTTP client writes it itself, for one connection",
 );
+
+/// Whether a header is one of [`HEADER_NOT_THE_CLIENTS`], for what did not come by the apiserver.
+pub fn is_of_the_http_client(header: &str) -> bool {
+    let name = header.to_ascii_lowercase();
+    let quoted = format!("'{name}'");
+    name.starts_with("proxy-") || HEADER_NOT_THE_CLIENTS.0.contains(&quoted)
+}
 
 /// Headers with which a cloud's metadata service would answer.
 pub const HEADER_NOT_METADATA: CelRule = (
@@ -179,6 +209,30 @@ pub const MODEL_ID: CelRule = (
     "write the model's id as the vendor's API takes it, in one line, without spaces around it",
 );
 
+/// A time of a model's life that every part of the system can hold.
+pub const MOMENT: CelRule = (
+    "self >= timestamp('2000-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')",
+    "write a time between the years 2000 and 9998, for example 2027-01-31T00:00:00Z, or leave it out where none is announced",
+);
+
+/// A limit of what is under way at once has no period, and every other has one.
+pub const LIMIT_PERIOD: CelRule = (
+    "has(self.period) != (self.unit == 'ConcurrentRequests')",
+    "name the period: Minute, Hour, Day or Month; ConcurrentRequests alone has none",
+);
+
+/// One limit for each unit and period.
+pub const LIMITS_DIFFER: CelRule = (
+    "self.all(a, self.exists_one(b, a.unit == b.unit && has(a.period) == has(b.period) && (!has(a.period) || a.period == b.period)))",
+    "name each unit with each period once",
+);
+
+/// Tiers in their order.
+pub const TIERS_ASCEND: CelRule = (
+    "self.map(t, t.fromInputTokens).isSorted()",
+    "order the tiers by fromInputTokens, the least first, each number once",
+);
+
 /// Globs of model ids: `*`, `?`, `[...]` and `{...}`.
 pub const MODEL_GLOBS: CelRule = (
     r"self.all(g, g.matches(r'^([^\x00-\x20\x7f\\\[\]{}]|\[!?[A-Za-z0-9._-]+\]|\{[^\x00-\x20\x7f\\\[\]{}]*\})+$'))",
@@ -219,3 +273,160 @@ pub const OUTPUT_FITS: &str = "!has(self.contextWindow) || !has(self.maxOutputTo
 /// What a violation of [`OUTPUT_FITS`] tells the user.
 pub const OUTPUT_FITS_MESSAGE: &str =
     "write at most contextWindow: the answer is part of the context";
+
+/// A typical call has tokens.
+pub const NEED_CALL: &str = "!(has(self.promptTokens) || has(self.outputTokens)) || (has(self.promptTokens) && self.promptTokens > 0) || (has(self.outputTokens) && self.outputTokens > 0)";
+/// What a violation of [`NEED_CALL`] tells the user.
+pub const NEED_CALL_MESSAGE: &str = "a typical call has at least one token: give promptTokens or outputTokens a larger number, or leave both out";
+
+/// The cache holds a part of the prompt.
+pub const NEED_CACHED: &str =
+    "!has(self.cachedTokens) || (has(self.promptTokens) && self.cachedTokens <= self.promptTokens)";
+/// What a violation of [`NEED_CACHED`] tells the user.
+pub const NEED_CACHED_MESSAGE: &str =
+    "the cache holds a part of the prompt: give at most promptTokens";
+
+/// Audience of a token: a URL or a name, visible ASCII.
+pub const AUDIENCE: CelRule = (
+    r"self.matches(r'^[!-~]+$')",
+    "write the audience as it is configured at the vendor, without spaces, for example https://api.openai.com/v1",
+);
+
+/// A vendor's id of something, which only the vendor can read.
+pub const VENDOR_ID: CelRule = (
+    r"self.matches(r'^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$')",
+    "write the id as the vendor's console shows it: letters, digits, '-' and '_'",
+);
+
+/// Anthropic's id of a federation rule.
+pub const ANTHROPIC_RULE: CelRule = (
+    r"self.matches(r'^fdrl_[A-Za-z0-9_-]+$')",
+    "write the id of the federation rule as Anthropic's console shows it: it begins with fdrl_",
+);
+
+/// Anthropic's id of a service account.
+pub const ANTHROPIC_ACCOUNT: CelRule = (
+    r"self.matches(r'^svac_[A-Za-z0-9_-]+$')",
+    "write the id of the service account as Anthropic's console shows it: it begins with svac_",
+);
+
+/// Anthropic's id of a workspace.
+pub const ANTHROPIC_WORKSPACE: CelRule = (
+    r"self.matches(r'^(default|wrkspc_[A-Za-z0-9_-]+)$')",
+    "write default, or the id of the workspace as Anthropic's console shows it: it begins with wrkspc_",
+);
+
+/// A UUID.
+pub const UUID: CelRule = (
+    r"self.matches(r'^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$')",
+    "write the id as the vendor's console shows it, a UUID: 8, 4, 4, 4 and 12 hexadecimal digits",
+);
+
+/// ARN of an IAM role.
+pub const AWS_ROLE_ARN: CelRule = (
+    r"self.matches(r'^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$')",
+    "write the ARN of an IAM role, for example arn:aws:iam::123456789012:role/llm",
+);
+
+/// Name of an STS session.
+pub const AWS_SESSION: CelRule = (
+    r"self.matches(r'^[A-Za-z0-9_+=,.@-]+$')",
+    "write a name of 2 to 64 letters, digits and any of _+=,.@-",
+);
+
+/// An Entra tenant.
+pub const ENTRA_TENANT: CelRule = (
+    r"self.matches(r'^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",
+    "write the tenant's id, a UUID, or one of its domains, for example contoso.onmicrosoft.com",
+);
+
+/// A resource's scope at Entra.
+pub const ENTRA_SCOPE: CelRule = (
+    r"self.matches(r'^[a-z]+://[A-Za-z0-9._~/-]+/\.default$')",
+    "write the resource with /.default behind it, for example https://cognitiveservices.azure.com/.default",
+);
+
+/// Resource name of a provider of a workload identity pool.
+pub const GOOGLE_PROVIDER: CelRule = (
+    r"self.matches(r'^(//iam\.googleapis\.com/)?projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+$')",
+    "write the provider's resource name, with the project's number: projects/123456789/locations/global/workloadIdentityPools/POOL/providers/PROVIDER",
+);
+
+/// A Google service account.
+pub const GOOGLE_ACCOUNT: CelRule = (
+    r"self.matches(r'^[a-z0-9-]+@([a-z0-9-]+\.)+gserviceaccount\.com$')",
+    "write the e-mail address of a service account, for example llm@project.iam.gserviceaccount.com",
+);
+
+/// One vendor exchanges the token.
+pub const ONE_EXCHANGER: CelRule = (
+    "[has(self.openAI), has(self.anthropic), has(self.aws), has(self.entra), has(self.google), has(self.openRouter)].filter(named, named).size() == 1",
+    "name exactly one of openAI, anthropic, aws, entra, google and openRouter: the vendor that exchanges the token",
+);
+
+/// The audience of the tokens that Entra takes, in each of its clouds.
+pub const ENTRA_AUDIENCES: [&str; 3] = [
+    "api://AzureADTokenExchange",
+    "api://AzureADTokenExchangeUSGov",
+    "api://AzureADTokenExchangeChina",
+];
+/// Entra takes tokens of [`ENTRA_AUDIENCES`].
+pub const ENTRA_AUDIENCE: &str = "!has(self.entra) || self.audience in ['api://AzureADTokenExchange', 'api://AzureADTokenExchangeUSGov', 'api://AzureADTokenExchangeChina']";
+/// What a violation of [`ENTRA_AUDIENCE`] tells the user.
+pub const ENTRA_AUDIENCE_MESSAGE: &str = "write api://AzureADTokenExchange: Microsoft Entra takes no other audience (in its US government's and China's clouds with USGov or China behind it)";
+
+/// A key, or an identity in place of one.
+pub const KEY_OR_FEDERATION: &str = "has(self.secretRef) != has(self.federation)";
+/// What a violation of [`KEY_OR_FEDERATION`] tells the user.
+pub const KEY_OR_FEDERATION_MESSAGE: &str = "exactly one is required: secretRef, which names the Secret that holds the key, or federation, by which the vendor exchanges a token of a ServiceAccount";
+
+/// A model is announced to end before it ends.
+pub const END_FOLLOWS: &str =
+    "!has(self.deprecatedAt) || !has(self.retiresAt) || self.deprecatedAt <= self.retiresAt";
+/// What a violation of [`END_FOLLOWS`] tells the user.
+pub const END_FOLLOWS_MESSAGE: &str =
+    "write a time at or after deprecatedAt: a model is deprecated before it retires";
+
+/// Nothing replaces itself.
+pub const REPLACEMENT_DIFFERS: &str =
+    "!has(self.replacement) || self.replacement.modelId != self.modelId";
+/// What a violation of [`REPLACEMENT_DIFFERS`] tells the user.
+pub const REPLACEMENT_DIFFERS_MESSAGE: &str =
+    "name another model: this one does not replace itself";
+
+/// No price is known for one length of prompt and unknown for another.
+pub const TIERS_COMPLETE: &str = "!has(self.tiers) || self.tiers.all(t, has(t.inputPer1kTokens) == has(self.inputPer1kTokens) && has(t.outputPer1kTokens) == has(self.outputPer1kTokens))";
+/// What a violation of [`TIERS_COMPLETE`] tells the user.
+pub const TIERS_COMPLETE_MESSAGE: &str = "close the gap: name inputPer1kTokens in every tier and beside the tiers, or nowhere, and outputPer1kTokens likewise; a tier's prices stand in the place of all others";
+/// A class is one of the two.
+pub const CLASS_IS_ONE: &str = "has(self.models) != has(self.need)";
+/// What a violation of [`CLASS_IS_ONE`] tells the user.
+pub const CLASS_IS_ONE_MESSAGE: &str = "give exactly one of models (names of LlmModels, the preferred one first) and need (what a model must be)";
+
+/// An order takes a list.
+pub const CLASS_ORDER: &str = "!has(self.prefer) || self.prefer != 'Order' || has(self.models)";
+/// What a violation of [`CLASS_ORDER`] tells the user.
+pub const CLASS_ORDER_MESSAGE: &str =
+    "Order is that of models, which are not given; prefer Price, Score or Context";
+
+/// A score is a capability's.
+pub const CLASS_SCORE: &str = "!has(self.prefer) || self.prefer != 'Score' || (has(self.need) && has(self.need.capabilities))";
+/// What a violation of [`CLASS_SCORE`] tells the user.
+pub const CLASS_SCORE_MESSAGE: &str =
+    "a score is a capability's: name need.capabilities, or prefer another";
+
+/// A need for nothing would be every model.
+pub const NEED_SAYS_SOMETHING: &str = "has(self.capabilities) || has(self.minContextWindow) || has(self.minOutputTokens) || has(self.maxInputPricePer1kTokens) || has(self.maxOutputPricePer1kTokens) || has(self.currency) || has(self.providerTypes) || has(self.regions) || has(self.selector) || has(self.exclude) || (has(self.modalities) && (has(self.modalities.input) || has(self.modalities.output))) || has(self.embeddingDimensions) || has(self.recommendedFor) || has(self.promptTokens) || has(self.outputTokens)";
+/// What a violation of [`NEED_SAYS_SOMETHING`] tells the user.
+pub const NEED_SAYS_SOMETHING_MESSAGE: &str =
+    "say what a model must be, for example capabilities: [FunctionCalling]";
+
+/// A price is one of a currency.
+pub const NEED_CURRENCY: &str = "has(self.currency) || !(has(self.maxInputPricePer1kTokens) || has(self.maxOutputPricePer1kTokens))";
+/// What a violation of [`NEED_CURRENCY`] tells the user.
+pub const NEED_CURRENCY_MESSAGE: &str = "a price needs its currency: write one, for example USD";
+
+/// A least score is one of capabilities.
+pub const NEED_SCORE: &str = "!has(self.minScore) || has(self.capabilities)";
+/// What a violation of [`NEED_SCORE`] tells the user.
+pub const NEED_SCORE_MESSAGE: &str = "a score is a capability's: name capabilities too";

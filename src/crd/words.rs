@@ -37,6 +37,7 @@ pub(crate) use words;
 mod tests {
     use crate::crd::credential::{QuotaPeriod, QuotaUnit, VersionState};
     use crate::crd::model::{Capability, Lifecycle, ModelType};
+    use crate::crd::model_class::Preferred;
     use crate::crd::{Kind, ProviderType};
 
     #[test]
@@ -56,6 +57,7 @@ mod tests {
             ModelType,
             Lifecycle,
             Capability,
+            Preferred,
             VersionState,
             QuotaUnit,
             QuotaPeriod

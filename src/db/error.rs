@@ -3,7 +3,7 @@
 use sqlx::postgres::PgDatabaseError;
 
 /// An error of the database. Neither `Display` nor `Debug` holds a URL, a password or a value.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, strum::IntoStaticStr, thiserror::Error)]
 pub enum DbError {
     /// PostgreSQL cannot be reached, is shutting down, or took too long. Try again later; whether
     /// a commit that was under way took place is unknown.

@@ -38,22 +38,76 @@ pub async fn revert(url: &str, version: i64) -> Result<(), DbError> {
     Ok(())
 }
 
+/// A schema, compared with the one that this binary was built for. Migrations are named by their versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaState {
+    /// It is that one.
+    Current,
+    /// There is none.
+    Absent,
+    /// It is older: this migration is missing.
+    Behind(i64),
+    /// It is newer: nobody here knows this migration.
+    Ahead(i64),
+    /// This migration was another.
+    Altered(i64),
+}
+
+impl SchemaState {
+    /// What is so.
+    pub fn in_words(self) -> String {
+        match self {
+            Self::Current => "the database's schema is this binary's".to_owned(),
+            Self::Absent => "the database has no llmplane schema".to_owned(),
+            Self::Behind(version) => format!(
+                "the database's schema is older than this binary (migration {version} is missing)"
+            ),
+            Self::Ahead(version) => format!(
+                "the database's schema is newer than this binary (migration {version} is unknown to it)"
+            ),
+            Self::Altered(version) => format!(
+                "the database's schema was made by another build (migration {version} differs)"
+            ),
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Current => "nothing",
+            Self::Absent | Self::Behind(_) => "run llmplane migrate with the owner's URL",
+            Self::Ahead(_) => {
+                "run a newer llmplane, or take the schema back with the llmplane that made it"
+            }
+            Self::Altered(_) => "run the llmplane that made it",
+        }
+    }
+
+    fn refusal(self) -> DbError {
+        DbError::SchemaUnknown(format!("{}; {}", self.in_words(), self.remedy()))
+    }
+}
+
 /// Whether the schema is exactly the one that this binary was built for.
 ///
 /// # Errors
 ///
 /// [`DbError::SchemaUnknown`], in one line that says what to do, when it is older, newer or another.
 pub async fn check_schema(pool: &PgPool) -> Result<(), DbError> {
+    match schema_state(pool).await? {
+        SchemaState::Current => Ok(()),
+        other => Err(other.refusal()),
+    }
+}
+
+async fn schema_state(pool: &PgPool) -> Result<SchemaState, DbError> {
     let migrated = sqlx::query_scalar!(
         r#"SELECT to_regclass('public._sqlx_migrations') IS NOT NULL AS "migrated!""#
     )
     .fetch_one(pool)
     .await?;
     if !migrated {
-        return Err(DbError::SchemaUnknown(
-            "the database has no llmplane schema; run llmplane migrate with the owner's URL"
-                .to_owned(),
-        ));
+        return Ok(SchemaState::Absent);
     }
     let applied = sqlx::query!(
         "SELECT version, checksum FROM public._sqlx_migrations WHERE success ORDER BY version"
@@ -62,9 +116,9 @@ pub async fn check_schema(pool: &PgPool) -> Result<(), DbError> {
     .await?;
     for row in &applied {
         match MIGRATOR.iter().find(|m| m.version == row.version) {
-            None => return Err(DbError::SchemaUnknown(newer(row.version))),
+            None => return Ok(SchemaState::Ahead(row.version)),
             Some(known) if *known.checksum != *row.checksum => {
-                return Err(DbError::SchemaUnknown(altered(row.version)));
+                return Ok(SchemaState::Altered(row.version));
             }
             Some(_) => {}
         }
@@ -73,20 +127,20 @@ pub async fn check_schema(pool: &PgPool) -> Result<(), DbError> {
         known.migration_type.is_up_migration()
             && !applied.iter().any(|row| row.version == known.version)
     });
-    match missing {
-        None => Ok(()),
-        Some(migration) => Err(DbError::SchemaUnknown(format!(
-            "the database's schema is older than this binary (migration {} is missing); run \
-             llmplane migrate with the owner's URL",
-            migration.version
-        ))),
-    }
+    Ok(missing.map_or(SchemaState::Current, |migration| {
+        SchemaState::Behind(migration.version)
+    }))
 }
 
 impl Db {
     /// [`check_schema`] of this database.
     pub async fn check_schema(&self) -> Result<(), DbError> {
         self.in_time(check_schema(&self.pool)).await
+    }
+
+    /// How this database's schema compares with this binary's.
+    pub async fn schema_state(&self) -> Result<SchemaState, DbError> {
+        self.in_time(schema_state(&self.pool)).await
     }
 }
 
@@ -117,24 +171,10 @@ async fn connect(url: &str) -> Result<PgConnection, DbError> {
     Ok(connection)
 }
 
-fn newer(version: i64) -> String {
-    format!(
-        "the database's schema is newer than this binary (migration {version} is unknown to it); \
-         run a newer llmplane, or take the schema back with the llmplane that made it"
-    )
-}
-
-fn altered(version: i64) -> String {
-    format!(
-        "the database's schema was made by another build (migration {version} differs); run the \
-         llmplane that made it"
-    )
-}
-
 fn refused(error: MigrateError) -> DbError {
     match error {
-        MigrateError::VersionMissing(version) => DbError::SchemaUnknown(newer(version)),
-        MigrateError::VersionMismatch(version) => DbError::SchemaUnknown(altered(version)),
+        MigrateError::VersionMissing(version) => SchemaState::Ahead(version).refusal(),
+        MigrateError::VersionMismatch(version) => SchemaState::Altered(version).refusal(),
         MigrateError::Execute(error) => error.into(),
         MigrateError::ExecuteMigration(error, version) => match error.into() {
             DbError::Other(message) => DbError::Other(format!("migration {version}: {message}")),

@@ -12,6 +12,7 @@ mod maintenance;
 mod migrate;
 mod pool;
 mod read_only;
+mod server_facts;
 pub mod tables;
 mod transactions;
 mod types;
@@ -21,8 +22,9 @@ pub use feed::changes::{ChangedObject, ChangedRows, Changes, Snapshot};
 pub use feed::listener::{CheckListener, FeedListener, Woken};
 pub use feed::state::FeedState;
 pub use maintenance::sweep::{LiveObject, UpsertedRow};
-pub use migrate::{check_schema, migrate, revert};
+pub use migrate::{SchemaState, check_schema, migrate, revert};
 pub use pool::{Db, DbOptions};
+pub use server_facts::{ROLES, ServerFacts};
 pub use tables::audit_log::{
     AuditAction, AuditActor, AuditAnchor, AuditEntry, AuditFilter, AuditHead, AuditObject,
     AuditReader, AuditRow, CredentialHolder,
@@ -31,15 +33,18 @@ pub use tables::check_requests::{AskedCheck, CheckRequest};
 pub use tables::credential_versions::{
     CredentialVersionRow, CurrentKey, NewVersion, SealedVersion, StoredFingerprints,
 };
-pub use tables::credentials::{CredentialRow, DeclaredCredential};
+pub use tables::credentials::{CredentialRow, DeclaredCredential, FoundCredential};
 pub use tables::declarations::{DeclarationCounts, DeclarationPlace, DeclarationRow};
 pub use tables::deleted::{DeletedRange, DeletedRows, RowPlace};
-pub use tables::disclosures::{DisclosureRequest, DisclosureVerdict, Verdict};
+pub use tables::disclosures::{DisclosureRequest, DisclosureVerdict, RequestedKey, Verdict};
 pub use tables::endpoints::{DeclaredEndpoint, EndpointRow, FoundEndpoint};
+pub use tables::given_keys::{GivenBounds, GivenKey, GivenKeys};
 pub use tables::health_probes::{CheckKind, LastCheck, NewProbe, ProbeCursor, ProbeRow};
+pub use tables::model_classes::{DeclaredModelClass, ModelClassRow};
 pub use tables::models::{DeclaredModel, FoundModel, ModelRow, ProvedKey};
 pub use tables::object::{DeclaredRow, ObjectColumns, ObjectRow, made_statements, table_columns};
 pub use tables::providers::{DeclaredProvider, FoundProvider, ProviderRow};
+pub use tables::resolve_needs::{CountedNeed, NeedCount};
 pub use tables::rewrap::{KekUse, KeyUnder, NewWrap, RewrapState, StoredKey, WrappedVersion};
 pub use tables::verdict::{LastPassed, StoredCheck};
 pub use transactions::write::{WriteResult, WriteTx};

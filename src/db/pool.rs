@@ -26,9 +26,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// What holds for every session. Plans of prepared statements outlive the moment in which a table
 /// was small enough to be read whole: every query here that has an index to go by goes by it, so
 /// that a table may grow under them. Costs that say so would make the compiler of expressions start.
-/// A plan that is good for any value need not be made anew for each.
-const SESSION: [(&str, &str); 4] = [
+/// A plan that is good for any value need not be made anew for each. A commit that is told of is on the
+/// disk, whatever the server's own settings are: a key leaves after its row, and what is destroyed stays so.
+const SESSION: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "5s"),
+    ("synchronous_commit", "on"),
     ("enable_seqscan", "off"),
     ("jit", "off"),
     ("plan_cache_mode", "force_generic_plan"),

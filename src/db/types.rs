@@ -15,10 +15,16 @@ use sqlx::{Arguments, Decode, Encode, Postgres, Row, Type};
 use uuid::Uuid;
 
 use super::StoredCheck;
+use crate::crd::base_url::BaseUrl;
 use crate::crd::credential::{QuotaPeriod, QuotaUnit, Validation, VersionState};
 use crate::crd::endpoint::{Header, HealthCheck};
+use crate::crd::federation::{ExchangeStatus, Federation};
 use crate::crd::manifest::Declaration;
-use crate::crd::model::{AvailabilityTest, Lifecycle, ModelCapability, ModelType, Origin};
+use crate::crd::model::{
+    AvailabilityTest, Lifecycle, Modality, ModelCapability, ModelLimit, ModelType, Origin,
+    PriceTier,
+};
+use crate::crd::model_class::{ClassNeed, CurrentModel, Preferred};
 use crate::crd::provider::ModelSync;
 use crate::crd::{Kind, ProviderType};
 
@@ -90,6 +96,7 @@ column_words!(
     VersionState,
     ModelType,
     Lifecycle,
+    Preferred,
 );
 
 /// A `timestamptz` that may be NULL, as a column type that turns into `Option<Timestamp>`.
@@ -181,7 +188,20 @@ plain!(
     Option<QuotaPeriod>,
     Option<ModelType>,
     Lifecycle,
+    Preferred,
 );
+
+impl Column for BaseUrl {
+    fn read(row: &PgRow, name: &str) -> Result<Self, sqlx::Error> {
+        row.try_get::<String, _>(name).map(Self::new)
+    }
+    fn write(&self, arguments: &mut PgArguments) -> Result<(), sqlx::Error> {
+        add(arguments, self.as_str())
+    }
+    fn emptied(_: &str) -> Option<String> {
+        None
+    }
+}
 
 impl Column for Timestamp {
     fn read(row: &PgRow, name: &str) -> Result<Self, sqlx::Error> {
@@ -262,9 +282,16 @@ documents!(
     HealthCheck,
     Validation,
     Vec<ModelCapability>,
+    Vec<Modality>,
+    Vec<PriceTier>,
+    Vec<ModelLimit>,
     BTreeMap<String, Origin>,
     BTreeMap<String, String>,
     AvailabilityTest;
     serde_json::Map<String, serde_json::Value>,
     StoredCheck,
+    Federation,
+    ExchangeStatus,
+    ClassNeed,
+    CurrentModel,
 );

@@ -10,7 +10,6 @@ use super::manifests::Manifest;
 use super::plan::{Call, Place, Placed, Plan};
 use super::secrets::{KeyRef, Origin};
 use super::source::Field;
-use super::values::host;
 use super::vendor::Vendor;
 use crate::crd::names::is_namespace;
 use crate::crd::{Kind, ProviderType};
@@ -293,16 +292,13 @@ fn provider_type(schema: &str) -> Option<ProviderType> {
 }
 
 fn vendor(type_: ProviderType, url: &str) -> Vendor {
-    let own = host(url).unwrap_or_default();
-    match type_ {
-        ProviderType::OpenAI if own == "api.openai.com" || own.ends_with(".api.openai.com") => {
-            Vendor::of(type_, "openai")
-        }
-        ProviderType::OpenAI => Vendor::of(ProviderType::OpenAICompatible, "openai-compatible"),
-        ProviderType::Anthropic => Vendor::of(type_, "anthropic"),
-        ProviderType::AzureOpenAI => Vendor::of(type_, "azure-openai"),
-        _ => Vendor::of(type_, "bedrock"),
-    }
+    let name = match type_ {
+        ProviderType::OpenAI => "openai",
+        ProviderType::Anthropic => "anthropic",
+        ProviderType::AzureOpenAI => "azure-openai",
+        _ => "bedrock",
+    };
+    Vendor::of(type_, name).at(Some(url))
 }
 
 /// Where a Backend is: the gateway speaks TLS on port 443, and appends the schema's path.

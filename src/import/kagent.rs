@@ -9,7 +9,7 @@ use super::manifests::Manifest;
 use super::plan::{Call, Placed, Plan};
 use super::secrets::{self, KeyRef, Origin};
 use super::source::Field;
-use super::vendor::{self, Vendor};
+use super::vendor::Vendor;
 use crate::crd::{Kind, ProviderType};
 
 /// The section of the spec that a provider's settings are in, and the vendor; none for those that
@@ -22,7 +22,7 @@ fn vendor_of(provider: &str) -> Option<(&'static str, Vendor)> {
         "AzureOpenAI" => ("azureOpenAI", Vendor::of(T::AzureOpenAI, "azure-openai")),
         "Ollama" => ("ollama", Vendor::of(T::Ollama, "ollama")),
         "Bedrock" => ("bedrock", Vendor::of(T::Bedrock, "bedrock")),
-        "Gemini" => ("gemini", vendor::named("gemini")?),
+        "Gemini" => ("gemini", Vendor::of(T::Gemini, "gemini")),
         _ => return None,
     })
 }
@@ -84,7 +84,7 @@ fn model<'a>(plan: &mut Plan<'a>, source: &Field<'a>) {
     if address.is_some() && base_url.is_none() {
         return source.manual("not converted: its address cannot be carried over");
     }
-    let vendor = by_address(vendor, base_url.as_deref());
+    let vendor = vendor.at(base_url.as_deref());
     let text = |field: Option<Field<'_>>, name: &str| {
         let field = field?;
         let value = field.fitting(Kind::Endpoint, name, field.plain_text()?.into())?;
@@ -170,20 +170,6 @@ fn tell<'a>(title: &str, fields: impl IntoIterator<Item = (Option<Field<'a>>, &'
         if let Some(field) = field.filter(|field| !field.is_told()) {
             field.exact(format!("{title} {target}"));
         }
-    }
-}
-
-/// A server that speaks OpenAI's protocol is not OpenAI.
-fn by_address(vendor: Vendor, base_url: Option<&str>) -> Vendor {
-    let is_own = |url: &str| {
-        let host = super::values::host(url).unwrap_or_default();
-        host == "api.openai.com" || host.ends_with(".api.openai.com")
-    };
-    match base_url {
-        Some(url) if vendor.type_ == ProviderType::OpenAI && !is_own(url) => {
-            Vendor::of(ProviderType::OpenAICompatible, "openai-compatible")
-        }
-        _ => vendor,
     }
 }
 
@@ -312,7 +298,7 @@ fn provider<'a>(plan: &mut Plan<'a>, source: &Field<'a>) {
     if address.is_some() && base_url.is_none() {
         return source.manual("not converted: its address cannot be carried over");
     }
-    let vendor = by_address(vendor, base_url.as_deref());
+    let vendor = vendor.at(base_url.as_deref());
     let call = Call {
         base_url: base_url.or_else(|| vendor.base_url.map(str::to_owned)),
         ..Call::default()

@@ -80,12 +80,14 @@ pub fn misfit(kind: Kind, field: &str, value: &Value) -> Option<String> {
     }
     let mut spec = json!({
         "providerRef": { "name": "p" }, "type": "OpenAI", "secretRef": { "name": "s" }, "modelId": "m",
+        "models": [{ "name": "m" }],
     });
     let has = match kind {
         Kind::Provider => ["type"].as_slice(),
         Kind::Endpoint => &["providerRef"],
         Kind::Credential => &["providerRef", "secretRef"],
         Kind::Model => &["providerRef", "modelId"],
+        Kind::ModelClass => &["models"],
     };
     if let Some(fields) = spec.as_object_mut() {
         fields.retain(|name, _| has.contains(&&**name));

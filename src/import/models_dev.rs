@@ -6,23 +6,12 @@ use super::manifests::Manifest;
 use super::plan::{Call, Placed, Plan};
 use super::secrets::{KeyRef, Origin};
 use super::source::Field;
-use super::values::{price, slug};
+use super::values::slug;
 use super::vendor::{self, Vendor};
+use crate::crd::model::{Capability, Modality};
 use crate::crd::{Kind, ProviderType};
-
-/// What a model can do, by the catalog's words.
-const CAPABILITIES: [(&str, &str); 3] = [
-    ("tool_call", "FunctionCalling"),
-    ("reasoning", "Reasoning"),
-    ("structured_output", "StructuredOutput"),
-];
-
-/// What it takes, by the catalog's words.
-const INPUTS: [(&str, &str); 3] = [
-    ("image", "Vision"),
-    ("pdf", "PdfInput"),
-    ("audio", "AudioInput"),
-];
+use crate::public_lists::modality;
+use crate::public_lists::models_dev::{self, CAPABILITIES, INPUTS};
 
 /// Converts catalogs: of all providers, or one provider alone.
 pub fn convert(sources: &[Field<'_>], namespace: Option<&str>) -> Vec<Manifest> {
@@ -60,6 +49,7 @@ fn vendor_of(entry: &Field<'_>, id: &str) -> Option<Vendor> {
         "@ai-sdk/anthropic" => ProviderType::Anthropic,
         "@ai-sdk/azure" => ProviderType::AzureOpenAI,
         "@ai-sdk/amazon-bedrock" => ProviderType::Bedrock,
+        "@ai-sdk/google" => ProviderType::Gemini,
         _ => ProviderType::OpenAICompatible,
     };
     let base_url = vendor::named(id).and_then(|known| known.base_url);
@@ -229,25 +219,23 @@ fn cost<'a>(model: &Field<'a>, spec: &mut Map<String, Value>, told: &mut Vec<(Fi
     let Some(cost) = model.get("cost") else {
         return;
     };
-    let mut pricing = Map::new();
-    for (name, target) in [
-        ("input", "inputPer1kTokens"),
-        ("output", "outputPer1kTokens"),
-    ] {
-        let Some(field) = cost.get(name) else {
-            continue;
-        };
-        match price(field.value(), -3) {
-            Some(price) => {
-                pricing.insert(target.to_owned(), price.into());
-                told.push((field, format!("spec.pricing.{target}")));
-            }
-            None => field.manual("left out: it is no price that llmplane can hold"),
+    let Some(row) = cost.value().as_object() else {
+        return;
+    };
+    let mut read = models_dev::prices(row);
+    if let Some(pricing) = read.pricing {
+        spec.insert("pricing".to_owned(), json!(pricing));
+    }
+    read.taken.dedup();
+    for (name, target) in &read.taken {
+        if let Some(field) = cost.get(name) {
+            told.push((field, format!("spec.pricing.{target}")));
         }
     }
-    if !pricing.is_empty() {
-        pricing.insert("currency".to_owned(), "USD".into());
-        spec.insert("pricing".to_owned(), pricing.into());
+    for (name, why) in &read.refused {
+        if let Some(field) = cost.get(name) {
+            field.manual(format!("left out: {why}"));
+        }
     }
 }
 
@@ -256,7 +244,7 @@ fn capabilities<'a>(
     spec: &mut Map<String, Value>,
     told: &mut Vec<(Field<'a>, String)>,
 ) {
-    let mut found = Vec::new();
+    let mut found: Vec<Capability> = Vec::new();
     for (name, capability) in CAPABILITIES {
         let Some(field) = model.get(name) else {
             continue;
@@ -271,25 +259,30 @@ fn capabilities<'a>(
         }
         told.push((said, "spec.capabilities".to_owned()));
     }
-    let inputs = model.at(&["modalities", "input"]);
-    for item in inputs.iter().flat_map(Field::items) {
-        let known = INPUTS.iter().find(|(name, _)| Some(*name) == item.text());
-        match (known, item.text()) {
-            (Some((_, capability)), _) => {
-                found.push(capability);
-                told.push((item, "spec.capabilities".to_owned()));
+    let mut modalities = Map::new();
+    for direction in ["input", "output"] {
+        let mut words: Vec<Modality> = Vec::new();
+        let items = model.at(&["modalities", direction]);
+        for item in items.iter().flat_map(Field::items) {
+            let Some(word) = item.text().and_then(modality) else {
+                item.unsupported("left out: llmplane has no such modality");
+                continue;
+            };
+            if !words.contains(&word) {
+                words.push(word);
             }
-            (None, Some("text")) => told.push((item, "spec.type".to_owned())),
-            (None, _) => item.unsupported("left out: llmplane has no capability for it"),
+            let capability = INPUTS.iter().find(|(input, _)| Some(*input) == item.text());
+            if let Some((_, capability)) = capability.filter(|_| direction == "input") {
+                found.push(*capability);
+            }
+            told.push((item, format!("spec.modalities.{direction}")));
+        }
+        if !words.is_empty() {
+            modalities.insert(direction.to_owned(), json!(words));
         }
     }
-    let outputs = model.at(&["modalities", "output"]);
-    for item in outputs.iter().flat_map(Field::items) {
-        match item.text() {
-            Some("text") => told.push((item, "spec.type".to_owned())),
-            _ => item
-                .unsupported("left out: llmplane has no field for what a model gives beside text"),
-        }
+    if !modalities.is_empty() {
+        spec.insert("modalities".to_owned(), modalities.into());
     }
     found.dedup();
     if !found.is_empty() {

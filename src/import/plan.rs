@@ -1,4 +1,4 @@
-//! What is to be: providers, endpoints, credentials and models, gathered from wherever the source names
+//! What is to be: providers, endpoints, credentials, models and classes, gathered from wherever the source names
 //! them. What means the same is one object; each has a name of its own, and the same source always gives
 //! the same names.
 
@@ -68,6 +68,13 @@ struct Model {
     endpoints: BTreeSet<usize>,
 }
 
+#[derive(Debug)]
+struct Class {
+    name: String,
+    display_name: Option<String>,
+    models: Vec<String>,
+}
+
 /// Everything that is to be.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
@@ -76,7 +83,8 @@ pub struct Plan<'a> {
     models: Vec<Model>,
     /// Models by provider and the vendor's id.
     by_id: BTreeMap<(usize, String), usize>,
-    names: [Names; 4],
+    classes: Vec<Class>,
+    names: [Names; Kind::ALL.len()],
 }
 
 /// What became of a model.
@@ -216,6 +224,20 @@ impl<'a> Plan<'a> {
         Placed::New(name)
     }
 
+    /// A name for a class, to be declared later.
+    pub fn class_name(&mut self, wanted: &str) -> String {
+        self.name(Kind::ModelClass, wanted)
+    }
+
+    /// A class of these models, the preferred one first.
+    pub fn class(&mut self, name: String, display_name: Option<String>, models: Vec<String>) {
+        self.classes.push(Class {
+            name,
+            display_name,
+            models,
+        });
+    }
+
     /// The spec of a place's provider.
     pub fn provider_spec(&mut self, place: Place) -> &mut Map<String, Value> {
         &mut self.providers[place.provider].spec
@@ -247,6 +269,19 @@ impl<'a> Plan<'a> {
             spec.insert("providerRef".to_owned(), json!({ "name": provider.name }));
             provider.refer(&mut spec, &model.endpoints);
             manifests.push(Manifest::new(Kind::Model, namespace, &model.name, spec));
+        }
+        for class in self.classes {
+            let models: Vec<Value> = class
+                .models
+                .iter()
+                .map(|name| json!({ "name": name }))
+                .collect();
+            let mut spec = Map::from_iter([("models".to_owned(), models.into())]);
+            if let Some(name) = class.display_name {
+                spec.insert("displayName".to_owned(), name.into());
+            }
+            let kind = Kind::ModelClass;
+            manifests.push(Manifest::new(kind, namespace, &class.name, spec));
         }
         manifests
     }
@@ -372,6 +407,7 @@ fn is_own_host(type_: ProviderType, url: &str) -> bool {
     let own = match type_ {
         ProviderType::OpenAI => "api.openai.com",
         ProviderType::Anthropic => "api.anthropic.com",
+        ProviderType::Gemini => "generativelanguage.googleapis.com",
         _ => return false,
     };
     host(url).is_some_and(|host| host == own)

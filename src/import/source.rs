@@ -260,7 +260,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    fn is_taken_in_part(&self) -> bool {
+    /// Whether something was said of a part of it.
+    pub fn is_taken_in_part(&self) -> bool {
         let inner = |field: &Self| field.is_told() || field.is_taken_in_part();
         self.entries().iter().any(|(_, field)| inner(field)) || self.items().iter().any(inner)
     }

@@ -52,6 +52,26 @@ fn each_source_becomes_this() {
     }
 }
 
+#[test]
+fn gemini_is_a_provider_of_its_own_type_and_needs_no_address() {
+    let text = "model_list:\n- model_name: long\n  litellm_params: {model: gemini/gemini-2.5-flash, \
+                api_key: os.environ/GEMINI_API_KEY}\n";
+    let conversion = converted(text, None);
+    let yaml = to_yaml(&conversion.manifests).unwrap();
+    for says in ["type: Gemini", "modelId: gemini-2.5-flash"] {
+        assert!(yaml.contains(says), "{yaml}");
+    }
+    assert!(!yaml.contains("baseUrl"), "{yaml}");
+    let findings = conversion.findings.iter().map(Finding::text);
+    let findings: String = findings.collect();
+    assert!(
+        findings.contains("llmplane.dev/credential=Gemini"),
+        "{findings}"
+    );
+    assert!(!findings.contains("approximate"), "{findings}");
+    assert_eq!(judge(&conversion.manifests, &conversion.findings), []);
+}
+
 /// Every scalar and every empty list and object, by its path.
 fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {

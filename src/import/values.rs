@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
-
 use crate::crd::hosts::AllowedHost;
 
 /// Longest name that is made: what is derived from it gets a suffix.
@@ -50,52 +48,6 @@ impl Names {
     }
 }
 
-/// A number times a power of ten as a decimal string, exactly as it was written: no binary fraction
-/// comes in between. None for what is no price: negative, or with more digits than one has.
-pub fn price(value: &Value, power: i32) -> Option<String> {
-    let text = match value {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.trim().to_owned(),
-        _ => return None,
-    };
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-        None => (&*text, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.len() > 40 {
-        return None;
-    }
-    let point = i32::try_from(whole.len()).ok()? + exponent.checked_add(power)?;
-    if !(-40..=40).contains(&point) {
-        return digits
-            .bytes()
-            .all(|byte| byte == b'0')
-            .then(|| "0".to_owned());
-    }
-    let shown = match usize::try_from(point) {
-        Ok(point) if point >= digits.len() => {
-            format!("{digits}{}", "0".repeat(point - digits.len()))
-        }
-        Ok(point) => format!("{}.{}", &digits[..point], &digits[point..]),
-        Err(_) => format!("0.{}{digits}", "0".repeat(point.unsigned_abs() as usize)),
-    };
-    let (whole, fraction) = shown.split_once('.').unwrap_or((&shown, ""));
-    let (whole, fraction) = (
-        whole.trim_start_matches('0'),
-        fraction.trim_end_matches('0'),
-    );
-    if whole.len() > 12 || fraction.len() > 12 {
-        return None;
-    }
-    let whole = if whole.is_empty() { "0" } else { whole };
-    Some(match fraction {
-        "" => whole.to_owned(),
-        fraction => format!("{whole}.{fraction}"),
-    })
-}
-
 /// The host of a URL, with its port where it has one of its own.
 pub fn host(url: &str) -> Option<String> {
     let parsed = url::Url::parse(url).ok()?;
@@ -126,8 +78,6 @@ pub fn first_label(url: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -145,26 +95,6 @@ mod tests {
         let mut names = Names::default();
         let given = ["a", "a", "a-2", "a"].map(|name| names.give(name));
         assert_eq!(given, ["a", "a-2", "a-2-2", "a-3"]);
-    }
-
-    #[test]
-    fn a_price_is_moved_by_its_digits() {
-        for (number, power, expected) in [
-            (json!(0.000_001_25), 3, Some("0.00125")),
-            (json!(1.25), -3, Some("0.00125")),
-            (json!(10), -3, Some("0.01")),
-            (json!(0), -3, Some("0")),
-            (json!(3e-7), 3, Some("0.0003")),
-            (json!("0.6"), -3, Some("0.0006")),
-            (json!(1500), 3, Some("1500000")),
-            (json!(-1), 3, None),
-            (json!(1e-300), 3, None),
-            (json!(1e300), 3, None),
-            (json!("free"), 3, None),
-            (json!(1e-15), 0, None),
-        ] {
-            assert_eq!(price(&number, power).as_deref(), expected, "{number}");
-        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which provider others mean by their words. Addresses are the vendors' own, from their documentation.
 
 use super::plan::Call;
+use super::values::host;
 use crate::crd::ProviderType;
 
 /// A provider: its type, and what tells it from others of that type.
@@ -21,6 +22,17 @@ impl Vendor {
             type_,
             name: name.to_owned(),
             base_url: None,
+        }
+    }
+
+    /// The same at this address, where one is written: OpenAI's protocol at a server that is not OpenAI's own
+    /// is that of some other vendor.
+    pub fn at(self, base_url: Option<&str>) -> Self {
+        match base_url {
+            Some(url) if self.type_ == ProviderType::OpenAI && !is_openai(url) => {
+                Self::of(ProviderType::OpenAICompatible, "openai-compatible")
+            }
+            _ => self,
         }
     }
 
@@ -54,16 +66,17 @@ impl Vendor {
     }
 }
 
+fn is_openai(url: &str) -> bool {
+    let host = host(url).unwrap_or_default();
+    host == "api.openai.com" || host.ends_with(".api.openai.com")
+}
+
 /// Vendors that speak OpenAI's protocol, and where.
-const COMPATIBLE: [(&str, &str); 18] = [
+const COMPATIBLE: [(&str, &str); 17] = [
     ("cerebras", "https://api.cerebras.ai/v1"),
     ("deepinfra", "https://api.deepinfra.com/v1/openai"),
     ("deepseek", "https://api.deepseek.com"),
     ("fireworks_ai", "https://api.fireworks.ai/inference/v1"),
-    (
-        "gemini",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-    ),
     ("groq", "https://api.groq.com/openai/v1"),
     ("hyperbolic", "https://api.hyperbolic.xyz/v1"),
     ("mistral", "https://api.mistral.ai/v1"),
@@ -87,6 +100,7 @@ pub fn named(word: &str) -> Option<Vendor> {
         "anthropic" | "anthropic_text" => Vendor::of(T::Anthropic, "anthropic"),
         "azure" | "azure_text" => Vendor::of(T::AzureOpenAI, "azure-openai"),
         "bedrock" | "bedrock_converse" | "amazon-bedrock" => Vendor::of(T::Bedrock, "bedrock"),
+        "gemini" => Vendor::of(T::Gemini, "gemini"),
         "dashscope" | "alibaba" | "alibaba-cn" => Vendor::of(T::DashScope, "dashscope"),
         "qianfan" | "baidu" => Vendor::of(T::Qianfan, "qianfan"),
         "ollama" | "ollama_chat" => Vendor::of(T::Ollama, "ollama"),
@@ -142,9 +156,39 @@ mod tests {
         for (name, url) in COMPATIBLE {
             let vendor = named(name).unwrap();
             assert_eq!(vendor.base_url, Some(url));
-            assert!(crate::import::values::host(url).is_some(), "{url}");
+            assert!(host(url).is_some(), "{url}");
             assert!(!is_out_of_reach(name));
         }
         assert_eq!(named("vertex_ai"), None);
+        let gemini = named("gemini").unwrap();
+        assert_eq!(
+            (gemini.type_, gemini.base_url),
+            (ProviderType::Gemini, None)
+        );
+    }
+
+    #[test]
+    fn the_protocol_of_openai_at_another_address_is_not_openai() {
+        let openai = || named("openai").unwrap();
+        for own in [
+            None,
+            Some("https://api.openai.com/v1"),
+            Some("https://eu.api.openai.com/v1"),
+        ] {
+            assert_eq!(openai().at(own), openai(), "{own:?}");
+        }
+        for other in [
+            "https://gw.example.com/v1",
+            "https://api.openai.com.example.com/v1",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+        ] {
+            let type_ = openai().at(Some(other)).type_;
+            assert_eq!(type_, ProviderType::OpenAICompatible, "{other}");
+        }
+        let anthropic = named("anthropic").unwrap();
+        assert_eq!(
+            anthropic.clone().at(Some("https://gw.example.com")),
+            anthropic
+        );
     }
 }

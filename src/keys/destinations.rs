@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
@@ -131,6 +131,22 @@ impl BoundKey {
                 ..SecretFields::default()
             },
             destinations: Arc::new(Destinations::sealed(vendor, &[spell(url)])),
+        }
+    }
+
+    /// A token that is may go to a URL's host and port alone: to be exchanged there.
+    pub fn of_token(token: SecretString, url: &Url) -> Self {
+        // No vendor's own hosts: the URL's alone is named.
+        let nobody = Vendor {
+            type_: ProviderType::OpenAICompatible,
+            own_hosts: &[],
+        };
+        Self {
+            fields: SecretFields {
+                access_token: Some(token),
+                ..SecretFields::default()
+            },
+            destinations: Arc::new(Destinations::sealed(nobody, &[spell(url)])),
         }
     }
 

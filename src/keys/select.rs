@@ -101,7 +101,8 @@ mod tests {
     use super::*;
     use crate::crd::{ProviderType, reasons::Reason};
     use crate::db::{
-        DeclaredCredential, DeclaredEndpoint, FoundEndpoint, ObjectColumns, StoredCheck,
+        DeclaredCredential, DeclaredEndpoint, FoundCredential, FoundEndpoint, ObjectColumns,
+        StoredCheck,
     };
 
     fn row(name: &str, valid: Reason) -> CredentialRow {
@@ -123,7 +124,7 @@ mod tests {
                 version: Some(1),
                 ..DeclaredCredential::default()
             },
-            found: (),
+            found: FoundCredential::default(),
             updated_at: Timestamp::UNIX_EPOCH,
             deleted_at: None,
             revision: 1,
@@ -179,6 +180,7 @@ mod tests {
             verdicts: verdicts.iter().map(verdict).collect(),
             since: Timestamp::UNIX_EPOCH,
             grace_until: None,
+            exchanged_with: None,
             created_at: Timestamp::UNIX_EPOCH,
         }
     }

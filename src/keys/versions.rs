@@ -52,6 +52,9 @@ pub enum SecretView<'a> {
     Holds(SecretState<'a>),
     /// It holds none any more.
     Lacks(KeyLoss),
+    /// There is no Secret: the vendor exchanges tokens, of this provider type alone and, where that is
+    /// known, for these hosts alone.
+    Exchanged(ProviderType, Option<&'a [String]>),
 }
 
 /// Why the Secret holds no key.
@@ -139,11 +142,16 @@ pub fn steps(
         .filter(|row| row.state != VersionState::Destroyed)
         .collect();
     end_graces(&live, now, &mut steps);
+    end_tokens(&live, now, &mut steps);
     withdraw(known, &live, &mut steps);
     let still = match secret {
         SecretView::Holds(seen) => follow_secret(known, &live, seen, (terms, now), &mut steps),
         SecretView::Lacks(loss) => {
             end_lost(&live, loss, (terms, now), &mut steps);
+            steps.left(&live)
+        }
+        SecretView::Exchanged(provider_type, hosts) => {
+            end_foreign(known, &live, (provider_type, hosts), &mut steps);
             steps.left(&live)
         }
         SecretView::Unknown => steps.left(&live),
@@ -189,7 +197,7 @@ fn end_lost(
 
 /// The Secret holds a key again: the version in use has no end any more.
 fn keep_found(live: &[&CredentialVersionRow], steps: &mut VersionSteps) {
-    for row in live {
+    for row in live.iter().filter(|row| row.exchanged_with.is_none()) {
         let ends = row.state == VersionState::Current && row.grace_until.is_some();
         if ends && steps.moves.iter().all(|m| m.version != row.version) {
             steps.moves.push(StateChange {
@@ -206,6 +214,36 @@ fn end_graces(live: &[&CredentialVersionRow], now: Timestamp, steps: &mut Versio
         match row.grace_until {
             Some(until) if until > now => steps.soonest(until),
             _ => steps.destroy(row.version),
+        }
+    }
+}
+
+/// A vendor's token ends by itself, whatever state it is in.
+fn end_tokens(live: &[&CredentialVersionRow], now: Timestamp, steps: &mut VersionSteps) {
+    for row in live {
+        match row.token_end() {
+            Some(end) if end <= now => steps.destroy(row.version),
+            Some(end) => steps.soonest(end),
+            None => {}
+        }
+    }
+}
+
+/// What no exchange can give again: versions that do not authenticate, and those of another vendor, or for
+/// other hosts than the ServiceAccount's owner names now. A Secret's key from before stays until a
+/// token takes its place.
+fn end_foreign(
+    known: KnownVersions<'_>,
+    live: &[&CredentialVersionRow],
+    (provider_type, hosts): (ProviderType, Option<&[String]>),
+    steps: &mut VersionSteps,
+) {
+    for row in live {
+        let elsewhere = row.exchanged_with.is_some()
+            && hosts.is_some_and(|hosts| !same_hosts(&row.allowed_hosts, hosts));
+        let foreign = row.provider_type != provider_type;
+        if foreign || elsewhere || known.unreadable.contains(&row.version) {
+            steps.destroy(row.version);
         }
     }
 }
@@ -315,7 +353,7 @@ fn promote(
     steps.moves.push(StateChange {
         version: pending.version,
         state: VersionState::Current,
-        grace_until: None,
+        grace_until: pending.token_end(),
     });
 }
 
@@ -404,7 +442,8 @@ impl VersionSteps {
         let told = known.told(current.version);
         let previous = told.filter(|told| told.state == VersionState::Previous);
         self.rolled_back |= previous.is_some();
-        let until = previous.map_or(now, |told| told.since.0) + terms.grace;
+        let grace = previous.map_or(now, |told| told.since.0) + terms.grace;
+        let until = current.token_end().unwrap_or(grace);
         if until <= now {
             self.destroy(current.version);
             return;

@@ -22,6 +22,7 @@ fn row(version: i32, state: VersionState, fingerprint: &str) -> CredentialVersio
         verdicts: Default::default(),
         since: at(0),
         grace_until: None,
+        exchanged_with: None,
         created_at: at(0),
     }
 }
@@ -654,4 +655,83 @@ fn a_key_that_nobody_checks_takes_over_at_once_whatever_was_said_of_it() {
         let taken = unchecked(&[refused, row(1, Current, "f1")], "f2", on);
         assert_eq!(moved(&taken), [(1, old), (2, Current)]);
     }
+}
+
+/// A vendor's token that ends at this second.
+fn token(version: i32, state: VersionState, end: i64) -> CredentialVersionRow {
+    CredentialVersionRow {
+        grace_until: Some(at(end)),
+        exchanged_with: Some("declared".into()),
+        ..row(version, state, &format!("t{version}"))
+    }
+}
+
+fn exchanged(rows: &[CredentialVersionRow], hosts: &[&str], second: i64) -> VersionSteps {
+    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    let view = SecretView::Exchanged(ProviderType::OpenAI, Some(&hosts));
+    steps(stored(rows), view, &at_one_endpoint, TERMS, at(second))
+}
+
+#[test]
+fn a_token_ends_by_itself_whatever_state_it_is_in_and_time_is_looked_at_then() {
+    use VersionState::{Current, Destroyed, Pending, Previous};
+    let rows = [token(2, Current, 100), token(1, Previous, 50)];
+    assert!(moved(&exchanged(&rows, &["a.example"], 49)).is_empty());
+    assert_eq!(exchanged(&rows, &["a.example"], 49).again_at, Some(at(50)));
+    assert_eq!(
+        moved(&exchanged(&rows, &["a.example"], 50)),
+        [(1, Destroyed)]
+    );
+    let both = exchanged(&rows, &["a.example"], 100);
+    assert_eq!(moved(&both), [(1, Destroyed), (2, Destroyed)]);
+    let waiting = [
+        judged(token(2, Pending, 60), Reason::KeyRejected),
+        token(1, Current, 100),
+    ];
+    assert_eq!(
+        moved(&exchanged(&waiting, &["a.example"], 60)),
+        [(2, Destroyed)]
+    );
+}
+
+#[test]
+fn a_token_for_other_hosts_than_its_accounts_owner_names_is_destroyed_at_once() {
+    let rows = [token(1, VersionState::Current, 100)];
+    assert_eq!(
+        moved(&exchanged(&rows, &["b.example"], 10)),
+        [(1, VersionState::Destroyed)]
+    );
+    let unknown = SecretView::Exchanged(ProviderType::OpenAI, None);
+    let kept = steps(stored(&rows), unknown, &at_one_endpoint, TERMS, at(10));
+    assert!(moved(&kept).is_empty());
+}
+
+#[test]
+fn a_token_that_takes_over_keeps_its_end_and_so_does_the_one_before() {
+    let rows = [
+        judged(token(2, VersionState::Pending, 200), Reason::KeyAccepted),
+        token(1, VersionState::Current, 100),
+    ];
+    let steps = exchanged(&rows, &["a.example"], 10);
+    let ends: Vec<_> = steps
+        .moves
+        .iter()
+        .map(|m| (m.version, m.state, m.grace_until))
+        .collect();
+    assert_eq!(
+        ends,
+        [
+            (1, VersionState::Previous, Some(at(100))),
+            (2, VersionState::Current, Some(at(200))),
+        ]
+    );
+}
+
+#[test]
+fn a_secret_in_place_of_an_exchange_leaves_the_token_its_end() {
+    let rows = [token(1, VersionState::Current, 100)];
+    let steps = after(&rows, "k", &["a.example"], 10);
+    assert_eq!(inserted(&steps), Some((2, VersionState::Pending)));
+    assert!(moved(&steps).is_empty());
+    assert_eq!(steps.again_at, Some(at(100)));
 }

@@ -162,6 +162,11 @@ impl Document {
             || (self.group() == Some(GROUP) && self.kind().is_some_and(|k| k.ends_with("List")))
     }
 
+    /// Whether it is a Kubernetes ServiceAccount.
+    pub fn is_service_account(&self) -> bool {
+        self.api_version() == Some("v1") && self.kind() == Some("ServiceAccount")
+    }
+
     /// Whether it is a Kubernetes Secret.
     pub fn is_secret(&self) -> bool {
         self.api_version() == Some("v1") && self.kind() == Some("Secret")

@@ -42,6 +42,12 @@ pub(super) fn explain(error: &ValidationError<'_>) -> Violation {
         ValidationErrorKind::MaxItems { limit } => {
             Violation::of("maxItems", field, format!("list at most {limit} items"))
         }
+        ValidationErrorKind::MinItems { limit } => {
+            Violation::of("minItems", field, format!("list at least {limit}"))
+        }
+        ValidationErrorKind::MinProperties { limit } => {
+            Violation::of("minProperties", field, format!("write at least {limit}"))
+        }
         ValidationErrorKind::MaxProperties { limit } => Violation::of(
             "maxProperties",
             field,

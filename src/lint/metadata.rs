@@ -160,7 +160,15 @@ pub fn check_secret(secret: &Document) -> Vec<Violation> {
         let path = format!("metadata.labels[{LABEL_CREDENTIAL}]");
         violations.push(Violation::new(path, message));
     }
-    let annotations = secret.value.pointer("/metadata/annotations");
+    violations.extend(check_hosts(secret));
+    violations
+}
+
+/// What is wrong with the annotation that says where a Secret's key, or the token that a vendor gives a
+/// ServiceAccount, may go.
+pub fn check_hosts(object: &Document) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let annotations = object.value.pointer("/metadata/annotations");
     let hosts = annotations
         .and_then(|a| a.get(ANNOTATION_ALLOWED_HOSTS))
         .and_then(Value::as_str);

@@ -25,13 +25,19 @@ use serde_json::Value;
 use crate::crd::{GROUP, Kind, ca_bundle, model::parameters_out_of_bounds};
 
 use documents::{Document, Source};
+use references::Elsewhere;
 use report::{Problem, Report, Severity};
 use schema::{Schemas, Violation};
 
 /// Judges everything that was read.
 ///
-/// Objects of other groups are passed over, but for Secrets that concern a credential.
+/// Objects of other groups are passed over, but for Secrets and ServiceAccounts that concern a credential.
 pub fn lint(sources: &[Source]) -> Report {
+    lint_beside(sources, &|_, _, _| false)
+}
+
+/// The same, where other objects are there beside the files: what refers to them is in order.
+pub fn lint_beside(sources: &[Source], elsewhere: Elsewhere<'_>) -> Report {
     let schemas = Schemas::generated();
     let mut report = Report::default();
     let mut objects = Vec::new();
@@ -65,7 +71,7 @@ pub fn lint(sources: &[Source]) -> Report {
         report.problems.extend(warnings);
     }
     duplicates(&objects, &mut report);
-    references::check(&objects, &mut report);
+    references::check(&objects, elsewhere, &mut report);
     report.problems.sort_by(|a, b| a.place().cmp(&b.place()));
     report
 }
@@ -101,6 +107,7 @@ fn concerns_us(document: &Document) -> bool {
     };
     document.group() == Some(GROUP)
         || document.is_secret()
+        || document.is_service_account()
         || document.is_list_without_items()
         || document.api_version().is_none()
         || document.kind().is_none_or(is_our_kind)
@@ -119,6 +126,9 @@ fn judge(schemas: &Schemas, object: &Document) -> Vec<Violation> {
     }
     if object.is_secret() {
         return metadata::check_secret(object);
+    }
+    if object.is_service_account() {
+        return metadata::check_hosts(object);
     }
     match schemas.find(object.api_version(), kind) {
         Ok(schema) => {

@@ -6,18 +6,21 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::crd::names::did_you_mean;
-use crate::crd::{GROUP, LABEL_CREDENTIAL};
+use crate::crd::{GROUP, LABEL_CREDENTIAL, ProviderType, federation::Federation};
 
 use super::documents::Document;
 use super::metadata::secret_label;
 use super::report::{Problem, Report, Severity};
 use super::schema::Violation;
 
-/// Adds a warning for each reference to what no file declares, or that cannot work.
-pub fn check(objects: &[&Document], report: &mut Report) {
+/// Whether an object of this kind, namespace and name is there beside the files.
+pub type Elsewhere<'a> = &'a dyn Fn(&str, Option<&str>, &str) -> bool;
+
+/// Adds a warning for each reference to what is neither declared by a file nor elsewhere, or that cannot work.
+pub fn check(objects: &[&Document], elsewhere: Elsewhere<'_>, report: &mut Report) {
     let mut all = Names::of(objects);
     for object in objects.iter().filter(|o| o.group() == Some(GROUP)) {
-        for violation in warnings(object, &mut all) {
+        for violation in warnings(object, elsewhere, &mut all) {
             report
                 .problems
                 .push(Problem::new(Severity::Warning, object, violation));
@@ -83,13 +86,22 @@ impl<'a> Names<'a> {
     }
 }
 
-fn warnings<'a>(object: &'a Document, all: &mut Names<'a>) -> Vec<Violation> {
+fn warnings<'a>(
+    object: &'a Document,
+    elsewhere: Elsewhere<'_>,
+    all: &mut Names<'a>,
+) -> Vec<Violation> {
     let mut found = Vec::new();
     for (path, kind) in references(object) {
         let Some(name) = text_at(&object.value, &path) else {
             continue;
         };
         match all.find(kind, object.namespace(), name) {
+            None if is_class(object, name, all) => {
+                let message = format!("{name:?} is an LlmModelClass, and a class names LlmModels");
+                found.push(Violation::new(path, message));
+            }
+            None if elsewhere(kind, object.namespace(), name) => {}
             None => {
                 let near = all.near(kind, object.namespace(), name);
                 let message = format!("no {kind} {name:?} among the files given{near}");
@@ -99,7 +111,29 @@ fn warnings<'a>(object: &'a Document, all: &mut Names<'a>) -> Vec<Violation> {
             Some(other) => found.extend(same_provider(object, other, path)),
         }
     }
+    found.extend(federation_fits(object, all));
     found
+}
+
+/// The vendor that exchanges the token is the provider's.
+fn federation_fits(object: &Document, all: &Names<'_>) -> Option<Violation> {
+    let federation = object.value.pointer("/spec/federation")?;
+    let federation: Federation = serde_json::from_value(federation.clone()).ok()?;
+    let exchanger = federation.exchanger()?;
+    let provider = text_at(&object.value, "spec.providerRef.name")?;
+    let provider = all.find("LlmProvider", object.namespace(), provider)?;
+    let type_ = ProviderType::parse(text_at(&provider.value, "spec.type")?)?;
+    let why = federation.misfit(type_)?;
+    Some(Violation::new(
+        format!("spec.federation.{}", exchanger.field()),
+        why,
+    ))
+}
+
+/// Whether what a class names as a model is a class, itself for one.
+fn is_class(object: &Document, name: &str, all: &Names<'_>) -> bool {
+    let class = "LlmModelClass";
+    object.kind() == Some(class) && all.find(class, object.namespace(), name).is_some()
 }
 
 /// The fields of an object that name another, and that other's kind.
@@ -110,16 +144,27 @@ fn references(object: &Document) -> Vec<(String, &'static str)> {
             let path = "spec.healthCheck.credentialRef.name".to_owned();
             vec![(path, "LlmCredential")]
         }
-        Some("LlmCredential") => vec![("spec.secretRef.name".to_owned(), "Secret")],
+        Some("LlmCredential") => vec![
+            ("spec.secretRef.name".to_owned(), "Secret"),
+            (
+                "spec.federation.serviceAccountRef.name".to_owned(),
+                "ServiceAccount",
+            ),
+        ],
+        Some("LlmModelClass") => return listed(object, "models", "LlmModel"),
         _ => Vec::new(),
     };
     fields.push(("spec.providerRef.name".to_owned(), "LlmProvider"));
-    let endpoints = object.value.pointer("/spec/endpointRefs");
-    let count = endpoints.and_then(Value::as_array).map_or(0, Vec::len);
-    for index in 0..count {
-        fields.push((format!("spec.endpointRefs[{index}].name"), "LlmEndpoint"));
-    }
+    fields.extend(listed(object, "endpointRefs", "LlmEndpoint"));
     fields
+}
+
+/// The names in a list of references.
+fn listed(object: &Document, list: &str, kind: &'static str) -> Vec<(String, &'static str)> {
+    let references = object.value.pointer(&format!("/spec/{list}"));
+    let count = references.and_then(Value::as_array).map_or(0, Vec::len);
+    let name = |index| (format!("spec.{list}[{index}].name"), kind);
+    (0..count).map(name).collect()
 }
 
 fn text_at<'a>(value: &'a Value, path: &str) -> Option<&'a str> {

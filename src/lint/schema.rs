@@ -61,7 +61,7 @@ static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| Schemas {
     kinds: crds().iter().filter_map(Schema::compile).collect(),
 });
 
-/// The schemas of the four kinds, ready for use.
+/// The schemas of the five kinds, ready for use.
 pub struct Schemas {
     kinds: Vec<Schema>,
 }

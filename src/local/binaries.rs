@@ -34,7 +34,7 @@ impl Binaries {
     pub async fn find(report: &(dyn Fn(&str) + Sync)) -> Result<Self> {
         match std::env::var_os(ASSETS).filter(|value| !value.is_empty()) {
             Some(folder) => Self::in_assets(Path::new(&folder)),
-            None => module_build::cached_or_built(report)
+            None => module_build::cached_or_built(&module_build::CONTROL_PLANE, report)
                 .await
                 .map(|dir| Self::in_folder(&dir)),
         }

@@ -1,4 +1,4 @@
-//! What a fresh cluster is given: the four kinds, llmplane's roles and identities, the admission
+//! What a fresh cluster is given: the five kinds, llmplane's roles and identities, the admission
 //! policy. The same manifests as on a real cluster, but for what runs pods.
 
 use std::time::Duration;
@@ -71,7 +71,7 @@ async fn apply_crds(client: &Client, dir: &StateDir) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for crd in crate::crd::crds() {
         let name = crd.name_any();
-        let failed = |error| kubernetes(format!("apply the CRD {name}"), error);
+        let failed = |error| kubernetes_error(format!("apply the CRD {name}"), error);
         api.patch(
             &name,
             &PatchParams::apply(FIELD_MANAGER).force(),
@@ -94,7 +94,8 @@ async fn apply_crds(client: &Client, dir: &StateDir) -> Result<()> {
     Ok(())
 }
 
-async fn apply(client: &Client, file: &str, object: &DynamicObject) -> Result<()> {
+/// Applies one object, which came from `file`.
+pub(super) async fn apply(client: &Client, file: &str, object: &DynamicObject) -> Result<()> {
     let name = object.name_any();
     let kind = object
         .types
@@ -104,7 +105,7 @@ async fn apply(client: &Client, file: &str, object: &DynamicObject) -> Result<()
     let action = format!("apply {} {name}", kind.kind);
     let (resource, _) = kube::discovery::pinned_kind(client, &kind)
         .await
-        .map_err(|error| kubernetes(action.clone(), error))?;
+        .map_err(|error| kubernetes_error(action.clone(), error))?;
     let api: Api<DynamicObject> = match object.namespace() {
         Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
@@ -115,11 +116,12 @@ async fn apply(client: &Client, file: &str, object: &DynamicObject) -> Result<()
         &Patch::Apply(object),
     )
     .await
-    .map_err(|error| kubernetes(action, error))?;
+    .map_err(|error| kubernetes_error(action, error))?;
     Ok(())
 }
 
-fn kubernetes(action: String, source: kube::Error) -> LocalError {
+/// A request to the local kube-apiserver that failed.
+pub(super) fn kubernetes_error(action: String, source: kube::Error) -> LocalError {
     LocalError::Kubernetes {
         action,
         source: Box::new(source),

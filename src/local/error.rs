@@ -48,9 +48,17 @@ pub enum LocalError {
     )]
     NoControlPlane { reason: String },
 
-    /// The Go build of the control plane failed.
-    #[error("building the control plane failed: {reason}\n{output}")]
+    /// The Go build of the control plane's or the node's programs failed.
+    #[error("building the Go programs failed: {reason}\n{output}")]
     Build { reason: String, output: String },
+
+    /// No node can run on this machine.
+    #[error("no node can run here: {}; without --node everything but pods works", .reasons.join("; "))]
+    NoNode { reasons: Vec<String> },
+
+    /// A command is for the plane's node, and there is none.
+    #[error("this plane has no node that runs: `llmplane local up --node` starts one")]
+    NodeStopped,
 
     /// PostgreSQL's programs were found nowhere.
     #[error(

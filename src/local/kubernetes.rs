@@ -11,6 +11,7 @@ use super::binaries::Binaries;
 use super::bootstrap::{API_USER, CONTROLLER_USER};
 use super::error::{LocalError, Result};
 use super::launch::{Context, Durability};
+use super::node::{self, Node, NodePki};
 use super::process::Spec;
 use super::state::{Component, random_hex};
 
@@ -18,7 +19,7 @@ const TOKENS: &str = "tokens.csv";
 const ENCRYPTION: &str = "encryption.json";
 const ISSUER: &str = "https://kubernetes.default.svc";
 /// The garbage collector, namespace deletion, ServiceAccounts with their root certificate, and the
-/// aggregation of llmplane's roles into `view` and `edit`. Nothing here runs pods.
+/// aggregation of llmplane's roles into `view` and `edit`. Without a node nothing runs pods.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
     clusterrole-aggregation-controller,root-ca-certificate-publisher-controller";
 
@@ -37,7 +38,9 @@ pub(super) fn write_configuration(ctx: &Context) -> Result<()> {
         secrets.controller_token,
         secrets.api_token,
     );
-    ctx.dir.write(TOKENS, tokens.as_bytes())?;
+    let nodes = ctx.node.as_ref().map(Node::token_lines);
+    ctx.dir
+        .write(TOKENS, (tokens + &nodes.unwrap_or_default()).as_bytes())?;
     write_encryption_once(ctx)?;
     let kubeconfigs = [
         (ctx.dir.kubeconfig(), &secrets.admin_token),
@@ -123,7 +126,7 @@ fn spec(ctx: &Context, component: Component, command: Command) -> Spec {
         component,
         command,
         user: None,
-        depends_on: ctx.ports_digest(),
+        depends_on: ctx.digest(),
     }
 }
 
@@ -187,19 +190,34 @@ pub(super) fn apiserver(ctx: &Context, binaries: &Binaries) -> Spec {
             "encryption-provider-config",
             ctx.dir.path().join(ENCRYPTION),
         ))
-        .args([
-            "--authorization-mode=RBAC",
-            "--anonymous-auth=false",
-            "--profiling=false",
-        ])
+        .args(["--anonymous-auth=false", "--profiling=false"])
         .args([
             "--service-cluster-ip-range=10.0.0.0/24",
             "--endpoint-reconciler-type=none",
         ]);
-    spec(ctx, Component::ApiServer, command)
+    let Some(node) = &ctx.node else {
+        command.arg("--authorization-mode=RBAC");
+        return spec(ctx, Component::ApiServer, command);
+    };
+    let pki = NodePki::locate(&ctx.dir);
+    command
+        .args([
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
+            "--allow-privileged=true",
+            "--kubelet-preferred-address-types=InternalIP",
+        ])
+        .arg(flag("kubelet-certificate-authority", &pki.ca))
+        .arg(flag("kubelet-client-certificate", &pki.client.cert))
+        .arg(flag("kubelet-client-key", &pki.client.key));
+    let mut spec = spec(ctx, Component::ApiServer, command);
+    // It reads tokens and authorities at its start alone.
+    spec.depends_on.push_str(&node.digest(&pki));
+    spec
 }
 
-/// kube-controller-manager with the few controllers that make a cluster behave.
+/// kube-controller-manager with the few controllers that make a cluster behave; with all of them where pods
+/// run.
 pub(super) fn controller_manager(ctx: &Context, binaries: &Binaries) -> Spec {
     let pki = &ctx.pki;
     let mut command = program(ctx, &binaries.controller_manager);
@@ -208,7 +226,6 @@ pub(super) fn controller_manager(ctx: &Context, binaries: &Binaries) -> Spec {
             "kubeconfig",
             ctx.dir.kubeconfig_of(Component::ControllerManager),
         ))
-        .arg(flag("controllers", CONTROLLERS))
         .arg(flag(
             "service-account-private-key-file",
             &pki.service_account_key,
@@ -226,6 +243,14 @@ pub(super) fn controller_manager(ctx: &Context, binaries: &Binaries) -> Spec {
             "--profiling=false",
         ])
         .arg("--use-service-account-credentials");
+    match &ctx.node {
+        None => command.arg(flag("controllers", CONTROLLERS)),
+        // Else it makes a folder for volume plugins under /usr.
+        Some(_) => command.arg(flag(
+            "flex-volume-plugin-dir",
+            node::folder(&ctx.dir).join("volume-plugins"),
+        )),
+    };
     spec(ctx, Component::ControllerManager, command)
 }
 
@@ -268,9 +293,21 @@ pub(super) async fn controller_manager_health(ctx: &Context) -> Result<(), Strin
 }
 
 async fn get_as_admin(ctx: &Context, path: &str) -> Result<(), String> {
+    answer_to_admin(ctx, path).await.map(|_| ())
+}
+
+/// An object of the cluster, as the administrator reads it.
+///
+/// # Errors
+/// Why there is none, in a few words.
+pub(super) async fn json_as_admin(ctx: &Context, path: &str) -> Result<serde_json::Value, String> {
+    answer_to_admin(ctx, path).await?.json().await.map_err(text)
+}
+
+async fn answer_to_admin(ctx: &Context, path: &str) -> Result<reqwest::Response, String> {
     let client = https(&ctx.pki.ca)?.build().map_err(text)?;
     let url = format!("{}{path}", apiserver_url(ctx));
-    expect_ok(client.get(url).bearer_auth(&ctx.secrets.admin_token)).await
+    success(client.get(url).bearer_auth(&ctx.secrets.admin_token)).await
 }
 
 /// Whether a process of llmplane says on its admin port that it is ready.
@@ -291,9 +328,13 @@ fn https(ca: &Path) -> Result<reqwest::ClientBuilder, String> {
 }
 
 async fn expect_ok(request: reqwest::RequestBuilder) -> Result<(), String> {
+    success(request).await.map(|_| ())
+}
+
+async fn success(request: reqwest::RequestBuilder) -> Result<reqwest::Response, String> {
     let answer = request.send().await.map_err(text)?;
     if answer.status().is_success() {
-        return Ok(());
+        return Ok(answer);
     }
     Err(format!(
         "{} answers {}",

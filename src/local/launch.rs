@@ -2,16 +2,18 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 
 use crate::config::cluster;
 use crate::encryption::kek;
 
 use super::binaries::Binaries;
 use super::error::{LocalError, Result};
+use super::node::{self, Host, Node};
 use super::pki::Pki;
 use super::ports::is_listened_on;
 use super::process::{self, Lifetime, Spec};
@@ -48,6 +50,11 @@ pub struct Options {
     pub state_dir: StateDir,
     /// Without llmplane's own controller and API.
     pub plane_only: bool,
+    /// Without anything of llmplane's in the cluster, for the chart or `manifests/` to install: implies
+    /// `plane_only`.
+    pub empty: bool,
+    /// With a node, so that pods run.
+    pub node: bool,
     pub durability: Durability,
     pub lifetime: Lifetime,
     /// The llmplane program that runs as controller and API.
@@ -60,11 +67,13 @@ pub(super) struct Context {
     pub state: State,
     pub secrets: Secrets,
     pub pki: Pki,
+    /// Where it has one.
+    pub node: Option<Node>,
 }
 
 impl Context {
     /// The plane of a folder, made new where there is none; ports that somebody took are replaced.
-    fn prepare(dir: &StateDir) -> Result<Self> {
+    fn prepare(dir: &StateDir, with_node: bool) -> Result<Self> {
         let ports = |error| LocalError::io("find a free port for", dir.path())(error);
         let mut state = match dir.load()? {
             Some(state) => state,
@@ -93,6 +102,7 @@ impl Context {
             state,
             secrets: dir.secrets_or_generate()?,
             pki: Pki::ensure(dir)?,
+            node: Node::prepare(dir, with_node)?,
         })
     }
 
@@ -106,12 +116,15 @@ impl Context {
             state,
             secrets,
             pki: Pki::locate(dir),
+            node: Node::find(dir)?,
         }))
     }
 
-    /// All ports: where one changes, whoever knew it has to start anew.
-    pub(super) fn ports_digest(&self) -> String {
-        format!("{:?}", self.state.ports)
+    /// All ports and kube-apiserver's authority: where one changes, whoever knew it has to start anew.
+    pub(super) fn digest(&self) -> String {
+        let ca = std::fs::read(&self.pki.ca).unwrap_or_default();
+        let ca = hex::encode(&Sha256::digest(ca)[..8]);
+        format!("{:?} {ca}", self.state.ports)
     }
 
     /// Whether a component says within that time that it does its work. One that is late may be
@@ -135,6 +148,7 @@ impl Context {
                     kubernetes::admin_port_health(ports.controller_admin).await
                 }
                 Component::Api => kubernetes::admin_port_health(ports.api_admin).await,
+                Component::Node => node::health(self).await,
             }
         };
         match tokio::time::timeout(within, answer).await {
@@ -227,9 +241,17 @@ async fn bring_up(
     *lock = Some(dir.lock(report).await?);
     process::stop_leftovers(dir).await?;
     postgres::find()?;
+    // Once started it belongs to the plane until `down`.
+    let with_node = options.node || dir.process_record(Component::Node).exists();
+    let host = with_node.then(|| Host::find(dir)).transpose()?;
     let binaries = Binaries::find(report).await?;
+    let node = match host {
+        Some(host) => Some((host, node::programs(report).await?)),
+        None => None,
+    };
+    let programs = Programs { binaries, node };
     for _ in 1..ATTEMPTS {
-        match bring_all_up(options, &binaries, started, report).await {
+        match bring_all_up(options, &programs, started, report).await {
             // The next attempt chooses others.
             Err(LocalError::PortTaken { component }) => {
                 report(&format!("a port of {component} was taken meanwhile"));
@@ -237,17 +259,25 @@ async fn bring_up(
             outcome => return outcome,
         }
     }
-    bring_all_up(options, &binaries, started, report).await
+    bring_all_up(options, &programs, started, report).await
+}
+
+/// What the plane is made of, beside PostgreSQL's programs.
+struct Programs {
+    binaries: Binaries,
+    /// Where it has a node: what that needs of this machine, and the folder with its programs.
+    node: Option<(Host, PathBuf)>,
 }
 
 async fn bring_all_up(
     options: &Options,
-    binaries: &Binaries,
+    programs: &Programs,
     started: &Mutex<Vec<Component>>,
     report: &(dyn Fn(&str) + Sync),
 ) -> Result<Status> {
     let dir = &options.state_dir;
-    let ctx = &Context::prepare(dir)?;
+    let ctx = &Context::prepare(dir, programs.node.is_some())?;
+    let binaries = &programs.binaries;
     let postgres_programs = postgres::find_for(&ctx.state)?;
     kubernetes::write_configuration(ctx)?;
 
@@ -267,6 +297,9 @@ async fn bring_all_up(
         launch
             .ensure(&|| Ok(kubernetes::controller_manager(ctx, binaries)))
             .await?;
+        if options.empty {
+            return Ok(());
+        }
         bootstrap::apply_manifests(&client(dir).await?, dir).await
     };
     let database = async {
@@ -278,7 +311,10 @@ async fn bring_all_up(
     };
     tokio::try_join!(cluster, database)?;
     ensure_keyring(dir)?;
-    if !options.plane_only {
+    if let (Some(node), Some((host, folder))) = (&ctx.node, &programs.node) {
+        launch.ensure_node(node, host, folder).await?;
+    }
+    if !options.plane_only && !options.empty {
         workloads::migrate(ctx, &options.executable).await?;
         launch
             .ensure(&|| Ok(workloads::controller(ctx, &options.executable)))
@@ -353,6 +389,21 @@ impl Launch<'_> {
         }
         process::spawn(dir, spec, self.options.lifetime)?;
         self.wait_ready(component).await
+    }
+
+    /// The same for the node, whose cluster has to know it first.
+    async fn ensure_node(&self, node: &Node, host: &Host, programs: &Path) -> Result<()> {
+        let ctx = self.ctx;
+        node::write_configuration(ctx, node, host)?;
+        let client = client(&ctx.dir).await?;
+        node::apply_objects(&client, node).await?;
+        if process::running(&ctx.dir, Component::Node)?.is_none() {
+            node::clean_up(&ctx.dir).await?;
+            node::forget(&client).await?;
+        }
+        let executable = &self.options.executable;
+        self.ensure(&|| Ok(node::supervisor(ctx, node, host, programs, executable)))
+            .await
     }
 
     /// From here on a failure stops this component.
@@ -440,6 +491,7 @@ pub(crate) async fn down_and_report(
         }
     }
     failed.extend(process::stop_leftovers(dir).await.err());
+    failed.extend(node::clean_up(dir).await.err());
     if !failed.is_empty() {
         return Err(LocalError::NotAllStopped(failed));
     }

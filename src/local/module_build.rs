@@ -1,4 +1,4 @@
-//! Builds the control plane's programs, once, from the Go module that is embedded here.
+//! Builds programs, once, from Go modules that are embedded here: the control plane's and the node's.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,11 +16,31 @@ use super::binaries::Binaries;
 use super::error::{LocalError, Result};
 use super::state::{create_private_dir, lock_file};
 
-const MODULE: [(&str, &str); 3] = [
-    ("go.mod", include_str!("control-plane/go.mod")),
-    ("go.sum", include_str!("control-plane/go.sum")),
-    ("main.go", include_str!("control-plane/main.go")),
-];
+/// A Go module whose programs are built into the user's cache folder.
+pub(super) struct GoModule {
+    /// The cache's folder.
+    pub name: &'static str,
+    /// Paths and contents; `go.mod` first.
+    pub files: &'static [(&'static str, &'static str)],
+    /// Programs, and the package that each is built from.
+    pub programs: &'static [(&'static str, &'static str)],
+    /// What the first program is called to act as one or the other: a link each.
+    pub names: &'static [&'static str],
+    /// What is being built, for people.
+    pub says: &'static str,
+}
+
+pub(super) const CONTROL_PLANE: GoModule = GoModule {
+    name: "control-plane",
+    files: &[
+        ("go.mod", include_str!("control-plane/go.mod")),
+        ("go.sum", include_str!("control-plane/go.sum")),
+        ("main.go", include_str!("control-plane/main.go")),
+    ],
+    programs: &[("control-plane", ".")],
+    names: &Binaries::NAMES,
+    says: "etcd, kube-apiserver, kube-controller-manager and kubectl (once; about 6 minutes on 2 cores)",
+};
 
 /// Strips the programs, and tells them the version that `go.mod` pins.
 const LINKER_FLAGS: &str = "-s -w \
@@ -31,24 +51,26 @@ const LINKER_FLAGS: &str = "-s -w \
 /// The first Go that fetches a newer one where a module asks for it.
 const FIRST_THAT_SWITCHES: (u32, u32) = (1, 21);
 
-const PROGRAM: &str = "control-plane";
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// The folder with the programs, built where no earlier build serves.
-pub(super) async fn cached_or_built(report: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
-    let cache = cache_dir().ok_or_else(|| LocalError::NoControlPlane {
+/// The folder with a module's programs, built where no earlier build serves.
+pub(super) async fn cached_or_built(
+    module: &GoModule,
+    report: &(dyn Fn(&str) + Sync),
+) -> Result<PathBuf> {
+    let cache = cache_dir(module).ok_or_else(|| LocalError::NoControlPlane {
         reason: "neither XDG_CACHE_HOME nor HOME says where to build one".to_owned(),
     })?;
-    let go_version = match usable_go().await {
+    let go_version = match usable_go(module).await {
         Ok(version) => version,
         Err(reason) => {
-            return any_build(&cache).ok_or_else(|| LocalError::NoControlPlane {
+            return any_build(module, &cache).ok_or_else(|| LocalError::NoControlPlane {
                 reason: format!("KUBEBUILDER_ASSETS is not set, none has been built, and {reason}"),
             });
         }
     };
-    let target = cache.join(format!("{}-{go_version}", module_hash()));
-    if is_complete(&target) {
+    let target = cache.join(format!("{}-{go_version}", module.hash()));
+    if module.is_complete(&target) {
         return Ok(target);
     }
     create_private_dir(&cache).map_err(|error| LocalError::NoControlPlane {
@@ -57,39 +79,55 @@ pub(super) async fn cached_or_built(report: &(dyn Fn(&str) + Sync)) -> Result<Pa
     let lock_path = cache.join("lock");
     let _lock = lock_file(&lock_path, report).await?;
     // Another process may have built it while this one waited.
-    if !is_complete(&target) {
-        build_into(&cache, &target, report).await?;
+    if !module.is_complete(&target) {
+        build_into(module, &cache, &target, report).await?;
     }
     Ok(target)
 }
 
-fn cache_dir() -> Option<PathBuf> {
+fn cache_dir(module: &GoModule) -> Option<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
     let root = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
-    Some(root.join("llmplane").join("control-plane"))
+    Some(root.join("llmplane").join(module.name))
 }
 
-fn module_hash() -> String {
-    let mut digest = Sha256::new();
-    for (name, content) in MODULE {
-        digest.update(name);
-        digest.update([0]);
-        digest.update(content);
-        digest.update([0]);
+impl GoModule {
+    fn hash(&self) -> String {
+        let mut digest = Sha256::new();
+        for (name, content) in self.files {
+            digest.update(name);
+            digest.update([0]);
+            digest.update(content);
+            digest.update([0]);
+        }
+        digest.update(LINKER_FLAGS);
+        hex::encode(&digest.finalize()[..8])
     }
-    digest.update(LINKER_FLAGS);
-    hex::encode(&digest.finalize()[..8])
+
+    fn is_complete(&self, dir: &Path) -> bool {
+        let programs = self.programs.iter().map(|(name, _)| name);
+        programs
+            .chain(self.names)
+            .all(|name| dir.join(name).is_file())
+    }
+
+    /// The `go` line of the module.
+    fn needed_go(&self) -> &'static str {
+        let go_mod = self.files.first().map_or("", |(_, content)| content);
+        let line = go_mod.lines().find_map(|line| line.strip_prefix("go "));
+        line.unwrap_or_default()
+    }
 }
 
 /// The version of Go that builds it.
 ///
 /// # Errors
 /// Why there is none that can, in a few words.
-async fn usable_go() -> Result<String, String> {
+async fn usable_go(module: &GoModule) -> Result<String, String> {
     let output = Command::new("go")
         .args(["env", "GOVERSION", "GOTOOLCHAIN"])
         // Within some other module Go may take that module's version.
@@ -104,35 +142,24 @@ async fn usable_go() -> Result<String, String> {
     if !output.status.success() || version.is_empty() || version.contains('/') {
         return Err("`go env` on the PATH fails".to_owned());
     }
-    match can_build(&version, toolchain) {
+    let needed = module.needed_go();
+    match can_build(needed, &version, toolchain) {
         true => Ok(version),
-        false => {
-            let needed = needed_go();
-            Err(format!(
-                "`go` on the PATH is {version}, older than {needed}"
-            ))
-        }
+        false => Err(format!(
+            "`go` on the PATH is {version}, older than {needed}"
+        )),
     }
 }
 
 /// Whether this Go is new enough, or fetches one that is.
-fn can_build(version: &str, toolchain: &str) -> bool {
+fn can_build(needed: &str, version: &str, toolchain: &str) -> bool {
     // A version that says nothing, such as a development build's, is left to Go itself.
-    let (Some(has), Some(needs)) = (release(version), release(needed_go())) else {
+    let (Some(has), Some(needs)) = (release(version), release(needed)) else {
         return true;
     };
     let switches = has >= FIRST_THAT_SWITCHES
         && (toolchain == "auto" || toolchain == "path" || toolchain.ends_with("+auto"));
     has >= needs || switches
-}
-
-/// The `go` line of the module.
-fn needed_go() -> &'static str {
-    let go_mod = MODULE[0].1;
-    go_mod
-        .lines()
-        .find_map(|line| line.strip_prefix("go "))
-        .unwrap_or_default()
 }
 
 /// Major and minor number of `go1.26.8` or `1.26.0`.
@@ -143,41 +170,43 @@ fn release(version: &str) -> Option<(u32, u32)> {
 }
 
 /// Without Go, a build of this module by any version of it serves.
-fn any_build(cache: &Path) -> Option<PathBuf> {
-    let prefix = format!("{}-", module_hash());
+fn any_build(module: &GoModule, cache: &Path) -> Option<PathBuf> {
+    let prefix = format!("{}-", module.hash());
     fs::read_dir(cache)
         .ok()?
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
         .map(|entry| entry.path())
-        .find(|path| is_complete(path))
-}
-
-fn is_complete(dir: &Path) -> bool {
-    Binaries::NAMES.iter().all(|name| dir.join(name).is_file())
+        .find(|path| module.is_complete(path))
 }
 
 /// Builds in a folder of its own and moves that into place as a whole.
-async fn build_into(cache: &Path, target: &Path, report: &(dyn Fn(&str) + Sync)) -> Result<()> {
+async fn build_into(
+    module: &GoModule,
+    cache: &Path,
+    target: &Path,
+    report: &(dyn Fn(&str) + Sync),
+) -> Result<()> {
     let draft = cache.join("draft");
     // Left by a build that was killed; the lock is held, so nobody uses it.
     let _ = fs::remove_dir_all(&draft);
     let _ = fs::remove_dir_all(target);
-    let module = draft.join("module");
-    create_private_dir(&module)?;
-    for (name, content) in MODULE {
-        let path = module.join(name);
+    let source = draft.join("module");
+    for (name, content) in module.files {
+        let path = source.join(name);
+        create_private_dir(path.parent().unwrap_or(&source))?;
         fs::write(&path, content).map_err(LocalError::io("write", &path))?;
     }
-    report(
-        "building etcd, kube-apiserver, kube-controller-manager and kubectl (once; about 6 minutes on 2 cores)",
-    );
-    go_build(&module, &draft.join(PROGRAM), report).await?;
-    for name in Binaries::NAMES {
-        let link = draft.join(name);
-        symlink(PROGRAM, &link).map_err(LocalError::io("link", &link))?;
+    report(&format!("building {}", module.says));
+    for (name, package) in module.programs {
+        go_build(&source, package, &draft.join(name), report).await?;
     }
-    fs::remove_dir_all(&module).map_err(LocalError::io("remove", &module))?;
+    for name in module.names {
+        let link = draft.join(name);
+        let program = module.programs.first().map_or("", |(program, _)| program);
+        symlink(program, &link).map_err(LocalError::io("link", &link))?;
+    }
+    fs::remove_dir_all(&source).map_err(LocalError::io("remove", &source))?;
     fs::rename(&draft, target).map_err(LocalError::io("move", target))
 }
 
@@ -201,7 +230,12 @@ fn end_with_caller(command: &mut Command) {
     let _ = command;
 }
 
-async fn go_build(module: &Path, output: &Path, report: &(dyn Fn(&str) + Sync)) -> Result<()> {
+async fn go_build(
+    module: &Path,
+    package: &str,
+    output: &Path,
+    report: &(dyn Fn(&str) + Sync),
+) -> Result<()> {
     let failed = |reason: String, output: String| LocalError::Build { reason, output };
     let mut command = Command::new("go");
     end_with_caller(&mut command);
@@ -217,7 +251,7 @@ async fn go_build(module: &Path, output: &Path, report: &(dyn Fn(&str) + Sync)) 
             "-o",
         ])
         .arg(output)
-        .arg(".")
+        .arg(package)
         .current_dir(module)
         .env("GOWORK", "off")
         .stdin(Stdio::null())
@@ -281,7 +315,7 @@ mod tests {
 
     #[test]
     fn the_embedded_version_is_the_one_that_go_mod_pins() {
-        let go_mod = MODULE[0].1;
+        let go_mod = CONTROL_PLANE.files[0].1;
         assert!(go_mod.contains("k8s.io/kubernetes v1.36.3"));
         assert!(LINKER_FLAGS.contains("gitVersion=v1.36.3"));
     }
@@ -297,7 +331,12 @@ mod tests {
             ("go1.19.8", "", false),
             ("devel", "", true),
         ] {
-            assert_eq!(can_build(version, toolchain), can, "{version} {toolchain}");
+            let needed = CONTROL_PLANE.needed_go();
+            assert_eq!(
+                can_build(needed, version, toolchain),
+                can,
+                "{version} {toolchain}"
+            );
         }
     }
 

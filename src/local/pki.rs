@@ -3,6 +3,7 @@
 //! Two authorities: etcd trusts only the one that signed the kube-apiserver's client certificate,
 //! so that no other local user can talk to it.
 
+use std::fs;
 use std::path::PathBuf;
 
 use rcgen::{
@@ -13,6 +14,15 @@ use rcgen::{
 use super::error::Result;
 use super::state::StateDir;
 
+/// What kube-apiserver is called: on loopback, and by pods, to whom it is the first address of Services.
+const SERVING_NAMES: [&str; 6] = [
+    "127.0.0.1",
+    "10.0.0.1",
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+];
 /// Years that a certificate is valid for: longer than anyone keeps a laptop's state folder.
 const YEARS: i16 = 10;
 
@@ -36,6 +46,8 @@ pub(super) struct Pki {
     pub ca: PathBuf,
     /// What kube-apiserver and kube-controller-manager serve with.
     pub serving: CertFiles,
+    /// Says which names the latter is for; written last.
+    serving_names: PathBuf,
     /// Signs ServiceAccount tokens.
     pub service_account_key: PathBuf,
     /// Verifies them.
@@ -55,6 +67,7 @@ impl Pki {
             etcd_client: pair("etcd-client"),
             ca: file("ca.crt"),
             serving: pair("serving"),
+            serving_names: file("serving-names"),
             service_account_key: file("service-account.key"),
             service_account_public_key: file("service-account.pub"),
         }
@@ -64,67 +77,60 @@ impl Pki {
     pub(super) fn ensure(dir: &StateDir) -> Result<Self> {
         let pki = Self::locate(dir);
         // Written last: where it is, all the others are.
-        if pki.service_account_key.is_file() {
-            return Ok(pki);
+        if !pki.service_account_key.is_file() {
+            pki.make_for_etcd(dir)?;
+            pki.make_for_service_accounts(dir)?;
         }
-        let etcd_ca = Authority::new("llmplane local etcd")?;
-        let server_and_client = [
+        let names = SERVING_NAMES.join("\n");
+        if !fs::read_to_string(&pki.serving_names).is_ok_and(|known| known == names) {
+            pki.make_for_clients(dir)?;
+            dir.write(&pki.serving_names, names.as_bytes())?;
+        }
+        Ok(pki)
+    }
+
+    fn make_for_etcd(&self, dir: &StateDir) -> Result<()> {
+        let ca = Authority::new("llmplane local etcd")?;
+        let usages = [
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        dir.write(&pki.etcd_ca, etcd_ca.pem.as_bytes())?;
-        etcd_ca.issue(
-            dir,
-            &pki.etcd,
-            "etcd",
-            &["127.0.0.1", "localhost"],
-            &server_and_client,
-        )?;
-        etcd_ca.issue(
-            dir,
-            &pki.etcd_client,
-            "kube-apiserver",
-            &[],
-            &server_and_client[1..],
-        )?;
+        dir.write(&self.etcd_ca, ca.pem.as_bytes())?;
+        let names = ["127.0.0.1", "localhost"];
+        ca.issue(dir, &self.etcd, "etcd", &names, &usages)?;
+        ca.issue(dir, &self.etcd_client, "kube-apiserver", &[], &usages[1..])
+    }
 
+    fn make_for_clients(&self, dir: &StateDir) -> Result<()> {
         let ca = Authority::new("llmplane local")?;
-        let names = [
-            "127.0.0.1",
-            "localhost",
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-        ];
-        dir.write(&pki.ca, ca.pem.as_bytes())?;
+        dir.write(&self.ca, ca.pem.as_bytes())?;
+        let usages = [ExtendedKeyUsagePurpose::ServerAuth];
         ca.issue(
             dir,
-            &pki.serving,
+            &self.serving,
             "kube-apiserver",
-            &names,
-            &server_and_client[..1],
-        )?;
+            &SERVING_NAMES,
+            &usages,
+        )
+    }
 
-        let service_accounts = KeyPair::generate()?;
-        dir.write(
-            &pki.service_account_public_key,
-            service_accounts.public_key_pem().as_bytes(),
-        )?;
-        dir.write(
-            &pki.service_account_key,
-            service_accounts.serialize_pem().as_bytes(),
-        )?;
-        Ok(pki)
+    fn make_for_service_accounts(&self, dir: &StateDir) -> Result<()> {
+        let pair = KeyPair::generate()?;
+        let public = pair.public_key_pem();
+        dir.write(&self.service_account_public_key, public.as_bytes())?;
+        dir.write(&self.service_account_key, pair.serialize_pem().as_bytes())
     }
 }
 
-struct Authority {
+/// An authority whose key is forgotten with it.
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    /// Its certificate.
+    pub pem: String,
 }
 
 impl Authority {
-    fn new(name: &str) -> Result<Self> {
+    pub(super) fn new(name: &str) -> Result<Self> {
         let mut params = params(name, &[])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -136,7 +142,8 @@ impl Authority {
         })
     }
 
-    fn issue(
+    /// Writes a key and its certificate.
+    pub(super) fn issue(
         &self,
         dir: &StateDir,
         files: &CertFiles,
@@ -170,4 +177,32 @@ fn params(name: &str, alternative_names: &[&str]) -> Result<CertificateParams> {
     params.not_before = date_time_ymd(i32::from(year - 1), 1, 1);
     params.not_after = date_time_ymd(i32::from(year + YEARS), 1, 1);
     Ok(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plane_of_an_earlier_version_gets_a_certificate_that_pods_can_verify() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(&folder.path().join("state")).unwrap();
+        dir.create().unwrap();
+        let pki = Pki::ensure(&dir).unwrap();
+        let read = |path: &PathBuf| fs::read(path).unwrap();
+        let before = [&pki.ca, &pki.service_account_key, &pki.etcd.cert].map(read);
+        let pki = Pki::ensure(&dir).unwrap();
+        assert_eq!(
+            [&pki.ca, &pki.service_account_key, &pki.etcd.cert].map(read),
+            before
+        );
+
+        fs::remove_file(&pki.serving_names).unwrap();
+        let pki = Pki::ensure(&dir).unwrap();
+        assert_ne!(read(&pki.ca), before[0]);
+        assert_eq!(
+            [&pki.service_account_key, &pki.etcd.cert].map(read),
+            before[1..]
+        );
+    }
 }

@@ -283,7 +283,7 @@ pub(super) fn server(ctx: &Context, programs: &Path, durability: Durability) -> 
         component: Component::Postgres,
         command,
         user: os_user(&ctx.state)?,
-        depends_on: ctx.ports_digest(),
+        depends_on: ctx.digest(),
     })
 }
 

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{LocalError, Result};
 use super::state::{Component, StateDir, to_json};
-pub(super) use leftovers::{any_works_in, stop_leftovers};
+pub(super) use leftovers::{any_works_in, children, stop_leftovers};
 
 /// How long a child has to end by itself before it is killed, also on a machine that is busy.
 const TERM_GRACE: Duration = Duration::from_secs(60);

@@ -23,7 +23,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(900);
 const PORT_TRIES: u32 = 100;
 const PORT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The children of a local plane, in the order in which they start.
+/// The children of a local plane, each after those that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Component {
     Etcd,
@@ -32,17 +32,19 @@ pub enum Component {
     Postgres,
     Controller,
     Api,
+    Node,
 }
 
 impl Component {
-    /// All of them, in the order in which they start; they stop in the reverse order.
-    pub const ALL: [Self; 6] = [
+    /// All of them; they stop in the reverse order.
+    pub const ALL: [Self; 7] = [
         Self::Etcd,
         Self::ApiServer,
         Self::ControllerManager,
         Self::Postgres,
         Self::Controller,
         Self::Api,
+        Self::Node,
     ];
 
     /// The name in file names and messages.
@@ -54,6 +56,7 @@ impl Component {
             Self::Postgres => "postgres",
             Self::Controller => "llmplane-controller",
             Self::Api => "llmplane-api",
+            Self::Node => "node",
         }
     }
 }
@@ -387,6 +390,8 @@ impl Ports {
             Component::Postgres => vec![&mut self.postgres],
             Component::Controller => vec![&mut self.controller_admin],
             Component::Api => vec![&mut self.api, &mut self.api_admin],
+            // Its ports are in a network of its own.
+            Component::Node => Vec::new(),
         }
     }
 

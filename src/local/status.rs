@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::error::Result;
 use super::launch::Context;
+use super::node;
 use super::postgres::Role;
 use super::process;
 use super::state::{Component, StateDir};
@@ -26,12 +27,24 @@ pub struct Status {
     pub api_url: Option<String>,
     pub api_admin_url: Option<String>,
     pub controller_admin_url: Option<String>,
+    pub node: Option<NodeStatus>,
     /// What runs and is not ready: the component, its process and the reason.
     #[serde(skip)]
     pub unready: Vec<(Component, i32, String)>,
     /// What was started once and does not run.
     #[serde(skip)]
     pub ended: Vec<Component>,
+}
+
+/// A node that runs, and where its pods find what runs beside the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// The Node object's name.
+    pub name: String,
+    /// Its own address.
+    pub address: String,
+    /// PostgreSQL's host and port, to pods.
+    pub database: String,
 }
 
 /// How long an answer is waited for before a process counts as one that is not ready.
@@ -54,6 +67,7 @@ pub async fn status(dir: &StateDir) -> Result<Status> {
             api_url: None,
             api_admin_url: None,
             controller_admin_url: None,
+            node: None,
             unready: Vec::new(),
             ended: Vec::new(),
         }),
@@ -87,6 +101,13 @@ pub(super) async fn status_of(ctx: &Context) -> Result<Status> {
         api_url: url(Component::Api, ports.api),
         api_admin_url: url(Component::Api, ports.api_admin),
         controller_admin_url: url(Component::Controller, ports.controller_admin),
+        node: (ctx.node.as_ref())
+            .filter(|_| runs(Component::Node))
+            .map(|node| NodeStatus {
+                name: node::NAME.to_owned(),
+                address: node.link.node().to_string(),
+                database: node.link.postgres().to_string(),
+            }),
         unready: Component::ALL
             .into_iter()
             .zip(&looks)

@@ -16,12 +16,13 @@ const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
 /// What the user's own environment may say to llmplane's processes. All the rest, above all where they
 /// listen and who they are, is the plane's to say; a change of one of these starts them anew.
-const PASSED_ON: [&str; 9] = [
+const PASSED_ON: [&str; 10] = [
     "RUST_LOG",
     "LLMPLANE_LOG_FORMAT",
     "LLMPLANE_HTTPS_PROXY",
     "LLMPLANE_NAMESPACES",
     "LLMPLANE_SHARED_NAMESPACES",
+    "LLMPLANE_TOKEN_SERVICES",
     "LLMPLANE_MODEL_SYNC_LIMIT",
     "LLMPLANE_MODEL_SYNC_WRITES_PER_SECOND",
     "SSL_CERT_FILE",
@@ -105,7 +106,7 @@ fn spec(ctx: &Context, component: Component, command: Command) -> Spec {
         component,
         command,
         user: None,
-        depends_on: ctx.ports_digest(),
+        depends_on: ctx.digest(),
     }
 }
 

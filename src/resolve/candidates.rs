@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::snapshot::{CredentialView, Entry, ModelView, Snapshot, name_key};
+use crate::snapshot::{
+    CredentialView, Entry, ModelClassView, ModelView, Snapshot, Table, View, name_key,
+};
 
 /// Namespaces that are looked in together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +23,8 @@ pub struct Access<'a> {
     /// Whether the caller may have this credential: see it, or use its key where that is asked for.
     /// One that it may not have is as if it were not there.
     pub may_have: &'a (dyn Fn(&CredentialView) -> bool + Sync),
+    /// Whether the caller may see the classes of a namespace.
+    pub may_see_classes: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 impl Tier {
@@ -49,11 +53,54 @@ impl Tier {
     ) -> Box<dyn Iterator<Item = &'s Arc<Entry<ModelView>>> + 's> {
         match self {
             Self::All => Box::new(snapshot.models.from_key("")),
-            Self::Namespaces(names) => Box::new(names.iter().flat_map(|namespace| {
-                let prefix = name_key(namespace, "");
-                let from = snapshot.models.from_key(&prefix);
-                from.take_while(move |entry| entry.key.starts_with(&prefix))
-            })),
+            Self::Namespaces(names) => Box::new(
+                names
+                    .iter()
+                    .flat_map(|namespace| of_namespace(&snapshot.models, namespace)),
+            ),
         }
     }
+
+    /// Its classes by namespace and name.
+    pub(super) fn classes<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+    ) -> Box<dyn Iterator<Item = &'s Arc<Entry<ModelClassView>>> + 's> {
+        match self {
+            Self::All => Box::new(snapshot.model_classes.from_key("")),
+            Self::Namespaces(names) => Box::new(
+                names
+                    .iter()
+                    .flat_map(|namespace| of_namespace(&snapshot.model_classes, namespace)),
+            ),
+        }
+    }
+
+    /// Its classes of this name, by namespace.
+    pub(super) fn classes_called<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+        name: &str,
+    ) -> Vec<&'s Arc<Entry<ModelClassView>>> {
+        match self {
+            Self::All => {
+                let all = snapshot.model_classes.from_key("");
+                all.filter(|entry| entry.view.common.name == name).collect()
+            }
+            Self::Namespaces(names) => {
+                let of = |namespace: &Arc<str>| snapshot.model_classes.by_name(namespace, name);
+                names.iter().filter_map(of).collect()
+            }
+        }
+    }
+}
+
+/// The rows of a namespace, by name.
+pub(super) fn of_namespace<'s, V: View>(
+    table: &'s Table<V>,
+    namespace: &str,
+) -> impl Iterator<Item = &'s Arc<Entry<V>>> + use<'s, V> {
+    let prefix = name_key(namespace, "");
+    let from = table.from_key(&prefix);
+    from.take_while(move |entry| entry.key.starts_with(&prefix))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::{Map, Value};
 
 use super::Target;
 use crate::encryption::SecretFields;
@@ -71,7 +72,8 @@ pub fn client_config(
         api_key: Some(SecretString::default()),
         ..SecretFields::default()
     };
-    let key = key.or_else(|| (!target.credentials.is_empty()).then_some(&elsewhere));
+    let has_one = !target.credentials.is_empty() || target.exchange.is_some();
+    let key = key.or_else(|| has_one.then_some(&elsewhere));
     let mut config = driver(target.provider.view.type_).client_config(&ClientInput {
         model_id: &model.model_id,
         base_url: &target.base_url,
@@ -82,12 +84,27 @@ pub fn client_config(
         retries: u32::try_from(endpoint.retry_count).unwrap_or_default(),
         key,
     });
-    let declared = model.default_parameters.iter().flatten();
-    for (name, value) in declared.filter(|(name, _)| is_parameter(name)) {
-        let slot = config.kwargs.entry(name.clone());
-        slot.or_insert_with(|| value.clone());
+    for (name, value) in model.default_parameters.iter().flat_map(parameters) {
+        config.kwargs.entry(name).or_insert(value);
     }
     config
+}
+
+/// What of these are parameters of calls. Arguments within an argument (`model_kwargs`) are handed on to the
+/// same calls, so that the same holds for their names: by a header `Host` among them a key would reach
+/// whomever else a shared gateway serves.
+fn parameters(declared: &Map<String, Value>) -> Map<String, Value> {
+    let kept = declared.iter().filter(|(name, _)| is_parameter(name));
+    let kept = kept.map(|(name, value)| {
+        let value = match value {
+            Value::Object(within) if name.to_lowercase().ends_with("kwargs") => {
+                parameters(within).into()
+            }
+            value => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    kept.collect()
 }
 
 /// Whether this is a parameter of calls, and not of the connection.

@@ -4,6 +4,7 @@ use serde_json::json;
 use super::fixtures_tests::{ask, credential, endpoint, model, named, provider, snapshot};
 use super::{Resolution, client_config};
 use crate::crd::ProviderType;
+use crate::crd::base_url::BaseUrl;
 use crate::crd::endpoint::Header;
 use crate::encryption::SecretFields;
 use crate::snapshot::Views;
@@ -12,7 +13,7 @@ use crate::vendors::KeyField;
 fn found(type_: ProviderType, parameters: serde_json::Value, with_credential: bool) -> Resolution {
     let provider = provider(1, "team", type_);
     let mut main = endpoint(10, &provider, "main");
-    main.base_url = "https://gw.example.com/v1".to_owned();
+    main.base_url = BaseUrl::new("https://gw.example.com/v1");
     main.headers = vec![Header {
         name: "x-team".to_owned(),
         value: "search".to_owned(),
@@ -26,6 +27,7 @@ fn found(type_: ProviderType, parameters: serde_json::Value, with_credential: bo
         endpoints: vec![main],
         credentials: if with_credential { vec![key] } else { vec![] },
         providers: vec![provider],
+        ..Views::default()
     });
     ask(&snapshot, named("gpt")).expect("an answer")
 }
@@ -93,6 +95,36 @@ fn declared_parameters_move_no_connection_of_any_vendor() {
         let text = json!(config.kwargs).to_string();
         assert!(!text.contains("evil"), "{type_}: {text}");
         assert_eq!(config.kwargs["temperature"], 1, "{type_}");
+    }
+}
+
+/// What is within `model_kwargs` goes into the same calls: `extra_headers` there may name another host.
+#[test]
+fn declared_parameters_within_parameters_move_no_connection_either() {
+    let evil = json!({ "Host": "evil.example.com" });
+    let declared = json!({
+        "model_kwargs": {
+            "extra_headers": evil, "Extra_Query": evil, "base_url": evil, "top_p": 0.5, "seed": 7,
+            "kwargs": { "extra_headers": evil, "user": "u" },
+            "extra_body": { "url": "a word of the request's own" },
+        },
+        "MODEL_KWARGS": { "extra_headers": evil },
+        "response_format": { "json_schema": { "properties": { "url": {} } } },
+    });
+    for type_ in ProviderType::ALL {
+        let found = found(type_, declared.clone(), true);
+        let kwargs = client_config(&found.model.view, &found.targets[0], None).kwargs;
+        assert_eq!(
+            kwargs["model_kwargs"],
+            json!({
+                "top_p": 0.5, "seed": 7, "kwargs": { "user": "u" },
+                "extra_body": { "url": "a word of the request's own" },
+            }),
+            "{type_}"
+        );
+        assert_eq!(kwargs["response_format"], declared["response_format"]);
+        let text = json!(kwargs).to_string();
+        assert!(!text.contains("evil"), "{type_}: {text}");
     }
 }
 

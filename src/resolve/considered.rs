@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Reason;
+use super::filter::end_of_life;
 use super::request::Need;
 use crate::snapshot::{Entry, ModelView};
 
@@ -50,12 +51,32 @@ impl Considered {
                 namespace: entry.view.common.namespace.clone(),
                 model: entry.view.common.name.clone(),
                 reason,
-                detail: need.and_then(|need| need.detail(&entry.view, reason)),
+                detail: match reason {
+                    Reason::Retired => end_of_life(&entry.view),
+                    _ => need.and_then(|need| need.detail(&entry.view, reason)),
+                },
             })
             .collect();
         Self {
             omitted: all - models.len(),
             models,
         }
+    }
+
+    /// With names that a class has for models that are not there.
+    pub(super) fn with_missing(mut self, namespace: &str, names: &[String]) -> Self {
+        for name in names {
+            if self.models.len() == MAX_CONSIDERED {
+                self.omitted += 1;
+                continue;
+            }
+            self.models.push(PassedOver {
+                namespace: namespace.to_owned(),
+                model: name.clone(),
+                reason: Reason::NotFound,
+                detail: None,
+            });
+        }
+        self
     }
 }

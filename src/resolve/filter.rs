@@ -1,8 +1,9 @@
 //! Whether a model meets a need, before its endpoints are looked at.
 
 use super::Reason;
+use super::price::Prices;
 use super::request::Need;
-use crate::crd::decimal::Decimal;
+use crate::crd::model::Modality;
 use crate::snapshot::{AvailabilityState, ModelStatus, ModelView, Snapshot};
 
 impl Need {
@@ -50,6 +51,13 @@ impl Need {
                 None => return Some(Reason::CapabilityMissing),
             }
         }
+        if self.missing_modality(model).is_some() {
+            return Some(Reason::ModalityMissing);
+        }
+        let dimensions = self.embedding_dimensions;
+        if dimensions.is_some() && model.embedding_dimensions != dimensions {
+            return Some(Reason::EmbeddingDimensionsMismatch);
+        }
         if let Some(least) = self.min_score {
             if scores.contains(&None) {
                 return Some(Reason::ScoreUnknown);
@@ -70,30 +78,43 @@ impl Need {
         {
             return Some(Reason::CurrencyMismatch);
         }
-        let limits = [
-            (&self.max_input_price, ModelView::input_price as fn(&_) -> _),
-            (&self.max_output_price, ModelView::output_price),
+        let (most_input, most_output) = (&self.max_input_price, &self.max_output_price);
+        if most_input.is_none() && most_output.is_none() {
+            return None;
+        }
+        let prices = Prices::of(model, self.typical_call);
+        let within = [
+            most_input.as_ref().map(|most| prices.input_within(most)),
+            most_output.as_ref().map(|most| prices.output_within(most)),
         ];
-        let limits = limits.into_iter().filter_map(|(most, price)| {
-            let price: Option<Decimal> = model.currency.as_ref().and_then(|_| price(model));
-            most.as_ref().map(|most| (most, price))
-        });
-        let limits: Vec<_> = limits.collect();
-        if limits.iter().any(|(_, price)| price.is_none()) {
+        let within: Vec<Option<bool>> = within.into_iter().flatten().collect();
+        if within.contains(&None) {
             return Some(Reason::PriceUnknown);
         }
-        let too_high = limits
-            .iter()
-            .any(|(most, price)| price.as_ref().is_some_and(|price| price > most));
-        too_high.then_some(Reason::PriceTooHigh)
+        within
+            .contains(&Some(false))
+            .then_some(Reason::PriceTooHigh)
     }
 
     fn missing_label(&self, model: &ModelView) -> Option<&str> {
-        let missing = |(key, value): &(&String, &String)| model.labels.get(*key) != Some(*value);
+        let missing =
+            |(key, value): &(&String, &String)| model.selectable_labels.get(*key) != Some(*value);
         self.selector
             .iter()
             .find(missing)
             .map(|(key, _)| key.as_str())
+    }
+
+    /// A form that a model does not take or give, and which of the two.
+    fn missing_modality(&self, model: &ModelView) -> Option<(&'static str, Modality)> {
+        let sides = [
+            ("input", &self.input_modalities, &model.input_modalities),
+            ("output", &self.output_modalities, &model.output_modalities),
+        ];
+        sides.into_iter().find_map(|(side, wanted, known)| {
+            let missing = wanted.iter().find(|wanted| !known.contains(wanted))?;
+            Some((side, *missing))
+        })
     }
 
     fn missing_task(&self, model: &ModelView) -> Option<&str> {
@@ -118,6 +139,13 @@ impl Need {
                 let missing = self.capabilities.iter().find(lacks)?;
                 Some(missing.as_str().to_owned())
             }
+            Reason::ModalityMissing => {
+                let (side, missing) = self.missing_modality(model)?;
+                Some(format!("{} as {side}", missing.as_str()))
+            }
+            Reason::EmbeddingDimensionsMismatch => {
+                said("embedding_dimensions", number(model.embedding_dimensions))
+            }
             Reason::ScoreUnknown | Reason::ScoreTooLow => {
                 let least = self.min_score?;
                 let mut asked = self.capabilities.iter();
@@ -135,13 +163,14 @@ impl Need {
             }
             Reason::CurrencyMismatch => model.currency.clone(),
             Reason::PriceTooHigh => {
-                let over = |most: &Option<Decimal>, price: Option<Decimal>| {
-                    price.filter(|price| most.as_ref().is_some_and(|most| price > most))
+                let prices = Prices::of(model, self.typical_call);
+                let most_input = self.max_input_price.as_ref();
+                let is_over = most_input.and_then(|most| prices.input_within(most)) == Some(false);
+                let (what, price) = match is_over {
+                    true => ("input_price", prices.input),
+                    false => ("output_price", prices.output),
                 };
-                let input = over(&self.max_input_price, model.input_price());
-                let output = over(&self.max_output_price, model.output_price());
-                said("input_price", input.map(|price| price.to_string()))
-                    .or_else(|| said("output_price", output.map(|price| price.to_string())))
+                said(what, price.map(|price| price.to_string()))
             }
             _ => None,
         }
@@ -152,8 +181,20 @@ impl Need {
 pub(super) fn out_of_use(model: &ModelView) -> Option<Reason> {
     match (model.common.is_active, model.status) {
         (false, _) => Some(Reason::Inactive),
+        (true, _) if model.is_retired() => Some(Reason::Retired),
         (true, ModelStatus::Maintenance) => Some(Reason::UnderMaintenance),
         (true, ModelStatus::Available | ModelStatus::Deprecated) => None,
+    }
+}
+
+/// Since when a retired model is, and what to use in its place, as far as that is known.
+pub(super) fn end_of_life(model: &ModelView) -> Option<String> {
+    let since = model.retires_at.map(|end| format!("since {end}"));
+    let instead = model.replacement_model_id.as_ref();
+    let instead = instead.map(|other| format!("use {other} in its place"));
+    match (since, instead) {
+        (Some(since), Some(instead)) => Some(format!("{since}; {instead}")),
+        (since, instead) => since.or(instead),
     }
 }
 

@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use super::{Access, Need, Request, Resolution, Tier, Unresolved, Wanted, resolve};
 use crate::crd::ProviderType;
+use crate::crd::base_url::BaseUrl;
 use crate::crd::model::Capability;
 use crate::crd::reasons::Reason;
 use crate::snapshot::{
     Availability, AvailabilityState, CapabilityView, Common, CredentialView, EndpointView, Health,
-    HealthState, KeyInForce, ModelStatus, ModelView, ProviderView, Snapshot, Validity,
-    ValidityState, Views,
+    HealthState, KeyInForce, ModelClassView, ModelStatus, ModelView, PreferView, ProviderView,
+    Snapshot, Validity, ValidityState, Views,
 };
 
 pub const HOST: &str = "https://api.openai.com/v1";
@@ -54,7 +55,7 @@ pub fn endpoint(number: u128, provider: &ProviderView, name: &str) -> EndpointVi
         common: common(number, &provider.common.namespace, name),
         provider_id: provider.common.id,
         display_name: None,
-        base_url: HOST.to_owned(),
+        base_url: BaseUrl::new(HOST),
         api_version: None,
         region: None,
         timeout_connect: 5,
@@ -102,7 +103,9 @@ pub fn credential(number: u128, provider: &ProviderView, name: &str) -> Credenti
             provider_type: provider.type_,
             allowed_hosts: Vec::new(),
             refused_at: Vec::new(),
+            ends: None,
         }),
+        federation: None,
     }
 }
 
@@ -112,19 +115,37 @@ pub fn model(number: u128, provider: &ProviderView, name: &str) -> ModelView {
         provider_id: provider.common.id,
         endpoint_ids: Vec::new(),
         model_id: format!("id-{name}"),
+        base_model: None,
         display_name: None,
         version: None,
         type_: None,
         context_window: None,
         max_input_tokens: None,
         max_output_tokens: None,
+        embedding_dimensions: None,
+        input_modalities: Vec::new(),
+        output_modalities: Vec::new(),
         currency: None,
         input_price: None,
         output_price: None,
+        cache_read_price: None,
+        cache_write_price: None,
+        reasoning_price: None,
+        audio_input_price: None,
+        audio_output_price: None,
+        batch_input_price: None,
+        batch_output_price: None,
+        image_price: None,
+        request_price: None,
+        price_tiers: Vec::new(),
+        limits: Vec::new(),
         capabilities: Vec::new(),
         recommended_for: Vec::new(),
         default_parameters: None,
         status: ModelStatus::Available,
+        deprecated_at: None,
+        retires_at: None,
+        replacement_model_id: None,
         availability: Availability {
             state: AvailabilityState::Available,
             since: None,
@@ -132,6 +153,27 @@ pub fn model(number: u128, provider: &ProviderView, name: &str) -> ModelView {
         },
         origin: Default::default(),
         labels: Default::default(),
+        selectable_labels: Default::default(),
+    }
+}
+
+/// A class of these models, in this order.
+pub fn class(number: u128, namespace: &str, name: &str, models: &[&str]) -> ModelClassView {
+    ModelClassView {
+        common: common(number, namespace, name),
+        display_name: None,
+        description: None,
+        models: models.iter().map(|name| (*name).to_owned()).collect(),
+        need: None,
+        prefer: PreferView::Order,
+        allow_deprecated: false,
+        current: None,
+        candidates: 0,
+        availability: Availability {
+            state: AvailabilityState::Unknown,
+            since: None,
+            reason: Reason::NotCheckedYet.as_str().to_owned(),
+        },
     }
 }
 
@@ -167,6 +209,7 @@ pub fn with_models(models: impl FnOnce(&ProviderView) -> Vec<ModelView>) -> Snap
         credentials: vec![credential(20, &provider, "key")],
         models: models(&provider),
         providers: vec![provider],
+        model_classes: Vec::new(),
     })
 }
 
@@ -191,12 +234,17 @@ pub fn ask_in(
     let access = Access {
         tiers,
         may_have: &|_| true,
+        may_see_classes: &|_| true,
     };
     resolve(snapshot, &request, access, at(100))
 }
 
 pub fn named(name: &str) -> Wanted {
     Wanted::Named(name.to_owned())
+}
+
+pub fn class_of(name: &str) -> Wanted {
+    Wanted::Class(name.to_owned())
 }
 
 pub fn need(need: Need) -> Wanted {

@@ -1,4 +1,4 @@
-//! From a model's name, or from a need, to a model and the endpoints and credentials to call it with.
+//! From a model's name, a class's, or from a need, to a model and the endpoints and credentials to call it with.
 //!
 //! Pure: what is answered depends on the snapshot, on the request, on what the caller may see and on
 //! the time, and on nothing else. `POST /resolve` calls [`resolve`]; nothing here asks PostgreSQL, the
@@ -6,36 +6,48 @@
 
 mod candidates;
 mod choose;
+mod class;
 mod client;
 mod considered;
+mod exchange;
 mod filter;
 mod named;
 mod preference;
+mod price;
+mod question;
 mod reasons;
 mod request;
 mod targets;
 
 pub use candidates::{Access, Tier};
 pub use choose::resolve;
+pub use class::{Class, resolve_class};
 pub use client::client_config;
 pub use considered::{Considered, MAX_CONSIDERED, PassedOver};
+pub use exchange::{ExchangeOffer, exchange_offer};
+pub use price::Prices;
 pub use reasons::{CredentialReason, Reason};
 pub use request::{Need, Prefer, Request, TypicalCall, Wanted};
-pub use targets::Target;
+pub use targets::{Target, withheld};
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::snapshot::{Entry, ModelView, Revision};
+use crate::snapshot::{Entry, ModelClassView, ModelView, Revision};
 
 /// The answer to a request.
 #[derive(Clone, Debug)]
 pub struct Resolution {
     /// The model.
     pub model: Arc<Entry<ModelView>>,
-    /// The endpoints to call it at, in the order in which they are to be tried; one at least.
+    /// The class by which it was found.
+    pub class: Option<Arc<Entry<ModelClassView>>>,
+    /// The endpoints to call it at, in the order in which they are to be tried; one at least. Of a
+    /// class those of its other models follow.
     pub targets: Vec<Target>,
+    /// How many models are what was asked for, whether they can be called or not.
+    pub candidates: usize,
     /// The models that were passed over.
     pub considered: Considered,
     /// The revision that it is of.
@@ -53,6 +65,12 @@ pub enum NoAnswer {
     NotMet,
     /// More than one is named so, and nothing says which is meant.
     Ambiguous,
+    /// No class is named so.
+    ClassNotNamed,
+    /// The class is switched off.
+    ClassOff,
+    /// Classes of several namespaces are named so.
+    ClassAmbiguous,
 }
 
 /// A request without an answer.
@@ -62,7 +80,12 @@ pub struct Unresolved {
     pub why: NoAnswer,
     /// The models that were passed over; where the name is ambiguous, those that it may mean.
     pub considered: Considered,
-    /// Names that come near the one asked for, where no model has it.
+    /// The class by which it was looked for.
+    pub class: Option<Arc<Entry<ModelClassView>>>,
+    /// How many models are what was asked for: none of them can be called.
+    pub candidates: usize,
+    /// Names that come near the one asked for, where nothing has it; where it is that of several
+    /// classes, their namespaces.
     pub near: Vec<String>,
     /// The revision that it is of.
     pub revision: Revision,
@@ -70,10 +93,27 @@ pub struct Unresolved {
     pub changes_at: Option<Timestamp>,
 }
 
+impl Unresolved {
+    /// No answer, of which nothing else is known.
+    fn new(finder: &targets::TargetFinder<'_>, why: NoAnswer) -> Self {
+        Self {
+            why,
+            considered: Considered::default(),
+            class: None,
+            candidates: 0,
+            near: Vec::new(),
+            revision: finder.snapshot.revision,
+            changes_at: finder.changes_at(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod class_tests;
 #[cfg(test)]
 mod client_tests;
 #[cfg(test)]
-mod fixtures_tests;
+pub(crate) mod fixtures_tests;
 #[cfg(test)]
 mod named_tests;
 #[cfg(test)]

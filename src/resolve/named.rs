@@ -1,4 +1,4 @@
-//! The model that a name means.
+//! The model, or the class, that a name means.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use super::candidates::Tier;
 use super::considered::{Considered, Refused};
 use super::filter::out_of_use;
 use super::targets::TargetFinder;
-use super::{NoAnswer, Reason, Resolution, Unresolved};
+use super::{NoAnswer, Reason, Resolution, Unresolved, class};
 use crate::crd::names;
-use crate::snapshot::{Entry, ModelView, Snapshot};
+use crate::snapshot::{Entry, ModelView};
 
 /// Models among which a name that comes near is looked for.
 const MAX_COMPARED: usize = 1000;
@@ -35,8 +35,12 @@ fn precision(model: &ModelView, name: &str) -> Option<Precision> {
 
 /// The model that a name means. The first namespaces that have it decide, also where the model is
 /// out of use there; among theirs the most exact name; among those of one exactness what is in use.
-/// Where several are left, the name is ambiguous.
-pub(super) fn resolve(finder: &TargetFinder<'_>, name: &str) -> Result<Resolution, Unresolved> {
+/// Where several are left, the name is ambiguous. Where no model has it, a class may.
+pub(super) fn resolve(
+    finder: &TargetFinder<'_>,
+    name: &str,
+    with_key: bool,
+) -> Result<Resolution, Unresolved> {
     let (snapshot, tiers) = (finder.snapshot, finder.access.tiers);
     let mut found: Vec<(usize, Precision, &Arc<Entry<ModelView>>)> = Vec::new();
     for (number, tier) in tiers.iter().enumerate() {
@@ -49,8 +53,11 @@ pub(super) fn resolve(finder: &TargetFinder<'_>, name: &str) -> Result<Resolutio
     }
     found.sort_by_key(|(tier, precision, _)| (*tier, *precision));
     let Some((tier, precision, _)) = found.first().copied() else {
+        if let Some(answer) = class::of_name(finder, name, with_key) {
+            return answer;
+        }
         return Err(Unresolved {
-            near: near(snapshot, tiers, name),
+            near: near(finder, tiers, name),
             ..unresolved(finder, NoAnswer::NotNamed, Considered::default())
         });
     };
@@ -85,10 +92,12 @@ pub(super) fn resolve(finder: &TargetFinder<'_>, name: &str) -> Result<Resolutio
         }
     };
     let others = passed_over(Some(chosen), &|_| Reason::LessPreferred);
-    match finder.targets(&chosen.view, &[]) {
+    match finder.targets(chosen, &[]) {
         Ok(targets) => Ok(Resolution {
             model: chosen.clone(),
+            class: None,
             targets,
+            candidates: 1,
             considered: Considered::of(others, Vec::new(), None),
             revision: snapshot.revision,
             changes_at: finder.changes_at(),
@@ -102,21 +111,22 @@ pub(super) fn resolve(finder: &TargetFinder<'_>, name: &str) -> Result<Resolutio
 
 fn unresolved(finder: &TargetFinder<'_>, why: NoAnswer, considered: Considered) -> Unresolved {
     Unresolved {
-        why,
         considered,
-        near: Vec::new(),
-        revision: finder.snapshot.revision,
-        changes_at: finder.changes_at(),
+        ..Unresolved::new(finder, why)
     }
 }
 
-/// Names and ids of models that come near one that no model has.
-fn near(snapshot: &Snapshot, tiers: &[Tier], name: &str) -> Vec<String> {
+/// Names and ids of models, and names of classes, that come near one that nothing has.
+fn near(finder: &TargetFinder<'_>, tiers: &[Tier], name: &str) -> Vec<String> {
+    let snapshot = finder.snapshot;
     let models = tiers.iter().flat_map(|tier| tier.models(snapshot));
     let called = models.take(MAX_COMPARED).flat_map(|entry| {
         let model = &entry.view;
         [model.common.name.as_str(), model.model_id.as_str()]
     });
-    let near = names::nearest(name, called);
+    let near = names::nearest(
+        name,
+        called.chain(class::visible_names(finder, MAX_COMPARED)),
+    );
     near.into_iter().map(str::to_owned).collect()
 }

@@ -2,15 +2,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fixtures_tests::{
-    ask, ask_in, can, credential, endpoint, health, model, need, priced, provider, reasons,
+    ask, ask_in, can, credential, endpoint, health, model, named, need, priced, provider, reasons,
     snapshot, team, with_models,
 };
 use super::{MAX_CONSIDERED, Need, NoAnswer, Prefer, Reason, Resolution, Tier, TypicalCall};
 use crate::crd::ProviderType;
 use crate::crd::decimal::Decimal;
 use crate::crd::model::Capability::{Chat, Vision};
+use crate::crd::model::Modality::{Image, Text};
 use crate::snapshot::{
-    AvailabilityState, HealthState, ModelStatus, ModelView, ProviderView, Snapshot, Views,
+    AvailabilityState, HealthState, ModelStatus, ModelView, PriceTierView, ProviderView, Snapshot,
+    Views,
 };
 
 fn best(snapshot: &Snapshot, asked: Need) -> Resolution {
@@ -31,8 +33,10 @@ fn with(provider: &ProviderView, change: impl FnOnce(&mut ModelView)) -> ModelVi
     model.capabilities = vec![can(Chat, Some(3)), can(Vision, None)];
     model.context_window = Some(1000);
     model.max_output_tokens = Some(100);
+    model.input_modalities = vec![Text];
+    model.embedding_dimensions = Some(4);
     model.recommended_for = vec!["Summaries".to_owned()];
-    model.labels = BTreeMap::from([("tier".to_owned(), "gold".to_owned())]);
+    model.selectable_labels = BTreeMap::from([("tier".to_owned(), "gold".to_owned())]);
     change(&mut model);
     model
 }
@@ -54,6 +58,7 @@ fn each_part_of_a_need_has_its_reason() {
         (none, Need { exclude: words(&["gpt"]), ..any() }, Reason::Excluded, None),
         (none, Need { exclude: words(&["id-gpt"]), ..any() }, Reason::Excluded, None),
         (|m| m.common.is_active = false, any(), Reason::Inactive, None),
+        (|m| m.availability.reason = "Retired".to_owned(), any(), Reason::Retired, None),
         (|m| m.status = ModelStatus::Maintenance, any(), Reason::UnderMaintenance, None),
         (|m| m.status = ModelStatus::Deprecated, any(), Reason::Deprecated, None),
         (none, Need { provider_types: vec![ProviderType::Bedrock], ..any() }, Reason::ProviderTypeMismatch, None),
@@ -61,6 +66,10 @@ fn each_part_of_a_need_has_its_reason() {
         (none, Need { selector: labels("other", "gold"), ..any() }, Reason::SelectorMismatch, Some("label other")),
         (none, Need { recommended_for: words(&["summaries", "code"]), ..any() }, Reason::NotRecommended, Some("for code")),
         (|m| m.capabilities.clear(), Need { capabilities: vec![Chat], ..any() }, Reason::CapabilityMissing, Some("Chat")),
+        (none, Need { input_modalities: vec![Text, Image], ..any() }, Reason::ModalityMissing, Some("Image as input")),
+        (none, Need { output_modalities: vec![Text], ..any() }, Reason::ModalityMissing, Some("Text as output")),
+        (none, Need { embedding_dimensions: Some(5), ..any() }, Reason::EmbeddingDimensionsMismatch, Some("embedding_dimensions 4")),
+        (|m| m.embedding_dimensions = None, Need { embedding_dimensions: Some(4), ..any() }, Reason::EmbeddingDimensionsMismatch, None),
         (none, Need { capabilities: vec![Chat, Vision], min_score: Some(1), ..any() }, Reason::ScoreUnknown, Some("Vision")),
         (none, Need { capabilities: vec![Chat], min_score: Some(4), ..any() }, Reason::ScoreTooLow, Some("Chat scores 3")),
         (|m| m.context_window = None, Need { min_context_window: Some(1), ..any() }, Reason::ContextWindowUnknown, None),
@@ -102,6 +111,8 @@ fn a_need_is_met_at_its_very_bounds() {
         selector: BTreeMap::from([("tier".to_owned(), "gold".to_owned())]),
         exclude: vec!["gpt-4".to_owned()],
         recommended_for: vec!["summaries".to_owned()],
+        input_modalities: vec![Text],
+        embedding_dimensions: Some(4),
         ..Need::default()
     };
     assert_eq!(name(&best(&snapshot, asked)), "gpt");
@@ -144,6 +155,7 @@ fn a_typical_call_is_compared_by_what_it_costs() {
         typical_call: Some(TypicalCall {
             prompt_tokens,
             output_tokens,
+            ..TypicalCall::default()
         }),
         ..Need::default()
     };
@@ -151,6 +163,104 @@ fn a_typical_call_is_compared_by_what_it_costs() {
     assert_eq!(name(&best(&snapshot, call(1_000_000, 1))), "cheap-to-ask");
     assert_eq!(name(&best(&snapshot, call(1000, 0))), "half-known");
     assert_eq!(name(&best(&snapshot, Need::default())), "half-known");
+}
+
+#[test]
+fn a_call_is_priced_by_its_tier_its_cache_and_itself() {
+    let tier = |from: i64, prices: [&str; 2], cache: Option<&str>| PriceTierView {
+        from_input_tokens: from,
+        input_price: Some(prices[0].to_owned()),
+        output_price: Some(prices[1].to_owned()),
+        cache_read_price: cache.map(str::to_owned),
+        ..PriceTierView::default()
+    };
+    let snapshot = with_models(|provider| {
+        let mut tiered = priced(100, provider, "tiered", ["0.001", "0.01"]);
+        tiered.cache_read_price = Some("0.0001".to_owned());
+        tiered.price_tiers = vec![
+            tier(1000, ["0.002", "0.02"], None),
+            tier(2000, ["0.004", "0.04"], Some("0.0004")),
+        ];
+        let mut by_call = priced(102, provider, "by-call", ["0.0001", "0.01"]);
+        by_call.request_price = Some("0.01".to_owned());
+        vec![
+            tiered,
+            priced(101, provider, "flat", ["0.0015", "0.015"]),
+            by_call,
+        ]
+    });
+    let asked = |[prompt_tokens, cached_tokens, output_tokens]: [u64; 3], input, output| Need {
+        typical_call: Some(TypicalCall {
+            prompt_tokens,
+            cached_tokens,
+            output_tokens,
+        }),
+        max_input_price: price(input),
+        max_output_price: price(output),
+        currency: Some("USD".to_owned()),
+        exclude: vec!["by-call".to_owned()],
+        ..Need::default()
+    };
+    let cheapest =
+        |tokens, input, output| name(&best(&snapshot, asked(tokens, input, output))).to_owned();
+    // Below the first tier, from its first token on, and above.
+    assert_eq!(cheapest([999, 0, 100], "9", "9"), "tiered");
+    assert_eq!(cheapest([1000, 0, 100], "9", "9"), "flat");
+    assert_eq!(cheapest([5000, 0, 100], "9", "9"), "flat");
+    // What the cache holds is cheap in the last tier, and costs as much as the rest where nobody says.
+    assert_eq!(cheapest([5000, 4900, 0], "9", "9"), "tiered");
+    assert_eq!(cheapest([1500, 1500, 0], "9", "9"), "flat");
+    // Limits are of the call's own tier, and of the prompt on the average.
+    assert_eq!(cheapest([999, 0, 0], "0.001", "0.01"), "tiered");
+    assert_eq!(cheapest([5000, 0, 0], "0.0015", "9"), "flat");
+    assert_eq!(cheapest([5000, 4500, 0], "0.00076", "9"), "tiered");
+    let refused = ask(&snapshot, need(asked([5000, 4500, 0], "0.00075", "9"))).expect_err("none");
+    let told: Vec<_> = refused
+        .considered
+        .models
+        .iter()
+        .map(|m| m.detail.as_deref())
+        .collect();
+    assert_eq!(
+        told,
+        [Some("input_price 0.0015"), Some("input_price 0.004"), None]
+    );
+    // What a call costs by itself is part of it.
+    let any = |prompt_tokens| Need {
+        typical_call: Some(TypicalCall {
+            prompt_tokens,
+            ..TypicalCall::default()
+        }),
+        ..Need::default()
+    };
+    assert_eq!(name(&best(&snapshot, any(100))), "tiered");
+    assert_eq!(name(&best(&snapshot, any(900_000))), "by-call");
+}
+
+#[test]
+fn a_retired_model_is_left_out_and_said_to_be() {
+    let snapshot = with_models(|provider| {
+        let mut retired = priced(100, provider, "old", ["0", "0"]);
+        retired.availability.reason = "Retired".to_owned();
+        retired.availability.state = AvailabilityState::Unavailable;
+        retired.retires_at = "2026-10-23T00:00:00Z".parse().ok();
+        retired.replacement_model_id = Some("id-new".to_owned());
+        vec![retired, priced(101, provider, "new", ["1", "1"])]
+    });
+    let why = "since 2026-10-23T00:00:00Z; use id-new in its place";
+    let found = best(&snapshot, Need::default());
+    assert_eq!(name(&found), "new");
+    let told = &found.considered.models[0];
+    assert_eq!(
+        (told.reason, told.detail.as_deref()),
+        (Reason::Retired, Some(why))
+    );
+    let refused = ask(&snapshot, named("old")).expect_err("it is retired");
+    let told = &refused.considered.models[0];
+    assert_eq!(
+        (told.reason, told.detail.as_deref()),
+        (Reason::Retired, Some(why))
+    );
 }
 
 #[test]
@@ -254,6 +364,7 @@ fn two_providers(first: Option<HealthState>, second: HealthState) -> Snapshot {
         ],
         providers: vec![a, b],
         endpoints,
+        ..Views::default()
     })
 }
 
@@ -296,6 +407,7 @@ fn what_ones_own_namespace_has_comes_before_a_cheaper_shared_one() {
             priced(101, &shared, "shared", ["0.1", "0.1"]),
         ],
         providers: vec![own, shared],
+        ..Views::default()
     });
     let tiers = [team(), Tier::Namespaces(vec![Arc::from("shared")])];
     let found = ask_in(&snapshot, need(Need::default()), &tiers).expect("an answer");

@@ -7,14 +7,16 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::fixtures_tests::{
-    at, can, credential, endpoint, health, model, provider, snapshot, uid,
+    at, can, class, credential, endpoint, health, model, provider, snapshot, uid,
 };
 use super::{Access, Need, Prefer, Request, Resolution, Tier, TypicalCall, Wanted, resolve};
 use crate::crd::ProviderType;
+use crate::crd::base_url::BaseUrl;
 use crate::crd::decimal::Decimal;
-use crate::crd::model::Capability;
+use crate::crd::model::{Capability, Modality};
 use crate::snapshot::{
-    AvailabilityState, HealthState, KeyInForce, ModelStatus, Snapshot, ValidityState, Views,
+    AvailabilityState, ClassNeedView, HealthState, KeyInForce, ModelClassView, ModelStatus,
+    PreferView, PriceTierView, Snapshot, ValidityState, Views,
 };
 
 const TYPES: [ProviderType; 3] = [
@@ -42,8 +44,14 @@ struct PlainModel {
     currency: usize,
     input_price: Option<u64>,
     output_price: Option<u64>,
+    cache_price: Option<u64>,
+    call_price: Option<u64>,
+    /// Where each begins, and its prices of prompt, answer and cache.
+    tiers: Vec<(u64, [Option<u64>; 3])>,
+    retired: bool,
     gold: bool,
     summaries: bool,
+    images: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +90,14 @@ struct World {
 }
 
 #[derive(Clone, Debug)]
+struct PlainClass {
+    shared: bool,
+    /// The models that it names, each once; none: its need decides.
+    names: Option<Vec<usize>>,
+    is_ordered: bool,
+}
+
+#[derive(Clone, Debug)]
 struct PlainNeed {
     abilities: [bool; 2],
     min_score: Option<i32>,
@@ -95,9 +111,11 @@ struct PlainNeed {
     region: usize,
     gold: bool,
     summaries: bool,
+    images: bool,
     exclude: Option<usize>,
     allow_deprecated: bool,
-    call: Option<(u64, u64)>,
+    /// Tokens of prompt, of those the cached ones, and of answer.
+    call: Option<(u64, u64, u64)>,
     with_key: bool,
 }
 
@@ -109,6 +127,30 @@ fn namespace(world: &World, provider: usize) -> &'static str {
     }
 }
 
+/// Prices of prompt, answer and cache for so long a prompt; none without a currency.
+fn prices(model: &PlainModel, prompt: u64) -> [Option<u128>; 3] {
+    let mut prices = [model.input_price, model.output_price, model.cache_price];
+    for (from, tier) in &model.tiers {
+        if prompt >= *from {
+            prices = *tier;
+        }
+    }
+    prices.map(|price| price.filter(|_| model.currency != 0).map(u128::from))
+}
+
+/// What the prompt of a call costs in all: cached tokens at their price, or at the others' where there is none.
+fn prompt_cost(model: &PlainModel, prompt: u64, cached: u64) -> Option<u128> {
+    let [input, _, cache] = prices(model, prompt);
+    let mut cost = 0;
+    if prompt > cached {
+        cost += input? * u128::from(prompt - cached);
+    }
+    if cached > 0 {
+        cost += cache.or(input)? * u128::from(cached);
+    }
+    Some(cost)
+}
+
 /// What the oracle answers: the model, and for each of its targets the endpoint and the credentials.
 type Answer = Option<(usize, Vec<(usize, Vec<usize>)>)>;
 
@@ -116,13 +158,77 @@ fn oracle(world: &World, need: &PlainNeed) -> Answer {
     let mut doing: Vec<usize> = (0..world.models.len())
         .filter(|number| does(world, need, *number))
         .collect();
+    by_preference(world, need, &mut doing);
+    let mut sick = None;
+    for number in doing {
+        let Some(targets) = callable(world, need, number) else {
+            continue;
+        };
+        if targets
+            .iter()
+            .any(|(endpoint, _)| world.endpoints[*endpoint].health != 2)
+        {
+            return Some((number, targets));
+        }
+        sick.get_or_insert((number, targets));
+    }
+    sick
+}
+
+/// Where a model can be called; none where nowhere.
+fn callable(world: &World, need: &PlainNeed, number: usize) -> Option<Vec<(usize, Vec<usize>)>> {
+    let targets = targets(world, need, number);
+    let needs_key = need.with_key && world.types[world.models[number].provider] != 1;
+    let has_key = targets
+        .iter()
+        .any(|(_, credentials)| !credentials.is_empty());
+    (!targets.is_empty() && (has_key || !needs_key)).then_some(targets)
+}
+
+/// What the oracle answers of a class: the model, and for each target the model, the endpoint and the
+/// credentials.
+type ClassAnswer = Option<(usize, Vec<(usize, usize, Vec<usize>)>)>;
+
+fn class_oracle(world: &World, need: &PlainNeed, class: &PlainClass) -> ClassAnswer {
+    let here = |number: &usize| world.shared[world.models[*number].provider] == class.shared;
+    let mut doing: Vec<usize> = match &class.names {
+        Some(names) => names.clone(),
+        None => (0..world.models.len()).collect(),
+    };
+    doing.retain(|number| *number < world.models.len());
+    doing.retain(here);
+    doing.retain(|number| does(world, need, *number));
+    if class.names.is_none() || !class.is_ordered {
+        by_preference(world, need, &mut doing);
+    }
+    let places: Vec<_> = doing
+        .into_iter()
+        .filter_map(|number| Some((number, callable(world, need, number)?)))
+        .collect();
+    let is_well = |endpoint: usize| world.endpoints[endpoint].health != 2;
+    let well = places
+        .iter()
+        .find(|(_, targets)| targets.iter().any(|(endpoint, _)| is_well(*endpoint)));
+    let (chosen, _) = well.or(places.first())?;
+    let all = || {
+        places.iter().flat_map(|(number, targets)| {
+            targets
+                .iter()
+                .map(|(endpoint, fitting)| (*number, *endpoint, fitting.clone()))
+        })
+    };
+    let first = all().filter(|(_, endpoint, _)| is_well(*endpoint));
+    let last = all().filter(|(_, endpoint, _)| !is_well(*endpoint));
+    Some((*chosen, first.chain(last).collect()))
+}
+
+fn by_preference(world: &World, need: &PlainNeed, doing: &mut [usize]) {
     doing.sort_by_key(|number| {
         let model = &world.models[*number];
         // Whatever is not known is larger than anything known.
         let unknown_last = |value: Option<u128>| value.unwrap_or(u128::MAX);
-        let currency = model.currency != 0;
-        let input = model.input_price.filter(|_| currency).map(u128::from);
-        let output = model.output_price.filter(|_| currency).map(u128::from);
+        let length = need.call.map_or(0, |(prompt, _, _)| prompt);
+        let [input, output, _] = prices(model, length);
         let merit = match need.prefer {
             1 => {
                 let asked = (0..2).filter(|ability| need.abilities[*ability]);
@@ -137,18 +243,15 @@ fn oracle(world: &World, need: &PlainNeed) -> Answer {
             _ => None,
         };
         let merit = merit.map_or(i64::MAX, |merit| -merit);
-        let cost = need.call.and_then(|(prompt, answer)| {
-            let prompt = if prompt == 0 {
-                0
-            } else {
-                input? * u128::from(prompt)
-            };
+        let cost = need.call.and_then(|(prompt, cached, answer)| {
+            let prompt = prompt_cost(model, prompt, cached)?;
             let answer = if answer == 0 {
                 0
             } else {
                 output? * u128::from(answer)
             };
-            Some(prompt + answer)
+            let itself = model.call_price.filter(|_| model.currency != 0);
+            Some(prompt + answer + 1000 * u128::from(itself.unwrap_or(0)))
         });
         (
             world.shared[model.provider],
@@ -159,38 +262,23 @@ fn oracle(world: &World, need: &PlainNeed) -> Answer {
             format!("model-{number:02}"),
         )
     });
-    let mut sick = None;
-    for number in doing {
-        let targets = targets(world, need, number);
-        if targets.is_empty() {
-            continue;
-        }
-        let needs_key = need.with_key && world.types[world.models[number].provider] != 1;
-        if needs_key
-            && targets
-                .iter()
-                .all(|(_, credentials)| credentials.is_empty())
-        {
-            continue;
-        }
-        if targets
-            .iter()
-            .any(|(endpoint, _)| world.endpoints[*endpoint].health != 2)
-        {
-            return Some((number, targets));
-        }
-        sick.get_or_insert((number, targets));
-    }
-    sick
 }
 
 fn does(world: &World, need: &PlainNeed, number: usize) -> bool {
     let model = &world.models[number];
     let priced = model.currency != 0;
-    let dear = |most: Option<u64>, price: Option<u64>| match (most, price) {
+    let (length, cached) = need
+        .call
+        .map_or((0, 0), |(prompt, cached, _)| (prompt, cached));
+    let [input, output, _] = prices(model, length);
+    let dear = |most: Option<u64>, paid: Option<u128>, tokens: u64| match (most, paid) {
         (None, _) => false,
-        (Some(most), Some(price)) => !priced || price > most,
+        (Some(most), Some(paid)) => paid > u128::from(most) * u128::from(tokens),
         (Some(_), None) => true,
+    };
+    let paid = match length {
+        0 => input,
+        _ => prompt_cost(model, length, cached),
     };
     let able = (0..2)
         .filter(|a| need.abilities[*a])
@@ -203,12 +291,14 @@ fn does(world: &World, need: &PlainNeed, number: usize) -> bool {
     need.exclude != Some(number)
         && model.active
         && !model.unavailable
+        && !model.retired
         && (model.status == 0 || model.status == 2 && need.allow_deprecated)
         && need
             .only_type
             .is_none_or(|wanted| world.types[model.provider] == wanted)
         && (model.gold || !need.gold)
         && (model.summaries || !need.summaries)
+        && (model.images || !need.images)
         && able
         && need
             .min_window
@@ -217,8 +307,8 @@ fn does(world: &World, need: &PlainNeed, number: usize) -> bool {
             .min_output
             .is_none_or(|least| model.output.is_some_and(|o| o >= least))
         && (need.currency == 0 || !priced || model.currency == need.currency)
-        && !dear(need.max_input, model.input_price)
-        && !dear(need.max_output, model.output_price)
+        && !dear(need.max_input, paid, length.max(1))
+        && !dear(need.max_output, output, 1)
 }
 
 fn targets(world: &World, need: &PlainNeed, model: usize) -> Vec<(usize, Vec<usize>)> {
@@ -263,7 +353,7 @@ fn targets(world: &World, need: &PlainNeed, model: usize) -> Vec<(usize, Vec<usi
         .collect()
 }
 
-fn build(world: &World) -> Snapshot {
+fn build(world: &World, classes: Vec<ModelClassView>) -> Snapshot {
     let providers: Vec<_> = (0..PROVIDERS)
         .map(|number| {
             let type_ = TYPES[world.types[number]];
@@ -296,11 +386,32 @@ fn build(world: &World) -> Snapshot {
         model.currency = CURRENCIES[plain.currency].map(str::to_owned);
         model.input_price = plain.input_price.map(money);
         model.output_price = plain.output_price.map(money);
+        model.cache_read_price = plain.cache_price.map(money);
+        model.request_price = plain.call_price.map(money);
+        let tiers = plain
+            .tiers
+            .iter()
+            .map(|(from, [input, output, cache])| PriceTierView {
+                from_input_tokens: i64::try_from(*from).expect("a small number"),
+                input_price: input.map(money),
+                output_price: output.map(money),
+                cache_read_price: cache.map(money),
+                ..PriceTierView::default()
+            });
+        model.price_tiers = tiers.collect();
+        if plain.retired {
+            model.availability.reason = "Retired".to_owned();
+        }
         if plain.gold {
-            model.labels.insert("tier".to_owned(), "gold".to_owned());
+            model
+                .selectable_labels
+                .insert("tier".to_owned(), "gold".to_owned());
         }
         if plain.summaries {
             model.recommended_for.push("summaries".to_owned());
+        }
+        if plain.images {
+            model.input_modalities.push(Modality::Image);
         }
         model
     });
@@ -321,8 +432,8 @@ fn build(world: &World) -> Snapshot {
         endpoint.priority = plain.priority;
         endpoint.region = REGIONS[plain.region].map(str::to_owned);
         endpoint.base_url = match world.types[plain.provider] {
-            2 => "https://api.anthropic.com".to_owned(),
-            1 => "http://127.0.0.1:8000/v1".to_owned(),
+            2 => BaseUrl::new("https://api.anthropic.com"),
+            1 => BaseUrl::new("http://127.0.0.1:8000/v1"),
             _ => endpoint.base_url,
         };
         endpoint
@@ -352,6 +463,7 @@ fn build(world: &World) -> Snapshot {
                 .map(|endpoint| (endpoint_uid(endpoint), "now".to_owned()))
                 .into_iter()
                 .collect(),
+            ends: None,
         });
         credential
     });
@@ -361,7 +473,74 @@ fn build(world: &World) -> Snapshot {
         endpoints,
         credentials,
         models,
+        model_classes: classes,
     })
+}
+
+/// The class that asks for the same.
+fn built(need: &PlainNeed, plain: &PlainClass) -> ModelClassView {
+    let namespace = if plain.shared { "shared" } else { "team" };
+    let Wanted::Need(asked) = asked(need).wanted else {
+        panic!("it is a need");
+    };
+    let text = |price: Option<Decimal>| price.map(|price| price.to_string());
+    let tokens = |tokens: u64| i64::try_from(tokens).expect("a small number");
+    let names = plain.names.iter().flatten();
+    let names: Vec<_> = names.map(|number| format!("model-{number:02}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut view = class(5000, namespace, "class", &names);
+    view.allow_deprecated = need.allow_deprecated;
+    view.prefer = match (plain.names.is_some() && plain.is_ordered, need.prefer) {
+        (true, _) => PreferView::Order,
+        (false, 0) => PreferView::Price,
+        (false, 1) => PreferView::Score,
+        (false, _) => PreferView::Context,
+    };
+    view.need = plain.names.is_none().then(|| ClassNeedView {
+        capabilities: asked.capabilities,
+        min_score: asked.min_score,
+        min_context_window: asked.min_context_window,
+        min_output_tokens: asked.min_output_tokens,
+        max_input_price: text(asked.max_input_price),
+        max_output_price: text(asked.max_output_price),
+        currency: asked.currency,
+        provider_types: asked.provider_types,
+        regions: asked.regions,
+        selector: asked.selector,
+        exclude: asked.exclude,
+        input_modalities: asked.input_modalities,
+        output_modalities: asked.output_modalities,
+        embedding_dimensions: asked.embedding_dimensions,
+        recommended_for: asked.recommended_for,
+        prompt_tokens: asked.typical_call.map(|call| tokens(call.prompt_tokens)),
+        cached_tokens: asked.typical_call.map(|call| tokens(call.cached_tokens)),
+        output_tokens: asked.typical_call.map(|call| tokens(call.output_tokens)),
+    });
+    view
+}
+
+/// The need of a class: of one that names models nothing is asked for beside.
+fn of_class(need: PlainNeed, plain: &PlainClass) -> PlainNeed {
+    match plain.names {
+        None => need,
+        Some(_) => PlainNeed {
+            abilities: [false; 2],
+            min_score: None,
+            min_window: None,
+            min_output: None,
+            max_input: None,
+            max_output: None,
+            currency: 0,
+            only_type: None,
+            region: 0,
+            gold: false,
+            summaries: false,
+            images: false,
+            exclude: None,
+            call: None,
+            ..need
+        },
+    }
 }
 
 fn endpoint_uid(number: usize) -> uuid::Uuid {
@@ -408,10 +587,16 @@ fn asked(need: &PlainNeed) -> Request {
             vec![]
         },
         allow_deprecated: need.allow_deprecated,
-        typical_call: need.call.map(|(prompt_tokens, output_tokens)| TypicalCall {
-            prompt_tokens,
-            output_tokens,
-        }),
+        input_modalities: need.images.then_some(Modality::Image).into_iter().collect(),
+        output_modalities: Vec::new(),
+        embedding_dimensions: None,
+        typical_call: need.call.map(
+            |(prompt_tokens, cached_tokens, output_tokens)| TypicalCall {
+                prompt_tokens,
+                cached_tokens,
+                output_tokens,
+            },
+        ),
     };
     Request {
         wanted: Wanted::Need(Box::new(wanted)),
@@ -451,9 +636,13 @@ prop_compose! {
         output in prop::option::weighted(0.8, 1..=3i64),
         currency in prop::sample::select(vec![0, 1, 1, 1, 2]),
         (input_price, output_price) in (some_price(), some_price()),
-        (gold, summaries) in any::<(bool, bool)>(),
+        (cache_price, call_price) in (some_price(), prop::option::weighted(0.3, 0..=2u64)),
+        tiers in prop::collection::btree_map(prop::sample::select(vec![1, 2, 1000, 1001]), prop::array::uniform3(some_price()), 0..3),
+        retired in prop::bool::weighted(0.1),
+        (gold, summaries, images) in any::<(bool, bool, bool)>(),
     ) -> PlainModel {
-        PlainModel { provider, only_endpoint, active, status, unavailable, abilities, window, output, currency, input_price, output_price, gold, summaries }
+        let tiers = tiers.into_iter().collect();
+        PlainModel { provider, only_endpoint, active, status, unavailable, abilities, window, output, currency, input_price, output_price, cache_price, call_price, tiers, retired, gold, summaries, images }
     }
 }
 
@@ -490,6 +679,21 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn a_class()(
+        shared in any::<bool>(),
+        names in prop::option::of(Just((0..13usize).collect::<Vec<_>>()).prop_shuffle()),
+        count in 1..=13usize,
+        is_ordered in any::<bool>(),
+    ) -> PlainClass {
+        let names = names.map(|mut names| {
+            names.truncate(count);
+            names
+        });
+        PlainClass { shared, names, is_ordered }
+    }
+}
+
 fn seldom<S: Strategy>(strategy: S) -> impl Strategy<Value = Option<S::Value>> {
     prop::option::weighted(0.25, strategy)
 }
@@ -501,10 +705,15 @@ prop_compose! {
         (max_input, max_output) in (seldom(0..=2_000_001u64), seldom(0..=2_000_001u64)),
         (currency, prefer) in (prop::sample::select(vec![0, 0, 1, 2]), 0..3usize),
         (only_type, region, exclude) in (seldom(0..TYPES.len()), prop::sample::select(vec![0, 0, 0, 1, 2]), seldom(0..12usize)),
-        (gold, summaries, allow_deprecated, with_key) in (prop::bool::weighted(0.2), prop::bool::weighted(0.2), any::<bool>(), any::<bool>()),
-        call in prop::option::of((prop::sample::select(vec![0, 1, 1000]), prop::sample::select(vec![0, 1, 999_999_999]))),
+        (gold, summaries, images) in (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
+        (allow_deprecated, with_key) in any::<(bool, bool)>(),
+        call in prop::option::of((prop::sample::select(vec![0, 1, 2, 1000, 1001]), 0..=2u64, prop::sample::select(vec![0, 1, 999_999_999]))),
     ) -> PlainNeed {
-        PlainNeed { abilities, min_score, min_window, min_output, max_input, max_output, currency, prefer, only_type, region, gold, summaries, exclude, allow_deprecated, call, with_key }
+        // None, half or all of the prompt is cached. A call without a token is refused before.
+        let call = call
+            .filter(|(prompt, _, answer)| prompt + answer > 0)
+            .map(|(prompt, halves, answer): (u64, u64, u64)| (prompt, prompt * halves / 2, answer));
+        PlainNeed { abilities, min_score, min_window, min_output, max_input, max_output, currency, prefer, only_type, region, gold, summaries, images, exclude, allow_deprecated, call, with_key }
     }
 }
 
@@ -513,7 +722,7 @@ proptest! {
 
     #[test]
     fn the_choice_is_the_oracles(world in a_world(), need in a_need()) {
-        let snapshot = build(&world);
+        let snapshot = build(&world, Vec::new());
         let tiers = [
             Tier::Namespaces(vec![Arc::from("team")]),
             Tier::Namespaces(vec![Arc::from("shared")]),
@@ -521,6 +730,7 @@ proptest! {
         let access = Access {
             tiers: &tiers,
             may_have: &|credential| credential.alias.is_some(),
+            may_see_classes: &|_| true,
         };
         let now: Timestamp = at(NOW);
         let found = resolve(&snapshot, &asked(&need), access, now);
@@ -537,5 +747,56 @@ proptest! {
         prop_assert_eq!(considered.omitted, 0);
         let again = resolve(&snapshot, &asked(&need), access, now);
         prop_assert_eq!(format!("{found:?}"), format!("{again:?}"));
+    }
+
+    #[test]
+    fn what_a_class_means_is_the_oracles(world in a_world(), need in a_need(), class in a_class()) {
+        let need = of_class(need, &class);
+        let snapshot = build(&world, vec![built(&need, &class)]);
+        let tiers = [
+            Tier::Namespaces(vec![Arc::from("team")]),
+            Tier::Namespaces(vec![Arc::from("shared")]),
+        ];
+        let access = Access {
+            tiers: &tiers,
+            may_have: &|credential| credential.alias.is_some(),
+            may_see_classes: &|_| true,
+        };
+        let ask = |wanted| {
+            let request = Request { wanted, with_key: need.with_key };
+            resolve(&snapshot, &request, access, at(NOW))
+        };
+        let found = ask(Wanted::Class("class".to_owned()));
+        let answer = found.as_ref().ok().map(|found| {
+            let targets = found.targets.iter().map(|target| {
+                let fitting = target.credentials.iter().map(|one| number_of(&one.view.common.name));
+                let model = number_of(&target.model.view.common.name);
+                (model, number_of(&target.endpoint.view.common.name), fitting.collect())
+            });
+            (number_of(&found.model.view.common.name), targets.collect::<Vec<_>>())
+        });
+        prop_assert_eq!(&answer, &class_oracle(&world, &need, &class));
+        if let Some((model, targets)) = &answer {
+            prop_assert_eq!(targets[0].0, *model, "the first target is the model's");
+        }
+        // Where no model has the name, it is the class's.
+        let named = ask(Wanted::Named("class".to_owned()));
+        prop_assert_eq!(format!("{found:?}"), format!("{named:?}"));
+        // Every model that the class is about is told of, once.
+        let considered = match &found {
+            Ok(found) => &found.considered,
+            Err(refused) => &refused.considered,
+        };
+        let mut told: Vec<_> = considered.models.iter().map(|one| number_of(&one.model)).collect();
+        told.extend(answer.iter().map(|(number, _)| *number));
+        told.sort_unstable();
+        let mut about = match &class.names {
+            Some(names) => names.clone(),
+            None => (0..world.models.len())
+                .filter(|number| world.shared[world.models[*number].provider] == class.shared)
+                .collect(),
+        };
+        about.sort_unstable();
+        prop_assert_eq!(told, about);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::request::{Need, Prefer, TypicalCall};
+use super::price::Prices;
+use super::request::{Need, Prefer};
 use crate::crd::decimal::Decimal;
 use crate::snapshot::ModelView;
 
@@ -42,15 +43,12 @@ impl Preference {
             Prefer::Score => least_score(need, model),
             Prefer::Context => model.context_window,
         };
-        let (input, output) = prices(model);
-        let call = need.typical_call;
+        let prices = Prices::of(model, need.typical_call);
         Self {
             merit: merit.map(Reverse).into(),
-            call: call
-                .and_then(|call| cost(call, input.as_ref(), output.as_ref()))
-                .into(),
-            input: input.into(),
-            output: output.into(),
+            call: prices.cost().into(),
+            input: prices.input.into(),
+            output: prices.output.into(),
             name: (model.common.name.clone(), model.common.namespace.clone()),
         }
     }
@@ -63,21 +61,4 @@ fn least_score(need: &Need, model: &ModelView) -> Option<i64> {
         score.map(i64::from)
     });
     scores.collect::<Option<Vec<_>>>()?.into_iter().min()
-}
-
-/// Prices of 1,000 tokens of prompt and of answer. An amount without a currency is none.
-fn prices(model: &ModelView) -> (Option<Decimal>, Option<Decimal>) {
-    match model.currency {
-        Some(_) => (model.input_price(), model.output_price()),
-        None => (None, None),
-    }
-}
-
-/// What a call costs, times 1,000; none where a price that it takes is not known.
-fn cost(call: TypicalCall, input: Option<&Decimal>, output: Option<&Decimal>) -> Option<Decimal> {
-    let part = |tokens: u64, price: Option<&Decimal>| match tokens {
-        0 => Some(Decimal::default()),
-        tokens => price.map(|price| price.times(tokens)),
-    };
-    Some(part(call.prompt_tokens, input)?.plus(&part(call.output_tokens, output)?))
 }

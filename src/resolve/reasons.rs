@@ -23,10 +23,14 @@ words! {
     /// Why a model was passed over: the first that holds, in this order. One that comes later in it
     /// came nearer to what was asked for.
     Reason {
+        /// A class names it, and there is no such model.
+        NotFound,
         /// The request excludes it.
         Excluded,
         /// It, or its provider, is switched off.
         Inactive,
+        /// Its end has come.
+        Retired,
         /// `lifecycle: Maintenance`.
         UnderMaintenance,
         /// `lifecycle: Deprecated`, and the request does not allow that.
@@ -39,6 +43,10 @@ words! {
         NotRecommended,
         /// It cannot do a thing asked for.
         CapabilityMissing,
+        /// It does not take, or not give, a form asked for, or nobody said that it does.
+        ModalityMissing,
+        /// It answers vectors of another length than asked for, or of one that is not known.
+        EmbeddingDimensionsMismatch,
         /// Nobody said how well it does a thing for which a score is asked for.
         ScoreUnknown,
         /// It scores less than asked for.

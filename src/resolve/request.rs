@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::crd::{Capability, ProviderType, decimal::Decimal};
+use crate::crd::{Capability, ProviderType, decimal::Decimal, model::Modality};
 
 /// A request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     /// The model, or what it must be able to do.
     pub wanted: Wanted,
@@ -14,16 +14,18 @@ pub struct Request {
 }
 
 /// The model, or what it must be able to do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wanted {
-    /// The model of this name, display name or `modelId`.
+    /// The model of this name, display name or `modelId`; where none has it, the class of this name.
     Named(String),
+    /// What the class of this name means.
+    Class(String),
     /// The best of those that meet this.
     Need(Box<Need>),
 }
 
 /// What a model must be. Every part that is absent or empty asks for nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Need {
     /// It can do all of these.
     pub capabilities: Vec<Capability>,
@@ -53,6 +55,12 @@ pub struct Need {
     pub recommended_for: Vec<String>,
     /// It may be deprecated.
     pub allow_deprecated: bool,
+    /// It takes all of these forms.
+    pub input_modalities: Vec<Modality>,
+    /// It gives all of these forms.
+    pub output_modalities: Vec<Modality>,
+    /// It answers vectors of so many numbers.
+    pub embedding_dimensions: Option<i64>,
     /// The call that prices are compared for.
     pub typical_call: Option<TypicalCall>,
 }
@@ -84,10 +92,50 @@ impl Prefer {
 }
 
 /// A call that is made often.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TypicalCall {
     /// Tokens of prompt.
     pub prompt_tokens: u64,
+    /// Of those, the tokens that the vendor's cache holds.
+    pub cached_tokens: u64,
     /// Tokens of answer.
     pub output_tokens: u64,
+}
+
+impl TypicalCall {
+    /// A call of so many tokens; none where nothing of one is said.
+    ///
+    /// # Errors
+    ///
+    /// Of which field what is wrong, where there can be no such call.
+    pub fn of(
+        prompt_tokens: Option<i64>,
+        cached_tokens: Option<i64>,
+        output_tokens: Option<i64>,
+    ) -> Result<Option<Self>, (&'static str, &'static str)> {
+        if [prompt_tokens, cached_tokens, output_tokens] == [None; 3] {
+            return Ok(None);
+        }
+        let tokens =
+            |given: Option<i64>| u64::try_from(given.unwrap_or_default()).unwrap_or_default();
+        let call = Self {
+            prompt_tokens: tokens(prompt_tokens),
+            cached_tokens: tokens(cached_tokens),
+            output_tokens: tokens(output_tokens),
+        };
+        if call.cached_tokens > call.prompt_tokens {
+            return Err((
+                "cached_tokens",
+                "the cache holds a part of the prompt; give at most prompt_tokens",
+            ));
+        }
+        match call == Self::default() {
+            true => Err((
+                "prompt_tokens",
+                "a typical call has at least one token; give prompt_tokens or output_tokens a larger number, or \
+                 leave both out",
+            )),
+            false => Ok(Some(call)),
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! Where a model is to be called, and with which credentials.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::cmp::Ordering;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
+use regex::Regex;
 use url::Url;
 use uuid::Uuid;
 
@@ -11,6 +13,7 @@ use super::candidates::Access;
 use super::{CredentialReason, Reason};
 use crate::crd::ProviderType;
 use crate::crd::reasons::Reason as ConditionReason;
+use crate::crd::rules::{self, BASE_URL_PATTERN};
 use crate::keys::{Vendor, key_allowed};
 use crate::snapshot::{
     CredentialView, EndpointView, Entry, HealthState, ModelView, ProviderView, Snapshot,
@@ -21,6 +24,8 @@ use crate::vendors::vendor;
 /// An endpoint that serves a model.
 #[derive(Clone, Debug)]
 pub struct Target {
+    /// The model.
+    pub model: Arc<Entry<ModelView>>,
     /// Its provider.
     pub provider: Arc<Entry<ProviderView>>,
     /// The endpoint.
@@ -31,6 +36,8 @@ pub struct Target {
     pub credentials: Vec<Arc<Entry<CredentialView>>>,
     /// Why there is none; none where there is one.
     pub without_credential: Option<CredentialReason>,
+    /// The credential by which a caller may exchange a token of its own, sealed or not.
+    pub exchange: Option<Arc<Entry<CredentialView>>>,
 }
 
 impl Target {
@@ -48,13 +55,13 @@ impl Target {
     }
 
     /// Whether it is known not to answer.
-    pub(super) fn is_unhealthy(&self) -> bool {
+    pub fn is_unhealthy(&self) -> bool {
         self.endpoint.view.health.state == HealthState::Unhealthy
     }
 
     /// Whether someone who asks for a key can call it.
     pub(super) fn is_callable(&self) -> bool {
-        !self.credentials.is_empty() || self.works_without_credential()
+        !self.credentials.is_empty() || self.exchange.is_some() || self.works_without_credential()
     }
 }
 
@@ -84,7 +91,12 @@ impl<'a> TargetFinder<'a> {
     /// The endpoints that serve a model in one of these regions (none named: in any), in the order
     /// in which they are to be tried: those that answer, those of which nothing is known, those that
     /// do not answer; then the provider's first one, then by priority, then the oldest, then by name.
-    pub fn targets(&self, model: &ModelView, regions: &[String]) -> Result<Vec<Target>, Reason> {
+    pub fn targets(
+        &self,
+        entry: &Arc<Entry<ModelView>>,
+        regions: &[String],
+    ) -> Result<Vec<Target>, Reason> {
+        let model = &entry.view;
         let provider = self.snapshot.providers.by_uid(model.provider_id);
         let provider = provider.ok_or(Reason::NoEndpoint)?;
         let mut serving: Vec<_> = self
@@ -100,7 +112,7 @@ impl<'a> TargetFinder<'a> {
         serving.sort_by(|a, b| order(&a.view).cmp(&order(&b.view)));
         let targets: Vec<_> = serving
             .into_iter()
-            .filter_map(|endpoint| self.target(provider, endpoint))
+            .filter_map(|endpoint| self.target(entry, provider, endpoint))
             .collect();
         match targets.is_empty() {
             true => Err(Reason::RegionMismatch),
@@ -110,11 +122,14 @@ impl<'a> TargetFinder<'a> {
 
     fn target(
         &self,
+        model: &Arc<Entry<ModelView>>,
         provider: &Arc<Entry<ProviderView>>,
         endpoint: &Arc<Entry<EndpointView>>,
     ) -> Option<Target> {
-        let base_url = Url::parse(&endpoint.view.base_url).ok()?;
-        let mut fitting = Vec::new();
+        let base_url = endpoint.view.base_url.url()?;
+        let can_be_declared = can_be_declared(&endpoint.view, base_url);
+        let not_there = (!can_be_declared).then_some(CredentialReason::HostNotAllowed);
+        let (mut fitting, mut exchanging) = (Vec::new(), Vec::new());
         let mut nearest = CredentialReason::NoCredential;
         for entry in self
             .snapshot
@@ -124,23 +139,42 @@ impl<'a> TargetFinder<'a> {
             if !(self.access.may_have)(&entry.view) {
                 continue;
             }
-            match self.misfit(&entry.view, &provider.view, &endpoint.view, &base_url) {
+            if can_be_declared && self.may_exchange(&entry.view, &endpoint.view) {
+                exchanging.push(entry.clone());
+            }
+            let misfit = self.misfit(&entry.view, &provider.view, &endpoint.view, base_url);
+            match misfit.or(not_there) {
                 Some(reason) => nearest = nearest.max(reason),
                 None => fitting.push(entry.clone()),
             }
         }
-        fitting.sort_by(|a, b| {
-            let order = |view: &CredentialView| (view.priority, view.common.created_at);
-            let by_order = order(&a.view).cmp(&order(&b.view));
-            by_order.then_with(|| a.view.common.name.cmp(&b.view.common.name))
-        });
+        fitting.sort_by(|a, b| credential_order(a, b));
+        exchanging.sort_by(|a, b| credential_order(a, b));
         Some(Target {
+            model: model.clone(),
             provider: provider.clone(),
             endpoint: endpoint.clone(),
-            base_url,
+            base_url: base_url.clone(),
             without_credential: fitting.is_empty().then_some(nearest),
             credentials: fitting,
+            exchange: exchanging.into_iter().next(),
         })
+    }
+
+    /// Whether a caller may exchange a token of its own by a credential, at an endpoint: whatever became
+    /// of ours.
+    fn may_exchange(&self, credential: &CredentialView, endpoint: &EndpointView) -> bool {
+        let named = &credential.endpoint_ids;
+        credential.federation.is_some()
+            && credential.common.is_active
+            && credential.expires_at.is_none_or(|end| end > self.now)
+            && (named.is_empty() || named.contains(&endpoint.common.id))
+    }
+
+    fn note_change(&self, at: Timestamp) {
+        let first = self.changes_at.get();
+        self.changes_at
+            .set(Some(first.map_or(at, |first| first.min(at))));
     }
 
     /// Why a credential does not fit an endpoint.
@@ -159,24 +193,34 @@ impl<'a> TargetFinder<'a> {
             if end <= self.now {
                 return Some(CredentialReason::Expired);
             }
-            let first = self.changes_at.get();
-            self.changes_at
-                .set(Some(first.map_or(end, |first| first.min(end))));
+            self.note_change(end);
         }
         if credential.validity.state == ValidityState::Invalid {
             let why = ConditionReason::parse(&credential.validity.reason);
             match why {
-                // The key stays in use for its grace; after it there is none.
-                Some(ConditionReason::SecretFieldMissing | ConditionReason::KeyMalformed) => {}
+                // The key stays in use for its grace, a vendor's token until it ends; after it there
+                // is none.
+                Some(
+                    ConditionReason::SecretFieldMissing
+                    | ConditionReason::KeyMalformed
+                    | ConditionReason::ExchangeRefused,
+                ) => {}
                 why => return Some(invalid(why)),
             }
         }
         if !credential.common.is_active {
             return Some(CredentialReason::Inactive);
         }
-        let Some(key) = &credential.key else {
+        let Some(key) = credential
+            .key
+            .as_ref()
+            .filter(|key| !key.has_ended(self.now))
+        else {
             return Some(CredentialReason::NoKey);
         };
+        if let Some(end) = key.ends {
+            self.note_change(end);
+        }
         let (type_, hosts) = (key.provider_type.as_str(), &key.allowed_hosts);
         if key_allowed(type_, hosts, vendor(provider.type_), base_url).is_err() {
             return Some(CredentialReason::HostNotAllowed);
@@ -184,6 +228,54 @@ impl<'a> TargetFinder<'a> {
         key.is_refused_at(endpoint)
             .then_some(CredentialReason::Invalid)
     }
+}
+
+/// Why nobody is given a credential's key for calls at an endpoint; `None`: who may use it is.
+pub fn withheld(
+    snapshot: &Snapshot,
+    credential: &CredentialView,
+    endpoint: &EndpointView,
+    now: Timestamp,
+) -> Option<CredentialReason> {
+    let access = Access {
+        tiers: &[],
+        may_have: &|_| true,
+        may_see_classes: &|_| true,
+    };
+    let finder = TargetFinder::new(snapshot, access, now);
+    if credential.provider_id != endpoint.provider_id {
+        return Some(CredentialReason::NotForEndpoint);
+    }
+    let provider = snapshot.providers.by_uid(endpoint.provider_id);
+    let (Some(provider), Some(base_url)) = (provider, endpoint.base_url.url()) else {
+        return Some(CredentialReason::Inactive);
+    };
+    let misfit = finder.misfit(credential, &provider.view, endpoint, base_url);
+    misfit.or_else(|| {
+        let is_plain = can_be_declared(endpoint, base_url);
+        (!is_plain).then_some(CredentialReason::HostNotAllowed)
+    })
+}
+
+/// Whether the apiserver would take an endpoint's URL and headers. Whoever writes to the database is not
+/// asked so, and a caller's own parser of URLs may find another host than ours in a text that is no plain
+/// URL: by `https://api.openai.com\@evil.example/`, or by a header `Host`, a key would go elsewhere than
+/// where it was decided that it may go.
+fn can_be_declared(endpoint: &EndpointView, base_url: &Url) -> bool {
+    static PLAIN: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(BASE_URL_PATTERN).expect("a constant pattern"));
+    let said = endpoint.base_url.as_str();
+    // What ours would write itself; most URLs are written so.
+    let is_ours = base_url.as_str() == said && !said.contains(['@', '?', '#']);
+    let is_plain = is_ours || PLAIN.is_match(said);
+    let mut headers = endpoint.headers.iter();
+    is_plain && !headers.any(|header| rules::is_of_the_http_client(&header.name))
+}
+
+fn credential_order(a: &Entry<CredentialView>, b: &Entry<CredentialView>) -> Ordering {
+    let order = |view: &CredentialView| (view.priority, view.common.created_at);
+    let by_order = order(&a.view).cmp(&order(&b.view));
+    by_order.then_with(|| a.view.common.name.cmp(&b.view.common.name))
 }
 
 /// What a condition that says that a key is not valid tells a caller.

@@ -6,6 +6,8 @@ use super::fixtures_tests::{
 };
 use super::{Access, CredentialReason, Need, Request, Resolution, Unresolved, resolve};
 use crate::crd::ProviderType;
+use crate::crd::base_url::BaseUrl;
+use crate::crd::endpoint::Header;
 use crate::crd::reasons::Reason;
 use crate::snapshot::{
     CredentialView, EndpointView, HealthState, ProviderView, Snapshot, Validity, ValidityState,
@@ -26,6 +28,7 @@ fn with(
         providers: vec![provider],
         endpoints,
         credentials,
+        ..Views::default()
     })
 }
 
@@ -88,7 +91,7 @@ fn a_model_of_one_endpoint_is_called_nowhere_else() {
         models: vec![only, gone],
         providers: vec![provider],
         endpoints,
-        credentials: Vec::new(),
+        ..Views::default()
     });
     let found = ask(&snapshot, named("only")).expect("an answer");
     assert_eq!(endpoint_names(&found), ["b"]);
@@ -217,7 +220,7 @@ fn a_refusal_at_another_endpoint_or_of_a_former_url_is_none_here() {
 fn a_key_fits_only_hosts_that_its_owner_allows() {
     let provider = openai();
     let mut gateway = endpoint(10, &provider, "gateway");
-    gateway.base_url = "https://gw.example.com/v1".to_owned();
+    gateway.base_url = BaseUrl::new("https://gw.example.com/v1");
     let own = endpoint(11, &provider, "own");
     let plain = credential(20, &provider, "plain");
     let mut named_host = credential(21, &provider, "named");
@@ -235,6 +238,67 @@ fn a_key_fits_only_hosts_that_its_owner_allows() {
         .collect();
     assert_eq!(endpoint_names(&found), ["gateway", "own"]);
     assert_eq!(names, [vec!["named"], vec!["plain", "named"]]);
+}
+
+/// A text of a URL that other parsers read as another host, and a header that names one, come by the
+/// database alone.
+#[test]
+fn no_key_fits_an_endpoint_that_a_clients_parser_may_find_elsewhere() {
+    let provider = openai();
+    let fitting = |change: &dyn Fn(&mut EndpointView)| {
+        let mut main = endpoint(10, &provider, "main");
+        change(&mut main);
+        let keys = vec![credential(20, &provider, "key")];
+        let found = ask(&with(vec![main], keys, provider.clone()), named("gpt"));
+        let target = found.expect("an answer").targets.remove(0);
+        (target.credentials.len(), target.without_credential)
+    };
+    let refused = (0, Some(CredentialReason::HostNotAllowed));
+    for url in [
+        r"https://api.openai.com\@evil.example/v1",
+        r"https:\\api.openai.com\.evil.example/v1",
+        "https:api.openai.com/v1",
+        "https:///api.openai.com@evil.example/v1",
+        "https://api.open\tai.com/v1",
+        " https://api.openai.com/v1",
+        "https://api.openai.com/v1\n",
+        "https://evil.example@api.openai.com/v1",
+        "https://api%2Eopenai.com/v1",
+        "https://api\u{3002}openai.com/v1",
+        "https://api.openai.com/v1?to=evil.example",
+        "https://api.openai.com#@evil.example",
+    ] {
+        let read = url::Url::parse(url).expect("our parser takes it");
+        let is_own = read.host_str() == Some("api.openai.com");
+        assert!(is_own || url.contains("evil"), "{url}: {read}");
+        let found = fitting(&|main| main.base_url = BaseUrl::new(url));
+        assert_eq!(found, refused, "{url:?}");
+    }
+    for name in ["Host", "host", "Proxy-Authorization", "Transfer-Encoding"] {
+        let header = Header {
+            name: name.to_owned(),
+            value: "evil.example".to_owned(),
+        };
+        let found = fitting(&|main| main.headers = vec![header.clone()]);
+        assert_eq!(found, refused, "{name}");
+    }
+    for url in [
+        HOST,
+        "HTTPS://api.openai.com",
+        "https://API.OpenAI.com:443/v1/",
+    ] {
+        let plain = url.starts_with("https://");
+        let found = fitting(&|main| main.base_url = BaseUrl::new(url));
+        assert_eq!(found.0, usize::from(plain), "{url}");
+    }
+    let team = Header {
+        name: "X-Team".to_owned(),
+        value: "search".to_owned(),
+    };
+    assert_eq!(
+        fitting(&|main| main.headers = vec![team.clone()]),
+        (1, None)
+    );
 }
 
 #[test]
@@ -271,6 +335,7 @@ fn with_key(
     let access = Access {
         tiers: &tiers,
         may_have,
+        may_see_classes: &|_| true,
     };
     resolve(snapshot, &request, access, at(100))
 }
@@ -297,7 +362,7 @@ fn whoever_asks_for_a_key_is_given_a_model_that_has_one_or_needs_none() {
     let keyless = |type_| {
         let provider = provider(1, "team", type_);
         let mut main = endpoint(10, &provider, "main");
-        main.base_url = HOST.to_owned();
+        main.base_url = BaseUrl::new(HOST);
         with(vec![main], Vec::new(), provider)
     };
     for type_ in ProviderType::ALL {

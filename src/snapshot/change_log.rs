@@ -76,6 +76,7 @@ impl ChangeBatch {
         note(&mut changes, &rows.endpoints, &after.endpoints);
         note(&mut changes, &rows.credentials, &after.credentials);
         note(&mut changes, &rows.models, &after.models);
+        note(&mut changes, &rows.model_classes, &after.model_classes);
         for (kind, id) in &rows.unreadable {
             if let Some((namespace, name)) = before.place(*kind, *id) {
                 changes.push(RowChange::new(*kind, *id, (namespace, name), None));
@@ -109,6 +110,17 @@ impl ChangeBatch {
         ordered.extend(live);
         let changes = ordered;
         Self { to, changes }
+    }
+
+    /// One model, with a row of so many bytes.
+    #[cfg(test)]
+    pub(crate) fn of_bytes(to: Revision, bytes: usize) -> Self {
+        let row = Some(vec![b' '; bytes].into());
+        let change = RowChange::new(Kind::Model, Uuid::from_u128(1), ("a", "m"), row);
+        Self {
+            to,
+            changes: vec![change],
+        }
     }
 
     /// One object that is gone.
@@ -247,12 +259,7 @@ mod tests {
     use super::*;
 
     fn batch(to: i64, bytes: usize) -> ChangeBatch {
-        let row = Some(vec![b' '; bytes].into());
-        let row = RowChange::new(Kind::Model, Uuid::from_u128(1), ("a", "m"), row);
-        ChangeBatch {
-            to: Revision(to),
-            changes: vec![row],
-        }
+        ChangeBatch::of_bytes(Revision(to), bytes)
     }
 
     fn told(log: &ChangeLog, reader: ChangeCursor) -> Option<i64> {

@@ -7,7 +7,7 @@ use imbl::{OrdMap, OrdSet};
 use uuid::Uuid;
 
 use super::table::{Entry, Table};
-use super::{CredentialView, EndpointView, ModelView, ProviderView, View};
+use super::{CredentialView, EndpointView, ModelClassView, ModelView, ProviderView, View};
 use crate::crd::Kind;
 use crate::crd::model::Capability;
 use crate::db::{ChangedRows, Revision};
@@ -23,6 +23,8 @@ pub struct Views {
     pub credentials: Vec<CredentialView>,
     /// Models.
     pub models: Vec<ModelView>,
+    /// Model classes.
+    pub model_classes: Vec<ModelClassView>,
 }
 
 /// Models by what they are called, then by the key of their name.
@@ -41,6 +43,8 @@ pub struct Snapshot {
     pub credentials: Table<CredentialView>,
     /// Models.
     pub models: Table<ModelView>,
+    /// Model classes.
+    pub model_classes: Table<ModelClassView>,
     /// Objects that are not shown, for this binary cannot read their rows.
     pub unreadable: OrdSet<Uuid>,
     by_capability: OrdMap<(Capability, Arc<str>), Arc<Entry<ModelView>>>,
@@ -71,6 +75,11 @@ impl Snapshot {
             endpoints: rows.endpoints.iter().map(EndpointView::from).collect(),
             credentials: CredentialView::all_of(&rows.credentials, &rows.credential_versions),
             models: rows.models.iter().map(ModelView::from).collect(),
+            model_classes: rows
+                .model_classes
+                .iter()
+                .map(ModelClassView::from)
+                .collect(),
         })?;
         next.revision = revision;
         Ok(next)
@@ -85,6 +94,7 @@ impl Snapshot {
         put(&mut self.providers, views.providers.into_iter())?;
         put(&mut self.endpoints, views.endpoints.into_iter())?;
         put(&mut self.credentials, views.credentials.into_iter())?;
+        put(&mut self.model_classes, views.model_classes.into_iter())?;
         self.put_models(views.models.into_iter())
     }
 
@@ -120,6 +130,7 @@ impl Snapshot {
             Kind::Endpoint => self.endpoints.by_uid(id)?.view.common(),
             Kind::Credential => self.credentials.by_uid(id)?.view.common(),
             Kind::Model => self.models.by_uid(id)?.view.common(),
+            Kind::ModelClass => self.model_classes.by_uid(id)?.view.common(),
         };
         Some((&common.namespace, &common.name))
     }
@@ -131,6 +142,7 @@ impl Snapshot {
             Kind::Endpoint => &self.endpoints.by_uid(id)?.json,
             Kind::Credential => &self.credentials.by_uid(id)?.json,
             Kind::Model => &self.models.by_uid(id)?.json,
+            Kind::ModelClass => &self.model_classes.by_uid(id)?.json,
         };
         Some(json.clone())
     }
@@ -142,7 +154,9 @@ impl Snapshot {
             let endpoints = rows.endpoints.iter().map(|row| row.uid);
             let credentials = rows.credentials.iter().map(|row| row.uid);
             let models = rows.models.iter().map(|row| row.uid);
-            for uid in providers.chain(endpoints).chain(credentials).chain(models) {
+            let classes = rows.model_classes.iter().map(|row| row.uid);
+            let read = providers.chain(endpoints).chain(credentials).chain(models);
+            for uid in read.chain(classes) {
                 self.unreadable.remove(&uid);
             }
         }
@@ -157,6 +171,7 @@ impl Snapshot {
                         self.forget_model(&old);
                     }
                 }
+                Kind::ModelClass => drop(self.model_classes.remove(*uid)),
             }
         }
     }

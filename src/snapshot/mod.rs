@@ -23,6 +23,7 @@ pub use state::{Availability, AvailabilityState, Health, HealthState, Validity, 
 pub use store::Store;
 pub use table::{Entry, Table, etag, name_key, split_name_key};
 pub use views::{
-    CapabilityView, Common, ConditionView, CredentialVersionView, CredentialView, EndpointView,
-    KeyInForce, ModelStatus, ModelView, ProviderView, View,
+    CallPrices, CapabilityView, ClassNeedView, Common, ConditionView, CredentialVersionView,
+    CredentialView, CurrentModelView, EndpointView, KeyInForce, LimitView, ModelClassView,
+    ModelStatus, ModelView, PreferView, PriceTierView, ProviderView, View,
 };

@@ -1,13 +1,14 @@
 //! Schemas of what the resources define and the read API shows: enums of words.
 
 use serde::Serialize;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
-    AdditionalProperties, Object, ObjectBuilder, Schema, SchemaType, Type,
+    AdditionalProperties, Array, ArrayBuilder, Object, ObjectBuilder, Schema, SchemaType, Type,
 };
 
-use crate::crd::ProviderType;
 use crate::crd::credential::{QuotaPeriod, QuotaUnit, VersionState};
-use crate::crd::model::{Capability, ModelType, Origin};
+use crate::crd::model::{Capability, LimitUnit, Modality, ModelType, Origin};
+use crate::crd::{Kind, ProviderType, field_schemas};
 
 fn words(all: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new()
@@ -35,6 +36,27 @@ pub(super) fn capability() -> Object {
     words(Capability::ALL.iter().map(|word| word.as_str()))
 }
 
+/// A list of modalities.
+pub(super) fn modalities() -> Array {
+    let words = words(Modality::ALL.map(Modality::as_str));
+    ArrayBuilder::new().items(words).build()
+}
+
+/// What a limit counts.
+pub(super) fn limit_unit() -> Object {
+    words(LimitUnit::ALL.map(LimitUnit::as_str))
+}
+
+/// Several capabilities.
+pub(super) fn capabilities() -> Array {
+    ArrayBuilder::new().items(capability()).build()
+}
+
+/// Several provider types.
+pub(super) fn provider_types() -> Array {
+    ArrayBuilder::new().items(provider_type()).build()
+}
+
 /// What a quota counts, or null.
 pub(super) fn quota_unit() -> Object {
     use QuotaUnit as U;
@@ -51,6 +73,13 @@ pub(super) fn quota_period() -> Object {
 pub(super) fn version_state() -> Object {
     use VersionState as S;
     words([S::Pending, S::Current, S::Previous, S::Destroyed].map(S::as_str))
+}
+
+/// An agreement by which tokens are exchanged, or null.
+pub(super) fn federation() -> RefOr<Schema> {
+    let schema = field_schemas::shown_part(Kind::Credential, "federation");
+    // Made of plain data: it always is one.
+    serde_json::from_value(schema).unwrap_or_else(|_| Object::new().into())
 }
 
 /// Where a field's value comes from, by the field's name.

@@ -4,31 +4,39 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use serde::Serialize;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::schema;
 use super::state::{Availability, Health, Validity};
-use super::{Decimal, schema};
+use crate::crd::base_url::BaseUrl;
 use crate::crd::credential::{QuotaPeriod, QuotaUnit, VersionState};
 use crate::crd::endpoint::Header;
-use crate::crd::model::{Capability, Lifecycle, ModelType, Origin};
-use crate::crd::reasons::ConditionStatus;
+use crate::crd::federation::Federation;
+use crate::crd::fields;
+use crate::crd::model::{
+    Capability, Lifecycle, LimitUnit, Modality, ModelLimit, ModelType, Origin, PriceTier,
+};
+use crate::crd::model_class::{ClassNeed, Preferred};
+use crate::crd::reasons::{ConditionStatus, Reason};
 use crate::crd::{Kind, ProviderType};
 use crate::db::{
-    CredentialRow, CredentialVersionRow, DeclaredRow, EndpointRow, ModelRow, ObjectRow, ProviderRow,
+    CredentialRow, CredentialVersionRow, DeclaredRow, EndpointRow, ModelClassRow, ModelRow,
+    ObjectRow, ProviderRow,
 };
 
 /// Versions of a key that are shown, newest first; as many as the resource's status holds.
 const SHOWN_VERSIONS: usize = 10;
 
-/// A row of one of the four kinds.
+/// A row of one of the five kinds.
 pub trait View: Serialize + Send + Sync + 'static {
     /// Which kind.
     const KIND: Kind;
     /// What all rows carry.
     fn common(&self) -> &Common;
-    /// The provider that it belongs to; none for a provider.
+    /// The provider that it belongs to; none for a provider and for a class.
     fn provider_id(&self) -> Option<Uuid> {
         None
     }
@@ -51,6 +59,7 @@ pub struct Common {
     pub updated_at: Timestamp,
     /// When it was found deleted; only on rows that `include_deleted` adds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub deleted_at: Option<Timestamp>,
     /// The conditions of the object's status.
     pub conditions: Vec<ConditionView>,
@@ -106,7 +115,8 @@ pub struct EndpointView {
     /// Name shown to people.
     pub display_name: Option<String>,
     /// The URL in force.
-    pub base_url: String,
+    #[schema(value_type = String)]
+    pub base_url: BaseUrl,
     /// The API version that the vendor wants in calls.
     pub api_version: Option<String>,
     /// The vendor's name of the region.
@@ -172,6 +182,19 @@ pub struct CredentialView {
     /// The key in force, as far as no secret is in it; none where there is none. Not shown.
     #[serde(skip)]
     pub key: Option<KeyInForce>,
+    /// By what agreement the vendor exchanges tokens of a ServiceAccount, in the place of a key; null where
+    /// there is a key.
+    #[serde(serialize_with = "in_snake_case")]
+    #[schema(schema_with = schema::federation)]
+    pub federation: Option<Federation>,
+}
+
+fn in_snake_case<S: Serializer>(
+    federation: &Option<Federation>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let declared = serde_json::to_value(federation).map_err(S::Error::custom)?;
+    fields::part_shown(&declared).serialize(serializer)
 }
 
 /// What is known of a key in force beside the key.
@@ -183,6 +206,8 @@ pub struct KeyInForce {
     pub allowed_hosts: Vec<String>,
     /// Endpoints whose vendor refuses it, each with the hash of what it was called with.
     pub refused_at: Vec<(Uuid, String)>,
+    /// When it ends, where it is a vendor's token.
+    pub ends: Option<Timestamp>,
 }
 
 /// A version of a key.
@@ -212,6 +237,8 @@ pub struct ModelView {
     pub endpoint_ids: Vec<Uuid>,
     /// The vendor's id of the model.
     pub model_id: String,
+    /// The vendor's model behind a deployment, a fine-tune or a local name.
+    pub base_model: Option<String>,
     /// Name shown to people.
     pub display_name: Option<String>,
     /// The model's version, in the vendor's words.
@@ -226,12 +253,42 @@ pub struct ModelView {
     pub max_input_tokens: Option<i64>,
     /// Tokens of answer.
     pub max_output_tokens: Option<i64>,
+    /// Numbers in a vector that it answers.
+    pub embedding_dimensions: Option<i64>,
+    /// What it takes; empty: unknown.
+    #[schema(schema_with = schema::modalities)]
+    pub input_modalities: Vec<Modality>,
+    /// What it gives; empty: unknown.
+    #[schema(schema_with = schema::modalities)]
+    pub output_modalities: Vec<Modality>,
     /// ISO 4217 code of the prices' currency.
     pub currency: Option<String>,
     /// Price of 1,000 tokens of prompt: a decimal number.
     pub input_price: Option<String>,
     /// Price of 1,000 tokens of answer: a decimal number.
     pub output_price: Option<String>,
+    /// Price of 1,000 tokens of prompt that the vendor's cache holds.
+    pub cache_read_price: Option<String>,
+    /// Price of 1,000 tokens of prompt that are written into the vendor's cache.
+    pub cache_write_price: Option<String>,
+    /// Price of 1,000 tokens of reasoning, where it is not that of the answer.
+    pub reasoning_price: Option<String>,
+    /// Price of 1,000 tokens of audio in the prompt.
+    pub audio_input_price: Option<String>,
+    /// Price of 1,000 tokens of audio in the answer.
+    pub audio_output_price: Option<String>,
+    /// Price of 1,000 tokens of prompt in a batch.
+    pub batch_input_price: Option<String>,
+    /// Price of 1,000 tokens of answer in a batch.
+    pub batch_output_price: Option<String>,
+    /// Price of one image that is made.
+    pub image_price: Option<String>,
+    /// Price of each call, beside its tokens.
+    pub request_price: Option<String>,
+    /// Prices of calls with longer prompts, by where they begin, the least first.
+    pub price_tiers: Vec<PriceTierView>,
+    /// How much of it may be used, published for clients.
+    pub limits: Vec<LimitView>,
     /// What it can do, and how well.
     pub capabilities: Vec<CapabilityView>,
     /// Tasks it is recommended for.
@@ -241,14 +298,170 @@ pub struct ModelView {
     pub default_parameters: Option<serde_json::Map<String, serde_json::Value>>,
     /// Where it is in its life.
     pub status: ModelStatus,
+    /// Since when the vendor advises against it.
+    pub deprecated_at: Option<Timestamp>,
+    /// When it ends.
+    pub retires_at: Option<Timestamp>,
+    /// `model_id` of the model to use in its place.
+    pub replacement_model_id: Option<String>,
     /// Whether it can be called.
     pub availability: Availability,
     /// By field of this row: `declared`, `vendor` or `catalog`.
     #[schema(schema_with = schema::origins)]
     pub origin: BTreeMap<String, Origin>,
-    /// Labels of the object. Not shown: they are what `selector` is matched with.
-    #[serde(skip)]
+    /// Labels of the object: those of `app.kubernetes.io/`, and of the prefixes that the controller is told.
     pub labels: BTreeMap<String, String>,
+    /// All labels that `selector` is matched with. Not shown.
+    #[serde(skip)]
+    pub selectable_labels: BTreeMap<String, String>,
+}
+
+/// Prices of calls with at least so many tokens of prompt, in the place of all prices of tokens beside it. What
+/// is null is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = PriceTier)]
+pub struct PriceTierView {
+    /// Tokens of prompt from which these prices hold.
+    pub from_input_tokens: i64,
+    /// Price of 1,000 tokens of prompt.
+    pub input_price: Option<String>,
+    /// Price of 1,000 tokens of answer.
+    pub output_price: Option<String>,
+    /// Price of 1,000 tokens of prompt that the vendor's cache holds.
+    pub cache_read_price: Option<String>,
+    /// Price of 1,000 tokens of prompt that are written into the vendor's cache.
+    pub cache_write_price: Option<String>,
+    /// Price of 1,000 tokens of reasoning.
+    pub reasoning_price: Option<String>,
+    /// Price of 1,000 tokens of audio in the prompt.
+    pub audio_input_price: Option<String>,
+    /// Price of 1,000 tokens of audio in the answer.
+    pub audio_output_price: Option<String>,
+    /// Price of 1,000 tokens of prompt in a batch.
+    pub batch_input_price: Option<String>,
+    /// Price of 1,000 tokens of answer in a batch.
+    pub batch_output_price: Option<String>,
+}
+
+/// How much of a model may be used.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Limit)]
+pub struct LimitView {
+    /// What is counted: `Requests`, `Tokens`, `InputTokens`, `OutputTokens` or `ConcurrentRequests`.
+    #[schema(schema_with = schema::limit_unit)]
+    pub unit: LimitUnit,
+    /// How many in a period, or at once.
+    pub limit: i64,
+    /// In which period: `Minute`, `Hour`, `Day` or `Month`; null for `ConcurrentRequests`.
+    #[schema(schema_with = schema::quota_period)]
+    pub period: Option<QuotaPeriod>,
+}
+
+/// The prices that a call is counted by: what is unknown is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallPrices<'a> {
+    /// Of 1,000 tokens of prompt.
+    pub input: Option<&'a str>,
+    /// Of 1,000 tokens of answer.
+    pub output: Option<&'a str>,
+    /// Of 1,000 tokens of prompt that the vendor's cache holds.
+    pub cache_read: Option<&'a str>,
+    /// Of the call itself.
+    pub request: Option<&'a str>,
+}
+
+/// A name that agents ask for, and the model that it means now.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = ModelClass)]
+pub struct ModelClassView {
+    #[serde(flatten)]
+    pub common: Common,
+    /// Name shown to people.
+    pub display_name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Names of the models, in order of preference; empty where `need` says what a model must be.
+    pub models: Vec<String>,
+    /// What a model must be; null where `models` names them.
+    pub need: Option<ClassNeedView>,
+    /// Which of several comes first: `order`, `price`, `score` or `context`.
+    pub prefer: PreferView,
+    /// Whether a deprecated model may be meant.
+    pub allow_deprecated: bool,
+    /// What it means now, for who asks with a key and may use every credential; null where no model
+    /// can be called.
+    pub current: Option<CurrentModelView>,
+    /// How many models are what it asks for, whether they can be called at this moment or not.
+    pub candidates: i32,
+    /// Whether there is a model that can be called.
+    pub availability: Availability,
+}
+
+/// What a model must be: every part that is null or empty asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = ClassNeed)]
+pub struct ClassNeedView {
+    /// It can do all of these.
+    #[schema(schema_with = schema::capabilities)]
+    pub capabilities: Vec<Capability>,
+    /// It scores at least this in each of them.
+    pub min_score: Option<i32>,
+    /// Tokens of prompt and answer together, at least.
+    pub min_context_window: Option<i64>,
+    /// Tokens of answer, at least.
+    pub min_output_tokens: Option<i64>,
+    /// Price of 1,000 tokens of prompt in `currency`, at most: a decimal number.
+    pub max_input_price: Option<String>,
+    /// Price of 1,000 tokens of answer in `currency`, at most: a decimal number.
+    pub max_output_price: Option<String>,
+    /// ISO 4217 code of the only currency that its prices may be in.
+    pub currency: Option<String>,
+    /// Its provider is of one of these types.
+    #[schema(schema_with = schema::provider_types)]
+    pub provider_types: Vec<ProviderType>,
+    /// It is served in one of these regions.
+    pub regions: Vec<String>,
+    /// It has these labels.
+    pub selector: BTreeMap<String, String>,
+    /// It is none of these, by name, display name or `model_id`.
+    pub exclude: Vec<String>,
+    /// It takes all of these forms.
+    #[schema(schema_with = schema::modalities)]
+    pub input_modalities: Vec<Modality>,
+    /// It gives all of these forms.
+    #[schema(schema_with = schema::modalities)]
+    pub output_modalities: Vec<Modality>,
+    /// It answers vectors of so many numbers.
+    pub embedding_dimensions: Option<i64>,
+    /// It is recommended for all of these tasks.
+    pub recommended_for: Vec<String>,
+    /// Tokens of prompt of a typical call, which prices are compared for.
+    pub prompt_tokens: Option<i64>,
+    /// Of those, the tokens that the vendor's cache holds.
+    pub cached_tokens: Option<i64>,
+    /// Tokens of answer of a typical call, which prices are compared for.
+    pub output_tokens: Option<i64>,
+}
+
+/// Which of several models comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ClassPreference)]
+pub enum PreferView {
+    Order,
+    Price,
+    Score,
+    Context,
+}
+
+/// The model that a class means, and where that is called.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = CurrentModel)]
+pub struct CurrentModelView {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the endpoint that is tried first.
+    pub endpoint: String,
 }
 
 /// One thing a model can do, and how well.
@@ -308,14 +521,39 @@ impl ModelView {
             .map(|capability| capability.score)
     }
 
-    /// The price of 1,000 tokens of prompt, where it is known.
-    pub fn input_price(&self) -> Option<Decimal> {
-        self.input_price.as_deref().and_then(Decimal::parse)
+    /// Whether its end has come: it is given to nobody.
+    pub fn is_retired(&self) -> bool {
+        self.availability.reason == Reason::Retired.as_str()
     }
 
-    /// The price of 1,000 tokens of answer, where it is known.
-    pub fn output_price(&self) -> Option<Decimal> {
-        self.output_price.as_deref().and_then(Decimal::parse)
+    /// The prices of a call with so many tokens of prompt: those of the last tier that it reaches, or of none.
+    /// An amount without a currency is no price.
+    pub fn prices_of_call(&self, prompt_tokens: u64) -> CallPrices<'_> {
+        if self.currency.is_none() {
+            return CallPrices::default();
+        }
+        let reaches = |tier: &&PriceTierView| {
+            u64::try_from(tier.from_input_tokens).is_ok_and(|from| from <= prompt_tokens)
+        };
+        let tier = self.price_tiers.iter().rev().find(reaches);
+        let (input, output, cache_read) = match tier {
+            Some(tier) => (
+                &tier.input_price,
+                &tier.output_price,
+                &tier.cache_read_price,
+            ),
+            None => (
+                &self.input_price,
+                &self.output_price,
+                &self.cache_read_price,
+            ),
+        };
+        CallPrices {
+            input: input.as_deref(),
+            output: output.as_deref(),
+            cache_read: cache_read.as_deref(),
+            request: self.request_price.as_deref(),
+        }
     }
 }
 
@@ -337,6 +575,7 @@ view!(ProviderView, Provider);
 view!(EndpointView, Endpoint, provider_id);
 view!(CredentialView, Credential, provider_id);
 view!(ModelView, Model, provider_id);
+view!(ModelClassView, ModelClass);
 
 impl Common {
     fn of<D: DeclaredRow>(row: &ObjectRow<D>, is_checked: bool) -> Self {
@@ -455,6 +694,7 @@ impl CredentialView {
             priority: row.priority,
             validity: Validity::of(&row.conditions),
             key,
+            federation: row.federation.clone(),
         }
     }
 }
@@ -471,7 +711,13 @@ impl KeyInForce {
             refused_at: refused
                 .map(|(endpoint, verdict)| (*endpoint, verdict.inputs.clone()))
                 .collect(),
+            ends: version.token_end(),
         }
+    }
+
+    /// Whether it is a vendor's token that has ended.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.ends.is_some_and(|end| end <= now)
     }
 
     /// Whether the vendor refuses it at an endpoint, as that is called now.
@@ -489,15 +735,30 @@ impl From<&ModelRow> for ModelView {
             provider_id: row.provider_uid,
             endpoint_ids: row.endpoint_uids.clone(),
             model_id: row.model_id.clone(),
+            base_model: row.base_model.clone(),
             display_name: row.display_name.clone(),
             version: row.version.clone(),
             type_: row.type_,
             context_window: row.context_window,
             max_input_tokens: row.max_input_tokens,
             max_output_tokens: row.max_output_tokens,
+            embedding_dimensions: row.embedding_dimensions,
+            input_modalities: row.input_modalities.clone(),
+            output_modalities: row.output_modalities.clone(),
             currency: row.currency.clone(),
             input_price: row.input_price.clone(),
             output_price: row.output_price.clone(),
+            cache_read_price: row.cache_read_price.clone(),
+            cache_write_price: row.cache_write_price.clone(),
+            reasoning_price: row.reasoning_price.clone(),
+            audio_input_price: row.audio_input_price.clone(),
+            audio_output_price: row.audio_output_price.clone(),
+            batch_input_price: row.batch_input_price.clone(),
+            batch_output_price: row.batch_output_price.clone(),
+            image_price: row.image_price.clone(),
+            request_price: row.request_price.clone(),
+            price_tiers: row.price_tiers.iter().map(PriceTierView::from).collect(),
+            limits: row.limits.iter().map(LimitView::from).collect(),
             capabilities: row
                 .capabilities
                 .iter()
@@ -509,9 +770,117 @@ impl From<&ModelRow> for ModelView {
             recommended_for: row.recommended_for.clone(),
             default_parameters: row.default_parameters.clone(),
             status: row.lifecycle.into(),
+            deprecated_at: row.deprecated_at,
+            retires_at: row.retires_at,
+            replacement_model_id: row.replacement_model_id.clone(),
             availability: Availability::of(&row.conditions),
             origin: origin_by_field(&row.origin),
-            labels: row.labels.clone(),
+            labels: row.shown_labels.clone(),
+            selectable_labels: row.labels.clone(),
+        }
+    }
+}
+
+impl From<&PriceTier> for PriceTierView {
+    fn from(tier: &PriceTier) -> Self {
+        Self {
+            from_input_tokens: tier.from_input_tokens,
+            input_price: tier.input_per1k_tokens.clone(),
+            output_price: tier.output_per1k_tokens.clone(),
+            cache_read_price: tier.cache_read_per1k_tokens.clone(),
+            cache_write_price: tier.cache_write_per1k_tokens.clone(),
+            reasoning_price: tier.reasoning_per1k_tokens.clone(),
+            audio_input_price: tier.audio_input_per1k_tokens.clone(),
+            audio_output_price: tier.audio_output_per1k_tokens.clone(),
+            batch_input_price: tier.batch_input_per1k_tokens.clone(),
+            batch_output_price: tier.batch_output_per1k_tokens.clone(),
+        }
+    }
+}
+
+impl From<&ModelLimit> for LimitView {
+    fn from(limit: &ModelLimit) -> Self {
+        Self {
+            unit: limit.unit,
+            limit: limit.limit,
+            period: limit.period,
+        }
+    }
+}
+
+impl From<&ModelClassRow> for ModelClassView {
+    fn from(row: &ModelClassRow) -> Self {
+        Self {
+            common: Common::of(row, true),
+            display_name: row.display_name.clone(),
+            description: row.description.clone(),
+            models: row.models.clone(),
+            need: row.need.as_ref().map(ClassNeedView::from),
+            prefer: row.prefer.into(),
+            allow_deprecated: row.allow_deprecated,
+            current: row.current.as_ref().map(|current| CurrentModelView {
+                model: current.model.clone(),
+                endpoint: current.endpoint.clone(),
+            }),
+            candidates: row.candidates,
+            availability: Availability::of(&row.conditions),
+        }
+    }
+}
+
+impl From<&ClassNeed> for ClassNeedView {
+    fn from(need: &ClassNeed) -> Self {
+        // Every field is named here, so that none is left out.
+        let ClassNeed {
+            capabilities,
+            min_score,
+            min_context_window,
+            min_output_tokens,
+            max_input_price_per1k_tokens,
+            max_output_price_per1k_tokens,
+            currency,
+            provider_types,
+            regions,
+            selector,
+            exclude,
+            modalities,
+            embedding_dimensions,
+            recommended_for,
+            prompt_tokens,
+            cached_tokens,
+            output_tokens,
+        } = need.clone();
+        let modalities = modalities.unwrap_or_default();
+        Self {
+            capabilities,
+            min_score,
+            min_context_window,
+            min_output_tokens,
+            max_input_price: max_input_price_per1k_tokens,
+            max_output_price: max_output_price_per1k_tokens,
+            currency,
+            provider_types,
+            regions,
+            selector: selector.unwrap_or_default().match_labels,
+            exclude,
+            input_modalities: modalities.input,
+            output_modalities: modalities.output,
+            embedding_dimensions,
+            recommended_for,
+            prompt_tokens,
+            cached_tokens,
+            output_tokens,
+        }
+    }
+}
+
+impl From<Preferred> for PreferView {
+    fn from(prefer: Preferred) -> Self {
+        match prefer {
+            Preferred::Order => Self::Order,
+            Preferred::Price => Self::Price,
+            Preferred::Score => Self::Score,
+            Preferred::Context => Self::Context,
         }
     }
 }

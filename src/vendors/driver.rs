@@ -3,12 +3,13 @@
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::{
-    crd::{model::ModelCapability, model::ModelType, model::Pricing},
+    crd::model::{Modalities, ModelCapability, ModelType, Pricing},
     encryption::SecretFields,
     keys::BoundKey,
 };
@@ -57,6 +58,39 @@ pub struct ListedModel {
     pub capabilities: Option<Vec<ModelCapability>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pricing: Option<Pricing>,
+    /// The vendor's id of the model behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<String>,
+    /// Numbers in a vector that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_dimensions: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modalities: Option<Modalities>,
+    /// Since when the vendor advises against it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deprecated_at: Option<Timestamp>,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retires_at: Option<Timestamp>,
+    /// The vendor's id of the model to use in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<String>,
+    /// Where the vendor says it is in its life, in a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<VendorPhase>,
+}
+
+/// Where a vendor says that a model is in its life. Where it says so, that decides, and not the time: one that
+/// is deprecated may answer after the day of its end, and one that is retired may still be listed (facts, 18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VendorPhase {
+    /// It may be used.
+    Active,
+    /// It may be used, and the vendor advises against it.
+    Deprecated,
+    /// It does not answer any more.
+    Retired,
 }
 
 /// A model that is to be tested.
@@ -213,6 +247,8 @@ pub struct ClientConfig {
     /// Keyword argument by the field of the key that goes into it. A name with dots is a path into
     /// nested arguments; one that ends in `Authorization` takes the key as a bearer token.
     pub secret_kwargs: BTreeMap<&'static str, KeyField>,
+    /// Arguments that take a function in place of a token, which the client calls for each request.
+    pub callable_kwargs: &'static [&'static str],
 }
 
 /// One field of a key.

@@ -6,6 +6,7 @@ use std::{borrow::Cow, sync::LazyLock};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::{runtime::Runtime, task::JoinHandle, time::Instant};
+use tracing::Instrument;
 use url::Url;
 
 use super::{
@@ -182,7 +183,7 @@ async fn apart<T: Send + 'static>(
     if call.client.script.is_some() {
         return made.await;
     }
-    let mut task = AbortOnDrop(RUNTIME.spawn(made));
+    let mut task = AbortOnDrop(RUNTIME.spawn(made.in_current_span()));
     match (&mut task.0).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -11,6 +11,7 @@ mod base_url;
 pub mod catalog;
 mod driver;
 mod drivers;
+pub mod federation;
 pub mod http;
 mod isolated;
 #[cfg(test)]
@@ -19,7 +20,7 @@ mod properties;
 pub use answers::result::{CheckResult, Retry};
 pub use driver::{
     Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, Listed, ListedModel, ModelList,
-    TestedModel, WrongFields, find, is_pattern, like_id,
+    TestedModel, VendorPhase, WrongFields, find, is_pattern, like_id,
 };
 pub use drivers::{driver, vendor};
 pub use http::{HttpClient, HttpClients};

@@ -32,14 +32,26 @@ struct Site {
 impl Site {
     /// With a controller; every object is Ready.
     async fn started(prefix: &str) -> Self {
-        let mut site = Self::new(prefix).await;
-        site.world.start().await;
-        site.ready().await;
-        site
+        Self::new(prefix).await.start().await
+    }
+
+    /// The same, with probes that wait for longer than a test holds the vendor's answer back.
+    async fn patient(prefix: &str) -> Self {
+        Self::with_timeout(prefix, 60).await.start().await
+    }
+
+    async fn start(mut self) -> Self {
+        self.world.start().await;
+        self.ready().await;
+        self
     }
 
     /// Without a controller.
     async fn new(prefix: &str) -> Self {
+        Self::with_timeout(prefix, 10).await
+    }
+
+    async fn with_timeout(prefix: &str, timeout: u32) -> Self {
         let vendor = FakeVendor::start(&[KEY], &[MODEL]).await;
         let world = World::new(prefix).await;
         let daily = |more: Value| {
@@ -52,7 +64,7 @@ impl Site {
         world.secret("s", KEY).await;
         let sync = json!({ "modelSync": daily(json!({})) });
         world.provider("p", sync).await;
-        let probe = daily(json!({ "failureThreshold": 1 }));
+        let probe = daily(json!({ "failureThreshold": 1, "timeoutSeconds": timeout }));
         let probe = json!({ "healthCheck": probe });
         world.endpoint("e", &vendor.url(), probe).await;
         let spec = json!({
@@ -69,6 +81,12 @@ impl Site {
         world.apply("LlmModel", "m", spec).await;
         let api = Process::api(&world, &[]);
         Self { vendor, world, api }
+    }
+
+    /// Looks at callers and rights so far: every request takes some, before it waits for anything.
+    async fn lookups(&self) -> f64 {
+        let lookups = "llmplane_api_auth_cache_lookups_total";
+        self.api.metric(lookups).await.expect("it is counted")
     }
 
     async fn ready(&self) {

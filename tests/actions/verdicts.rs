@@ -1,9 +1,11 @@
 //! What whoever asked is told: a verdict that is newer than the question.
 
-use std::time::{Duration, Instant};
+use std::pin::pin;
+use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{ACTIONS, KEY, Site};
 use crate::support::api::answer;
@@ -54,54 +56,89 @@ async fn an_answer_says_what_the_vendor_says_now() {
     assert!(!text.contains(KEY) && !text.contains(&checker));
 }
 
+/// However long it takes them to ask: the vendor answers once all of them wait.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_callers_are_one_call_at_the_vendor() {
-    let site = Site::started("hundred").await;
+async fn a_hundred_callers_share_few_calls_at_the_vendor() {
+    const CALLERS: u8 = 100;
+    let site = Site::patient("hundred").await;
     let checker = site.checker().await;
-    // Everybody is known by then.
-    assert_eq!(site.api.post(&checker, ACTIONS[0]).await.status, 200);
-    let before = site.vendor.calls();
-    let path = "/endpoints/e/health-check?wait_seconds=30";
-    // Longer than it takes a hundred to ask.
-    site.vendor.fail(Fault::Slow(Duration::from_millis(1_500)));
+    // Everybody is known by then, and what one asks for costs as many looks as what another does.
+    let mut each = 0.0;
+    for _ in 0..2 {
+        let before = site.lookups().await;
+        assert_eq!(site.api.post(&checker, ACTIONS[0]).await.status, 200);
+        each = site.lookups().await - before;
+    }
+    let (asked, called) = (site.lookups().await, site.vendor.calls());
+    let released = CancellationToken::new();
+    site.vendor.fail(Fault::Until(released.clone()));
     let client = reqwest::Client::new();
     let ask = || {
+        let path = "/endpoints/e/health-check?wait_seconds=60";
         let url = format!("http://{}/api/v1{path}", site.api.listen());
         answer(client.post(url).bearer_auth(&checker))
     };
-    let all = join_all((0..100).map(|_| ask())).await;
+    let all = join_all((0..CALLERS).map(|_| ask()));
+    let release = async {
+        let wanted = asked + each * f64::from(CALLERS);
+        eventually("all have asked", async || site.lookups().await >= wanted).await;
+        released.cancel();
+    };
+    let (all, ()) = tokio::join!(all, release);
     for one in &all {
         assert_eq!(one.status, 200, "{}", one.text);
     }
-    assert_eq!(site.vendor.calls() - before, 1);
+    // Who asked while a check was under way shares the next one.
+    let calls = site.vendor.calls() - called;
+    assert!((1..=4).contains(&calls), "{calls} calls");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_later_keeps_nobody_from_an_answer() {
-    let site = Site::started("later").await;
+    let site = Site::patient("later").await;
     let checker = site.checker().await;
     assert_eq!(site.api.post(&checker, ACTIONS[0]).await.status, 200);
     let before = site.vendor.calls();
-    let takes = Duration::from_secs(4);
-    site.vendor.fail(Fault::Slow(takes));
-    let path = format!("{}?wait_seconds=30", ACTIONS[0]);
-    let begun = Instant::now();
-    let ask = async |after| {
-        tokio::time::sleep(Duration::from_millis(after)).await;
+    let (first, next) = (CancellationToken::new(), CancellationToken::new());
+    site.vendor.fail_times(1, Fault::Until(first.clone()));
+    site.vendor.fail(Fault::Until(next.clone()));
+    let path = format!("{}?wait_seconds=60", ACTIONS[0]);
+    let ask = async || {
         let told = site.api.post(&checker, &path).await;
         assert_eq!(told.status, 200, "{}", told.text);
-        begun.elapsed()
     };
-    let (first, later, last) = tokio::join!(ask(0), ask(2_200), ask(3_500));
-    assert!(
-        first >= takes && first < later && first < last,
-        "{first:?} {later:?} {last:?}"
-    );
-    // By the next one, which is for both.
-    assert!(
-        later >= 2 * takes && last >= 2 * takes,
-        "{later:?} {last:?}"
-    );
+    let calls = async |count: usize| {
+        eventually("the vendor is called", async || {
+            site.vendor.calls() - before == count
+        })
+        .await;
+    };
+    let mut earlier = pin!(ask());
+    tokio::select! {
+        () = &mut earlier => panic!("the vendor has not answered"),
+        () = calls(1) => {}
+    }
+    // Long enough that nobody shares a check which began before.
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    let asked = site.lookups().await;
+    let mut later = pin!(ask());
+    tokio::select! {
+        () = &mut later => panic!("the vendor has not answered"),
+        () = &mut earlier => panic!("the vendor has not answered"),
+        () = eventually("it was asked", async || site.lookups().await > asked) => {}
+    }
+    first.cancel();
+    // The one that is under way is the earlier one's; the later one's has to be made yet.
+    tokio::select! {
+        () = &mut earlier => {}
+        () = &mut later => panic!("the check began before it was asked for"),
+    }
+    tokio::select! {
+        () = &mut later => panic!("the vendor has not answered"),
+        () = calls(2) => {}
+    }
+    next.cancel();
+    later.await;
     assert_eq!(site.vendor.calls() - before, 2);
 }
 

@@ -8,10 +8,11 @@ use super::helm::{CHART, Helm, NAMESPACE, objects, template};
 use crate::support::{plane::Plane, tools::apply_definitions};
 
 /// Kustomizations, and the values that say the same.
-const SAME: [(&str, &[&str]); 3] = [
+const SAME: [(&str, &[&str]); 4] = [
     ("base", &[]),
     ("overlays/all-namespaces", &["namespaces={*}"]),
     ("overlays/api-keyring", &["disclosure=true"]),
+    ("overlays/federation", &["federation.default={llm}"]),
 ];
 
 const KEEP: &str = "helm.sh/resource-policy";

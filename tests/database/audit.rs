@@ -1,13 +1,14 @@
 //! The audit's rows, and what is decided when a key is asked for.
 
-use futures::future::join_all;
-use futures::{FutureExt, StreamExt};
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use llmplane::audit::{Finding, Verifier, row_hash};
 use llmplane::crd::credential::{QuotaPeriod, QuotaUnit, VersionState};
 use llmplane::db::{
     AuditAction, AuditActor, AuditEntry, AuditFilter, AuditObject, Db, DbError, DeclaredCredential,
-    DisclosureRequest, Epoch, Verdict,
+    DisclosureRequest, Epoch, RequestedKey, Verdict,
 };
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -196,14 +197,16 @@ impl Stored {
     fn request(&self) -> DisclosureRequest {
         let version = rows::key_version(self.credential.uid, 1, VersionState::Current);
         DisclosureRequest {
-            actor: actor("agent"),
-            credential_uid: self.credential.uid,
-            namespace: self.credential.namespace.clone(),
-            name: self.credential.name.clone(),
-            credential_version: 1,
-            fingerprint: version.fingerprint,
+            actor: Arc::new(actor("agent")),
+            key: Arc::new(RequestedKey {
+                credential_uid: self.credential.uid,
+                namespace: self.credential.namespace.clone(),
+                name: self.credential.name.clone(),
+                credential_version: 1,
+                fingerprint: version.fingerprint,
+                detail: serde_json::json!({}),
+            }),
             purpose: None,
-            detail: serde_json::json!({}),
         }
     }
 
@@ -336,13 +339,16 @@ async fn a_quota_of_disclosures_is_exact_among_replicas_that_ask_at_once() {
     })
     .await;
     let other = stored.database.api().await;
-    let asked = join_all((0..20).map(|n| {
+    // As many as find a connection each.
+    let asked: Vec<_> = stream::iter((0..20).map(|n| {
         let (db, requests) = (
             if n % 2 == 0 { &stored.api } else { &other },
             vec![stored.request(); 3],
         );
         async move { db.record_disclosures(&requests).await.unwrap() }
     }))
+    .buffer_unordered(10)
+    .collect()
     .await;
     let answers: Vec<_> = asked.into_iter().flatten().collect();
     let given = answers
@@ -366,6 +372,109 @@ async fn a_quota_of_disclosures_is_exact_among_replicas_that_ask_at_once() {
         .owner("UPDATE disclosure_counts SET used = 25, period_start = period_start + interval '1 month'")
         .await;
     assert_eq!(stored.ask().await, Verdict::QuotaExhausted);
+}
+
+#[tokio::test]
+async fn requests_of_one_batch_share_their_credentials_quota_and_nothing_else() {
+    let stored = stored(|credential| {
+        credential.quota_limit = Some(3);
+        credential.quota_unit = Some(QuotaUnit::Disclosures);
+        credential.quota_period = Some(QuotaPeriod::Day);
+    })
+    .await;
+    let request = |name: &str, change: &dyn Fn(&mut RequestedKey)| {
+        let request = stored.request();
+        let mut key = RequestedKey::clone(&request.key);
+        change(&mut key);
+        DisclosureRequest {
+            actor: Arc::new(AuditActor {
+                actor_groups: vec![format!("group of {name}"), "gr\u{fc}ppe".to_owned()],
+                ..actor(name)
+            }),
+            key: Arc::new(key),
+            purpose: Some(format!("of {name}")),
+        }
+    };
+    let of = |endpoint: &'static str| {
+        move |key: &mut RequestedKey| key.detail = serde_json::json!({ "endpoint": endpoint })
+    };
+    let shared = request("a", &of("e"));
+    let batch = [
+        shared.clone(),
+        request("b", &|key| key.credential_version = 2),
+        request("c", &of("f")),
+        request("d", &|key| key.credential_uid = uuid::Uuid::new_v4()),
+        shared.clone(),
+        request("e", &of("f")),
+        shared,
+    ];
+    let answers = stored.api.record_disclosures(&batch).await.unwrap();
+    use Verdict::{Disclosed, Gone, QuotaExhausted, Superseded};
+    let verdicts: Vec<_> = answers.iter().map(|answer| answer.verdict).collect();
+    let wanted = [
+        Disclosed,
+        Superseded,
+        Disclosed,
+        Gone,
+        Disclosed,
+        QuotaExhausted,
+        QuotaExhausted,
+    ];
+    assert_eq!(verdicts, wanted);
+    let waits = answers
+        .iter()
+        .map(|answer| answer.retry_after_seconds > Some(0));
+    let waits: Vec<_> = waits.collect();
+    assert_eq!(waits, wanted.map(|verdict| verdict == QuotaExhausted));
+    // Each row tells of its own request, in the order in which they came.
+    let rows = (stored.api.audit_rows(&AuditFilter::default(), None, 100)).await;
+    let mut rows = rows.unwrap();
+    rows.reverse();
+    assert_eq!(rows.len(), batch.len());
+    for ((row, request), verdict) in rows.iter().zip(&batch).zip(wanted) {
+        assert_eq!(row.result, verdict.as_str());
+        assert_eq!(row.actor, request.actor.actor);
+        assert_eq!(row.actor_groups, request.actor.actor_groups);
+        assert_eq!(
+            (&row.purpose, row.object_uid),
+            (&request.purpose, Some(request.key.credential_uid))
+        );
+        assert_eq!(row.credential_version, Some(request.key.credential_version));
+        let detail: serde_json::Value = serde_json::from_str(&row.detail).unwrap();
+        assert_eq!(detail, request.key.detail);
+        assert_eq!(row_hash(row)[..], row.hash[..]);
+    }
+    assert!(whole(&stored.api).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_replica_of_the_release_before_records_by_the_same_rules() {
+    let stored = stored(|credential| {
+        credential.quota_limit = Some(2);
+        credential.quota_unit = Some(QuotaUnit::Disclosures);
+        credential.quota_period = Some(QuotaPeriod::Day);
+    })
+    .await;
+    let request = stored.request();
+    let mut sent = serde_json::to_value(&*request.key).unwrap();
+    let more = serde_json::to_value(&*request.actor).unwrap();
+    let sent_whole = sent.as_object_mut().unwrap();
+    sent_whole.extend(more.as_object().unwrap().clone());
+    let batch = serde_json::json!([sent, sent, sent]);
+    let mut api = stored.database.connect("llmplane_api").await;
+    let answers: Vec<(i32, String)> =
+        sqlx::query_as("SELECT item, verdict FROM llmplane_fn.record_disclosures($1)")
+            .bind(batch)
+            .fetch_all(&mut api)
+            .await
+            .unwrap();
+    let wanted = ["Disclosed", "Disclosed", "QuotaExhausted"];
+    let wanted = (0..).zip(wanted.map(str::to_owned)).collect::<Vec<_>>();
+    assert_eq!(answers, wanted);
+    assert!(whole(&stored.api).await.is_empty());
+    let rows = (stored.api.audit_rows(&AuditFilter::default(), None, 100)).await;
+    let actors = &rows.unwrap()[0].actor_groups;
+    assert_eq!(*actors, request.actor.actor_groups);
 }
 
 #[tokio::test]
@@ -398,7 +507,7 @@ async fn one_value_that_cannot_be_stored_leaves_no_row_of_its_batch() {
 #[tokio::test]
 async fn what_checks_used_a_key_for_is_told_once_for_each_day_that_has_ended() {
     let stored = stored(|_| {}).await;
-    let fingerprint = stored.request().fingerprint;
+    let fingerprint = stored.request().key.fingerprint.clone();
     let probes = |age: &str, kind: &str, number: i32| {
         format!(
             "INSERT INTO health_probes (checked_at, subject, kind, fingerprint, reason, message, latency_ms)
@@ -435,4 +544,41 @@ async fn what_checks_used_a_key_for_is_told_once_for_each_day_that_has_ended() {
         "{}",
         rows[0].detail
     );
+}
+
+#[tokio::test]
+async fn checks_of_a_key_that_came_back_are_told_of_as_the_version_that_they_used() {
+    let stored = stored(|_| {}).await;
+    let fingerprint = stored.request().key.fingerprint.clone();
+    let midnight = "date_trunc('day', now(), 'UTC')";
+    stored
+        .owner(&format!(
+            "UPDATE credential_versions SET state = 'Destroyed', payload = NULL, wrapped_key = NULL,
+                 created_at = {midnight} - interval '20 h';
+             INSERT INTO credential_versions (credential_uid, version, state, fingerprint, masked_key, provider_type,
+                 allowed_hosts, kek_id, wrapped_key, payload, created_at)
+             SELECT credential_uid, 3, 'Current', fingerprint, masked_key, provider_type, allowed_hosts, kek_id,
+                 '\\x00', '\\x00', {midnight} - interval '90 min' FROM credential_versions;
+             INSERT INTO health_probes (checked_at, subject, kind, fingerprint, reason, message, latency_ms)
+             SELECT {midnight} - age, gen_random_uuid(), 'Validation', '{fingerprint}', 'KeyAccepted', '', 1
+             FROM unnest(ARRAY['2 h', '3 h', '22 h', '30 min', '89 min']::interval[]) AS p (age);
+             UPDATE audited_checks SET until = until - interval '1 day'"
+        ))
+        .await;
+    let told = stored.db.write_unversioned(stored.epoch, |tx| {
+        async move { tx.audit_checks().await }.boxed()
+    });
+    assert_eq!(told.await.unwrap(), 2);
+    stored.db.audit_flush(100).await.unwrap();
+    let checks = AuditFilter {
+        action: Some("Check".to_owned()),
+        ..AuditFilter::default()
+    };
+    let rows = stored.db.audit_rows(&checks, None, 10).await.unwrap();
+    let mut told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.credential_version, row.count))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, [(Some(1), 3), (Some(3), 2)]);
 }

@@ -12,12 +12,13 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::database::TestDatabase;
 
 /// Tables that grow with what users declare.
-const GROWING: [&str; 7] = [
+const GROWING: [&str; 8] = [
     "providers",
     "endpoints",
     "credentials",
     "credential_versions",
     "models",
+    "model_classes",
     "listed_models",
     "changes",
 ];
@@ -160,18 +161,21 @@ async fn deleted_rows_come_in_their_order_from_an_index_of_deleted_rows() {
         assert!(scan["Filter"].is_null(), "{statement}\n{plan:#}");
         pages += 1;
     }
-    assert_eq!(pages, 7, "of four kinds, and by provider of three");
+    assert_eq!(pages, 8, "of five kinds, and by provider of three");
 }
 
 #[tokio::test]
 async fn every_column_of_an_object_is_known() {
     let database = TestDatabase::migrated().await;
     let mut owner = database.connect("llmplane_owner").await;
-    for (kind, table) in
-        Kind::ALL
-            .into_iter()
-            .zip(["providers", "endpoints", "credentials", "models"])
-    {
+    let tables = [
+        "providers",
+        "endpoints",
+        "credentials",
+        "models",
+        "model_classes",
+    ];
+    for (kind, table) in Kind::ALL.into_iter().zip(tables) {
         let columns: Vec<String> = sqlx::query_scalar(
             "SELECT column_name FROM information_schema.columns
              WHERE table_schema = 'public' AND table_name = $1 ORDER BY 1",

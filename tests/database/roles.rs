@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 24] = [
     "rewrap",
     "lost_keks",
     "keyring_check",
@@ -16,6 +16,7 @@ const TABLES: [&str; 22] = [
     "credentials",
     "credential_versions",
     "models",
+    "model_classes",
     "listed_models",
     "health_probes",
     "health_probes_default",
@@ -27,6 +28,7 @@ const TABLES: [&str; 22] = [
     "audit_anchors",
     "disclosure_counts",
     "swept_database",
+    "resolve_needs",
     "retention",
 ];
 
@@ -47,6 +49,7 @@ fn column(table: &str) -> &'static str {
         "audit_outbox" => "entry",
         "audited_checks" => "until",
         "disclosure_counts" => "used",
+        "resolve_needs" => "need",
         "swept_database" => "marker",
         "credential_versions" => "fingerprint",
         _ => "name",
@@ -87,7 +90,6 @@ async fn the_api_changes_nothing_anywhere() {
         }
     }
     for hidden in [
-        "listed_models",
         "check_requests",
         "retention",
         "swept_database",
@@ -116,6 +118,7 @@ async fn the_controller_changes_no_more_than_it_must() {
         ("credentials", &["DELETE"]),
         ("credential_versions", &["DELETE"]),
         ("models", &["DELETE"]),
+        ("model_classes", &["DELETE"]),
         ("health_probes", &["UPDATE", "DELETE"]),
         ("health_probes_default", &["INSERT", "UPDATE", "DELETE"]),
         ("check_requests", &["INSERT", "UPDATE"]),
@@ -127,6 +130,7 @@ async fn the_controller_changes_no_more_than_it_must() {
         ("audited_checks", &["INSERT", "UPDATE", "DELETE"]),
         ("disclosure_counts", &["INSERT", "UPDATE", "DELETE"]),
         ("swept_database", &["DELETE"]),
+        ("resolve_needs", &["INSERT", "UPDATE", "DELETE"]),
         ("retention", &["INSERT", "UPDATE", "DELETE"]),
         ("_sqlx_migrations", &["DELETE"]),
     ];
@@ -180,6 +184,8 @@ async fn functions_are_for_whom_they_are_meant() {
     let flush = "SELECT llmplane_fn.flush_audit_outbox(1)";
     let append = r#"SELECT llmplane_fn.append_audit('[{"action": "Read", "result": "Done", "actor": "x"}]')"#;
     let disclose = "SELECT * FROM llmplane_fn.record_disclosures('[]')";
+    let count = "SELECT llmplane_fn.count_needs('[]')";
+    let forget = "SELECT llmplane_fn.forget_needs(1)";
     let inner = [
         "SELECT llmplane_fn.append_audit_row(h, '{}') FROM audit_head h",
         "SELECT llmplane_fn.lock_audit_head()",
@@ -187,20 +193,22 @@ async fn functions_are_for_whom_they_are_meant() {
     ];
 
     let mut api = database.connect("llmplane_api").await;
-    for statement in [&check, append, disclose] {
+    for statement in [&check, append, disclose, count] {
         assert!(!is_refused(&mut api, statement).await, "{statement}");
     }
-    for statement in [partitions, retention, make, purge, prune, flush, checks]
-        .into_iter()
-        .chain(inner)
+    for statement in [
+        partitions, retention, make, purge, prune, flush, checks, forget,
+    ]
+    .into_iter()
+    .chain(inner)
     {
         assert!(is_refused(&mut api, statement).await, "{statement}");
     }
     let mut controller = database.connect("llmplane_controller").await;
-    for statement in [partitions, purge, prune, flush, checks, append] {
+    for statement in [partitions, purge, prune, flush, checks, append, forget] {
         assert!(!is_refused(&mut controller, statement).await, "{statement}");
     }
-    for statement in [disclose].into_iter().chain(inner) {
+    for statement in [disclose, count].into_iter().chain(inner) {
         assert!(is_refused(&mut controller, statement).await, "{statement}");
     }
     for statement in [&check, retention, make] {
@@ -215,7 +223,8 @@ async fn every_function_is_kept_from_the_public_and_looks_up_names_where_it_shou
     let functions: Vec<(String, bool, bool)> = sqlx::query_as(
         "SELECT oid::regprocedure::text,
                 EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee = 0),
-                coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)
+                -- A body that was read when the function was made looks up nothing.
+                prosqlbody IS NOT NULL OR coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)
          FROM pg_proc WHERE pronamespace = 'llmplane_fn'::regnamespace",
     )
     .fetch_all(&mut owner)

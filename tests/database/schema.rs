@@ -98,6 +98,7 @@ async fn fill(database: &TestDatabase) {
     let credential = rows::credential(provider.uid, "c");
     let version = rows::key_version(credential.uid, 1, VersionState::Current);
     let model = rows::model(provider.uid, "m");
+    let class = rows::class("smart", &["m"]);
     let listed = BTreeMap::from([("m".to_owned(), json!({ "context_window": 8192 }))]);
     let subject = endpoint.uid;
     db.write(epoch, |tx| {
@@ -107,6 +108,7 @@ async fn fill(database: &TestDatabase) {
             tx.upsert(&credential).await?;
             tx.credential_version_insert(&version).await?;
             tx.upsert(&model).await?;
+            tx.upsert(&class).await?;
             tx.listed_models_replace(endpoint.uid, &endpoint.base_url, &listed)
                 .await?;
             tx.keyring_check(b"own").await
@@ -125,6 +127,7 @@ async fn fill(database: &TestDatabase) {
          INSERT INTO audit_anchors (seq, hash, mac) SELECT seq, hash, hash FROM audit_head;
          INSERT INTO disclosure_counts SELECT uid, now(), 1 FROM credentials;
          INSERT INTO swept_database (marker) VALUES ('here');
+         SELECT llmplane_fn.count_needs('[{{\"namespaces\": [[\"team\"]], \"need\": {{\"model\": \"m\"}}, \"count\": 2}}]');
          INSERT INTO rewrap (active_kek) VALUES ('0011223344556677');
          INSERT INTO lost_keks (kek_id) VALUES ('8899aabbccddeeff');
          UPDATE retention SET keep = '45 days'",
@@ -150,10 +153,15 @@ fn as_known(rows: &Tables, older: &Tables, newer: &Tables) -> Tables {
             let row = row.as_object_mut().unwrap();
             row.retain(|column, _| columns.contains_key(column) && newer.contains_key(column));
         }
-        // An older schema takes no such row: it keeps what was deleted for good.
+        // An older schema takes no such rows: it keeps what was deleted for good, knows no classes, and counts
+        // no needs.
         let of_deleted = |row: &Value| row["table_name"] == "deleted_objects";
-        if !like.iter().any(of_deleted) {
-            rows.retain(|row| !of_deleted(row));
+        let of_class = |row: &Value| row["kind"] == "modelclass";
+        let of_needs = |row: &Value| row["table_name"] == "resolve_needs";
+        for of_newer in [of_deleted as fn(&Value) -> bool, of_class, of_needs] {
+            if !like.iter().any(of_newer) {
+                rows.retain(|row| !of_newer(row));
+            }
         }
         rows.sort_by_cached_key(Value::to_string);
         known.insert(table.clone(), rows);

@@ -4,6 +4,7 @@ use llmplane::db::{self, Db, DbError, DbOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sqlx::{Connection, Executor, PgConnection, Row};
 
+use crate::support::database::TestDatabase;
 use crate::support::postgres::PrivatePostgres;
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
@@ -136,4 +137,24 @@ async fn what_an_administrator_migrates_belongs_to_the_owners_role() {
     .await
     .unwrap();
     assert_eq!(owner, "llmplane_owner");
+}
+
+/// A server that forgets what it said was committed would have let a key go without its row.
+#[tokio::test]
+async fn a_commit_that_is_told_of_is_on_the_disk_whatever_the_database_is_set_to() {
+    let database = TestDatabase::migrated().await;
+    let set = format!(
+        "ALTER DATABASE {} SET synchronous_commit = off",
+        database.name
+    );
+    let mut admin = database.connect("postgres").await;
+    admin.execute(sqlx::AssertSqlSafe(set)).await.unwrap();
+    let keys = llmplane::keys::disclose::ledger(&database.api_url).unwrap();
+    for db in [database.controller().await, database.api().await, keys] {
+        let setting: String = sqlx::query_scalar("SHOW synchronous_commit")
+            .fetch_one(db.pool())
+            .await
+            .unwrap();
+        assert_eq!(setting, "on");
+    }
 }

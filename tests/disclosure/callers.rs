@@ -1,20 +1,21 @@
 //! Keys as callers get them: `POST /resolve` of real processes, with a real controller behind them.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use llmplane::db::{AuditFilter, AuditRow};
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
 
+use super::RECORD;
 use crate::support::api::{Answer, answer};
 use crate::support::fake_vendor::FakeVendor;
 use crate::support::plane::eventually;
-use crate::support::postgres::tool;
+use crate::support::postgres::{PrivatePostgres, tool};
 use crate::support::process::Process;
 use crate::support::world::World;
 
@@ -31,8 +32,11 @@ struct Scene {
 
 impl Scene {
     async fn new(prefix: &str) -> Self {
+        Self::of(World::new(prefix).await).await
+    }
+
+    async fn of(world: World) -> Self {
         let vendor = FakeVendor::start(&[KEY, ROTATED, OTHER], &["gpt-a"]).await;
-        let world = World::new(prefix).await;
         let controller = Process::controller(&world, &[]);
         world.secret("s", KEY).await;
         world.apply_basics(&vendor.url()).await;
@@ -198,6 +202,37 @@ async fn an_agent_gets_the_key_of_a_model_under_its_own_identity() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_the_same_is_answered_the_same_by_its_own_right_and_with_a_row_of_its_own() {
+    let scene = Scene::new("same").await;
+    let api = scene.replica(&[]).await;
+    let (agent, other) = (scene.user("agent").await, scene.user("other").await);
+    let reader = scene.agent("reader", "llmplane-viewer").await;
+    gets(&api, &agent, Some(KEY)).await;
+    let rows = scene.audited("Disclosed").await.len();
+    let ask_for = async |token: &str, purpose: &str| {
+        let asked = json!({ "model": "m", "with_secret": true, "purpose": purpose });
+        resolve(&api, token, asked).await
+    };
+    let first = ask_for(&agent, "one").await;
+    let second = ask_for(&other, "two").await;
+    let refused = ask_for(&reader, "three").await;
+    let third = ask_for(&agent, "four").await;
+    assert_eq!(key(&first).as_deref(), Some(KEY));
+    assert_eq!((first.status, first.json()), (200, second.json()));
+    assert_eq!(first.json(), third.json());
+    assert_eq!((refused.status, key(&refused)), (200, None));
+    assert!(refused.json()["targets"][0]["credential"].is_null());
+    let told = scene.audited("Disclosed").await;
+    let told = told[..told.len() - rows].iter().rev().map(|row| {
+        let (_, who) = row.actor.rsplit_once(':').unwrap();
+        (who, row.purpose.as_deref())
+    });
+    let told: Vec<_> = told.collect();
+    let wanted = [("agent", "one"), ("other", "two"), ("agent", "four")];
+    assert_eq!(told, wanted.map(|(who, purpose)| (who, Some(purpose))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_someone_else_looks_like_one_that_is_not_there() {
     let scene = Scene::new("others").await;
     let api = scene.replica(&[]).await;
@@ -236,6 +271,41 @@ async fn a_key_of_someone_else_looks_like_one_that_is_not_there() {
     // Reading which credentials there are is not the right to get a key.
     assert_eq!(api.get(&reader, "/credentials/c").await.status, 200);
     assert!(scene.audited("Disclosed").await.is_empty());
+
+    // Nor does who may not even list credentials learn of one that serves nobody.
+    let spec = json!({
+        "providerRef": { "name": "p" }, "secretRef": { "name": "s" },
+        "expiresAt": "2020-01-01T00:00:00Z",
+    });
+    scene.world.apply("LlmCredential", "c", spec).await;
+    eventually("who may list credentials is told", async || {
+        of("m").await.2 == "Expired"
+    })
+    .await;
+    let lister = format!("{}-lister", scene.world.ns());
+    let role: ClusterRole = from(json!({
+        "metadata": { "name": lister },
+        "rules": [{
+            "apiGroups": ["llmplane.dev"], "resources": ["llmmodels", "llmendpoints"], "verbs": ["get", "list"],
+        }],
+    }));
+    let roles: Api<ClusterRole> = Api::all(scene.world.client.clone());
+    roles.create(&PostParams::default(), &role).await.unwrap();
+    let blind = scene.agent("blind", &lister).await;
+    let told = async |model: &str| {
+        let asked = json!({ "model": model, "with_secret": true });
+        let target = resolve(&api, &blind, asked).await.json()["targets"][0].clone();
+        (
+            target["credential"].clone(),
+            target["credential_reason"].clone(),
+        )
+    };
+    assert_eq!(told("m").await, (Value::Null, json!("NoCredential")));
+    assert_eq!(told("m").await, told("bare").await);
+    roles
+        .delete(&lister, &DeleteParams::default())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -424,7 +494,7 @@ async fn where_the_audit_takes_no_row_everything_but_keys_is_served() {
     let agent = scene.user("agent").await;
     gets(&api, &agent, Some(KEY)).await;
     let mut owner = scene.world.owner().await;
-    let right = "EXECUTE ON FUNCTION llmplane_fn.record_disclosures(jsonb)";
+    let right = format!("EXECUTE ON {RECORD}");
     let revoke = format!("REVOKE {right} FROM llmplane_api");
     owner.execute(AssertSqlSafe(revoke)).await.unwrap();
     let refused = ask(&api, &agent).await;
@@ -488,13 +558,13 @@ async fn a_replica_that_is_paused_in_the_middle_holds_up_no_other() {
                 answered.load(Ordering::Relaxed) >= 5 * round
             })
             .await;
-            paused.signal(Signal::SIGSTOP);
+            paused.pause();
             for _ in 0..3 {
                 let answer = ask(&other, &agent).await;
                 assert_eq!(key(&answer).as_deref(), Some(KEY), "{}", answer.text);
                 given.fetch_add(1, Ordering::Relaxed);
             }
-            paused.signal(Signal::SIGCONT);
+            paused.resume();
         }
     };
     tokio::join!(load, pauses);
@@ -653,6 +723,193 @@ async fn no_key_leaves_a_restored_database_before_it_was_compared_with_the_clust
     })
     .await;
     drop(controller);
+}
+
+/// As a snapshot of a volume, or a copy of the data folder, is put back: under the same server, for which
+/// it is the same database.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_leaves_a_volume_that_was_put_back_before_it_was_compared_with_the_cluster() {
+    let mut server = PrivatePostgres::start(&[], &[]).await;
+    let world = crate::lost_database::alone(&server, "volume").await;
+    let mut scene = Scene::of(world).await;
+    let agent = scene.user("agent").await;
+    let api = scene.replica(&[]).await;
+    gets(&api, &agent, Some(KEY)).await;
+    let (data, copy) = (server.folder().join("data"), server.folder().join("copy"));
+    server.stop();
+    let copied = Command::new("cp").arg("-a").args([&data, &copy]).status();
+    assert!(copied.unwrap().success());
+    server.start_again().await;
+    // Withdrawn since, by its Secret.
+    scene.world.secret("s", ROTATED).await;
+    gets(&api, &agent, Some(ROTATED)).await;
+    drop(scene.controller.take());
+
+    server.stop();
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&copy, &data).unwrap();
+    server.start_again().await;
+    let given = |answered: &Answer| {
+        let given = (answered.status == 200).then(|| key(answered)).flatten();
+        assert_ne!(given.as_deref(), Some(KEY), "it was withdrawn");
+        given
+    };
+    eventually("no key is given out", async || {
+        let answered = ask(&api, &agent).await;
+        given(&answered).is_none()
+            && answered.status == 503
+            && answered.problem() == "key-unavailable"
+    })
+    .await;
+    let _controller = Process::controller(&scene.world, &[]);
+    eventually("keys are given out again", async || {
+        given(&ask(&api, &agent).await).is_some()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_cannot_be_compared_after_a_restore_is_switched_off_and_keeps_no_other() {
+    let mut scene = Scene::new("compared").await;
+    let agent = scene.user("agent").await;
+    {
+        let world = &scene.world;
+        world.secret("t", OTHER).await;
+        let spec = json!({
+            "providerRef": { "name": "p" }, "secretRef": { "name": "t" }, "priority": 1,
+        });
+        world.apply("LlmCredential", "d", spec).await;
+        world.ready("LlmCredential", "d").await;
+    }
+    let api = scene.replica(&[]).await;
+    gets(&api, &agent, Some(OTHER)).await;
+    drop(scene.controller.take());
+    // As after a restore; and whatever is stored of the first choice is refused.
+    let mut owner = scene.world.owner().await;
+    owner
+        .execute(
+            "UPDATE swept_database SET marker = 'another';
+             CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '23514'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON credentials FOR EACH ROW
+             WHEN (NEW.name = 'd' AND NEW.is_active) EXECUTE FUNCTION public.refuse()",
+        )
+        .await
+        .unwrap();
+    let refused = ask(&api, &agent).await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (503, "key-unavailable")
+    );
+    let controller = Process::controller(&scene.world, &[]);
+    eventually("the other's key is given out", async || {
+        let answered = ask(&api, &agent).await;
+        let given = (answered.status == 200).then(|| key(&answered)).flatten();
+        assert_ne!(given.as_deref(), Some(OTHER), "nobody has looked at it");
+        given.as_deref() == Some(KEY)
+    })
+    .await;
+    let log = controller.log();
+    assert!(log.contains("are switched off until they can be"), "{log}");
+    owner
+        .execute("DROP TRIGGER refuse ON credentials")
+        .await
+        .unwrap();
+    let touched = json!({
+        "providerRef": { "name": "p" }, "secretRef": { "name": "t" }, "priority": 2,
+    });
+    scene.world.apply("LlmCredential", "d", touched).await;
+    gets(&api, &agent, Some(OTHER)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_whose_keyring_cannot_be_used_lets_no_key_out_of_a_restored_database() {
+    let mut scene = Scene::new("unkeyed").await;
+    let agent = scene.user("agent").await;
+    let api = scene.replica(&[]).await;
+    gets(&api, &agent, Some(KEY)).await;
+    drop(scene.controller.take());
+    let restored = "UPDATE swept_database SET marker = 'another'";
+    scene.world.owner().await.execute(restored).await.unwrap();
+    // With another fingerprint.key nothing can be told of what the Secrets hold.
+    let wrong = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(scene.world.keyring_dir()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), wrong.path().join(entry.file_name())).unwrap();
+    }
+    let fingerprint_key = wrong.path().join("fingerprint.key");
+    let right = std::fs::read(&fingerprint_key).unwrap();
+    std::fs::write(&fingerprint_key, (0..32).collect::<Vec<u8>>()).unwrap();
+    let dir = ("LLMPLANE_KEYRING_DIR", wrong.path().to_str().unwrap());
+    let controller = Process::controller(&scene.world, &[dir]);
+    eventually("it has tried more than often enough", async || {
+        let tried = "llmplane_reconciles_total{kind=\"credential\",result=\"retry\"}";
+        controller.metric(tried).await >= Some(6.0)
+    })
+    .await;
+    let refused = ask(&api, &agent).await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (503, "key-unavailable")
+    );
+    std::fs::write(&fingerprint_key, right).unwrap();
+    eventually("keys are given out again", async || {
+        key(&ask(&api, &agent).await).as_deref() == Some(KEY)
+    })
+    .await;
+}
+
+/// Each choice goes through everything that is declared: one who may use nothing of it pays for what it
+/// costs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_takes_many_choices_takes_as_many_of_its_callers_turns() {
+    let scene = Scene::new("choices").await;
+    let world = &scene.world;
+    let secret = json!({
+        "metadata": {
+            "name": "own",
+            "labels": { "llmplane.dev/credential": "OpenAI" },
+            "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
+        },
+        "stringData": { "api-key": KEY },
+    });
+    world.apply_object("Secret", secret).await;
+    let names: Vec<String> = (0..20).map(|number| format!("own-{number}")).collect();
+    for name in &names {
+        let of = json!({ "name": name });
+        world.provider(name, json!({ "type": "OpenAI" })).await;
+        let of_provider = json!({ "providerRef": of });
+        world
+            .endpoint(name, &scene.vendor.url(), of_provider.clone())
+            .await;
+        let credential = json!({ "providerRef": of, "secretRef": { "name": "own" } });
+        world.apply("LlmCredential", name, credential).await;
+        let model = json!({ "providerRef": of, "modelId": "gpt-a" });
+        world.apply("LlmModel", name, model).await;
+    }
+    for name in &names {
+        world.ready("LlmCredential", name).await;
+    }
+    let api = scene.replica(&[("LLMPLANE_KEYS_PER_SECOND", "1")]).await;
+    let viewer = scene.agent("viewer", "llmplane-viewer").await;
+    eventually("all are known", async || {
+        let listed = api.get(&viewer, "/models?limit=100").await;
+        listed.names().len() > names.len()
+    })
+    .await;
+    let need = json!({ "provider_types": ["OpenAI"], "with_secret": true });
+    // Of one who has asked for nothing before; another, where that took so long that turns came back.
+    for number in 0..10 {
+        let reader = scene
+            .agent(&format!("reader-{number}"), "llmplane-viewer")
+            .await;
+        let answered = resolve(&api, &reader, need.clone()).await;
+        if answered.problem() == "rate-limited" {
+            return;
+        }
+        assert_eq!(answered.problem(), "no-model", "{}", answered.text);
+    }
+    panic!("twenty choices cost a turn");
 }
 
 fn run_tool(name: &str, world: &World, input: &[u8]) -> Vec<u8> {

@@ -1,8 +1,11 @@
 //! Rows that somebody changes past the controller: no key goes out, and none elsewhere.
 
-use llmplane::keys::disclose::{KeyRequest, Refusal};
+use std::sync::Arc;
 
-use super::{Vault, request};
+use llmplane::encryption::KeyringHandle;
+use llmplane::keys::disclose::{KeyRequest, Refusal, WantedKey};
+
+use super::{Vault, request, wanted};
 use crate::support::plane::eventually;
 
 const KEY: &str = "sk-canary-0123456789abcdef";
@@ -55,7 +58,10 @@ async fn a_ciphertext_opens_in_no_other_row() {
     }
     // A credential of one's own that is made to hold another's key: by its name, by its namespace.
     let mine = KeyRequest {
-        namespace: "mine".to_owned(),
+        key: Arc::new(WantedKey {
+            namespace: "mine".to_owned(),
+            ..wanted(b, "b")
+        }),
         ..request("x", (b, "b"))
     };
     assert_eq!(replica.send(mine).await, Err(Refusal::Unreadable));
@@ -73,7 +79,10 @@ async fn edited_columns_move_no_key_to_another_host_or_name() {
         .edit("UPDATE credential_versions SET allowed_hosts = ARRAY['evil.example'], provider_type = 'OpenAICompatible'")
         .await;
     let elsewhere = KeyRequest {
-        url: "https://evil.example/v1".parse().unwrap(),
+        key: Arc::new(WantedKey {
+            url: "https://evil.example/v1".parse().unwrap(),
+            ..wanted(uid, "c")
+        }),
         ..request("x", (uid, "c"))
     };
     let refused = replica.send(elsewhere).await;
@@ -123,4 +132,35 @@ async fn a_key_whose_kek_is_not_there_yet_is_given_out_when_it_comes() {
         [],
         "the row is whole"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyring_with_another_fingerprint_key_is_told_of_and_no_row_is_blamed() {
+    let vault = Vault::new().await;
+    let uid = vault.credential("c", KEY).await;
+    let own = KeyringHandle::open(&vault.keyring_dir()).unwrap();
+    let own = own.fingerprint_check();
+    let stores = vault.db.write_unversioned(vault.epoch, move |tx| {
+        Box::pin(async move { tx.keyring_check(&own).await })
+    });
+    stores.await.unwrap();
+    let file = vault.keyring_dir().join("fingerprint.key");
+    let right = std::fs::read(&file).unwrap();
+    std::fs::write(&file, (0..32).collect::<Vec<u8>>()).unwrap();
+    let replica = vault.replica();
+    for _ in 0..2 {
+        let answer = replica.ask("x", (uid, "c")).await;
+        assert_eq!(answer, Err(Refusal::KeyringUnavailable));
+    }
+    assert_eq!(vault.db.check_requests().await.unwrap(), []);
+    assert_eq!(vault.audited("Disclosed").await, []);
+    std::fs::write(&file, right).unwrap();
+    let replica = vault.replica();
+    assert_eq!(replica.ask("x", (uid, "c")).await, Ok(KEY.to_owned()));
+    // The keyring is the right one: it is the row.
+    vault
+        .edit("UPDATE credential_versions SET fingerprint = repeat('0', 32)")
+        .await;
+    let answer = replica.ask("x", (uid, "c")).await;
+    assert_eq!(answer, Err(Refusal::Unreadable));
 }

@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 use uuid::Uuid;
 
-use super::{Replica, Vault};
+use super::{RECORD, Replica, Vault};
 use crate::support::database::TestDatabase;
 use crate::support::plane::eventually;
-use crate::support::postgres::PrivatePostgres;
+use crate::support::postgres::{PrivatePostgres, SmallDisk};
 
 const KEY: &str = "sk-canary-0123456789abcdef";
 
@@ -49,11 +49,11 @@ async fn a_right_that_was_revoked_stops_keys_until_it_is_granted_again() {
     let replica = vault.replica();
     it_heals(&replica, credential).await;
     vault
-        .edit("REVOKE EXECUTE ON FUNCTION llmplane_fn.record_disclosures(jsonb) FROM llmplane_api")
+        .edit(&format!("REVOKE EXECUTE ON {RECORD} FROM llmplane_api"))
         .await;
     nobody_gets_a_key(&replica, credential).await;
     vault
-        .edit("GRANT EXECUTE ON FUNCTION llmplane_fn.record_disclosures(jsonb) TO llmplane_api")
+        .edit(&format!("GRANT EXECUTE ON {RECORD} TO llmplane_api"))
         .await;
     it_heals(&replica, credential).await;
     nobody_was_said_to_have_one(&vault).await;
@@ -173,6 +173,12 @@ async fn a_database_that_is_killed_or_stalls_gives_out_no_keys_until_it_is_back(
     server.stop();
     nobody_gets_a_key(&replica, credential).await;
     server.start_again().await;
+    // It may be another volume that it was started on: the controller looks first.
+    eventually("the database answers again", async || {
+        replica.ask("refused", credential).await == Err(Refusal::NotSweptYet)
+    })
+    .await;
+    vault.mark_swept().await;
     it_heals(&replica, credential).await;
     nobody_was_said_to_have_one(&vault).await;
 
@@ -180,6 +186,70 @@ async fn a_database_that_is_killed_or_stalls_gives_out_no_keys_until_it_is_back(
     nobody_gets_a_key(&replica, credential).await;
     server.go_on();
     it_heals(&replica, credential).await;
+}
+
+/// As PostgreSQL itself says it, on a disk that is really full.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_keys_until_there_is_room_again() {
+    let Some(disk) = SmallDisk::mount(24) else {
+        eprintln!("skipped: a small file system takes the right to mount one (root)");
+        return;
+    };
+    let server = PrivatePostgres::start(&[], &[]).await;
+    let vault = alone(&server).await;
+    let credential = (vault.credential("c", KEY).await, "c");
+    let mut admin = vault.database.connect("postgres").await;
+    let place = format!(
+        "CREATE TABLESPACE small LOCATION '{}'",
+        disk.path().display()
+    );
+    admin.execute(sqlx::AssertSqlSafe(place)).await.unwrap();
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit_log'::regclass",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    for table in tables {
+        let moved = format!("ALTER TABLE {table} SET TABLESPACE small");
+        admin.execute(sqlx::AssertSqlSafe(moved)).await.unwrap();
+    }
+    let replica = vault.replica();
+    it_heals(&replica, credential).await;
+    admin
+        .execute("CREATE TABLE filler (text text) TABLESPACE small; ALTER TABLE filler ALTER text SET STORAGE PLAIN")
+        .await
+        .unwrap();
+    // By ever smaller pieces, for a statement that finds no room gives back what it had.
+    for rows in [1000, 100, 10, 1] {
+        let fill =
+            format!("INSERT INTO filler SELECT repeat('x', 7000) FROM generate_series(1, {rows})");
+        let full = loop {
+            match admin.execute(sqlx::AssertSqlSafe(fill.clone())).await {
+                Ok(_) => {}
+                Err(full) => break full,
+            }
+        };
+        let code = full.as_database_error().and_then(|error| error.code());
+        assert_eq!(code.as_deref(), Some("53100"), "{full}");
+    }
+    // What is left of its last page serves a few more.
+    let mut given = 0;
+    let refused = loop {
+        match replica.ask("last", credential).await {
+            Ok(_) => given += 1,
+            Err(refused) => break refused,
+        }
+        assert!(given < 10_000, "the disk has no end");
+    };
+    assert_eq!(refused, Refusal::AuditUnavailable);
+    nobody_gets_a_key(&replica, credential).await;
+    admin.execute("DROP TABLE filler").await.unwrap();
+    it_heals(&replica, credential).await;
+    nobody_was_said_to_have_one(&vault).await;
+    let rows = vault.audited("Disclosed").await;
+    let of_the_last = rows.iter().filter(|row| row.actor == "last").count();
+    assert_eq!(of_the_last, given, "as many rows as keys");
 }
 
 /// A network between a replica and PostgreSQL that can swallow everything, new connections too.

@@ -1,6 +1,7 @@
 //! What the database decides, whatever a replica's snapshot says.
 
 use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use llmplane::crd::Kind;
@@ -208,7 +209,7 @@ async fn under_load_there_are_as_many_rows_as_keys() {
         let replica = &replicas[number % 2];
         async move { replica.ask(&format!("a-{number}"), (uid, "c")).await }
     });
-    let answers = join_all(asks).await;
+    let answers: Vec<_> = stream::iter(asks).buffer_unordered(200).collect().await;
     assert!(answers.iter().all(Result::is_ok));
     let mut actors: Vec<_> = (vault.audited("Disclosed").await.into_iter())
         .map(|row| row.actor)

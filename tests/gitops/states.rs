@@ -23,7 +23,7 @@ const WAITS: &str = "InProgress";
 const FAILS: &str = "Failed";
 
 /// Objects, the reason of their `Ready`, and what a tool concludes in the end.
-const STATES: [(&str, &str, &str, &str); 27] = [
+const STATES: [(&str, &str, &str, &str); 29] = [
     ("LlmProvider", "p", "SyncDisabled", PASSES),
     ("LlmEndpoint", "e", "ProbeSucceeded", PASSES),
     ("LlmCredential", "c", "KeyAccepted", PASSES),
@@ -36,6 +36,7 @@ const STATES: [(&str, &str, &str, &str); 27] = [
     ("LlmModel", "maintained", "UnderMaintenance", PASSES),
     ("LlmModel", "old", "Deprecated", PASSES),
     ("LlmCredential", "late", "ExpiresSoon", PASSES),
+    ("LlmModel", "late", "RetiresSoon", PASSES),
     ("LlmEndpoint", "broken", "ProbeFailed", WAITS),
     ("LlmEndpoint", "invalid", "InvalidSpec", FAILS),
     ("LlmEndpoint", "inside", "AddressRefused", FAILS),
@@ -49,6 +50,7 @@ const STATES: [(&str, &str, &str, &str); 27] = [
     ("LlmCredential", "fieldless", "SecretFieldMissing", FAILS),
     ("LlmCredential", "refused", "KeyRejected", FAILS),
     ("LlmCredential", "expired", "Expired", FAILS),
+    ("LlmModel", "retired", "Retired", FAILS),
     ("LlmModel", "twin", "DuplicateModel", FAILS),
     ("LlmModel", "unknown", "ModelNotFound", FAILS),
 ];
@@ -142,6 +144,10 @@ async fn declare(world: &World, url: &str, broken: &str) {
     };
     model("maintained", "gpt-b", json!({ "lifecycle": "Maintenance" })).await;
     model("old", "gpt-c", json!({ "lifecycle": "Deprecated" })).await;
+    let soon = soon.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    model("late", "gpt-e", json!({ "retiresAt": soon })).await;
+    let over = json!({ "retiresAt": "2001-01-01T00:00:00Z" });
+    model("retired", "gpt-f", over).await;
     let elsewhere = json!({ "endpointRefs": [{ "name": "nobody" }] });
     model("misdirected", "gpt-d", elsewhere).await;
     model("twin", "gpt-a", json!({})).await;
@@ -172,7 +178,7 @@ fn reason(object: &Value) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flux_and_argocd_conclude_the_same_of_every_state() {
-    let models = ["gpt-a", "gpt-b", "gpt-c", "gpt-d"];
+    let models = ["gpt-a", "gpt-b", "gpt-c", "gpt-d", "gpt-e"];
     let vendor = FakeVendor::start(&[KEY], &models).await;
     let broken = Fake::of(ProviderType::OpenAICompatible).await;
     broken.fail(Fault::Status(500));

@@ -5,11 +5,15 @@ use llmplane::crd::Kind;
 use llmplane::crd::manifest::Declaration;
 use llmplane::db::DeclaredModel;
 use llmplane::lint::documents;
+use reqwest::{Method, Response};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::api::{TestApi, models};
+use crate::support::api::{KINDS, TestApi, models};
+use crate::support::plane::eventually;
+use crate::support::process::Process;
 use crate::support::rows;
+use crate::support::world::World;
 
 fn declared(api: &TestApi, provider: Uuid, name: &str) -> DeclaredModel {
     let mut model = api.model(provider, name);
@@ -147,4 +151,128 @@ async fn what_is_declared_and_not_known_is_left_out_and_named_unless_that_is_muc
             "{query}"
         );
     }
+}
+
+/// An API process of a namespace with a provider and so many models, each with a parameter of so many bytes.
+async fn process_with(world: &World, count: usize, bytes: usize) -> Process {
+    let (db, epoch) = world.database.leader().await;
+    let mut provider = rows::provider("openai");
+    provider.namespace = world.ns().to_owned();
+    provider.declaration.spec = json!({ "type": "OpenAI" });
+    let uid = provider.uid;
+    let names = (0..count).map(|number| format!("m-{number:05}"));
+    let long = "x".repeat(bytes);
+    let rows = names.map(|name| {
+        let mut model = rows::model(uid, &name);
+        model.namespace = world.ns().to_owned();
+        model.declaration.spec = json!({
+            "providerRef": { "name": "openai" }, "modelId": name, "defaultParameters": { "stop": long },
+        });
+        model
+    });
+    let rows: Vec<_> = rows.collect();
+    db.write(epoch, move |tx| {
+        async move { tx.upsert(&provider).await.map(drop) }.boxed()
+    })
+    .await
+    .unwrap();
+    for some in rows.chunks(1_000) {
+        db.write(epoch, models(some.to_vec())).await.unwrap();
+    }
+    let api = Process::api(world, &[]);
+    api.ready().await;
+    api
+}
+
+/// Opens an export, and reads as little of it as keeps it open.
+async fn open(api: &Process, token: &str) -> (u16, tokio_util::task::AbortOnDropHandle<()>) {
+    let answer = api.request(Method::GET, token, "/export").send().await;
+    let answer = answer.unwrap();
+    let status = answer.status().as_u16();
+    let reading = tokio::spawn(async move { read_slowly(answer).await });
+    (status, tokio_util::task::AbortOnDropHandle::new(reading))
+}
+
+async fn read_slowly(mut answer: Response) {
+    while let Ok(Some(_)) = answer.chunk().await {
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_makes_four_exports_at_once_and_two_of_them_for_one_caller() {
+    let world = World::new("export-bounds").await;
+    // More than the system holds for a reader who takes nothing.
+    let api = process_with(&world, 600, 40_000).await;
+    let mut tokens = Vec::new();
+    for name in ["one", "two", "three"] {
+        tokens.push(world.account(name, &["list"], &KINDS, &[]).await);
+    }
+    let [one, two, three] = &tokens[..] else {
+        panic!("three callers");
+    };
+    let whole = api.get(three, "/export").await;
+    assert!(whole.text.ends_with("# 601 objects.\n"));
+    let mut under_way = Vec::new();
+    for caller in [one, one, two, two] {
+        let (status, reading) = open(&api, caller).await;
+        assert_eq!(status, 200);
+        under_way.push(reading);
+    }
+    for (caller, status, problem) in [(one, 429, "too-many-requests"), (three, 503, "overloaded")] {
+        let refused = api.get(caller, "/export").await;
+        assert_eq!((refused.status, &*refused.problem()), (status, problem));
+        assert!(!refused.header("retry-after").is_empty());
+    }
+    // What is at hand already takes no place, and other reads go on.
+    let request = api.request(Method::GET, three, "/export");
+    let known = request.header("if-none-match", whole.header("etag"));
+    assert_eq!(known.send().await.unwrap().status(), 304);
+    assert_eq!(api.get(one, "/models?limit=1").await.status, 200);
+    drop(under_way);
+    eventually("their places are free", async || {
+        let (status, _) = open(&api, three).await;
+        status == 200
+    })
+    .await;
+}
+
+/// Memory of a process in KiB: what it holds, and the most that it held.
+fn memory(process: &Process) -> (usize, usize) {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.unwrap().split_whitespace().next().unwrap();
+        kib.parse().unwrap()
+    };
+    (of("VmRSS:"), of("VmHWM:"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_export_is_made_in_the_memory_of_a_page() {
+    let world = World::new("export-large").await;
+    let api = process_with(&world, 2_000, 15_000).await;
+    let token = world.account("reader", &["list"], &KINDS, &[]).await;
+    assert_eq!(
+        api.get(&token, "/export?kind=LlmProvider").await.status,
+        200
+    );
+    // From here on the kernel notes anew what it holds at most.
+    std::fs::write(format!("/proc/{}/clear_refs", api.pid()), "5").unwrap();
+    let (before, _) = memory(&api);
+    let answer = api.request(Method::GET, &token, "/export").send().await;
+    let mut answer = answer.unwrap();
+    let (mut bytes, mut end) = (0, Vec::new());
+    while let Some(chunk) = answer.chunk().await.unwrap() {
+        bytes += chunk.len();
+        end = chunk.to_vec();
+    }
+    assert!(bytes > 28 << 20, "{bytes}");
+    assert!(end.ends_with(b"# 2001 objects.\n"));
+    let (_, most) = memory(&api);
+    let grown = most.saturating_sub(before);
+    assert!(
+        grown < 14 << 10,
+        "{grown} KiB for an answer of {bytes} bytes"
+    );
 }

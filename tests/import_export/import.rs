@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{llmplane, stderr, stdout};
+use super::{llmplane, llmplane_within, stderr, stdout};
 use crate::support::plane::Plane;
 use crate::support::world::World;
 
 const LITELLM: &str = include_str!("fixtures/litellm.yaml");
-const KINDS: &str = "llmproviders,llmendpoints,llmcredentials,llmmodels";
+const KINDS: &str = "llmproviders,llmendpoints,llmcredentials,llmmodels,llmmodelclasses";
 
 /// Names and generations of all that is in a namespace.
 async fn generations(plane: &Plane, namespace: &str) -> Vec<String> {
@@ -28,23 +28,24 @@ async fn an_import_is_applied_and_a_second_one_changes_nothing() {
     let said = stdout(&first);
     assert_eq!(first.status.code(), Some(12), "{said}{}", stderr(&first));
     assert!(
-        said.contains("LlmModel/helper created")
+        said.contains("LlmModel/helper-gpt-4.1-mini created")
+            && said.contains("LlmModelClass/helper created")
             && said.contains("-:1:101: unsupported general_settings.master_key"),
         "{said}"
     );
-    let helper = world.get("LlmModel", "helper").await;
+    let helper = world.get("LlmModel", "helper-gpt-4.1-mini").await;
     assert_eq!(helper["spec"]["modelId"], "gpt-4.1-mini");
     assert_eq!(
         helper["metadata"]["managedFields"][0]["manager"],
         "llmplane-import"
     );
     let before = generations(world.plane, world.ns()).await;
-    assert_eq!(before.len(), 24, "{before:?}");
+    assert_eq!(before.len(), 26, "{before:?}");
 
     let again = llmplane(&kubeconfig, &args, LITELLM).await;
     assert_eq!(again.status.code(), Some(12));
     assert!(!stdout(&again).contains("created") && !stdout(&again).contains("configured"));
-    assert!(stdout(&again).contains("LlmModel/helper unchanged"));
+    assert!(stdout(&again).contains("LlmModel/helper-gpt-4.1-mini unchanged"));
     assert_eq!(generations(world.plane, world.ns()).await, before);
     for output in [&first, &again] {
         let all = stdout(output) + &stderr(output);
@@ -141,7 +142,7 @@ fn bomb() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_input_ends_in_one_line_and_in_time() {
+async fn bad_input_ends_in_one_line_and_soon() {
     let nowhere = std::path::Path::new("/nowhere");
     let deep = format!("model_list: {}{}", "[".repeat(100_000), "]".repeat(100_000));
     let two = "model_list: []\n---\napiVersion: kagent.dev/v1alpha2\nkind: ModelConfig\nmetadata: {name: m}\n";
@@ -156,8 +157,7 @@ async fn bad_input_ends_in_one_line_and_in_time() {
         (two, "import them one after the other"),
     ];
     for (text, says) in inputs {
-        let started = std::time::Instant::now();
-        let output = llmplane(nowhere, &["import", "--dry-run", "-"], text).await;
+        let output = llmplane_within(20, &["import", "--dry-run", "-"], text).await;
         let said = stderr(&output);
         let shown: String = text.chars().take(60).collect();
         assert_eq!(output.status.code(), Some(1), "{shown}: {said}");
@@ -165,7 +165,6 @@ async fn bad_input_ends_in_one_line_and_in_time() {
             said.contains(says) && said.lines().count() == 1,
             "{shown}: {said}"
         );
-        assert!(started.elapsed().as_secs() < 20, "{shown}");
     }
     let large = "x: 1\n".repeat(17 << 20 >> 2);
     let output = llmplane(nowhere, &["import", "--dry-run", "-"], &large).await;

@@ -14,7 +14,20 @@ use tokio::process::Command;
 
 /// Runs `llmplane` with this kubeconfig and something on its standard input.
 pub async fn llmplane(kubeconfig: &Path, args: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_llmplane"))
+    let command = Command::new(env!("CARGO_BIN_EXE_llmplane"));
+    run(command, kubeconfig, args, input).await
+}
+
+/// The same, which is killed where it computes for longer than these seconds: however busy the machine is.
+pub async fn llmplane_within(seconds: u32, args: &[&str], input: &str) -> Output {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("ulimit -t {seconds}; exec \"$0\" \"$@\"")]);
+    command.arg(env!("CARGO_BIN_EXE_llmplane"));
+    run(command, Path::new("/nowhere"), args, input).await
+}
+
+async fn run(mut command: Command, kubeconfig: &Path, args: &[&str], input: &str) -> Output {
+    let mut child = command
         .args(args)
         .env_clear()
         .env("KUBECONFIG", kubeconfig)

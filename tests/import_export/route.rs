@@ -21,7 +21,7 @@ async fn yaml(scene: &Scene, query: &str, text: &str) -> Answer {
     import(scene, scene.editor.token(), query, "application/yaml", text).await
 }
 
-/// Somebody who may write all four kinds, and read the Secrets that credentials name.
+/// Somebody who may write all kinds, and read the Secrets that credentials name.
 async fn importer(scene: &Scene) -> Writer {
     let rules = json!([
         { "apiGroups": ["llmplane.dev"], "resources": KINDS, "verbs": EVERYTHING },
@@ -47,8 +47,11 @@ async fn what_is_posted_is_applied_once_and_told_to_the_audit() {
     };
     let dry = yaml("?dry_run=true", LITELLM).await;
     assert_eq!(dry.status, 200, "{}", dry.text);
-    assert_eq!(outcomes(&dry), vec!["created"; 24]);
-    assert_eq!(scene.spec("LlmModel", "helper").await, Value::Null);
+    assert_eq!(outcomes(&dry), vec!["created"; 26]);
+    assert_eq!(
+        scene.spec("LlmModel", "helper-gpt-4.1-mini").await,
+        Value::Null
+    );
     assert!(scene.imports().await.is_empty());
 
     let first = yaml("", LITELLM).await;
@@ -60,11 +63,11 @@ async fn what_is_posted_is_applied_once_and_told_to_the_audit() {
     );
     assert_eq!(said["findings"][1]["file"], "body");
     assert_eq!(
-        scene.spec("LlmModel", "helper").await["modelId"],
+        scene.spec("LlmModel", "helper-gpt-4.1-mini").await["modelId"],
         "gpt-4.1-mini"
     );
     let again = yaml("?format=litellm", LITELLM).await;
-    assert_eq!(outcomes(&again), vec!["unchanged"; 24]);
+    assert_eq!(outcomes(&again), vec!["unchanged"; 26]);
     for answer in [&dry, &first, &again] {
         for key in ["sk-ant-", "sk-proxy", "hunter2", "plain-secret"] {
             assert!(!answer.text.contains(key), "{key}");
@@ -76,7 +79,7 @@ async fn what_is_posted_is_applied_once_and_told_to_the_audit() {
     let detail: Value = serde_json::from_str(&told[1].detail).unwrap();
     assert_eq!(
         (&detail["count"], &detail["applied"]),
-        (&json!(24), &json!(24))
+        (&json!(26), &json!(26))
     );
     let rows = format!("{told:?}");
     assert!(

@@ -81,7 +81,7 @@ def seen_anthropic(model):
         "timeout": client.timeout,
         "retries": client.max_retries,
         "headers": client.default_headers,
-        "secrets": {client.api_key},
+        "secrets": {client.api_key, client.default_headers.get("Authorization", "").removeprefix("Bearer ")},
     }
 
 

@@ -151,6 +151,12 @@ async fn metrics() -> (String, String) {
         .patch("c", &Default::default(), &Patch::Merge(&expires))
         .await
         .unwrap();
+    let retires = json!({ "spec": { "retiresAt": "2100-01-01T00:00:00Z" } });
+    world
+        .dynamic("LlmModel")
+        .patch("m", &Default::default(), &Patch::Merge(&retires))
+        .await
+        .unwrap();
     world.ready("LlmModel", "m").await;
 
     let folder = tempfile::tempdir().unwrap();

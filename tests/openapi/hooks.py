@@ -4,8 +4,11 @@ revision is yet to come. Each rule is looked for in the request itself: an answe
 
 from __future__ import annotations
 
+import json
 import re
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import schemathesis
@@ -13,16 +16,12 @@ from schemathesis.core.deserialization import deserializer
 
 UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# Fields of a need, of which none stands beside a name.
-NEED = set(
-    "capabilities min_score min_context_window min_output_tokens max_input_price max_output_price currency prefer "
-    "provider_types regions selector exclude recommended_for allow_deprecated prompt_tokens output_tokens".split()
-)
+# What a request for a target is for: a model by its name, a class by its name, or a need; and how it is answered.
+DESCRIPTION = json.loads((Path(__file__).parents[2] / "docs/openapi.json").read_text())
+ASKED = set(DESCRIPTION["components"]["schemas"]["ResolveRequest"]["properties"])
+NAMES = {"model", "class"}
+NEED = ASKED - NAMES - {"with_secret", "purpose", "all_targets"}
 
-
-# Fields that say which entries of a Secret that is there hold the key, and those that hold the key itself.
-ENTRIES = ("api_key_entry", "secret_key_entry", "access_token_entry")
-KEY = {"api_key", "secret_key", "access_token"}
 
 # Sections that tell a configuration of LiteLLM's.
 LITELLM = {"model_list", "credential_list", "litellm_settings", "router_settings", "general_settings"}
@@ -73,11 +72,15 @@ def is_explained(case: Any, detail: str) -> bool:
     broken = {"namespace"} if id and not UID.fullmatch(id) and query.get("namespace") == "*" else set()
     if not str((case.headers or {}).get("Last-Event-ID", "")).isdecimal():
         broken.add("Last-Event-ID")
+    # An object keeps its name; a body may say it all the same.
+    if case.method == "PUT" and body.get("name") not in (None, id):
+        broken.add("name")
     broken |= broken_in_query(query) | broken_in_body(case.path, body)
     unnamed = case.path.endswith("/import") and "format" not in query
     return (
         detail.partition(":")[0] in broken
         or is_of_no_endpoint(body, detail)
+        or is_of_another_type(body, detail)
         or (unnamed and is_of_no_format(body, detail))
     )
 
@@ -90,18 +93,31 @@ def is_explained_to_the_cluster(case: Any, problem: dict[str, Any]) -> bool:
         return body.get("apiVersion") != API_VERSION
     id = str((case.path_parameters or {}).get("id", ""))
     window = body.get("context_window")
-    expires = str(body.get("expires_at"))
     # What a provider is of stays; which type that is only the cluster knows.
     another_type = case.method == "PUT" and (id, body.get("type")) != (SAMPLE, SAMPLE_TYPE)
+    half_a_pair = case.method == "PUT" and given(body, "secret_key_entry") and not given(body, "api_key_entry")
     rules = {
         "type": case.path.endswith("/providers/{id}") and another_type,
         "max_input_tokens": window is not None and (body.get("max_input_tokens") or 0) > window,
         "max_output_tokens": window is not None and (body.get("max_output_tokens") or 0) > window,
-        # A date is a text; from when to when it may be is no pattern's to say.
-        "expires_at": not "2000" <= expires[:4] < "9999",
+        # Whether the credential names an access key id already.
+        "secret_ref.keys": half_a_pair,
     }
+    # A date is a text; from when to when it may be is no pattern's to say.
+    dates = ("expires_at", "deprecated_at", "retires_at")
+    rules |= {date: not "2000" <= str(body.get(date))[:4] < "9999" for date in dates}
+    rules["retires_at"] |= all(given(body, date) for date in dates[1:]) and at(body, dates[2]) < at(body, dates[1])
+    names = [capability.get("name") for capability in body.get("capabilities") or [] if isinstance(capability, dict)]
+    # Each has its name once, whatever its score.
+    rules["capabilities"] = len(names) != len(set(names))
+    limits = [limit for limit in body.get("limits") or [] if isinstance(limit, dict)]
+    counted = [(limit.get("unit"), limit.get("period")) for limit in limits]
+    rules["limits"] = len(counted) != len(set(counted))
+    for place, (unit, period) in enumerate(counted):
+        # What is counted at once has no period, and all else has one.
+        rules[f"limits[{place}].period"] = (unit == "ConcurrentRequests") == (period is not None)
     named = [error["field"] for error in problem.get("errors", [])]
-    return bool(named) and all(rules.get(field, False) for field in named)
+    return bool(named) and all(rules.get(field, rules.get(field.partition("[")[0], False)) for field in named)
 
 
 def is_of_no_endpoint(body: dict[str, Any], detail: str) -> bool:
@@ -111,6 +127,12 @@ def is_of_no_endpoint(body: dict[str, Any], detail: str) -> bool:
         return False
     there = said[2] == SAMPLE and body["endpoint_ids"][int(said[1])] == SAMPLE_ENDPOINT
     return not there
+
+
+def is_of_another_type(body: dict[str, Any], detail: str) -> bool:
+    """Whether a body exchanges a token as another type of provider does than this one is, which only the cluster knows."""
+    said = re.match(r"federation\.(\w+) is for providers of type (\w+), and this one's is (\w+)", detail)
+    return said is not None and given(body["federation"], said[1]) and said[2] != said[3]
 
 
 def is_of_no_format(body: dict[str, Any], detail: str) -> bool:
@@ -123,50 +145,52 @@ def broken_in_query(query: dict[str, Any]) -> set[str]:
     """Parameters that a rule between two of them refuses, or that are made by nobody but the server."""
     without_capability = not query.get("capability")
     rules = {
-        "cursor": True,
-        "max_input_price": "currency" not in query,
-        "min_score": without_capability,
+        "cursor": "cursor" in query,
+        "max_input_price": "max_input_price" in query and "currency" not in query,
+        "min_score": "min_score" in query and without_capability,
         "sort": without_capability and str(query.get("sort", "")).endswith("score"),
+        **rules_of_call(query),
     }
-    return {name for name, breaks in rules.items() if breaks and name in query}
+    return {name for name, breaks in rules.items() if breaks}
+
+
+def at(body: dict[str, Any], field: str) -> datetime:
+    """The moment that a field of a body names; the earliest where it names none."""
+    try:
+        return datetime.fromisoformat(body[field])
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def given(body: dict[str, Any], field: str) -> bool:
+    """Whether a body has a field: null is as if it were not there."""
+    return body.get(field) is not None
 
 
 def broken_in_body(path: str, body: dict[str, Any]) -> set[str]:
     """Fields of a body that do not go together."""
-    given = {name for name, value in body.items() if value is not None}
-    if path.endswith("/resolve"):
-        rules = rules_of_need(given, body)
-    elif "/credentials" in path:
-        rules = rules_of_key(given, is_new=path.endswith("/credentials"))
-    else:
-        rules = {}
+    rules = rules_of_need(body) if path.endswith("/resolve") else {}
     return {name for name, breaks in rules.items() if breaks}
 
 
-def rules_of_key(given: set[str], is_new: bool) -> dict[str, bool]:
-    """A credential has its key of a Secret that is there, or with it."""
-    key, names = bool(given & KEY), "secret_name" in given
-    about_its_own = key or "allowed_hosts" in given
-    return {
-        # Neither a key nor a Secret, or half of a pair.
-        "api_key": (is_new and not key and not names) or ("secret_key" in given and "api_key" not in given),
-        "secret_name": key and names,
-        "allowed_hosts": names and "allowed_hosts" in given,
-        **{entry: about_its_own and entry in given for entry in ENTRIES},
-    }
-
-
-def rules_of_need(given: set[str], body: dict[str, Any]) -> dict[str, bool]:
+def rules_of_need(body: dict[str, Any]) -> dict[str, bool]:
     """Fields of a need that do not go together."""
+    given = {name for name, value in body.items() if value is not None}
     without_capability = not body.get("capabilities")
-    without_tokens = not body.get("prompt_tokens") and not body.get("output_tokens")
     return {
         "model": "model" in given and bool(given & NEED),
+        "class": "class" in given and bool(given & (NEED | {"model"})),
         # Neither a name nor a need.
-        "name a model (model), or say what it must be": not given & (NEED | {"model"}),
+        "name a model (model) or a class (class), or say what the model must be": not given & (NEED | NAMES),
         "max_input_price": "currency" not in given,
         "max_output_price": "currency" not in given,
         "min_score": without_capability,
         "prefer": without_capability and body.get("prefer") == "score",
-        "prompt_tokens": without_tokens,
+        **rules_of_call(body),
     }
+
+
+def rules_of_call(asked: dict[str, Any]) -> dict[str, bool]:
+    """Tokens of a typical call that do not go together."""
+    prompt, cached, output = (int(asked.get(f"{part}_tokens") or 0) for part in ("prompt", "cached", "output"))
+    return {"prompt_tokens": prompt + output == 0, "cached_tokens": cached > prompt}

@@ -22,7 +22,6 @@ use llmplane::{
     db::{Db, DbOptions},
     local::state::Component,
 };
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use site::Site;
 use support::{plane::Plane, process::Process, world::World};
@@ -95,9 +94,9 @@ impl Stage {
                 self.controller = everywhere(&self.hub);
             }
             Fault::ControllerPaused => {
-                self.controller.signal(Signal::SIGSTOP);
+                self.controller.pause();
                 declare_rest(sites, ways).await;
-                self.controller.signal(Signal::SIGCONT);
+                self.controller.resume();
             }
             Fault::DatabaseStopped => {
                 self.plane.kill(Component::Postgres).await;

@@ -14,10 +14,16 @@ use crate::declaration::{Declaration, KEY, ROTATED};
 use crate::support::{
     fake_vendor::FakeVendor,
     plane::{Plane, TestDatabase},
-    world::World,
+    world::{World, find_condition},
 };
 
-const KINDS: [&str; 4] = ["LlmProvider", "LlmEndpoint", "LlmCredential", "LlmModel"];
+const KINDS: [&str; 5] = [
+    "LlmProvider",
+    "LlmEndpoint",
+    "LlmCredential",
+    "LlmModel",
+    "LlmModelClass",
+];
 
 /// What differs from run to run, or tells of the way: times, revisions, the number of a key's version,
 /// and which versions there were.
@@ -37,6 +43,22 @@ const PASSING: [&str; 14] = [
     "versions",
     "id",
 ];
+
+/// Why Ready may wait for a proof of this generation.
+const UNPROVEN: [&str; 7] = [
+    "NotCheckedYet",
+    "CheckInconclusive",
+    "NoEndpoint",
+    "NoValidCredential",
+    "ProbeFailed",
+    "SyncFailed",
+    "QuotaExhausted",
+];
+
+fn waits_for_proof(status: &Value) -> bool {
+    let ready = find_condition(&json!({ "status": status }), "Ready").cloned();
+    ready.is_some_and(|ready| UNPROVEN.iter().any(|reason| ready["reason"] == *reason))
+}
 
 pub struct Site {
     world: World,
@@ -123,7 +145,9 @@ impl Site {
                 let generation = &object["metadata"]["generation"];
                 let mut status = object["status"].clone();
                 let of_now = |field: &str| status[field] == *generation;
-                let now = (of_now("observedGeneration"), of_now("verifiedGeneration"));
+                // A proof is kept while what it is of is off; it is told where Ready waits for it.
+                let verified = of_now("verifiedGeneration") || !waits_for_proof(&status);
+                let now = (of_now("observedGeneration"), verified);
                 status["ofNow"] = json!(now);
                 whole["status"][kind][name] = status;
                 let uid = object["metadata"]["uid"].as_str().unwrap();

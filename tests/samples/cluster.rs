@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Output};
 
 use http::{Method, Request};
+use llmplane::crd::Kind;
 use serde_json::Value;
 
 use crate::support::plane::Plane;
@@ -66,7 +67,10 @@ async fn the_apiserver_refuses_every_invalid_sample_on_the_same_field() {
 
 /// Sends a sample's text as it stands, strictly: an unknown field is an error.
 async fn send(client: &kube::Client, namespace: &str, sample: &Sample) -> kube::Result<Value> {
-    let plural = format!("{}s", sample.kind().to_lowercase());
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|it| it.kubernetes() == sample.kind());
+    let plural = kind.map_or("", Kind::plural);
     let path = format!("/apis/llmplane.dev/v1alpha1/namespaces/{namespace}/{plural}");
     let (method, path, content) = match sample.expected {
         Expected::RefusedAsUpdate(_) => {

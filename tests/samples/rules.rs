@@ -131,6 +131,10 @@ impl Walk {
                     self.cel(path, rule.as_object().unwrap());
                 }
             }
+            // Any key is taken; in the samples it is this one.
+            "additionalProperties" if path.ends_with("matchLabels") => {
+                self.schema(&below(path, "stage"), value);
+            }
             // Bounds of values that may be anything: `defaultParameters` is bounded as a whole, by lint, the
             // controller and the admission policy.
             "additionalProperties" => assert!(path.ends_with("defaultParameters"), "{path}"),

@@ -30,11 +30,12 @@ use super::plane::{Plane, TestNamespace, eventually};
 use super::rows;
 
 /// The resources of all kinds.
-pub const KINDS: [&str; 4] = [
+pub const KINDS: [&str; 5] = [
     "llmproviders",
     "llmendpoints",
     "llmcredentials",
     "llmmodels",
+    "llmmodelclasses",
 ];
 
 /// A running API, the database that it serves, and a namespace to look at.
@@ -164,7 +165,9 @@ impl TestApi {
             audience: "llmplane".to_owned(),
             keyring_dir: None,
             keys_per_second: NonZeroU32::MAX,
+            console: false,
             shared_namespaces: Vec::new(),
+            token_services: Vec::new(),
         };
         change(&mut settings);
         let scheme = if settings.tls.is_some() {
@@ -279,7 +282,7 @@ impl TestApi {
         uid
     }
 
-    /// Someone who may get and list all four kinds.
+    /// Someone who may get and list all kinds.
     pub async fn viewer(&self) -> Caller<'_> {
         self.account("viewer", &["get", "list"], &KINDS).await
     }

@@ -3,12 +3,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use futures::FutureExt;
 use llmplane::{
-    checks::{CheckDeps, Checks, JobKey, Owner, PlannedJob, Stored},
+    checks::{
+        CheckDeps, Checks, JobKey, MintError, MintedToken, Owner, PlannedJob, Stored, TokenMinter,
+    },
     crd::{
         Kind, LocalRef, ProviderType, credential::VersionState, endpoint::HealthCheck,
-        reasons::Reason,
+        reasons::Reason, token_services::TokenServices,
     },
     db::{CheckKind, Db, Epoch, NewVersion, SealedVersion},
     encryption::{Binding, KeyringHandle, Payload, SecretFields, kek, seal},
@@ -20,6 +23,22 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{database::TestDatabase, plane::eventually, rows};
+
+/// There is no cluster to give any.
+struct NoTokens;
+
+#[async_trait]
+impl TokenMinter for NoTokens {
+    async fn mint(
+        &self,
+        _: &str,
+        account: &str,
+        _: &str,
+        _: i64,
+    ) -> Result<MintedToken, MintError> {
+        Err(MintError::NoAccount(account.to_owned()))
+    }
+}
 
 /// Running checks; they end when dropped.
 pub struct RunningChecks {
@@ -48,6 +67,8 @@ impl RunningChecks {
             epoch,
             keyring: keyring.clone(),
             clients: Arc::new(HttpClients::new(guard, None)),
+            minter: Arc::new(NoTokens),
+            token_services: TokenServices::default(),
             metrics: Checks::metrics(&mut Registry::default()),
         });
         let shutdown = CancellationToken::new();
@@ -98,7 +119,7 @@ impl RunningChecks {
     ) -> Uuid {
         let mut row = rows::endpoint(provider, &Uuid::new_v4().to_string());
         row.namespace = namespace.to_owned();
-        row.base_url = url.to_owned();
+        row.base_url = llmplane::crd::base_url::BaseUrl::new(url);
         row.region = Some("us-east-1".to_owned());
         row.headers.clear();
         row.health_check = HealthCheck {
@@ -152,6 +173,8 @@ impl RunningChecks {
             provider_type: sealed.0,
             allowed_hosts: hosts,
             field_fingerprints: Vec::new(),
+            ends: None,
+            exchanged_with: None,
         };
         let uid = row.uid;
         let write = self.db.write(self.epoch, move |tx| {
@@ -180,7 +203,7 @@ impl RunningChecks {
     /// Plans one check for now.
     pub async fn plan(&self, kind: CheckKind, subject: Uuid, endpoint: Uuid) {
         let owner_kind = match kind {
-            CheckKind::Validation => Kind::Credential,
+            CheckKind::Validation | CheckKind::Exchange => Kind::Credential,
             CheckKind::ModelTest => Kind::Model,
             _ => Kind::Endpoint,
         };
@@ -237,6 +260,7 @@ impl RunningChecks {
             apart: Duration::ZERO,
             not_final: None,
             held: false,
+            credentials: None,
         };
         self.checks.plan(&owner, vec![planned]).await.unwrap();
     }

@@ -23,7 +23,7 @@ pub struct History {
 }
 
 impl History {
-    /// Of all four kinds and of Events, in this world's namespace.
+    /// Of all kinds and of Events, in this world's namespace.
     pub fn of(world: &World) -> Self {
         let (objects, events) = (Arc::default(), Arc::default());
         let mut watches = JoinSet::new();

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod checks;
+pub mod collector;
 pub mod database;
 pub mod etcd;
 pub mod events;

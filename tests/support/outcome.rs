@@ -9,11 +9,12 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::{keys::keys, world::World};
 
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     ("LlmProvider", "providers"),
     ("LlmEndpoint", "endpoints"),
     ("LlmCredential", "credentials"),
     ("LlmModel", "models"),
+    ("LlmModelClass", "model_classes"),
 ];
 
 /// What differs from run to run.
@@ -98,6 +99,7 @@ pub async fn assert_feed_tells_everything(db: &Db) {
         .chain(rows.endpoints.iter().map(|row| row.uid))
         .chain(rows.credentials.iter().map(|row| row.uid))
         .chain(rows.models.iter().map(|row| row.uid))
+        .chain(rows.model_classes.iter().map(|row| row.uid))
         .collect();
     for (_, table) in KINDS {
         for row in json_rows(db, table).await {

@@ -17,9 +17,12 @@ use llmplane::local::process::{self, ProcessRecord};
 use llmplane::local::state::Component;
 use llmplane::local::{Durability, Lifetime, Options, StateDir, down, up};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::OnceCell;
+
+use super::process::pause;
 
 /// Names a folder whose plane is used, and left running, by test runs that follow each other.
 const STATE_DIR: &str = "LLMPLANE_TEST_STATE_DIR";
@@ -69,6 +72,8 @@ impl Plane {
         let options = Options {
             state_dir: StateDir::new(path).unwrap(),
             plane_only: true,
+            empty: false,
+            node: false,
             durability: Durability::Throwaway,
             lifetime,
             executable: PathBuf::from(env!("CARGO_BIN_EXE_llmplane")),
@@ -224,7 +229,7 @@ impl Plane {
 
     /// Stops a component where it is: its connections stay open and nothing answers.
     pub fn pause(&self, component: Component) {
-        self.process(component).signal(Signal::SIGSTOP).unwrap();
+        pause(Pid::from_raw(self.process(component).pid));
     }
 
     /// Lets a paused component go on.

@@ -14,6 +14,7 @@ use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 use super::plane::{TestDatabase, eventually};
+use super::process::pause;
 
 /// A running server that trusts whoever connects from this machine; it goes when dropped.
 pub struct PrivatePostgres {
@@ -73,9 +74,9 @@ impl PrivatePostgres {
     pub fn stall(&self) {
         let (postmaster, backends) = self.processes();
         // First the one that makes the others.
-        kill(postmaster, Signal::SIGSTOP).unwrap();
+        pause(postmaster);
         for backend in backends.chain(self.processes().1) {
-            let _ = kill(backend, Signal::SIGSTOP);
+            pause(backend);
         }
     }
 
@@ -139,6 +140,45 @@ impl PrivatePostgres {
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A file system of its own of so many MiB, in memory; it goes when dropped.
+pub struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// `None` where this user may mount none.
+    pub fn mount(mebibytes: usize) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o"])
+            .arg(format!("size={mebibytes}m,mode=0700"))
+            .arg("llmplane-test")
+            .arg(folder.path())
+            .stderr(Stdio::null());
+        let is_mounted = mount.status().is_ok_and(|status| status.success());
+        let disk = is_mounted.then(|| Self(folder))?;
+        if let Some(user) = unprivileged() {
+            chown(disk.0.path(), Some(user.uid.as_raw()), None).unwrap();
+        }
+        Some(disk)
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Whoever has files on it may be ending still.
+        let unmount = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.path())
+            .status();
+        assert!(unmount.is_ok_and(|status| status.success()) || std::thread::panicking());
     }
 }
 

@@ -11,6 +11,7 @@ use k8s_openapi::api::{core::v1::ServiceAccount, rbac::v1::RoleBinding};
 use kube::{Api, api::PostParams};
 use llmplane::local::state::Component;
 use nix::{
+    errno::Errno,
     sys::signal::{self, Signal},
     unistd::Pid,
 };
@@ -105,6 +106,16 @@ impl Process {
         signal::kill(self.pid(), signal).unwrap();
     }
 
+    /// Stops it where it is; its connections stay open.
+    pub fn pause(&self) {
+        pause(self.pid());
+    }
+
+    /// Lets it go on after it was paused.
+    pub fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -170,6 +181,32 @@ impl Process {
             .request(method, url)
             .bearer_auth(token)
     }
+}
+
+/// Stops a process where it is, and returns once none of its threads runs: the signal alone is on its
+/// way for as long as other processes use the processors. One that ended meanwhile runs no more either.
+pub fn pause(pid: Pid) {
+    match signal::kill(pid, Signal::SIGSTOP) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => panic!("cannot pause process {pid}: {error}"),
+    }
+    while !is_paused(pid) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether no thread runs.
+fn is_paused(pid: Pid) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    threads.into_iter().flatten().flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state stands behind the name, which may have anything in it.
+        let state = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.trim().chars().next());
+        state.is_none_or(|state| matches!(state, 'T' | 't' | 'Z' | 'X'))
+    })
 }
 
 impl Drop for Process {

@@ -3,17 +3,20 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use llmplane::crd::ProviderType;
+use llmplane::crd::base_url::BaseUrl;
 use llmplane::crd::credential::{QuotaPeriod, QuotaUnit, Validation, VersionState};
 use llmplane::crd::endpoint::{Header, HealthCheck};
 use llmplane::crd::manifest::Declaration;
 use llmplane::crd::model::{
-    AvailabilityTest, Capability, Lifecycle, ModelCapability, ModelType, Origin,
+    AvailabilityTest, Capability, Lifecycle, LimitUnit, Modality, ModelCapability, ModelLimit,
+    ModelType, Origin, PriceTier,
 };
+use llmplane::crd::model_class::{CurrentModel, Preferred};
 use llmplane::crd::provider::ModelSync;
 use llmplane::crd::reasons::Reason;
 use llmplane::db::{
-    DeclaredCredential, DeclaredEndpoint, DeclaredModel, DeclaredProvider, NewVersion,
-    ObjectColumns, SealedVersion, StoredCheck,
+    DeclaredCredential, DeclaredEndpoint, DeclaredModel, DeclaredModelClass, DeclaredProvider,
+    NewVersion, ObjectColumns, SealedVersion, StoredCheck,
 };
 use uuid::Uuid;
 
@@ -73,7 +76,7 @@ pub fn endpoint(provider_uid: Uuid, name: &str) -> DeclaredEndpoint {
         object: object(name),
         provider_uid,
         display_name: None,
-        base_url: "https://api.openai.com/v1".to_owned(),
+        base_url: BaseUrl::new("https://api.openai.com/v1"),
         api_version: None,
         region: Some("eu".to_owned()),
         timeout_connect: 5,
@@ -112,6 +115,8 @@ pub fn credential(provider_uid: Uuid, name: &str) -> DeclaredCredential {
         masked_key: Some("sk-…1234".to_owned()),
         fingerprint: Some("f1".to_owned()),
         version: Some(1),
+        federation: None,
+        newest_version: 1,
     }
 }
 
@@ -121,6 +126,7 @@ pub fn model(provider_uid: Uuid, name: &str) -> DeclaredModel {
         provider_uid,
         endpoint_uids: Vec::new(),
         model_id: format!("vendor/{name}"),
+        base_model: Some("base".to_owned()),
         display_name: None,
         version: None,
         type_: Some(ModelType::Chat),
@@ -130,6 +136,29 @@ pub fn model(provider_uid: Uuid, name: &str) -> DeclaredModel {
         currency: Some("USD".to_owned()),
         input_price: Some("0.0025".to_owned()),
         output_price: Some("0.01".to_owned()),
+        embedding_dimensions: Some(1024),
+        input_modalities: vec![Modality::Text, Modality::Image],
+        output_modalities: vec![Modality::Text],
+        cache_read_price: Some("0.00025".to_owned()),
+        cache_write_price: Some("0.003".to_owned()),
+        reasoning_price: Some("0.011".to_owned()),
+        audio_input_price: Some("0.04".to_owned()),
+        audio_output_price: Some("0.08".to_owned()),
+        batch_input_price: Some("0.00125".to_owned()),
+        batch_output_price: Some("0.005".to_owned()),
+        image_price: Some("0.04".to_owned()),
+        request_price: Some("0.001".to_owned()),
+        price_tiers: vec![PriceTier {
+            from_input_tokens: 200_001,
+            input_per1k_tokens: Some("0.005".to_owned()),
+            output_per1k_tokens: Some("0.02".to_owned()),
+            ..PriceTier::default()
+        }],
+        limits: vec![ModelLimit {
+            unit: LimitUnit::Requests,
+            limit: 500,
+            period: Some(QuotaPeriod::Minute),
+        }],
         capabilities: vec![ModelCapability {
             name: Capability::Chat,
             score: Some(5),
@@ -139,9 +168,31 @@ pub fn model(provider_uid: Uuid, name: &str) -> DeclaredModel {
             .as_object()
             .cloned(),
         lifecycle: Lifecycle::Available,
+        deprecated_at: Some("2029-01-01T00:00:00Z".parse().unwrap()),
+        retires_at: Some("2030-01-01T00:00:00Z".parse().unwrap()),
+        replacement_model_id: Some("next".to_owned()),
         origin: [("contextWindow".to_owned(), Origin::Catalog)].into(),
         labels: [("stage".to_owned(), "test".to_owned())].into(),
+        shown_labels: [("app.kubernetes.io/part-of".to_owned(), "test".to_owned())].into(),
         availability_test: AvailabilityTest::default(),
+    }
+}
+
+/// A class of these models, which means the first of them.
+pub fn class(name: &str, models: &[&str]) -> DeclaredModelClass {
+    DeclaredModelClass {
+        object: object(name),
+        display_name: Some("Smart".to_owned()),
+        description: None,
+        models: models.iter().map(|name| (*name).to_owned()).collect(),
+        need: None,
+        prefer: Preferred::Order,
+        allow_deprecated: false,
+        current: models.first().map(|model| CurrentModel {
+            model: (*model).to_owned(),
+            endpoint: "main".to_owned(),
+        }),
+        candidates: i32::try_from(models.len()).unwrap(),
     }
 }
 
@@ -160,6 +211,8 @@ pub fn key_version(credential_uid: Uuid, version: i32, state: VersionState) -> N
         provider_type: ProviderType::OpenAI,
         allowed_hosts: vec!["gateway.example".to_owned()],
         field_fingerprints: vec![format!("field-f{version}")],
+        ends: None,
+        exchanged_with: None,
     }
 }
 

@@ -61,7 +61,8 @@ impl Ask {
 pub fn model_of(provider: ProviderType) -> &'static str {
     match provider {
         ProviderType::OpenAI | ProviderType::OpenAICompatible => "ft:gpt-4o-mini:acme::A1b2",
-        ProviderType::Anthropic => "claude-sonnet-4-5-20250929",
+        // The catalog knows of no end of it.
+        ProviderType::Anthropic => "claude-haiku-4-5-20251001",
         ProviderType::Bedrock => "amazon.nova-lite-v1:0",
         ProviderType::AzureOpenAI => "chat",
         ProviderType::DashScope => "qwen3-max",

@@ -115,11 +115,14 @@ async fn every_type_goes_from_manifests_to_ready() {
             ("LlmEndpoint", "Healthy", "ProbeSucceeded"),
             ("LlmCredential", "Valid", "KeyAccepted"),
             ("LlmProvider", "ModelsSynced", "SyncSucceeded"),
-            ("LlmModel", "Available", "ModelListed"),
         ] {
             world.says(kind, &name, condition, "True", reason).await;
             world.ready(kind, &name).await;
         }
+        // The catalog may know of an end that is near.
+        world.ready("LlmModel", &name).await;
+        let said = world.said("LlmModel", &name, "Available").await.unwrap();
+        assert_eq!(said.0, "True", "{name}");
     }
     // A key is for its own vendor: each fake saw its own requests alone, and probes had no key.
     for (provider, fake) in TYPES.into_iter().zip(&fakes) {

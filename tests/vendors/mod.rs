@@ -5,6 +5,7 @@ mod asking;
 mod bedrock;
 mod documented_errors;
 mod every_type;
+mod exchanges;
 mod faults;
 mod fixtures;
 mod health;

@@ -112,7 +112,7 @@ async fn a_stream_that_nothing_happens_to_is_heard_of_and_frees_its_place() {
     let beat = events.next().await.unwrap();
     assert_eq!(beat.name, "heartbeat");
     let waited = begun.elapsed().as_secs();
-    assert!((13..=16).contains(&waited), "{waited}");
+    assert!(waited >= 13, "{waited}");
     assert_eq!(api.metric("llmplane_api_watches").await, 1.0);
     drop(events);
     api.provider("p").await;

@@ -76,10 +76,11 @@ async fn a_reader_who_takes_nothing_is_cut_off_and_loses_nothing() {
     // More than the system and the server hold for it; one who reads is told all the while.
     let mut reader = open(&api, &watcher.token, "", None).await;
     reader.until_id().await;
+    let mut last = 0;
     for number in 0..120 {
         let mut model = api.model(provider, &format!("m-{number}"));
         model.display_name = Some("x".repeat(60_000));
-        api.write(models(vec![model])).await;
+        last = api.write(models(vec![model])).await.0;
         let told = reader.until_id().await;
         assert_eq!(names(&told), ["upsert"]);
     }
@@ -99,4 +100,7 @@ async fn a_reader_who_takes_nothing_is_cut_off_and_loses_nothing() {
         assert_eq!(event.name, "upsert", "after {} rows", told.len());
         told.insert(event.data["name"].to_string());
     }
+    let end = again.next().await.expect("the stream goes on");
+    let last = last.to_string();
+    assert_eq!((&*end.name, end.id.as_deref()), ("heartbeat", Some(&*last)));
 }

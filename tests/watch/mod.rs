@@ -10,8 +10,14 @@ use reqwest::{Client, RequestBuilder};
 use crate::support::api::{Caller, KINDS, TestApi};
 use crate::support::events::{Event, Events, Held};
 
-/// The four kinds, in the order in which they are told.
-const KIND_WORDS: [&str; 4] = ["LlmProvider", "LlmEndpoint", "LlmCredential", "LlmModel"];
+/// The kinds, in the order in which they are told.
+const KIND_WORDS: [&str; 5] = [
+    "LlmProvider",
+    "LlmEndpoint",
+    "LlmCredential",
+    "LlmModel",
+    "LlmModelClass",
+];
 
 fn watch(api: &TestApi, token: &str, query: &str) -> RequestBuilder {
     let url = format!("{}/api/v1/watch{query}", api.url);

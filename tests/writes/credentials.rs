@@ -168,7 +168,7 @@ async fn a_secret_that_was_not_made_for_it_is_named_and_never_changed() {
     for (body, words) in [
         (
             json!({ "name": "c" }),
-            "api_key: send the key, or name the Secret",
+            "api_key: send the key, name the Secret",
         ),
         (
             json!({ "name": "c", "api_key": KEY, "secret_name": "s" }),

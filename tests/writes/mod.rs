@@ -6,8 +6,10 @@ mod credentials;
 mod faults;
 mod gitops;
 mod half_written;
+mod keyless;
 mod providers;
 mod rights;
+mod webhooks;
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -23,15 +25,16 @@ use crate::support::world::World;
 
 /// The audience of the plane's kube-apiserver.
 const APISERVER: &str = "https://kubernetes.default.svc";
-pub const KINDS: [&str; 4] = [
+pub const KINDS: [&str; 5] = [
     "llmproviders",
     "llmendpoints",
     "llmcredentials",
     "llmmodels",
+    "llmmodelclasses",
 ];
 pub const EVERYTHING: [&str; 6] = ["get", "list", "create", "update", "patch", "delete"];
 
-/// A world with a controller and an API, and somebody who may write all four kinds.
+/// A world with a controller and an API, and somebody who may write all kinds.
 pub struct Scene {
     pub world: World,
     pub api: Process,
@@ -54,6 +57,11 @@ impl Scene {
     pub async fn that_logs(prefix: &str, level: &str) -> Self {
         let mut world = World::new(prefix).await;
         world.start().await;
+        Self::of(world, level).await
+    }
+
+    /// In a world that has a controller, with an API that logs so much.
+    pub async fn of(world: World, level: &str) -> Self {
         let api = Process::api(&world, &[("RUST_LOG", level)]);
         api.ready().await;
         let mut scene = Self {

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import SAMPLE_KEY, Sample
-from plane import gate
+from plane import gate, until
 from pydantic import SecretStr
 
 import llmplane
@@ -82,6 +82,20 @@ def test_resolve_answers_a_key_that_nothing_shows(client: Client, caplog: pytest
     token = client.settings.token.read().get_secret_value()
     for text in [*shown, caplog.text]:
         assert SAMPLE_KEY not in text and token not in text
+
+
+def test_a_class_is_asked_for_as_a_model_is(sample: Sample, client: Client) -> None:
+    names = [{"name": "sample"}, {"name": "second"}]
+    sample.namespace.apply(sample.namespace.declare("LlmModelClass", "smart", models=names))
+    until("the class", lambda: client.classes.get("smart").current)
+    assert [model.name for model in client.classes.list()] == ["smart"]
+    answer = client.resolve(class_="smart")
+    assert answer.class_ == "smart" and answer.model.name == "sample"
+    assert [target.model for target in answer.targets] == ["sample", "second"]
+    assert client.resolve("smart").targets == answer.targets
+    with pytest.raises(llmplane.NoModel):
+        client.resolve(class_="nothing")
+    sample.namespace.kubectl("delete", "llmmodelclass", "smart")
 
 
 def test_the_audit_tells_who_asked_for_a_key(sample: Sample, client: Client) -> None:

@@ -36,7 +36,10 @@ CALLS: dict[str, Callable[[Client, dict[str, Any]], Any]] = {
     "get /api/v1/credentials/{id}/holders": lambda c, a: c.credentials.holders("x", **a),
     "get /api/v1/models": lambda c, a: list(c.models.list(**a)),
     "get /api/v1/models/{id}": lambda c, a: c.models.get("x", **a),
+    "get /api/v1/classes": lambda c, a: list(c.classes.list(**a)),
+    "get /api/v1/classes/{id}": lambda c, a: c.classes.get("x", **a),
     "get /api/v1/audit": lambda c, a: list(c.audit(**a)),
+    "get /api/v1/needs": lambda c, a: list(c.needs(**a)),
     "post /api/v1/audit/whose-key": lambda c, a: c.whose_key("x", **a),
     "post /api/v1/resolve": lambda c, a: c.resolve("x", **a),
     "get /api/v1/export": lambda c, a: c.export(**a),
@@ -61,6 +64,8 @@ CALLS: dict[str, Callable[[Client, dict[str, Any]], Any]] = {
     "post /api/v1/import": lambda c, a: c.import_manifests("x", **a),
     "get /openapi.json": lambda c, a: c.description(),
 }
+# What a method takes in a form of its own.
+FORMS: dict[str, Any] = {"selector": {"team": "x"}}
 # `models.list(capability=...)` asks for the same.
 OTHER_WAYS = {"get /api/v1/models/by-capability/{capability}"}
 
@@ -77,7 +82,8 @@ def asked_of(operation: dict[str, Any]) -> dict[str, Any]:
         if parameter["in"] == "query" and parameter["name"] not in NOT_ASKED:
             kinds = parameter["schema"].get("type", "string")
             kind = next(one for one in ([kinds] if isinstance(kinds, str) else kinds) if one != "null")
-            asked[parameter["name"]] = {"integer": 1, "boolean": True, "array": ["x"]}.get(kind, "x")
+            value = {"integer": 1, "boolean": True, "array": ["x"]}.get(kind, "x")
+            asked[parameter["name"]] = FORMS.get(parameter["name"], value)
     return asked
 
 

@@ -1,8 +1,8 @@
 //! Who is asking.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -41,6 +41,7 @@ pub struct Caller {
     /// When its token ends, in Unix seconds.
     pub expires_at: Option<i64>,
     ends_at: Option<Instant>,
+    audit_actor: OnceLock<Arc<AuditActor>>,
     rights: ArcSwap<Vec<CachedDecision>>,
     renew_at: Instant,
     renewing: AtomicBool,
@@ -81,6 +82,7 @@ impl Caller {
             ends_at: left.and_then(|left| {
                 now.checked_add(Duration::from_secs(u64::try_from(left).unwrap_or(0)))
             }),
+            audit_actor: OnceLock::new(),
             rights: ArcSwap::default(),
             renew_at: now + REVIEW_TTL.mul_f64(RENEW_FROM + RENEW_OVER * share),
             renewing: AtomicBool::new(false),
@@ -143,7 +145,12 @@ impl Caller {
     }
 
     /// Who it is, as the audit tells it.
-    pub fn audit_actor(&self) -> AuditActor {
+    pub fn audit_actor(&self) -> &Arc<AuditActor> {
+        self.audit_actor
+            .get_or_init(|| Arc::new(self.make_audit_actor()))
+    }
+
+    fn make_audit_actor(&self) -> AuditActor {
         let extra = |key: &str| {
             let values = self
                 .extra
@@ -263,9 +270,9 @@ mod tests {
             node: said("n"),
             token_id: said("JTI=1"),
         };
-        assert_eq!(Caller::new([0; 32], user, None).audit_actor(), wanted);
-        let bare = Caller::new([0; 32], UserInfo::default(), None).audit_actor();
-        assert_eq!(bare, AuditActor::default());
+        assert_eq!(**Caller::new([0; 32], user, None).audit_actor(), wanted);
+        let bare = Caller::new([0; 32], UserInfo::default(), None);
+        assert_eq!(**bare.audit_actor(), AuditActor::default());
     }
 
     #[test]

@@ -363,6 +363,7 @@ impl Auth {
             Some(decision) => decision,
             None => {
                 let ask = async {
+                    let _place = caller.under_way.look_up().await?;
                     let asked = self.reviewer.allowed(caller, &right, Lane::Requests);
                     asked.await.map(|decision| (decision, decision.until))
                 };

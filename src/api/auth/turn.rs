@@ -6,12 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Caller;
 use crate::api::problem::{Problem, ProblemType};
 
 /// Requests of one caller that are under way at once: a sixteenth of all.
 const UNDER_WAY: usize = 256;
+/// Rights of one caller that the kube-apiserver is asked about, or that wait for it: an eighth of those of
+/// all callers.
+const LOOK_UPS: usize = 64;
+/// How long a right waits for the caller's others.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Callers that are remembered.
 const CALLERS: u64 = 20_000;
 /// For how long after they were last looked up: far longer than any request takes.
@@ -46,11 +52,40 @@ impl Heavy {
 /// What of a caller is under way; a clone counts the same.
 pub(super) type UnderWay = Arc<Counts>;
 
-/// Requests under way, and the heavy ones among them.
-#[derive(Debug, Default)]
+/// Requests under way, the heavy ones among them, and the rights that are looked up for them.
+#[derive(Debug)]
 pub(super) struct Counts {
     requests: AtomicUsize,
     heavy: [AtomicUsize; 2],
+    look_ups: Semaphore,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            requests: AtomicUsize::default(),
+            heavy: Default::default(),
+            look_ups: Semaphore::new(LOOK_UPS),
+        }
+    }
+}
+
+impl Counts {
+    /// A place to look up a right of this caller's, once its others leave one.
+    ///
+    /// # Errors
+    ///
+    /// 429 where they leave none in time.
+    pub(super) async fn look_up(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let place = tokio::time::timeout(LOOK_UP_TIMEOUT, self.look_ups.acquire()).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            Problem::new(
+                ProblemType::TooManyRequests,
+                "too many of your rights are being looked up; ask for less at once",
+            )
+            .after(Duration::from_secs(1))
+        })
+    }
 }
 
 /// The count of each caller by name, whatever tokens it comes with.
@@ -170,6 +205,24 @@ mod tests {
         assert!(begin(9, "b").is_ok());
         turns.pop();
         assert!(begin(9, "a").is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_callers_rights_wait_for_its_own_alone_whatever_token_it_comes_with() {
+        let counts = CallerCounts::default();
+        let callers: Vec<_> = (0..LOOK_UPS)
+            .map(|n| caller(&counts, (n % 7) as u8, "a"))
+            .collect();
+        let mut held = Vec::new();
+        for caller in &callers {
+            held.push(caller.under_way.look_up().await.unwrap());
+        }
+        let (same, other) = (caller(&counts, 9, "a"), caller(&counts, 9, "b"));
+        let mut waits = Box::pin(same.under_way.look_up());
+        assert!(futures::poll!(&mut waits).is_pending());
+        assert!(other.under_way.look_up().await.is_ok());
+        held.pop();
+        assert!(waits.await.is_ok());
     }
 
     #[test]

@@ -63,10 +63,25 @@ impl SecretBody {
     ///
     /// Where it is no JSON document.
     pub fn write(document: &impl Serialize) -> Result<Self, serde_json::Error> {
-        let mut counted = Counter(0);
+        Self::between(&[], document, &[])
+    }
+
+    /// Writes it between these texts, which hold no key.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no JSON document.
+    pub fn between(
+        before: &[u8],
+        document: &impl Serialize,
+        behind: &[u8],
+    ) -> Result<Self, serde_json::Error> {
+        let mut counted = Counter(before.len() + behind.len());
         serde_json::to_writer(&mut counted, document)?;
         let mut written = Zeroizing::new(Vec::with_capacity(counted.0));
+        written.extend_from_slice(before);
         serde_json::to_writer(&mut *written, document)?;
+        written.extend_from_slice(behind);
         debug_assert_eq!(written.capacity(), counted.0, "it was never grown");
         Ok(Self(written))
     }

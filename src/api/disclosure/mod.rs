@@ -65,7 +65,7 @@ impl Disclosure {
             )
         })?;
         self.rate.take(&caller.username, keys).map_err(|wait| {
-            let actor = caller.audit_actor();
+            let actor = AuditActor::clone(caller.audit_actor());
             discloser.note_refusal(RefusalDraft::of_key(actor, None, "RateLimited"));
             let detail = "you ask for keys too often; keep a key until its valid_until";
             Problem::new(ProblemType::RateLimited, detail).after(wait)

@@ -4,11 +4,14 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::schema::{Object, Schema, SchemaType, Type};
 
+use crate::api::routes::models::SELECTOR_PATTERN;
+
 /// What a text has to look like, by the parameter's name, and how long it may be.
 fn form_of(name: &str) -> (&'static str, Option<usize>) {
     match name {
         "namespace" => (r"^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$", Some(63)),
         "currency" => ("^[A-Z]{3}$", None),
+        "selector" => (SELECTOR_PATTERN, None),
         "max_input_price" => (r"^[0-9]+(\.[0-9]+)?$", Some(64)),
         // As `Query::text` has it.
         _ => (r"^[^\x00]*$", None),

@@ -147,15 +147,40 @@ pub async fn fresh(
     revision: Revision,
     request: &RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
-    let written = serde_json::to_vec(body).and_then(|json| Ok((json, serde_json::to_vec(told)?)));
-    let (json, told) = written.map_err(|error| {
-        tracing::error!(%error, "an answer cannot be written as JSON");
-        Problem::internal()
-    })?;
+    let (json, told) = (json(body)?, json(told)?);
     let etag = crate::snapshot::etag("W/", digest(&told));
     let reserved = memory.reserve(&request.share, json.len()).await?;
     let (_, body) = reserved.hold(Bytes::from(json));
     Ok(answer(&etag, || body, revision, &request.headers))
+}
+
+/// What was done, in memory that was reserved before: it is told whatever the caller has read before, and
+/// however many answers wait for their readers by now.
+///
+/// # Errors
+///
+/// Where it has no form in JSON, which is a defect.
+pub fn done(
+    reserved: Reserved,
+    body: &impl Serialize,
+    revision: Revision,
+) -> Result<Response<Body>, Problem> {
+    let json = json(body)?;
+    let etag = crate::snapshot::etag("W/", digest(&json));
+    let (_, body) = reserved.hold(Bytes::from(json));
+    Ok(answer(&etag, || body, revision, &HeaderMap::new()))
+}
+
+/// Written out as JSON.
+///
+/// # Errors
+///
+/// Where it has no such form, which is a defect.
+pub fn json(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(body).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written as JSON");
+        Problem::internal()
+    })
 }
 
 /// What is written while it is sent. It is known by what `told` says, before any of it is made; `body` is

@@ -9,3 +9,4 @@ pub(super) mod query_params;
 pub(super) mod request_body;
 pub mod revision_cache;
 pub(super) mod revisions;
+pub(super) mod row;

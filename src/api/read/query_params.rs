@@ -93,7 +93,7 @@ impl<'q> Query<'q> {
             .map(|(_, value)| value.as_ref())
     }
 
-    /// The kinds that are asked for, in the order in which they depend on each other; all four where none is.
+    /// The kinds that are asked for, in the order in which they depend on each other; all of them where none is.
     ///
     /// # Errors
     ///

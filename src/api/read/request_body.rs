@@ -1,13 +1,14 @@
-//! Bodies of requests: JSON of a bounded size, read within a bounded time and memory.
+//! Bodies of requests: JSON of a bounded size, read within a bounded time and memory. They may hold keys,
+//! so that they are wiped when they are dropped.
 
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use bytes::BytesMut;
 use http_body_util::BodyExt;
 use serde_json::error::Category;
+use zeroize::Zeroizing;
 
 use super::answer::RequestHeaders;
 use crate::api::problem::{Problem, ProblemType};
@@ -92,7 +93,7 @@ async fn whole(
 }
 
 async fn read(mut body: Body, told: Option<usize>, at_most: usize) -> Result<Bytes, Problem> {
-    let (mut kept, mut length) = (BytesMut::new(), 0_usize);
+    let (mut kept, mut length) = (Wiped::default(), 0_usize);
     let too_large = |length| length > at_most || told.is_some_and(|told| told > at_most);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::body("the body broke off before its end"))?;
@@ -104,8 +105,8 @@ async fn read(mut body: Body, told: Option<usize>, at_most: usize) -> Result<Byt
             break;
         }
         match too_large(length) {
-            true => kept = BytesMut::new(),
-            false => kept.extend_from_slice(&data),
+            true => kept = Wiped::default(),
+            false => kept.push(&data, told),
         }
     }
     match too_large(length) {
@@ -116,7 +117,26 @@ async fn read(mut body: Body, told: Option<usize>, at_most: usize) -> Result<Byt
                 at_most >> 10
             ),
         )),
-        false => Ok(kept.freeze()),
+        false => Ok(Bytes::from_owner(kept.0)),
+    }
+}
+
+/// Bytes that are wiped when they are dropped, and wherever they were before they had room.
+#[derive(Default)]
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl Wiped {
+    /// Adds bytes to what has `told` so many in all, as far as that is known.
+    fn push(&mut self, data: &[u8], told: Option<usize>) {
+        let length = self.0.len() + data.len();
+        if length > self.0.capacity() {
+            let room = told.filter(|told| *told >= length);
+            let room = room.unwrap_or(2 * length);
+            let mut larger = Zeroizing::new(Vec::with_capacity(room));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(data);
     }
 }
 
@@ -192,6 +212,21 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_body_is_never_moved_but_into_room_of_its_own() {
+        for told in [None, Some(3), Some(1000)] {
+            let (mut body, mut whole) = (Wiped::default(), Vec::new());
+            for part in [&b"sk"[..], b"", b"-canary", &[b'x'; 100], &[b'y'; 900]] {
+                let before = (body.0.capacity(), body.0.as_ptr());
+                body.push(part, told);
+                whole.extend_from_slice(part);
+                let is_moved = body.0.as_ptr() != before.1;
+                assert_eq!(is_moved, whole.len() > before.0, "{told:?}");
+                assert_eq!(*body.0, whole);
+            }
+        }
+    }
 
     #[test]
     fn json_is_told_by_its_media_type_alone() {

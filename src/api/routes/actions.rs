@@ -180,7 +180,7 @@ async fn check<V: Resource>(
     let common = found.view.common();
     require_check(state, caller, V::KIND, common).await?;
     require_switched_on(V::KIND, common)?;
-    let requester = caller.audit_actor().actor;
+    let requester = caller.audit_actor().actor.clone();
     let requester = requester.chars().take(MAX_REQUESTER).collect();
     let made = match state.checks.ask(common.id, requester, until).await? {
         CheckAnswer::Absent => return Err(Problem::not_found(V::NOUN)),
@@ -226,6 +226,8 @@ fn require_switched_on(kind: Kind, object: &Common) -> Result<(), Problem> {
         Kind::Endpoint => ("it is not probed", "spec.healthCheck.enabled"),
         Kind::Credential => ("its key is not validated", "spec.validation.enabled"),
         Kind::Model => ("it is not tested", "spec.availabilityTest.enabled"),
+        // What it means follows from the others' checks.
+        Kind::ModelClass => ("it is not in force", "spec.enabled"),
     };
     let name = &object.name;
     let why = match (object.is_active, object.is_checked) {

@@ -12,10 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use utoipa_swagger_ui::Config;
 
 use crate::api::problem::Problem;
-
-/// Scripts, styles and answers of this origin alone; no frame around it, and no form to elsewhere.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+use crate::console::page::POLICY;
 
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     // From here, so that it is found behind a proxy that adds a path, too.

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::Response;
 
 use super::PathId;
+use crate::api::ApiState;
 use crate::api::auth::{Authenticated, Scope};
 use crate::api::openapi::{DeleteProblems, NoParameters, Problems, WriteProblems};
 use crate::api::problem::Problem;
@@ -13,11 +14,12 @@ use crate::api::read::list_query::{
     self, Index, ListFilters, ListParams, ListRequest, Resource, Sort,
 };
 use crate::api::read::query_params::QueryParams;
+use crate::api::read::row::{self, FurtherRight};
 use crate::api::write::{
     self, Declared, Deleted, Draft, EndpointReplacement, Force, NewEndpoint, WriteParams, Writing,
     Written,
 };
-use crate::api::{ApiState, read::revisions};
+use crate::crd::Kind;
 use crate::db::ChangedRows;
 use crate::snapshot::{EndpointView, ProviderView, Snapshot, Table};
 
@@ -46,10 +48,10 @@ pub async fn list(
     QueryParams(listing): QueryParams<ListFilters>,
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
-    let snapshot = revisions::snapshot(&state, listing.min_revision).await?;
     let asked = listing.common();
-    let parent =
-        list_query::find::<ProviderView>(&state, &caller, &snapshot, &provider, &asked).await?;
+    let further = FurtherRight::List(Kind::Endpoint);
+    let (snapshot, parent) =
+        row::find::<ProviderView>(&state, &caller, &provider, &asked, further).await?;
     let provider_id = parent.view.common.id;
     let request = ListRequest {
         snapshot: &snapshot,
@@ -76,8 +78,8 @@ pub async fn get(
     QueryParams(asked): QueryParams<ListParams>,
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
-    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
-    let found = list_query::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let (snapshot, found) =
+        row::find::<EndpointView>(&state, &caller, &id, &asked, FurtherRight::No).await?;
     Ok(answer::one(&found, snapshot.revision, &sent.headers))
 }
 

@@ -47,7 +47,7 @@ pub struct ExportParams {
     /// `yaml` (documents) or `json` (one List).
     #[param(schema_with = openapi::manifest_format, required = false)]
     format: Option<Format>,
-    /// Only of these kinds; repeat it for several. Without it all four, each of which the caller
+    /// Only of these kinds; repeat it for several. Without it all five, each of which the caller
     /// must have the right to list.
     #[param(schema_with = openapi::kinds, required = false)]
     kind: Vec<Kind>,
@@ -75,7 +75,7 @@ impl FromQuery for ExportParams {
     get, path = "/api/v1/export", tag = "export", operation_id = "export",
     params(ExportParams),
     responses(
-        (status = 200, description = "Manifests: providers, endpoints, credentials, then models", content(
+        (status = 200, description = "Manifests: providers, endpoints, credentials, models, then model classes", content(
             (String = "application/yaml"),
             (Object = "application/json"),
         )),

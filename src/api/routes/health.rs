@@ -9,14 +9,15 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::PathId;
+use crate::api::ApiState;
 use crate::api::auth::Authenticated;
 use crate::api::openapi::Problems;
 use crate::api::problem::Problem;
 use crate::api::read::answer::{self, RequestHeaders};
 use crate::api::read::cursor;
-use crate::api::read::list_query::{self, ListParams};
+use crate::api::read::list_query::ListParams;
 use crate::api::read::query_params::{FromQuery, Query, QueryParamsOfTwo, documented_names};
-use crate::api::{ApiState, read::revisions};
+use crate::api::read::row::{self, FurtherRight};
 use crate::db::{ProbeCursor, ProbeRow};
 use crate::snapshot::{EndpointView, Health};
 
@@ -130,8 +131,8 @@ pub async fn get(
     QueryParamsOfTwo(asked, page): QueryParamsOfTwo<ListParams, ProbePage>,
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
-    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
-    let found = list_query::find::<EndpointView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let (snapshot, found) =
+        row::find::<EndpointView>(&state, &caller, &id, &asked, FurtherRight::No).await?;
     let limit = page.limit.unwrap_or(100);
     let endpoint_id = found.view.common.id;
     let after = page.cursor.as_deref();

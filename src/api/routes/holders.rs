@@ -9,13 +9,14 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::PathId;
-use crate::api::auth::{Authenticated, Scope};
+use crate::api::ApiState;
+use crate::api::auth::Authenticated;
 use crate::api::openapi::Problems;
 use crate::api::problem::Problem;
 use crate::api::read::answer::{self, RequestHeaders};
-use crate::api::read::list_query::{self, ListParams};
+use crate::api::read::list_query::ListParams;
 use crate::api::read::query_params::{FromQuery, Query, QueryParamsOfTwo, documented_names};
-use crate::api::{ApiState, read::revisions};
+use crate::api::read::row::{self, FurtherRight};
 use crate::db::CredentialHolder;
 use crate::snapshot::{CredentialVersionView, CredentialView};
 
@@ -111,11 +112,10 @@ pub async fn list(
     QueryParamsOfTwo(asked, page): QueryParamsOfTwo<ListParams, HolderPage>,
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
-    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
-    let found = list_query::find::<CredentialView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let further = FurtherRight::Audit;
+    let (snapshot, found) =
+        row::find::<CredentialView>(&state, &caller, &id, &asked, further).await?;
     let common = &found.view.common;
-    let scope = Scope::One(common.namespace.as_str().into());
-    scope.require_audit(&state.auth, &caller).await?;
     let limit = page.limit.unwrap_or(MAX_HOLDERS);
     let mut holders = state.db.credential_holders(common.id, limit + 1).await?;
     let is_partial = i64::try_from(holders.len()).unwrap_or(i64::MAX) > limit;

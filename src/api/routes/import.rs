@@ -26,6 +26,8 @@ const AT_ONCE: usize = 2;
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Fields and items of a source at most, about: they take more memory than its text.
 const MAX_FIELDS: usize = 200_000;
+/// Bytes by which what became of an object may be longer than what was to.
+const OUTCOME_BYTES: usize = 16;
 /// Objects that the audit names.
 const AUDITED: usize = 50;
 
@@ -157,34 +159,28 @@ async fn applied(
     conversion: Conversion,
 ) -> Result<Response<Body>, Problem> {
     let client = write.cluster.client();
-    let manifests = &conversion.manifests;
-    let tried = try_all(&client, &namespace, manifests).await;
+    let tried = try_all(&client, &namespace, &conversion.manifests).await;
     if let Err(error) = &tried {
         note_refusal(&write, &namespace, error);
     }
-    let objects = match write.params.dry_run || tried.is_err() {
-        true => tried,
-        false => {
-            let record = begin(&write, &namespace, &conversion).await?;
-            let outcome = apply_tried(&client, &namespace, manifests).await;
-            end(record, &outcome).await;
-            outcome
-        }
-    };
-    let objects = objects.map_err(|error| problem(&error))?;
-    let imported = Imported {
+    let mut imported = Imported {
         format: conversion.format.as_str(),
         dry_run: write.params.dry_run,
         worst: conversion.worst(),
         manifests: conversion.manifests,
         findings: conversion.findings,
-        objects,
+        objects: tried.map_err(|error| problem(&error))?,
     };
-    let mut sent = write.sent;
-    // What was done is told, whatever the caller has read before.
-    sent.headers.clear();
-    let revision = write.state.store.revision();
-    answer::fresh(&write.state.memory, &imported, &imported, revision, &sent).await
+    // Before anything is changed: what was done must be told.
+    let bytes = answer::json(&imported)?.len() + imported.objects.len() * OUTCOME_BYTES;
+    let reserved = write.state.memory.reserve(&write.sent.share, bytes).await?;
+    if !imported.dry_run {
+        let record = begin(&write, &namespace, &imported).await?;
+        let outcome = apply_tried(&client, &namespace, &imported.manifests).await;
+        end(record, &outcome).await;
+        imported.objects = outcome.map_err(|error| problem(&error))?;
+    }
+    answer::done(reserved, &imported, write.state.store.revision())
 }
 
 fn note_refusal(write: &Write, namespace: &str, error: &ApplyError) {
@@ -198,15 +194,15 @@ fn note_refusal(write: &Write, namespace: &str, error: &ApplyError) {
     }
 }
 
-async fn begin(write: &Write, namespace: &str, conversion: &Conversion) -> Result<Record, Problem> {
+async fn begin(write: &Write, namespace: &str, imported: &Imported) -> Result<Record, Problem> {
     let object = AuditObject {
         namespace: Some(namespace.to_owned()),
         ..AuditObject::default()
     };
-    let titles = conversion.manifests.iter().map(Manifest::title);
+    let titles = imported.manifests.iter().map(Manifest::title);
     let mut detail = Map::new();
-    detail.insert("format".to_owned(), conversion.format.as_str().into());
-    detail.insert("count".to_owned(), conversion.manifests.len().into());
+    detail.insert("format".to_owned(), imported.format.into());
+    detail.insert("count".to_owned(), imported.manifests.len().into());
     detail.insert(
         "objects".to_owned(),
         titles.take(AUDITED).collect::<Vec<_>>().into(),

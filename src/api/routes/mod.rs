@@ -2,6 +2,8 @@
 
 pub mod actions;
 pub mod audit;
+pub mod classes;
+pub mod console;
 pub mod credentials;
 pub mod docs;
 pub mod endpoints;
@@ -10,6 +12,7 @@ pub mod health;
 pub mod holders;
 pub mod import;
 pub mod models;
+pub mod needs;
 pub mod providers;
 pub mod resolve;
 pub mod watch;

@@ -1,10 +1,13 @@
 //! `/models`, `/models/{id}`, `/providers/{id}/models`, `/models/by-capability/{capability}`.
 
-use std::sync::Arc;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use regex::Regex;
 use utoipa::IntoParams;
 use utoipa::openapi::schema::Object;
 use uuid::Uuid;
@@ -21,16 +24,42 @@ use crate::api::read::list_query::{
 use crate::api::read::query_params::{
     FromQuery, Query, QueryParams, QueryParamsOfTwo, documented_names, one_of,
 };
+use crate::api::read::row::{self, FurtherRight};
 use crate::api::write::{
     self, Declared, Deleted, Draft, Force, ModelReplacement, NewModel, WriteParams, Writing,
     Written,
 };
 use crate::api::{ApiState, read::revisions};
-use crate::crd::model::ModelType;
+use crate::crd::model::{Modality, ModelType};
+use crate::crd::rules::MAX_TOKENS;
 use crate::crd::{Capability, Kind};
 use crate::db::ChangedRows;
+use crate::resolve::{Prices, TypicalCall};
 use crate::snapshot::{Decimal, Entry, ModelStatus, ModelView, Snapshot, Table};
 
+macro_rules! label_part {
+    () => {
+        "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+    };
+}
+
+macro_rules! label {
+    () => {
+        concat!(
+            "([A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?/)?",
+            label_part!(),
+            "=(",
+            label_part!(),
+            ")?"
+        )
+    };
+}
+
+/// Labels that are asked for.
+pub const SELECTOR_PATTERN: &str = concat!("^", label!(), "(,", label!(), ")*$");
+
+/// Tokens that a typical call may have.
+const TOKENS: RangeInclusive<i64> = 0..=MAX_TOKENS;
 const STATUSES: [&str; 3] = ["available", "maintenance", "deprecated"];
 const SORTS: [&str; 10] = [
     "name",
@@ -99,17 +128,44 @@ pub struct Filters {
     /// Only what scores at least this, in every capability asked for.
     #[param(minimum = 1, maximum = 5)]
     min_score: Option<i32>,
+    /// Only of this model of the vendor's: by its own id, or as the one behind it.
+    base_model: Option<String>,
+    /// Only what takes this; repeat it for what takes all of them.
+    #[param(schema_with = openapi::modalities, required = false)]
+    input_modality: Vec<Modality>,
+    /// Only what gives this; repeat it for what gives all of them.
+    #[param(schema_with = openapi::modalities, required = false)]
+    output_modality: Vec<Modality>,
+    /// Only what answers vectors of so many numbers.
+    #[param(minimum = 1)]
+    embedding_dimensions: Option<i64>,
+    /// Only what has these labels: `key=value`, several with commas between them.
+    #[param(value_type = Option<String>, example = "acme.example/team=search")]
+    selector: Vec<(String, String)>,
+    /// Only what retires before this time (RFC 3339), or has.
+    #[param(value_type = Option<String>, format = DateTime)]
+    retires_before: Option<Timestamp>,
     /// Only with at least this many tokens of context.
     #[param(minimum = 1)]
     min_context_window: Option<i64>,
-    /// Only what costs at most this per 1,000 tokens of prompt, in `currency`.
+    /// Only what costs at most this per 1,000 tokens of prompt, in `currency`: of a typical call where one is
+    /// given, by its tier and with what the vendor's cache holds at its own price.
     #[param(value_type = Option<String>, example = "0.0025")]
     max_input_price: Option<Decimal>,
+    /// Tokens of prompt of a typical call.
+    #[param(minimum = 0, maximum = 1000000000)]
+    prompt_tokens: Option<i64>,
+    /// Of those, the tokens that the vendor's cache holds.
+    #[param(minimum = 0, maximum = 1000000000)]
+    cached_tokens: Option<i64>,
+    /// Tokens of answer of a typical call.
+    #[param(minimum = 0, maximum = 1000000000)]
+    output_tokens: Option<i64>,
     /// Only with prices in this currency (ISO 4217).
     #[param(example = "USD")]
     currency: Option<String>,
-    /// The order: `name`, `created_at`, `context_window`, `price` (by currency, input, output) or
-    /// `score` (the least of the capabilities asked for); `-` in front turns it around. What is
+    /// The order: `name`, `created_at`, `context_window`, `price` (by currency, what a typical call costs where
+    /// one is given, input, output) or `score` (the least of the capabilities asked for); `-` in front turns it around. What is
     /// unknown comes last.
     #[param(schema_with = sorts, required = false)]
     sort: &'static str,
@@ -128,9 +184,22 @@ impl FromQuery for Filters {
             r#type: query.word("type", &types, ModelType::parse)?,
             status: query.word("status", &STATUSES, ModelStatus::parse)?,
             capability: capabilities(query)?,
+            base_model: query.text("base_model")?,
+            input_modality: modalities(query, "input_modality")?,
+            output_modality: modalities(query, "output_modality")?,
+            embedding_dimensions: query.number("embedding_dimensions", 1..=i64::MAX)?,
+            selector: query
+                .one("selector")?
+                .map(selector)
+                .transpose()?
+                .unwrap_or_default(),
+            retires_before: query.one("retires_before")?.map(time).transpose()?,
             min_score: query.number("min_score", 1..=5)?,
             min_context_window: query.number("min_context_window", 1..=i64::MAX)?,
             max_input_price: query.one("max_input_price")?.map(price).transpose()?,
+            prompt_tokens: query.number("prompt_tokens", TOKENS)?,
+            cached_tokens: query.number("cached_tokens", TOKENS)?,
+            output_tokens: query.number("output_tokens", TOKENS)?,
             currency: query.one("currency")?.map(currency).transpose()?,
             sort: sort.unwrap_or("name"),
         })
@@ -156,6 +225,42 @@ fn capability(word: &str) -> Result<Capability, Problem> {
     })
 }
 
+fn modalities(query: &Query<'_>, name: &str) -> Result<Vec<Modality>, Problem> {
+    let read = |word: &str| {
+        Modality::parse(word).ok_or_else(|| one_of(name, &Modality::ALL.map(Modality::as_str)))
+    };
+    query.all(name).map(read).collect()
+}
+
+/// Labels that are asked for, as `kubectl` writes them; nothing but `=` is understood.
+fn selector(text: &str) -> Result<Vec<(String, String)>, Problem> {
+    static FORM: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(SELECTOR_PATTERN).expect("a constant pattern"));
+    if !FORM.is_match(text) {
+        return Err(Problem::parameter(
+            "selector",
+            "expected labels such as stage=production, several with commas between them",
+        ));
+    }
+    let labels = text.split(',').filter_map(|label| label.split_once('='));
+    Ok(labels
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect())
+}
+
+/// A time, or the beginning of a day in UTC.
+fn time(text: &str) -> Result<Timestamp, Problem> {
+    let of_day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok();
+    let time = text.parse().ok();
+    time.or_else(|| of_day().map(|day| day.timestamp()))
+        .ok_or_else(|| {
+            Problem::parameter(
+                "retires_before",
+                "expected a time (RFC 3339) such as 2027-01-31T00:00:00Z, or a day such as 2027-01-31",
+            )
+        })
+}
+
 fn price(text: &str) -> Result<Decimal, Problem> {
     Decimal::parse(text).ok_or_else(|| {
         Problem::parameter(
@@ -176,6 +281,12 @@ fn currency(text: &str) -> Result<String, Problem> {
 }
 
 impl Filters {
+    /// The call that prices are compared for.
+    fn call(&self) -> Result<Option<TypicalCall>, Problem> {
+        TypicalCall::of(self.prompt_tokens, self.cached_tokens, self.output_tokens)
+            .map_err(|(parameter, why)| Problem::parameter(parameter, why))
+    }
+
     /// What only makes sense together.
     fn check(&self) -> Result<(), Problem> {
         if self.max_input_price.is_some() && self.currency.is_none() {
@@ -199,11 +310,13 @@ impl Filters {
         Ok(())
     }
 
-    fn takes(&self, snapshot: &Snapshot, model: &ModelView) -> bool {
+    fn takes(&self, snapshot: &Snapshot, model: &ModelView, call: Option<TypicalCall>) -> bool {
         self.takes_provider(snapshot, model)
             && self.r#type.is_none_or(|wanted| model.type_ == Some(wanted))
             && self.status.is_none_or(|wanted| model.status == wanted)
             && self.takes_capabilities(model)
+            && self.takes_make(model)
+            && self.takes_life(model)
             && self
                 .min_context_window
                 .is_none_or(|least| model.context_window.is_some_and(|window| window >= least))
@@ -211,10 +324,10 @@ impl Filters {
                 .currency
                 .as_ref()
                 .is_none_or(|wanted| model.currency.as_ref() == Some(wanted))
-            && self
-                .max_input_price
-                .as_ref()
-                .is_none_or(|most| model.input_price().is_some_and(|price| price <= *most))
+            && self.max_input_price.as_ref().is_none_or(|most| {
+                // What is not known may be any price.
+                Prices::of(model, call).input_within(most) == Some(true)
+            })
     }
 
     fn takes_provider(&self, snapshot: &Snapshot, model: &ModelView) -> bool {
@@ -226,6 +339,25 @@ impl Filters {
         }
         let provider = snapshot.providers.by_uid(model.provider_id);
         provider.is_some_and(|provider| provider.view.common.name == *wanted)
+    }
+
+    fn takes_make(&self, model: &ModelView) -> bool {
+        let holds =
+            |has: &[Modality], wanted: &[Modality]| wanted.iter().all(|one| has.contains(one));
+        self.base_model.as_ref().is_none_or(|wanted| {
+            model.base_model.as_ref() == Some(wanted) || model.model_id == *wanted
+        }) && holds(&model.input_modalities, &self.input_modality)
+            && holds(&model.output_modalities, &self.output_modality)
+            && self
+                .embedding_dimensions
+                .is_none_or(|wanted| model.embedding_dimensions == Some(wanted))
+            && (self.selector.iter())
+                .all(|(key, value)| model.selectable_labels.get(key) == Some(value))
+    }
+
+    fn takes_life(&self, model: &ModelView) -> bool {
+        self.retires_before
+            .is_none_or(|time| model.retires_at.is_some_and(|end| end < time))
     }
 
     fn takes_capabilities(&self, model: &ModelView) -> bool {
@@ -252,13 +384,13 @@ impl Filters {
         }
     }
 
-    fn sort(&self) -> Sort<ModelView> {
+    fn sort(&self, call: Option<TypicalCall>) -> Sort<ModelView> {
         let capabilities = self.capability.clone();
         let rank: Box<dyn Fn(&ModelView) -> Rank + Send + Sync> =
             match self.sort.trim_start_matches('-') {
                 "created_at" => Box::new(|model| Rank::Time(model.common.created_at)),
                 "context_window" => Box::new(|model| Rank::Number(model.context_window)),
-                "price" => Box::new(|model| Rank::Price(price_of(model))),
+                "price" => Box::new(move |model| Rank::Price(price_of(model, call))),
                 "score" => Box::new(move |model| Rank::Number(least_score(model, &capabilities))),
                 _ => Box::new(|_| Rank::Name),
             };
@@ -269,8 +401,17 @@ impl Filters {
     }
 }
 
-fn price_of(model: &ModelView) -> Option<(String, Price, Option<Price>)> {
+/// What a model is sorted by: what the call costs, or without one its prices.
+fn price_of(
+    model: &ModelView,
+    call: Option<TypicalCall>,
+) -> Option<(String, Price, Option<Price>)> {
     let read = |text: &Option<String>| text.clone().and_then(|text| Price::try_from(text).ok());
+    if call.is_some() {
+        let cost = Prices::of(model, call).cost()?;
+        let cost = Price::try_from(cost.to_string()).ok()?;
+        return Some((model.currency.clone()?, cost, None));
+    }
     Some((
         model.currency.clone()?,
         read(&model.input_price)?,
@@ -294,6 +435,7 @@ async fn answer_list(
     sent: &RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     filters.check()?;
+    let call = filters.call()?;
     let scope = Scope::of(listing.namespace.as_deref(), caller)?;
     // Before the wait for a revision, which is nothing for who may see none of it.
     scope.require_list(&state.auth, caller, Kind::Model).await?;
@@ -305,8 +447,8 @@ async fn answer_list(
         sent,
         scope,
         listing,
-        filter: &|snapshot: &Snapshot, model: &ModelView| filters.takes(snapshot, model),
-        sort: filters.sort(),
+        filter: &|snapshot: &Snapshot, model: &ModelView| filters.takes(snapshot, model, call),
+        sort: filters.sort(call),
     };
     list_query::list(state, request, index).await
 }
@@ -367,8 +509,8 @@ pub async fn get(
     QueryParams(asked): QueryParams<ListParams>,
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
-    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
-    let found = list_query::find::<ModelView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let (snapshot, found) =
+        row::find::<ModelView>(&state, &caller, &id, &asked, FurtherRight::No).await?;
     Ok(answer::one(&found, snapshot.revision, &sent.headers))
 }
 

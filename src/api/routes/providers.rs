@@ -14,6 +14,7 @@ use crate::api::read::list_query::{self, ListFilters, ListParams, ListRequest, R
 use crate::api::read::query_params::{
     FromQuery, Query, QueryParams, QueryParamsOfTwo, documented_names,
 };
+use crate::api::read::row::{self, FurtherRight};
 use crate::api::write::{
     self, Cascade, Declared, Deleted, Draft, Force, NewProvider, ProviderReplacement, StatusChange,
     WriteParams, Writing, Written,
@@ -98,8 +99,8 @@ pub async fn get(
     QueryParams(asked): QueryParams<ListParams>,
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
-    let snapshot = revisions::snapshot(&state, asked.min_revision).await?;
-    let found = list_query::find::<ProviderView>(&state, &caller, &snapshot, &id, &asked).await?;
+    let (snapshot, found) =
+        row::find::<ProviderView>(&state, &caller, &id, &asked, FurtherRight::No).await?;
     Ok(answer::one(&found, snapshot.revision, &sent.headers))
 }
 

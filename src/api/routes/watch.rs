@@ -32,7 +32,7 @@ const CATCH_UP: Duration = Duration::from_secs(5);
 pub struct WatchParams {
     /// The namespace; `*` for all. Without it the caller's own, where the caller is a ServiceAccount.
     namespace: Option<String>,
-    /// Only this kind; repeat it for several. Without it all four.
+    /// Only this kind; repeat it for several. Without it all five.
     #[param(schema_with = openapi::kinds, required = false)]
     kind: Vec<Kind>,
     /// The revision that is at hand: what happened since follows. For clients that cannot send the header

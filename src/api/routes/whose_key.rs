@@ -177,7 +177,7 @@ pub async fn post(
     let versions = tokio::task::spawn_blocking(search)
         .await
         .map_err(|_| Problem::internal())?;
-    let rows = whose::audited(&caller.audit_actor(), scope.namespace(), &versions);
+    let rows = whose::audited(caller.audit_actor(), scope.namespace(), &versions);
     state.db.audit_append(&rows).await.map_err(not_audited)?;
     let mut items = Vec::with_capacity(versions.len());
     for version in versions {

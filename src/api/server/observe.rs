@@ -20,11 +20,13 @@ use pin_project_lite::pin_project;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Sleep;
 use tower::Service;
+use tracing::Span;
 
 use super::limits::{self, RequestLimits, RequestPlace};
 use crate::api::ApiState;
 use crate::api::problem::Problem;
 use crate::api::read::answer::{REVISION, SNAPSHOT_AGE};
+use crate::telemetry::spans;
 
 /// The API, observed.
 #[derive(Clone)]
@@ -90,12 +92,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let route = self.shared.number(request.uri().path());
+        let pattern = self.shared.pattern(route);
+        let span = spans::request(request.method(), pattern, request.headers());
         let (place, refused) = match self.shared.limits.admit(&request) {
             Ok(place) => (Some(place), None),
             Err(problem) => (None, Some(problem)),
         };
         Observed {
             route,
+            span,
             started: Instant::now(),
             shared: self.shared.clone(),
             refused,
@@ -111,6 +116,7 @@ pin_project! {
     /// An answer that is being made.
     pub(in crate::api) struct Observed<F> {
         route: Option<usize>,
+        span: Span,
         started: Instant,
         shared: Arc<Shared>,
         refused: Option<Problem>,
@@ -130,6 +136,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let _entered = this.span.enter();
         let mut response = match this.refused.take() {
             Some(problem) => problem.into_response(),
             None => match this.answering.poll(context) {
@@ -152,6 +159,7 @@ where
         if let Some(age) = store.age() {
             headers.insert(SNAPSHOT_AGE, HeaderValue::from(age.as_secs()));
         }
+        spans::answered(this.span, response.status());
         let took = this.started.elapsed();
         this.shared.count(*this.route, response.status(), took);
         Poll::Ready(Ok(response))
@@ -163,8 +171,16 @@ impl Shared {
         self.numbers.at(path).ok().map(|found| *found.value)
     }
 
+    fn route(&self, number: Option<usize>) -> Option<&Route> {
+        number.and_then(|number| self.routes.get(number))
+    }
+
+    fn pattern(&self, number: Option<usize>) -> Option<&str> {
+        self.route(number).map(|route| route.pattern.as_str())
+    }
+
     fn count(&self, route: Option<usize>, status: StatusCode, took: Duration) {
-        let route = route.and_then(|number| self.routes.get(number));
+        let route = self.route(route);
         let pattern = route.map_or("", |route| &route.pattern);
         let find = || self.state.metrics.latency(pattern, status.as_u16());
         let took = took.as_secs_f64();

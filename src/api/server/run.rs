@@ -92,6 +92,7 @@ pub struct Server {
     counts: ConnectionCounts,
     feed: Feed,
     disclosure: KeyService,
+    console: bool,
 }
 
 impl Server {
@@ -146,7 +147,10 @@ impl Server {
             writes: Writes::new(anonymous, disclosure.refusals()),
             metrics,
             pages: ListCache::default(),
+            needs: Default::default(),
             resolutions: Default::default(),
+            prepared: Default::default(),
+            token_services: settings.token_services.into_iter().collect(),
             shared_namespaces: settings
                 .shared_namespaces
                 .iter()
@@ -164,6 +168,7 @@ impl Server {
             counts: ConnectionCounts::register(&mut host.registry, "llmplane_api"),
             feed,
             disclosure,
+            console: settings.console,
         })
     }
 
@@ -181,6 +186,7 @@ impl Server {
             counts,
             feed,
             disclosure,
+            console,
         } = self;
         let (db, memory, writes) = (state.db.clone(), state.memory.clone(), state.writes.clone());
         let mut tasks = JoinSet::new();
@@ -205,8 +211,13 @@ impl Server {
                 (name, Ok(()))
             });
         }
+        let (needs, needs_db, token) = (state.needs.clone(), state.db.clone(), served_all.clone());
+        tasks.spawn(async move {
+            needs.run(needs_db, token).await;
+            ("the counting of what is asked for", Ok(()))
+        });
         let served = http_server::serve(
-            router::router(state),
+            router::router(state, console),
             listener.into_std()?,
             tls.as_ref().map(tls::Reloaded::config),
             limits,

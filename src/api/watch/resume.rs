@@ -119,3 +119,32 @@ fn unavailable() -> Problem {
         "PostgreSQL does not answer",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_read_for_those_who_come_back_has_its_room_and_gives_it_back() {
+        let resumes = Resumes::default();
+        // A row counts twice: as it is, and as it is told.
+        let batch = ChangeBatch::of_bytes(Revision(1), 2_000_000);
+        let fit = MAX_BYTES / batch.bytes();
+        let mut held: Vec<_> = (0..fit).map_while(|_| resumes.room_for(&batch)).collect();
+        assert_eq!(held.len(), fit);
+        assert!(
+            resumes.room_for(&batch).is_none(),
+            "whoever comes then is told all that is there"
+        );
+        // Two readers of one reading share its room.
+        let other = held[0].clone();
+        held.remove(0);
+        assert!(resumes.room_for(&batch).is_none());
+        drop(other);
+        assert!(resumes.room_for(&batch).is_some());
+        drop(held);
+        assert_eq!(resumes.room.available_permits(), MAX_BYTES);
+        let larger = ChangeBatch::of_bytes(Revision(1), MAX_BYTES);
+        assert!(resumes.room_for(&larger).is_none());
+    }
+}

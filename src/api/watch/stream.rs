@@ -81,6 +81,8 @@ struct OpenStream {
     telling: Telling,
     /// When something must be said.
     heartbeat_at: Instant,
+    /// Whether the reader, who came back, has heard no `id` yet: it does not know that it is up to date.
+    owes_id: bool,
     /// When the reader's rights are looked at.
     rights_at: Instant,
     is_over: bool,
@@ -135,6 +137,7 @@ impl OpenStream {
             revisions: state.store.revisions(),
             state,
             watcher,
+            owes_id: !matches!(beginning, Beginning::Whole),
             telling: Telling::Hello(beginning),
             heartbeat_at: now + HEARTBEAT,
             rights_at: now + until_rights(),
@@ -206,13 +209,18 @@ impl OpenStream {
                 }
                 Telling::Batch(batch) => match batch.next(&self.watcher) {
                     Told::Nothing => self.telling = Telling::Changes(batch.after),
-                    told => return told,
+                    told => {
+                        // The last of them has one.
+                        self.owes_id = false;
+                        return told;
+                    }
                 },
                 Telling::Changes(cursor) => match self.state.store.next(*cursor) {
                     NextChange::Batch(batch) => {
                         self.telling = Telling::Batch(BatchState::new(*cursor, batch, None));
                     }
-                    NextChange::None if Instant::now() >= self.heartbeat_at => {
+                    NextChange::None if self.owes_id || Instant::now() >= self.heartbeat_at => {
+                        self.owes_id = false;
                         return Told::Bytes(event::heartbeat(cursor.revision));
                     }
                     NextChange::None => return Told::Nothing,
@@ -326,6 +334,7 @@ impl WholeState {
                 Kind::Endpoint => write(&snapshot.endpoints, &self.key, &prefix, &mut text),
                 Kind::Credential => write(&snapshot.credentials, &self.key, &prefix, &mut text),
                 Kind::Model => write(&snapshot.models, &self.key, &prefix, &mut text),
+                Kind::ModelClass => write(&snapshot.model_classes, &self.key, &prefix, &mut text),
             };
             match next {
                 Some(next) => {

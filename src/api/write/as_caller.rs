@@ -20,7 +20,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::refusal::Refused;
-use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider};
+use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmModelClass, LlmProvider};
 
 /// How long one call may take; the kube-apiserver gives a webhook 10 s unless its owner says otherwise.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(12);
@@ -213,6 +213,7 @@ pub(super) fn resource(kind: Kind) -> ApiResource {
         Kind::Endpoint => ApiResource::erase::<LlmEndpoint>(&()),
         Kind::Credential => ApiResource::erase::<LlmCredential>(&()),
         Kind::Model => ApiResource::erase::<LlmModel>(&()),
+        Kind::ModelClass => ApiResource::erase::<LlmModelClass>(&()),
     }
 }
 

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use utoipa::openapi::{RefOr, Schema};
+use zeroize::Zeroize;
 
 use super::{StatusChange, Write};
 use crate::api::problem::Problem;
@@ -60,7 +61,9 @@ impl Draft {
     /// # Errors
     ///
     /// As [`Self::read`].
-    pub fn of<V: Resource>(mut given: Map<String, Value>) -> Result<Self, Problem> {
+    pub fn of<V: Resource>(given: Map<String, Value>) -> Result<Self, Problem> {
+        let mut wiped = WipedKeys(given);
+        let given = &mut wiped.0;
         if let Some(unknown) = given.keys().find(|name| !takes(V::KIND, name)) {
             return Err(Problem::body(refusal_of_field::<V>(unknown)));
         }
@@ -83,7 +86,7 @@ impl Draft {
                 return Err(Problem::body(why));
             }
         }
-        draft.fields = given;
+        draft.fields = std::mem::take(given);
         Ok(draft)
     }
 
@@ -192,9 +195,26 @@ fn object_name(value: Value) -> Result<String, Problem> {
     }
 }
 
+/// The fields of a body, in which no key outlives them.
+struct WipedKeys(Map<String, Value>);
+
+impl Drop for WipedKeys {
+    fn drop(&mut self) {
+        for field in KEY_FIELDS {
+            if let Some(Value::String(key)) = self.0.get_mut(field) {
+                key.zeroize();
+            }
+        }
+    }
+}
+
 fn key(field: &str, value: Value) -> Result<SecretString, Problem> {
     match value {
-        Value::String(key) => Ok(SecretString::from(key)),
+        Value::String(mut text) => {
+            let key = SecretString::from(text.as_str());
+            text.zeroize();
+            Ok(key)
+        }
         _ => Err(Problem::body(format!("{field}: expected a text, the key"))),
     }
 }

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::record::Recorded;
+use super::record::{Recorded, WriteOutcome};
 use super::{Draft, Write, answer, as_caller, declaration, target};
 use crate::api::problem::{Problem, ProblemType};
 use crate::api::read::list_query::Resource;
@@ -35,7 +35,17 @@ pub async fn create<V: Resource>(write: Write, draft: Draft) -> Result<Response<
 pub async fn create_child<V: Resource>(
     write: Write,
     provider: String,
+    draft: Draft,
+) -> Result<Response<Body>, Problem> {
+    create_fitting_child::<V>(write, provider, draft, |_, _| Ok(())).await
+}
+
+/// The same of one that `fits` says, of the provider and the object, that provider.
+pub(super) async fn create_fitting_child<V: Resource>(
+    write: Write,
+    provider: String,
     mut draft: Draft,
+    fits: impl Fn(&DynamicObject, &DynamicObject) -> Result<(), Problem>,
 ) -> Result<Response<Body>, Problem> {
     let provider = target::find::<ProviderView>(&write, &provider).await?;
     let (namespace, owner) = (
@@ -47,6 +57,7 @@ pub async fn create_child<V: Resource>(
     let mut spec = Map::new();
     spec.insert("providerRef".to_owned(), json!({ "name": owner }));
     let object = declared(V::KIND, &namespace, spec, &draft)?;
+    fits(&provider, &object)?;
     made::<V>(write, &object).await
 }
 
@@ -77,7 +88,11 @@ async fn made<V: Resource>(
         uid: None,
         fields: declaration::changed(V::KIND, &Value::Null, &object.data["spec"]),
     };
-    let made = recorded.run(&write, creating, target::uid).await?;
+    let outcome = |made: &DynamicObject| WriteOutcome {
+        uid: target::uid(made),
+        fields: None,
+    };
+    let made = recorded.run(&write, creating, outcome).await?;
     let made = made.map_err(|refused| refused.problem(V::KIND))?;
     answer::written::<V>(write, &made, true, |_| true).await
 }
@@ -136,7 +151,7 @@ pub(super) async fn has_room(
     let most = match kind {
         Kind::Endpoint => MAX_ENDPOINTS_PER_PROVIDER,
         Kind::Credential => MAX_CREDENTIALS_PER_PROVIDER,
-        Kind::Provider | Kind::Model => return Ok(()),
+        Kind::Provider | Kind::Model | Kind::ModelClass => return Ok(()),
     };
     let there = write.cluster.children(kind, namespace, provider).await;
     let there = there.map_err(|refused| refused.problem(kind))?;

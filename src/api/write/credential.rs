@@ -1,4 +1,5 @@
-//! Credentials: of a Secret that is there, or with a key, which gets a Secret of its own.
+//! Credentials: of a Secret that is there, with a key, which gets a Secret of its own, or without one: by an
+//! agreement with the vendor ([`super::federation`]).
 //!
 //! Where there is a key two objects change. Both are tried first; then the LlmCredential is written,
 //! then its Secret, and a Secret that cannot be written puts the LlmCredential back as it was.
@@ -13,8 +14,8 @@ use super::as_caller::AsCaller;
 use super::record::{Record, Recorded};
 use super::refusal::Refused;
 use super::replace::Change;
-use super::secret::{self, NewKey};
-use super::{Draft, Write, answer, create, declaration, replace, target};
+use super::secret::{self, NewKey, SecretOwner};
+use super::{Draft, Write, answer, create, declaration, federation, replace, target};
 use crate::api::problem::{Problem, ProblemType};
 use crate::crd::Kind;
 use crate::db::AuditAction;
@@ -24,7 +25,8 @@ const KIND: Kind = Kind::Credential;
 /// How often an object is read again that changes while it is put back.
 const UNDO_ATTEMPTS: u32 = 5;
 /// Fields that say which entries of a Secret that is there hold the key.
-const ENTRY_FIELDS: [&str; 3] = ["api_key_entry", "secret_key_entry", "access_token_entry"];
+pub(super) const ENTRY_FIELDS: [&str; 3] =
+    ["api_key_entry", "secret_key_entry", "access_token_entry"];
 
 /// Creates a credential of a provider.
 ///
@@ -36,14 +38,17 @@ pub async fn create_credential(
     provider: String,
     mut draft: Draft,
 ) -> Result<Response<Body>, Problem> {
-    match (
-        NewKey::of(&mut draft)?,
-        draft.fields.contains_key("secret_name"),
-    ) {
+    let key = NewKey::of(&mut draft)?;
+    federation::refuse_two_sources(&draft, key.as_ref())?;
+    if federation::is_in(&draft) {
+        return federation::create_federated(write, provider, draft).await;
+    }
+    match (key, draft.fields.contains_key("secret_name")) {
         (None, true) => create::create_child::<CredentialView>(write, provider, draft).await,
         (Some(key), false) if key.is_key() => with_key(write, provider, draft, key).await,
         (_, false) => Err(Problem::body(
-            "api_key: send the key, or name the Secret that holds it as secret_name",
+            "api_key: send the key, name the Secret that holds it as secret_name, or say in federation whose \
+             tokens the vendor takes in the place of a key",
         )),
         (Some(key), true) => Err(other_secret(&key)),
     }
@@ -150,7 +155,12 @@ pub async fn replace_credential(
     id: String,
     mut draft: Draft,
 ) -> Result<Response<Body>, Problem> {
-    match NewKey::of(&mut draft)? {
+    let key = NewKey::of(&mut draft)?;
+    federation::refuse_two_sources(&draft, key.as_ref())?;
+    if federation::is_in(&draft) {
+        return federation::federate(write, id, draft).await;
+    }
+    match key {
         None => replace::replace::<CredentialView>(write, id, draft).await,
         Some(key) => replace_key(write, id, draft, key).await,
     }
@@ -167,11 +177,28 @@ async fn replace_key(
     }
     refuse_entries(&draft)?;
     let mut change = Change::of::<CredentialView>(&write, &id, &mut draft).await?;
-    let secret = change.before.data["spec"]["secretRef"]["name"].clone();
-    let secret = secret.as_str().unwrap_or_default();
-    make_sure_it_is_ours(&write, &change.before, secret).await?;
+    let spec = &change.before.data["spec"];
+    let was_federated = !spec["federation"].is_null();
+    if was_federated && !key.is_key() {
+        return Err(federation::hosts_of_account());
+    }
+    let secret = match was_federated {
+        true => change.name.clone(),
+        false => spec["secretRef"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    let secret = secret.as_str();
+    let place = match was_federated {
+        true => place_of_new(&write, &change, secret).await?,
+        false => SecretPlace::There(secret_of_its_own(&write, &change.before, secret).await?),
+    };
     if key.is_key() {
-        change.after.data["spec"]["secretRef"] = key.reference(secret);
+        let spec = &mut change.after.data["spec"];
+        spec["secretRef"] = key.reference(secret);
+        spec.as_object_mut()
+            .and_then(|spec| spec.remove("federation"));
     }
     change.refuse_managed(&write)?;
 
@@ -179,7 +206,7 @@ async fn replace_key(
     let recorded = change.recorded(key.fields());
     let tried = recorded.tried(&write, cluster.replace(KIND, &change.after, true).await);
     let tried = tried.map_err(|refused| refused.problem(KIND))?;
-    let stored = secret::change(cluster, &change.before, secret, &key, true).await;
+    let stored = store(cluster, &change.before, (secret, &place), &key, true).await;
     let stored = recorded.tried(&write, stored);
     stored.map_err(|refused| of_secret(refused, secret))?;
     if write.params.dry_run {
@@ -191,7 +218,7 @@ async fn replace_key(
         Ok(made) => made,
         Err(refused) => return Err(ended(record, refused, None).await),
     };
-    let stored = secret::change(cluster, &made, secret, &key, false).await;
+    let stored = store(cluster, &made, (secret, &place), &key, false).await;
     if let Err(unstored) = settled(cluster, &made, secret, &key, stored).await {
         let undone = match unstored.is_certain {
             true => undo(cluster, &change.before, &made).await,
@@ -216,23 +243,64 @@ fn of_row(row: &CredentialView) -> Option<i32> {
     row.versions.first().map(|version| version.version)
 }
 
-/// A key is changed in the Secret that was made for it, and in no other.
-async fn make_sure_it_is_ours(
+/// Where a key is stored.
+enum SecretPlace {
+    /// In the Secret of this UID, which is the credential's.
+    There(String),
+    /// In one that is made, for a provider of this type.
+    New(String),
+}
+
+async fn store(
+    cluster: &AsCaller,
+    credential: &DynamicObject,
+    (secret, place): (&str, &SecretPlace),
+    key: &NewKey,
+    dry_run: bool,
+) -> Result<(), Refused> {
+    match place {
+        SecretPlace::There(uid) => {
+            secret::change(cluster, credential, (secret, uid), key, dry_run).await
+        }
+        SecretPlace::New(type_) => secret::create(cluster, credential, key, type_, dry_run).await,
+    }
+}
+
+/// Where the first key of a credential without one is stored: one of its name may be left from before.
+async fn place_of_new(
+    write: &Write,
+    change: &Change,
+    secret: &str,
+) -> Result<SecretPlace, Problem> {
+    let owner = secret::owner_of(&write.cluster, &change.before, secret).await;
+    match owner.map_err(|refused| of_secret(refused, secret))? {
+        SecretOwner::Ours(uid) => Ok(SecretPlace::There(uid)),
+        SecretOwner::Other => Err(of_secret(Refused::AlreadyExists, secret)),
+        SecretOwner::Absent => {
+            let type_ = target::provider_type(write, &change.before).await?;
+            let type_ = type_.ok_or_else(|| Problem::not_found(Kind::Provider.as_str()))?;
+            Ok(SecretPlace::New(type_))
+        }
+    }
+}
+
+/// UID of the Secret that was made for a credential: a key is changed there, and in no other.
+async fn secret_of_its_own(
     write: &Write,
     credential: &DynamicObject,
     secret: &str,
-) -> Result<(), Problem> {
-    let ours = secret::is_ours(&write.cluster, credential, secret).await;
-    match ours.map_err(|refused| of_secret(refused, secret))? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Problem::new(
+) -> Result<String, Problem> {
+    let owner = secret::owner_of(&write.cluster, credential, secret).await;
+    match owner.map_err(|refused| of_secret(refused, secret))? {
+        SecretOwner::Ours(uid) => Ok(uid),
+        SecretOwner::Other => Err(Problem::new(
             ProblemType::ManagedElsewhere,
             format!(
                 "Secret {secret} was not made for this credential: change the key there, or delete the credential \
                  and create one with the key"
             ),
         )),
-        None => Err(Problem::new(
+        SecretOwner::Absent => Err(Problem::new(
             ProblemType::Conflict,
             format!(
                 "Secret {secret} is not there: make it, name another as secret_name, or delete the credential and \
@@ -243,7 +311,7 @@ async fn make_sure_it_is_ours(
 }
 
 /// What the kube-apiserver said of the Secret.
-fn of_secret(refused: Refused, secret: &str) -> Problem {
+pub(super) fn of_secret(refused: Refused, secret: &str) -> Problem {
     match refused {
         Refused::AlreadyExists => Problem::new(
             ProblemType::AlreadyExists,
@@ -301,7 +369,7 @@ async fn settled(
 
 /// Puts the former spec back in the place of what was made here, whatever the controller has said of it
 /// since; not in the place of what somebody else declared.
-async fn undo(
+pub(super) async fn undo(
     cluster: &AsCaller,
     before: &DynamicObject,
     made: &DynamicObject,
@@ -324,14 +392,14 @@ async fn undo(
 }
 
 /// Tells the audit that nothing came of it.
-async fn ended(record: Record, refused: Refused, uid: Option<uuid::Uuid>) -> Problem {
+pub(super) async fn ended(record: Record, refused: Refused, uid: Option<uuid::Uuid>) -> Problem {
     record.end(refused.word(), uid).await;
     refused.problem(KIND)
 }
 
 /// Tells the audit, and the caller, that the Secret could not be written, and what became of the
 /// credential.
-async fn put_back(
+pub(super) async fn put_back(
     mut record: Record,
     refused: Refused,
     credential: &DynamicObject,

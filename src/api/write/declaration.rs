@@ -2,17 +2,19 @@
 
 use serde_json::{Map, Value};
 
-use super::schema;
 use crate::api::problem::Problem;
+use crate::api::read::request_body::MAX_TOLD;
+use crate::crd::field_schemas;
 use crate::crd::fields::{self, Field, Form};
 use crate::crd::{Kind, names::did_you_mean};
 
 /// Puts a body's fields into a spec. What the body leaves out gets the schema's default, or is taken
-/// out where there is none, but for what a replacement keeps.
+/// out where there is none, but for what a replacement keeps. Where it declares one of the parts of which
+/// there is one at a time, the others are taken out.
 ///
 /// # Errors
 ///
-/// 400 for a word that there is not.
+/// 400 for a word or a field that there is not.
 pub fn apply(
     kind: Kind,
     spec: &mut Map<String, Value>,
@@ -20,24 +22,57 @@ pub fn apply(
 ) -> Result<(), Problem> {
     for field in fields::of(kind) {
         match (body.get(field.name), field.form) {
-            (Some(given), _) => field.write(spec, Some(declared(field, given)?)),
-            (None, Form::Kept) => {}
+            (Some(given), _) => {
+                field.write(spec, Some(declared(kind, field, given)?));
+                take_out_others(kind, field, spec);
+            }
+            (None, Form::Kept | Form::Part) => {}
             (None, _) if field.read(spec).is_none() => {}
-            (None, _) => field.write(spec, schema::default_of(kind, field)),
+            (None, _) => field.write(spec, field_schemas::default_of(kind, field)),
         }
     }
     Ok(())
 }
 
+/// Takes out what is declared in the place of this field's part of the spec.
+fn take_out_others(kind: Kind, field: &Field, spec: &mut Map<String, Value>) {
+    let parts = fields::alternatives(kind);
+    let own = field.place.split('.').next().unwrap_or_default();
+    if parts.contains(&own) {
+        spec.retain(|part, _| part == own || !parts.contains(&part.as_str()));
+    }
+}
+
 /// A row's value as the spec has it.
-fn declared(field: &Field, given: &Value) -> Result<Value, Problem> {
+fn declared(kind: Kind, field: &Field, given: &Value) -> Result<Value, Problem> {
     match field.form {
+        Form::Part => part(kind, field, given),
         Form::Word(words) => word(field.name, words, given),
         // An object is whatever its owner means by it; of the schema's own, null is what is not said.
         Form::Same if given.is_object() => Ok(given.clone()),
         Form::Same | Form::Kept => Ok(without_null(given)),
         Form::Endpoints => Ok(given.clone()),
+        Form::Tiers => Ok(fields::renamed_tiers(
+            &without_null(given),
+            fields::tier_declared,
+        )),
     }
+}
+
+fn part(kind: Kind, field: &Field, given: &Value) -> Result<Value, Problem> {
+    let schema = field_schemas::part(field_schemas::spec_of(kind), field);
+    fields::part_declared(schema, given).map_err(|unknown| {
+        let (within, name) = match unknown.place.rsplit_once('.') {
+            Some((within, name)) => (format!("{}.{within}", field.name), name),
+            None => (field.name.to_owned(), unknown.place.as_str()),
+        };
+        let told: String = name.chars().take(MAX_TOLD).collect();
+        let near = did_you_mean(&told, unknown.known.iter().map(String::as_str));
+        Problem::body(format!(
+            "{within}: {told:?} is no field of it{near}; it has {}",
+            unknown.known.join(", ")
+        ))
+    })
 }
 
 fn word(field: &str, words: &[&str], given: &Value) -> Result<Value, Problem> {

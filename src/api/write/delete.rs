@@ -7,7 +7,7 @@ use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::json;
 
 use super::answer::DeletedObject;
-use super::record::Recorded;
+use super::record::{Recorded, WriteOutcome};
 use super::refusal::Refused;
 use super::{Write, answer, gitops, target};
 use crate::api::problem::{Problem, ProblemType};
@@ -92,7 +92,7 @@ async fn remove(write: &Write, kind: Kind, object: &ObjectMeta) -> Result<(), Pr
         return Ok(());
     }
     let deleting = write.cluster.delete(kind, object, false);
-    let outcome = recorded(kind, object).done(write, deleting, |()| None);
+    let outcome = recorded(kind, object).done(write, deleting, |()| WriteOutcome::default());
     outcome
         .await?
         .map_err(|refused: Refused| refused.problem(kind))

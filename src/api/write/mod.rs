@@ -8,10 +8,12 @@
 mod answer;
 mod as_caller;
 mod body;
+mod body_rules;
 mod create;
 mod credential;
 mod declaration;
 mod delete;
+mod federation;
 mod gitops;
 mod params;
 mod record;
@@ -30,6 +32,7 @@ use axum::http::Response;
 use axum::http::request::Parts;
 use kube::Config;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
 
 pub use answer::{Declared, Deleted, Written};
 pub use as_caller::AsCaller;
@@ -155,7 +158,7 @@ impl Write {
         W: Future<Output = Result<Response<Body>, Problem>> + Send + 'static,
     {
         self.turn = Some(self.state.writes.turn(&self.caller)?);
-        let to_its_end = tokio::spawn(work(self));
+        let to_its_end = tokio::spawn(work(self).in_current_span());
         to_its_end.await.unwrap_or_else(|_| {
             tracing::error!("a write panicked");
             Err(Problem::internal())

@@ -21,7 +21,7 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::problem::{Problem, ProblemType};
 use crate::crd::Kind;
-use crate::db::{AuditAction, AuditEntry, AuditObject};
+use crate::db::{AuditAction, AuditActor, AuditEntry, AuditObject};
 use crate::keys::disclose::RefusalDraft;
 
 /// How often an outcome is tried to be written, a second apart, while PostgreSQL is away.
@@ -51,7 +51,7 @@ impl Record {
         let entry = AuditEntry {
             action,
             result: "Requested".to_owned(),
-            actor: caller.audit_actor(),
+            actor: AuditActor::clone(caller.audit_actor()),
             object,
             purpose: None,
             count: 1,
@@ -115,13 +115,13 @@ impl Write {
     pub fn note_refusal(&self, action: AuditAction, object: AuditObject, refused: &Refused) {
         let unanswered = matches!(
             refused,
-            Refused::Busy(_) | Refused::Failed(_) | Refused::Unanswered
+            Refused::Busy(_) | Refused::WebhookFailed(_) | Refused::Failed(_) | Refused::Unanswered
         );
         if self.params.dry_run || unanswered {
             return;
         }
         self.state.writes.refusals.note(RefusalDraft {
-            actor: self.caller.audit_actor(),
+            actor: AuditActor::clone(self.caller.audit_actor()),
             action,
             object,
             result: refused.word(),
@@ -146,6 +146,16 @@ pub struct Recorded<'a> {
     pub fields: Vec<&'static str>,
 }
 
+/// What the audit is told of a write that was done.
+#[derive(Default)]
+pub struct WriteOutcome {
+    /// The object's UID, where it was not known before.
+    pub uid: Option<Uuid>,
+    /// Names of the fields that were changed, where these may be others than those of the request: somebody
+    /// may have changed the object in between.
+    pub fields: Option<Vec<&'static str>>,
+}
+
 impl Recorded<'_> {
     /// Tries it, and does it, before and after telling the audit; `work` is told whether it is to try.
     /// A dry run is no write, and not told.
@@ -157,7 +167,7 @@ impl Recorded<'_> {
         self,
         write: &Write,
         work: impl Fn(bool) -> W,
-        uid: impl Fn(&T) -> Option<Uuid>,
+        outcome: impl Fn(&T) -> WriteOutcome,
     ) -> Result<Result<T, Refused>, Problem>
     where
         W: Future<Output = Result<T, Refused>>,
@@ -166,7 +176,7 @@ impl Recorded<'_> {
         if write.params.dry_run || tried.is_err() {
             return Ok(tried);
         }
-        self.done(write, work(false), uid).await
+        self.done(write, work(false), outcome).await
     }
 
     /// Does what was tried, before and after telling the audit.
@@ -178,15 +188,21 @@ impl Recorded<'_> {
         self,
         write: &Write,
         work: impl Future<Output = Result<T, Refused>>,
-        uid: impl Fn(&T) -> Option<Uuid>,
+        outcome: impl Fn(&T) -> WriteOutcome,
     ) -> Result<Result<T, Refused>, Problem> {
-        let record = self.begin(write).await?;
-        let outcome = work.await;
-        match &outcome {
-            Ok(done) => record.end("Done", uid(done)).await,
+        let mut record = self.begin(write).await?;
+        let worked = work.await;
+        match &worked {
+            Ok(done) => {
+                let WriteOutcome { uid, fields } = outcome(done);
+                if let Some(fields) = fields {
+                    record.note("fields", fields);
+                }
+                record.end("Done", uid).await;
+            }
             Err(refused) => record.end(refused.word(), None).await,
         }
-        Ok(outcome)
+        Ok(worked)
     }
 
     /// What was tried; the audit is told of what was refused.

@@ -28,7 +28,9 @@ pub enum Refused {
     Invalid(Box<Status>),
     /// It has too much to do.
     Busy(u32),
-    /// It failed, or an admission webhook did; what became of the call is not known.
+    /// An admission webhook that has to be asked does not answer: nothing was changed.
+    WebhookFailed(Box<Status>),
+    /// It failed; what became of the call is not known.
     Failed(Box<Status>),
     /// It did not answer; what became of the call is not known.
     Unanswered,
@@ -49,6 +51,7 @@ impl From<kube::Error> for Refused {
             (409, _) => Self::Conflict,
             (429, _) => Self::Busy(status.details.map_or(1, |d| d.retry_after_seconds)),
             (400..=499, _) => Self::Invalid(status),
+            _ if is_of_webhook(&status.message) => Self::WebhookFailed(status),
             _ => Self::Failed(status),
         }
     }
@@ -65,6 +68,7 @@ impl Refused {
             Self::Conflict => "Conflict",
             Self::Invalid(_) => "Invalid",
             Self::Busy(_) => "Busy",
+            Self::WebhookFailed(_) => "WebhookFailed",
             Self::Failed(_) | Self::Unanswered => "Unknown",
         }
     }
@@ -101,6 +105,14 @@ impl Refused {
                 "the kube-apiserver has too much to do; try again",
             )
             .after(std::time::Duration::from_secs(seconds.into())),
+            Self::WebhookFailed(status) => Problem::new(
+                ProblemType::ApiserverUnavailable,
+                format!(
+                    "the cluster asks an admission webhook about this, which does not answer: nothing was changed; \
+                     see to the webhook, or to its configuration, and try again. The kube-apiserver says: {}",
+                    one_line(&status.message)
+                ),
+            ),
             Self::Failed(status) => Problem::new(
                 ProblemType::ApiserverUnavailable,
                 format!(
@@ -156,7 +168,8 @@ fn forbidden(kind: Kind, message: &str) -> Problem {
 fn invalid(kind: Kind, status: &Status) -> Problem {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let mut errors: Vec<FieldError> = causes
-        .filter(|cause| !cause.field.is_empty())
+        // Of no field it says that it did not come to its other rules.
+        .filter(|cause| !["", "<nil>"].contains(&cause.field.as_str()))
         .map(|cause| FieldError {
             field: fields::told(kind, &cause.field),
             message: one_line(&without_value(&cause.message)),
@@ -220,6 +233,12 @@ fn without_value(message: &str) -> String {
         rest if rest.is_empty() => message.split(':').next().unwrap_or_default().to_owned(),
         rest => rest,
     }
+}
+
+/// Whether the kube-apiserver failed for it could not ask an admission webhook, which it does before it
+/// stores anything.
+fn is_of_webhook(message: &str) -> bool {
+    message.contains("failed calling webhook")
 }
 
 fn one_line(text: &str) -> String {
@@ -308,6 +327,24 @@ mod tests {
                 problem.detail
             );
         }
+    }
+
+    #[test]
+    fn a_webhook_that_does_not_answer_has_changed_nothing() {
+        let refused = status(json!({
+            "code": 500, "reason": "InternalError",
+            "message": "Internal error occurred: failed calling webhook \"policy.example\": failed to call webhook: \
+                        Post \"https://policy.example:443/?timeout=2s\": dial tcp: connection refused",
+        }));
+        assert_eq!(refused.word(), "WebhookFailed");
+        let problem = refused.problem(Kind::Model);
+        assert_eq!(problem.kind, ProblemType::ApiserverUnavailable);
+        assert!(
+            problem.detail.contains("nothing was changed")
+                && problem.detail.contains("policy.example"),
+            "{}",
+            problem.detail
+        );
     }
 
     #[test]

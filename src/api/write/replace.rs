@@ -7,7 +7,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use super::create::name_endpoints;
-use super::record::Recorded;
+use super::record::{Recorded, WriteOutcome};
 use super::refusal::Refused;
 use super::{Draft, Write, answer, declaration, gitops, target};
 use crate::api::problem::Problem;
@@ -15,6 +15,9 @@ use crate::api::read::list_query::Resource;
 use crate::crd::Kind;
 use crate::db::AuditAction;
 use crate::snapshot::ProviderView;
+
+/// How often a provider is read again that changes while it is switched: its status does by itself.
+const PATCH_ATTEMPTS: u32 = 5;
 
 /// Replaces what rows show of an object, and keeps the rest.
 ///
@@ -27,12 +30,26 @@ pub async fn replace<V: Resource>(
     mut draft: Draft,
 ) -> Result<Response<Body>, Problem> {
     let change = Change::of::<V>(&write, &id, &mut draft).await?;
+    replace_by::<V>(write, change, draft).await
+}
+
+/// Makes a change that was read.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub(super) async fn replace_by<V: Resource>(
+    write: Write,
+    change: Change,
+    draft: Draft,
+) -> Result<Response<Body>, Problem> {
     change.refuse_managed(&write)?;
     let recorded = change.recorded(Vec::new());
-    let replacing = |dry_run| put::<V>(&write, &change.after, &draft.fields, dry_run);
-    let made = recorded.run(&write, replacing, target::uid).await?;
+    let replacing = |dry_run| put::<V>(&write, &change, &draft.fields, dry_run);
+    let outcome = |made: &MadeChange| made.outcome(V::KIND);
+    let made = recorded.run(&write, replacing, outcome).await?;
     let made = made.map_err(|refused| refused.problem(V::KIND))?;
-    answer::written::<V>(write, &made, false, |_| true).await
+    answer::written::<V>(write, &made.after, false, |_| true).await
 }
 
 /// An object as it is and as it is to be.
@@ -112,32 +129,56 @@ fn changed<V: Resource>(
     Ok(after)
 }
 
+/// An object that was changed: as it was when that was done, and as it is.
+struct MadeChange {
+    before: DynamicObject,
+    after: DynamicObject,
+}
+
+impl MadeChange {
+    fn outcome(&self, kind: Kind) -> WriteOutcome {
+        let (before, after) = (&self.before.data["spec"], &self.after.data["spec"]);
+        WriteOutcome {
+            uid: target::uid(&self.after),
+            fields: Some(declaration::changed(kind, before, after)),
+        }
+    }
+}
+
 /// Puts it in the place of what was read; of what was changed since, once more.
 async fn put<V: Resource>(
     write: &Write,
-    after: &DynamicObject,
+    change: &Change,
     fields: &Map<String, Value>,
     dry_run: bool,
-) -> Result<DynamicObject, Refused> {
+) -> Result<MadeChange, Refused> {
     let kind = V::KIND;
-    match write.cluster.replace(kind, after, dry_run).await {
-        Err(Refused::Conflict) => {}
-        outcome => return outcome,
-    }
-    let namespace = after.namespace().unwrap_or_default();
+    let before = match write.cluster.replace(kind, &change.after, dry_run).await {
+        Err(Refused::Conflict) => newest(write, kind, &change.before).await?,
+        outcome => {
+            let before = change.before.clone();
+            return outcome.map(|after| MadeChange { before, after });
+        }
+    };
+    let again = changed::<V>(&before, fields).map_err(|_| Refused::Conflict)?;
+    // A GitOps tool may have taken it over: reading it again says so.
+    let patch = declaration::merge_patch(&before.data["spec"], &again.data["spec"]);
+    gitops::refuse(kind, &before, Some(&patch), write.force).map_err(|_| Refused::Conflict)?;
+    let after = write.cluster.replace(kind, &again, dry_run).await?;
+    Ok(MadeChange { before, after })
+}
+
+/// An object that somebody changed since it was read. One that was deleted and made again meanwhile is another.
+async fn newest(write: &Write, kind: Kind, read: &DynamicObject) -> Result<DynamicObject, Refused> {
+    let namespace = read.namespace().unwrap_or_default();
     let newest = write
         .cluster
-        .get(kind, &namespace, &after.name_any())
+        .get(kind, &namespace, &read.name_any())
         .await?;
-    // One that was deleted and made again meanwhile is another.
-    if newest.metadata.uid != after.metadata.uid {
-        return Err(Refused::Conflict);
+    match newest.metadata.uid == read.metadata.uid {
+        true => Ok(newest),
+        false => Err(Refused::Conflict),
     }
-    let again = changed::<V>(&newest, fields).map_err(|_| Refused::Conflict)?;
-    // A GitOps tool may have taken it over: reading it again says so.
-    let patch = declaration::merge_patch(&newest.data["spec"], &again.data["spec"]);
-    gitops::refuse(kind, &newest, Some(&patch), write.force).map_err(|_| Refused::Conflict)?;
-    write.cluster.replace(kind, &again, dry_run).await
 }
 
 /// Switches a provider on or off.
@@ -163,9 +204,34 @@ pub async fn set_active(
         uid: target::uid(&before),
         fields: vec!["is_active"],
     };
-    let patch = json!({ "metadata": { "uid": before.metadata.uid }, "spec": change });
-    let patching = |dry_run| write.cluster.patch(kind, &before, &patch, dry_run);
-    let made = recorded.run(&write, patching, target::uid).await?;
+    let patching = |dry_run| patch(&write, &before, &change, dry_run);
+    let outcome = |made: &MadeChange| made.outcome(kind);
+    let made = recorded.run(&write, patching, outcome).await?;
     let made = made.map_err(|refused| refused.problem(kind))?;
-    answer::written::<ProviderView>(write, &made, false, |_| true).await
+    answer::written::<ProviderView>(write, &made.after, false, |_| true).await
+}
+
+/// Changes the spec of a provider that was read; of one that was changed since, as it is then: nothing of
+/// that is lost.
+async fn patch(
+    write: &Write,
+    read: &DynamicObject,
+    change: &Value,
+    dry_run: bool,
+) -> Result<MadeChange, Refused> {
+    let kind = Kind::Provider;
+    let mut before = read.clone();
+    for _ in 0..PATCH_ATTEMPTS {
+        let metadata = json!({
+            "uid": before.metadata.uid, "resourceVersion": before.metadata.resource_version,
+        });
+        let patch = json!({ "metadata": metadata, "spec": change });
+        match write.cluster.patch(kind, &before, &patch, dry_run).await {
+            Err(Refused::Conflict) => {}
+            outcome => return outcome.map(|after| MadeChange { before, after }),
+        }
+        before = newest(write, kind, read).await?;
+        gitops::refuse(kind, &before, Some(change), write.force).map_err(|_| Refused::Conflict)?;
+    }
+    Err(Refused::Conflict)
 }

@@ -1,41 +1,27 @@
-//! Schemas of the bodies of writes, made from the resources' own: the same limits, said once.
+//! Schemas of the bodies of writes, made from the resources' own: the same limits, said once. Which fields go
+//! together is in [`super::body_rules`].
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::{Object, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::body::{ALLOWED_HOSTS, KEY_FIELDS};
+use super::body_rules;
 use super::secret::MAX_HOST_CHARS;
+use crate::crd::Kind;
+use crate::crd::field_schemas::{self, Absent, or_null, part, rename_properties, spec_of};
 use crate::crd::fields::{self, Field, Form};
 use crate::crd::hosts::MAX_HOSTS;
 use crate::crd::rules::ALLOWED_HOST_PATTERN;
-use crate::crd::{Kind, crds};
 use crate::keys::key_text::{KEY_PATTERN, MAX_KEY_CHARS, MAX_TOKEN_CHARS};
-
-/// What of a resource's schema a body's has too.
-const KEYWORDS: [&str; 13] = [
-    "description",
-    "type",
-    "format",
-    "enum",
-    "default",
-    "minimum",
-    "maximum",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "minItems",
-    "maxItems",
-    "maxProperties",
-];
 
 /// Whether a body makes an object or replaces one.
 #[derive(Clone, Copy, PartialEq)]
-enum Use {
+pub(super) enum Use {
     New,
     Replacement,
 }
@@ -90,30 +76,6 @@ pub struct StatusChange {
     pub is_active: bool,
 }
 
-/// The spec's schema of each kind, in their order.
-static SPECS: LazyLock<Vec<Value>> = LazyLock::new(|| {
-    let spec = |crd| {
-        let crd = serde_json::to_value(crd).unwrap_or_default();
-        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
-    };
-    crds().into_iter().map(spec).collect()
-});
-
-fn spec_of(kind: Kind) -> &'static Value {
-    SPECS.get(kind as usize).unwrap_or(&Value::Null)
-}
-
-/// A field's part of its spec's schema.
-fn part<'s>(spec: &'s Value, field: &Field) -> &'s Value {
-    let parts = field.place.split('.');
-    parts.fold(spec, |at, part| &at["properties"][part])
-}
-
-/// What a field is where nothing is said.
-pub fn default_of(kind: Kind, field: &Field) -> Option<Value> {
-    part(spec_of(kind), field).get("default").cloned()
-}
-
 fn body(kind: Kind, used: Use) -> RefOr<Schema> {
     let spec = spec_of(kind);
     let mut properties = Map::new();
@@ -135,16 +97,33 @@ fn body(kind: Kind, used: Use) -> RefOr<Schema> {
     if kind == Kind::Credential {
         properties.extend(of_key());
     }
+    let rules = body_rules::of(kind, used, spec, &properties);
     let schema = json!({
         "type": "object", "properties": properties, "required": required,
         "additionalProperties": false,
     });
-    read(schema)
+    with_rules(read(schema), rules)
+}
+
+/// The schema with rules about what fields go together.
+fn with_rules(mut schema: RefOr<Schema>, rules: Map<String, Value>) -> RefOr<Schema> {
+    if let RefOr::T(Schema::Object(object)) = &mut schema
+        && !rules.is_empty()
+    {
+        // It has no field of its own for them.
+        object.extensions = Some(Extensions::from_iter([("dependentSchemas", rules)]));
+    }
+    schema
 }
 
 /// Made of plain data: it always is one.
 fn read(schema: Value) -> RefOr<Schema> {
     serde_json::from_value(schema).unwrap_or_else(|_| Object::new().into())
+}
+
+/// A resource's schema as a body's, in which null is as if it were not said.
+fn translated(of_spec: &Value) -> Value {
+    field_schemas::translated(of_spec, Absent::OrNull)
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
@@ -161,11 +140,15 @@ fn property(spec: &Value, field: &Field, is_required: bool, used: Use) -> Value 
             schema["default"] = lower(&of_spec["default"]).unwrap_or_default();
         }
         Form::Endpoints => {
-            schema["items"] = json!({ "type": "string", "maxLength": 253 });
+            // A UID has the form of a name.
+            let mut id = translated(&of_spec["items"]["properties"]["name"]);
+            id.as_object_mut().and_then(|id| id.remove("description"));
+            schema["items"] = id;
+            schema["uniqueItems"] = true.into();
             schema["description"] =
                 "The endpoints that it is for, by id or name; empty: all of the provider's.".into();
         }
-        Form::Kept if used == Use::Replacement => {
+        Form::Kept | Form::Part if used == Use::Replacement => {
             schema["description"] = format!(
                 "{} Without it: as it is.",
                 schema["description"].as_str().unwrap_or_default()
@@ -175,74 +158,18 @@ fn property(spec: &Value, field: &Field, is_required: bool, used: Use) -> Value 
                 .as_object_mut()
                 .and_then(|schema| schema.remove("default"));
         }
-        Form::Same | Form::Kept => {}
+        Form::Tiers => rename_properties(&mut schema["items"], false, |name| {
+            fields::tier_shown(name).to_owned()
+        }),
+        Form::Same | Form::Kept | Form::Part => {}
+    }
+    if field.form == Form::Part {
+        rename_properties(&mut schema, true, fields::snake_case);
     }
     match is_required {
         true => schema,
         false => or_null(schema),
     }
-}
-
-/// Null is as if it were not said.
-fn or_null(mut schema: Value) -> Value {
-    schema["type"] = json!([schema["type"], "null"]);
-    if let Value::Array(words) = &mut schema["enum"] {
-        words.push(Value::Null);
-    }
-    // Indexing put it there.
-    if schema["enum"].is_null() {
-        schema
-            .as_object_mut()
-            .and_then(|schema| schema.remove("enum"));
-    }
-    schema
-}
-
-/// A resource's schema as a body's: rules that are one pattern are said as such.
-fn translated(of_spec: &Value) -> Value {
-    let mut schema = Map::new();
-    for keyword in KEYWORDS {
-        if let Some(value) = of_spec.get(keyword) {
-            schema.insert(keyword.to_owned(), value.clone());
-        }
-    }
-    let rules = items(&of_spec["x-kubernetes-validations"]);
-    let mut rules = rules.filter_map(|rule| rule["rule"].as_str());
-    let rule = rules.next().unwrap_or_default();
-    if let Some(pattern) = pattern_of(rule, "self.matches(r'", "')") {
-        schema.insert("pattern".to_owned(), pattern.into());
-    }
-    if let Some(item) = of_spec.get("items") {
-        let mut item = translated(item);
-        if let Some(pattern) = pattern_of(rule, "self.all(s, s.matches(r'", "'))") {
-            item["pattern"] = pattern.into();
-        }
-        schema.insert("items".to_owned(), item);
-    }
-    if let Some(Value::Object(properties)) = of_spec.get("properties") {
-        let required = of_spec.get("required").cloned().unwrap_or(json!([]));
-        let is_required = |name: &String| items(&required).any(|one| one == name.as_str());
-        let property = |(name, schema): (&String, &Value)| {
-            let schema = translated(schema);
-            let schema = if is_required(name) {
-                schema
-            } else {
-                or_null(schema)
-            };
-            (name.clone(), schema)
-        };
-        let properties: Map<_, _> = properties.iter().map(property).collect();
-        schema.insert("properties".to_owned(), properties.into());
-        schema.insert("required".to_owned(), required.clone());
-        schema.insert("additionalProperties".to_owned(), false.into());
-    }
-    schema.into()
-}
-
-/// The pattern of a rule that is nothing else.
-fn pattern_of<'r>(rule: &'r str, begin: &str, end: &str) -> Option<&'r str> {
-    let pattern = rule.strip_prefix(begin)?.strip_suffix(end)?;
-    (!pattern.contains('\'')).then_some(pattern)
 }
 
 /// An object's name is a reference's.
@@ -323,14 +250,23 @@ mod tests {
             model["properties"]["capabilities"]["items"]["properties"]["score"]["maximum"],
             5
         );
+        assert!(model["dependentSchemas"]["input_price"].is_object());
+        let properties = &model["properties"];
+        assert_eq!(properties["recommended_for"]["uniqueItems"], true);
+        assert!(properties["endpoint_ids"]["items"]["pattern"].is_string());
         let provider = schema(Kind::Provider, Use::New);
+        assert!(provider["dependentSchemas"].is_null());
         assert_eq!(provider["required"], json!(["type", "name"]));
         assert!(provider["properties"]["name"]["pattern"].is_string());
     }
 
     #[test]
     fn every_field_has_a_type_and_a_description() {
-        for kind in Kind::ALL {
+        // Classes are not written by the API.
+        for kind in Kind::ALL
+            .into_iter()
+            .filter(|kind| *kind != Kind::ModelClass)
+        {
             for used in [Use::New, Use::Replacement] {
                 let schema = schema(kind, used);
                 let properties = schema["properties"].as_object().unwrap();

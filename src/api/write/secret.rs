@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::{Resource, ResourceExt};
 use regex::Regex;
 use secrecy::{ExposeSecret, SecretString};
@@ -130,9 +130,10 @@ impl NewKey {
             && (self.allowed_hosts.is_none() || self.allowed_hosts.as_ref() == hosts)
     }
 
-    /// The change of a Secret that holds a key already.
-    fn patch(&self) -> Value {
-        let mut patch = json!({});
+    /// The change of this very Secret, which holds a key already: another that was made in its place
+    /// meanwhile is not changed.
+    fn patch(&self, secret_uid: &str) -> Value {
+        let mut patch = json!({ "metadata": { "uid": secret_uid } });
         if self.is_key() {
             let said = ENTRIES.into_iter().zip(&self.parts);
             let data: Map<String, Value> = said
@@ -144,7 +145,7 @@ impl NewKey {
             patch["data"] = data.into();
         }
         if let Some(hosts) = &self.allowed_hosts {
-            patch["metadata"] = json!({ "annotations": { ANNOTATION_ALLOWED_HOSTS: hosts } });
+            patch["metadata"]["annotations"] = json!({ ANNOTATION_ALLOWED_HOSTS: hosts });
         }
         patch
     }
@@ -242,7 +243,7 @@ pub async fn create(
 pub async fn change(
     cluster: &AsCaller,
     credential: &DynamicObject,
-    secret: &str,
+    (secret, uid): (&str, &str),
     key: &NewKey,
     dry_run: bool,
 ) -> Result<(), Refused> {
@@ -251,26 +252,73 @@ pub async fn change(
         field_manager: post(dry_run).field_manager,
         ..PatchParams::default()
     };
-    let mut patch = key.patch();
+    let mut patch = key.patch(uid);
     let api = secrets(cluster, credential);
     let changed = answered(api.patch(secret, &params, &Patch::Merge(&patch))).await;
     wipe_values(&mut patch);
     changed.map(|mut changed| wipe(&mut changed))
 }
 
-/// Whether the Secret is owned by this credential; none: it is not there.
+/// Deletes this very Secret of a credential; one that is gone already is deleted.
 ///
 /// # Errors
 ///
 /// What the kube-apiserver says.
-pub async fn is_ours(
+pub async fn delete(
+    cluster: &AsCaller,
+    credential: &DynamicObject,
+    (secret, uid): (&str, &str),
+    dry_run: bool,
+) -> Result<(), Refused> {
+    let params = DeleteParams {
+        dry_run,
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    let api = secrets(cluster, credential);
+    match answered(api.delete(secret, &params)).await {
+        // The answer may be the Secret as it was.
+        Ok(either) => {
+            if let Some(mut gone) = either.left() {
+                wipe(&mut gone);
+            }
+            Ok(())
+        }
+        Err(Refused::NotFound(_)) => Ok(()),
+        Err(refused) => Err(refused),
+    }
+}
+
+/// Whose a Secret is.
+pub enum SecretOwner {
+    /// This credential's: its UID.
+    Ours(String),
+    /// Somebody else's.
+    Other,
+    /// Nobody's: it is not there.
+    Absent,
+}
+
+/// Whether the Secret is owned by this credential.
+///
+/// # Errors
+///
+/// What the kube-apiserver says.
+pub async fn owner_of(
     cluster: &AsCaller,
     credential: &DynamicObject,
     secret: &str,
-) -> Result<Option<bool>, Refused> {
+) -> Result<SecretOwner, Refused> {
     let api = secrets(cluster, credential);
-    let found = answered(api.get_metadata_opt(secret)).await?;
-    Ok(found.map(|found| is_of(found.owner_references(), credential)))
+    let Some(found) = answered(api.get_metadata_opt(secret)).await? else {
+        return Ok(SecretOwner::Absent);
+    };
+    let is_ours = is_of(found.owner_references(), credential);
+    let uid = found.metadata.uid.filter(|_| is_ours);
+    Ok(uid.map_or(SecretOwner::Other, SecretOwner::Ours))
 }
 
 fn is_of(owners: &[OwnerReference], credential: &DynamicObject) -> bool {
@@ -395,10 +443,10 @@ mod tests {
             json!({ "name": "s", "keys": { "apiKey": "api-key" } })
         );
         assert_eq!(
-            key.patch(),
+            key.patch("u"),
             json!({
                 "data": { "api-key": "c2stMQ==", "secret-key": null, "access-token": null },
-                "metadata": { "annotations": { ANNOTATION_ALLOWED_HOSTS: "a.example" } },
+                "metadata": { "uid": "u", "annotations": { ANNOTATION_ALLOWED_HOSTS: "a.example" } },
             })
         );
     }

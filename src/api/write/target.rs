@@ -1,9 +1,11 @@
 //! Which object a write is about.
 
+use kube::ResourceExt;
 use kube::api::DynamicObject;
 use uuid::Uuid;
 
 use super::Write;
+use super::refusal::Refused;
 use crate::api::auth::Scope;
 use crate::api::problem::{Problem, ProblemType};
 use crate::api::read::list_query::{self, Resource};
@@ -34,6 +36,29 @@ pub async fn find<V: Resource>(write: &Write, id: &str) -> Result<DynamicObject,
     match place.uid.is_none() || place.uid == uid(&found) {
         true => Ok(found),
         false => Err(Problem::not_found(V::KIND.as_str())),
+    }
+}
+
+/// The type of a child's provider; none where that is not there, or the caller may not get it.
+///
+/// # Errors
+///
+/// What else the kube-apiserver says.
+pub async fn provider_type(
+    write: &Write,
+    child: &DynamicObject,
+) -> Result<Option<String>, Problem> {
+    let namespace = child.namespace().unwrap_or_default();
+    let name = child.data["spec"]["providerRef"]["name"].as_str();
+    let kind = Kind::Provider;
+    match write
+        .cluster
+        .get(kind, &namespace, name.unwrap_or_default())
+        .await
+    {
+        Ok(provider) => Ok(provider.data["spec"]["type"].as_str().map(str::to_owned)),
+        Err(Refused::NotFound(_) | Refused::Forbidden(_)) => Ok(None),
+        Err(refused) => Err(refused.problem(kind)),
     }
 }
 

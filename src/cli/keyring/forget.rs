@@ -55,10 +55,14 @@ pub(super) async fn run(args: ForgetArgs, out: &mut impl Write) -> Result<(), Ke
 /// Removes the file of a key that nothing is stored under, now or in a moment.
 async fn remove(args: &ForgetArgs, db: &Db) -> Result<Report, KeyringCommandError> {
     let id = args.id;
-    // In this order: a controller for which another key is active stores nothing under this one.
+    // In this order: a controller for which another key is active stores nothing under this one, but for
+    // what it had sealed before.
     let state = db.rewrap_state().await?;
     if state.is_some_and(|state| state.active_kek == id.to_string()) {
         return Err(KeyringCommandError::StillActive { id });
+    }
+    if !db.rewrap_is_settled().await? {
+        return Err(KeyringCommandError::JustReplaced { id });
     }
     let uses = db.kek_uses().await?;
     let used = uses.iter().find(|used| used.kek_id == id.to_string());

@@ -154,6 +154,14 @@ pub enum KeyringCommandError {
         /// The key.
         id: KekId,
     },
+    /// The controller may still be storing something under a key.
+    #[error(
+        "another key became the controller's active one less than a minute ago, and something that it encrypted under key {id} may still be on its way into the database: try again in a minute"
+    )]
+    JustReplaced {
+        /// The key.
+        id: KekId,
+    },
     /// A key that is said to be lost is there.
     #[error(
         "key {id} is in {dir}: it is not lost; give the controller this folder and it opens what is stored under the key",

@@ -1,6 +1,6 @@
 //! What causes what: a model that has no key waits for the credential that was rejected. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::objects::{Declared, State};
 use crate::crd::Kind;
@@ -18,7 +18,8 @@ pub struct Trouble<'a> {
 }
 
 /// What does not work among these, in their order. What is given belongs together: the causes of a
-/// model are its provider, that one's endpoints and credentials.
+/// model are its provider, that one's endpoints and credentials; those of a class the models that it
+/// names, and theirs.
 pub fn troubles(all: &[Declared]) -> Vec<Trouble<'_>> {
     let mut troubles: Vec<Trouble<'_>> = all
         .iter()
@@ -30,7 +31,7 @@ pub fn troubles(all: &[Declared]) -> Vec<Trouble<'_>> {
             cause: None,
         })
         .collect();
-    let mut family: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    let mut family = Families::new();
     for (place, trouble) in troubles.iter().enumerate() {
         let object = trouble.object;
         let key = (object.namespace.as_str(), object.provider());
@@ -42,8 +43,11 @@ pub fn troubles(all: &[Declared]) -> Vec<Trouble<'_>> {
         .map(|(place, trouble)| {
             let object = trouble.object;
             shared(&troubles, place).or_else(|| {
-                let relatives = &family[&(object.namespace.as_str(), object.provider())];
-                within(&troubles, trouble, relatives)
+                let relatives = match object.kind {
+                    Kind::ModelClass => of_class(&troubles, &family, all, object),
+                    _ => family[&(object.namespace.as_str(), object.provider())].clone(),
+                };
+                within(&troubles, trouble, &relatives)
             })
         })
         .collect();
@@ -51,6 +55,32 @@ pub fn troubles(all: &[Declared]) -> Vec<Trouble<'_>> {
         trouble.cause = last(&nearest, place);
     }
     troubles
+}
+
+/// Places of troubles by namespace and provider.
+type Families<'a> = HashMap<(&'a str, &'a str), Vec<usize>>;
+
+/// What may keep a class from meaning a model: the models that it names, and what is of their providers.
+fn of_class(
+    troubles: &[Trouble<'_>],
+    families: &Families<'_>,
+    all: &[Declared],
+    class: &Declared,
+) -> Vec<usize> {
+    let named = class.model_refs();
+    let is_named =
+        |object: &Declared| object.kind != Kind::Model || named.contains(&object.name.as_str());
+    let models = all.iter().filter(|object| {
+        object.kind == Kind::Model && object.namespace == class.namespace && is_named(object)
+    });
+    let providers: BTreeSet<&str> = models.map(Declared::provider).collect();
+    let places = providers
+        .into_iter()
+        .filter_map(|provider| families.get(&(class.namespace.as_str(), provider)));
+    let places = places.flatten().copied();
+    places
+        .filter(|place| is_named(troubles[*place].object))
+        .collect()
 }
 
 /// What keeps every object from being stored has one cause, which is none of them: the first stands
@@ -108,6 +138,12 @@ fn causing(of: &Trouble<'_>) -> &'static [Kind] {
             Some(Reason::NoValidCredential | Reason::NotCheckedYet | Reason::CheckInconclusive),
         ) => &[Kind::Provider, Kind::Endpoint, Kind::Credential],
         (Kind::Endpoint | Kind::Credential, Some(Reason::NotCheckedYet)) => &[Kind::Provider],
+        (Kind::ModelClass, Some(Reason::CandidatesUnavailable | Reason::NoCandidate)) => &[
+            Kind::Provider,
+            Kind::Endpoint,
+            Kind::Credential,
+            Kind::Model,
+        ],
         _ => &[],
     }
 }
@@ -228,6 +264,27 @@ mod tests {
             told(&all),
             [pair("e", None), pair("c", Some("e")), pair("m", Some("e"))]
         );
+    }
+
+    #[test]
+    fn a_class_waits_for_what_its_models_wait_for() {
+        let mut class = object(
+            Kind::ModelClass,
+            "smart",
+            ("True", "CandidatesUnavailable"),
+            ("False", "CandidatesUnavailable"),
+        );
+        class.object.data["spec"] = json!({ "models": [{ "name": "m" }] });
+        let down = |name| {
+            let failed = ("False", "ProbeFailed");
+            object(Kind::Endpoint, name, ("True", "ProbeFailed"), failed)
+        };
+        let model = object(Kind::Model, "m", WORKS, ("True", "ModelListed"));
+        let all = [down("e"), model.clone(), class.clone()];
+        assert_eq!(told(&all), [pair("e", None), pair("smart", Some("e"))]);
+        class.object.data["spec"] = json!({ "models": [{ "name": "other" }] });
+        let all = [down("e"), model, class];
+        assert_eq!(told(&all), [pair("e", None), pair("smart", None)]);
     }
 
     #[test]

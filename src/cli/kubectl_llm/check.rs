@@ -11,11 +11,12 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::cluster::Cluster;
 use super::objects::{self, Declared, State, status_text};
 use super::paint::Paint;
-use super::{Format, remedy, write_document};
+use super::{Format, write_document};
+use crate::api_client::Cluster;
 use crate::crd::Kind;
+use crate::crd::remedy;
 use crate::output::printable;
 
 const REQUESTED_AT: &str = "llmplane.dev/reconcile-requested-at";

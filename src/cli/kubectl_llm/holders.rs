@@ -5,10 +5,9 @@ use std::io::Write;
 use clap::Args;
 use serde_json::Value;
 
-use super::api::{ApiArgs, problem};
-use super::cluster::Cluster;
 use super::paint::Paint;
 use super::{Format, write_document};
+use crate::api_client::{ApiArgs, Cluster, problem};
 use crate::output::printable;
 
 #[derive(Debug, Args)]

@@ -1,14 +1,11 @@
 //! `kubectl llm`: what is declared, whether it works, and what to do where it does not. The same binary
 //! under the name `kubectl-llm`, which kubectl finds on the PATH.
 
-mod api;
 mod causes;
 mod check;
-mod cluster;
 mod holders;
 mod objects;
 mod paint;
-mod remedy;
 mod resolve;
 mod rotate;
 mod status;
@@ -20,7 +17,7 @@ use std::io::Write;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use cluster::ClusterArgs;
+use crate::api_client::ClusterArgs;
 
 /// What is declared for LLMs, whether it works, and what to do where it does not
 ///

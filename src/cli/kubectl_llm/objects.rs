@@ -10,7 +10,7 @@ use kube::core::Status;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use super::cluster::Cluster;
+use crate::api_client::Cluster;
 use crate::crd::Kind;
 use crate::crd::conditions::{self, ConditionType};
 
@@ -56,7 +56,7 @@ impl Declared {
         conditions::find(&self.conditions, type_)
     }
 
-    /// The name of its provider; its own, where it is one.
+    /// The name of its provider; its own, where it is one; none of a class, which is no provider's.
     pub fn provider(&self) -> &str {
         match self.kind {
             Kind::Provider => &self.name,
@@ -71,11 +71,25 @@ impl Declared {
 
     /// The endpoints that it is for; none: all of its provider's.
     pub fn endpoint_refs(&self) -> Vec<&str> {
-        let refs = self.object.data["spec"]["endpointRefs"].as_array();
+        self.references("endpointRefs")
+    }
+
+    /// The models that a class names.
+    pub fn model_refs(&self) -> Vec<&str> {
+        self.references("models")
+    }
+
+    fn references(&self, field: &str) -> Vec<&str> {
+        let refs = self.object.data["spec"][field].as_array();
         refs.into_iter()
             .flatten()
-            .filter_map(|endpoint| endpoint["name"].as_str())
+            .filter_map(|reference| reference["name"].as_str())
             .collect()
+    }
+
+    /// The model that a class means now.
+    pub fn current_model(&self) -> Option<&str> {
+        status_text(&self.object, "/current/model")
     }
 
     /// Whether the controller has seen its present generation.
@@ -110,12 +124,8 @@ impl Declared {
 
     /// As kubectl names it.
     pub fn resource_name(&self) -> String {
-        format!("{}.llmplane.dev/{}", singular(self.kind), self.name)
+        format!("{}.llmplane.dev/{}", self.kind.singular(), self.name)
     }
-}
-
-fn singular(kind: Kind) -> &'static str {
-    kind.plural().trim_end_matches('s')
 }
 
 pub fn resource(kind: Kind) -> ApiResource {
@@ -127,7 +137,7 @@ pub fn api(cluster: &Cluster, kind: Kind, namespace: &str) -> Api<DynamicObject>
     Api::namespaced_with(cluster.client.clone(), namespace, &resource(kind))
 }
 
-/// Every object of the four kinds in the namespaces that are looked at, providers first, by name.
+/// Every object of all kinds in the namespaces that are looked at, providers first, by name.
 ///
 /// # Errors
 /// Where the user may not list one of them, or the cluster does not have them.
@@ -199,7 +209,7 @@ pub async fn named(
         (false, false) => {
             let names: Vec<String> = found
                 .iter()
-                .map(|o| format!("{}/{name}", singular(o.kind)))
+                .map(|o| format!("{}/{name}", o.kind.singular()))
                 .collect();
             bail!(
                 "{name} is the name of several objects; say which: {}",
@@ -224,7 +234,7 @@ pub async fn get(
     name: &str,
 ) -> anyhow::Result<Option<Declared>> {
     let found = api(cluster, kind, namespace).get_opt(name).await;
-    let found = found.with_context(|| format!("{}/{name} cannot be read", singular(kind)))?;
+    let found = found.with_context(|| format!("{}/{name} cannot be read", kind.singular()))?;
     Ok(found.map(|object| Declared::read(kind, object)))
 }
 
@@ -234,15 +244,15 @@ fn kind_of(word: &str) -> anyhow::Result<Kind> {
     let lower = word.to_lowercase();
     let bare = lower.strip_suffix(".llmplane.dev").unwrap_or(&lower);
     let known = |kind: &&Kind| {
-        let (plural, singular) = (kind.plural(), singular(**kind));
-        let short = &singular[..4];
+        let singular = kind.singular();
         let word = singular.trim_start_matches("llm");
-        [plural, singular, short, word].contains(&bare)
+        let is_class = **kind == Kind::ModelClass && ["class", "classes"].contains(&bare);
+        is_class || [kind.plural(), singular, kind.short_name(), word].contains(&bare)
     };
     match Kind::ALL.iter().find(known) {
         Some(kind) => Ok(*kind),
         None => bail!(
-            "{word} is no kind of llmplane.dev: llmprovider, llmendpoint, llmcredential, llmmodel"
+            "{word} is no kind of llmplane.dev: llmprovider, llmendpoint, llmcredential, llmmodel, llmmodelclass"
         ),
     }
 }
@@ -282,7 +292,9 @@ mod tests {
         }
         for kind in Kind::ALL {
             assert_eq!(kind_of(kind.kubernetes()).unwrap(), kind);
-            assert_eq!(kind_of(&singular(kind)[..4]).unwrap(), kind);
+            assert_eq!(kind_of(kind.short_name()).unwrap(), kind);
+            assert_eq!(kind_of(kind.singular()).unwrap(), kind);
+            assert_eq!(kind_of(kind.plural()).unwrap(), kind);
         }
         assert!(
             kind_of("pod")

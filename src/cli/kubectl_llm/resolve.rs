@@ -5,21 +5,25 @@ use std::io::Write;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::api::{ApiArgs, problem};
-use super::cluster::Cluster;
 use super::objects::State;
 use super::paint::Paint;
 use super::{Format, write_document};
+use crate::api_client::{ApiArgs, Cluster, problem};
 use crate::output::printable;
 
 /// What an agent would ask for. No key is asked for.
 #[derive(Debug, Args)]
 pub struct ResolveArgs {
-    /// A model by its name, display name or the vendor's id; without it by need
-    #[arg(conflicts_with_all = ["capability", "min_score", "min_context_window", "min_output_tokens",
+    /// A model by its name, display name or the vendor's id, or a class by its name; without it by need
+    #[arg(conflicts_with_all = ["class", "capability", "min_score", "min_context_window", "min_output_tokens",
         "max_input_price", "max_output_price", "currency", "prefer", "provider_type", "region", "exclude",
-        "recommended_for", "allow_deprecated"])]
+        "recommended_for", "allow_deprecated", "prompt_tokens", "cached_tokens", "output_tokens"])]
     model: Option<String>,
+    /// What this class means now
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["capability", "min_score", "min_context_window",
+        "min_output_tokens", "max_input_price", "max_output_price", "currency", "prefer", "provider_type", "region",
+        "exclude", "recommended_for", "allow_deprecated"])]
+    class: Option<String>,
     /// What it must be able to do, for example FunctionCalling; repeat it for several
     #[arg(long, value_name = "CAPABILITY")]
     capability: Vec<String>,
@@ -41,6 +45,15 @@ pub struct ResolveArgs {
     /// The currency of these prices, for example USD
     #[arg(long, value_name = "CODE")]
     currency: Option<String>,
+    /// Tokens of prompt in a typical call, which prices are compared for
+    #[arg(long, value_name = "TOKENS")]
+    prompt_tokens: Option<u64>,
+    /// Of those, the tokens that the vendor's cache holds
+    #[arg(long, value_name = "TOKENS")]
+    cached_tokens: Option<u64>,
+    /// Tokens of answer in a typical call
+    #[arg(long, value_name = "TOKENS")]
+    output_tokens: Option<u64>,
     /// What decides between those that fit: price, score or context
     #[arg(long, value_name = "WORD")]
     prefer: Option<String>,
@@ -100,6 +113,7 @@ impl ResolveArgs {
             }
         };
         put("model", json!(self.model));
+        put("class", json!(self.class));
         put("capabilities", json!(self.capability));
         put("min_score", json!(self.min_score));
         put("min_context_window", json!(self.min_context_window));
@@ -107,6 +121,9 @@ impl ResolveArgs {
         put("max_input_price", json!(self.max_input_price));
         put("max_output_price", json!(self.max_output_price));
         put("currency", json!(self.currency));
+        put("prompt_tokens", json!(self.prompt_tokens));
+        put("cached_tokens", json!(self.cached_tokens));
+        put("output_tokens", json!(self.output_tokens));
         put("prefer", json!(self.prefer));
         put("provider_types", json!(self.provider_type));
         put("regions", json!(self.region));
@@ -126,11 +143,13 @@ fn text(answer: &Value, user: &str, paint: Paint) -> String {
     match answer["model"].is_object() {
         true => {
             let model = &answer["model"];
+            let by = answer["class"].as_str();
+            let by = by.map_or_else(String::new, |class| format!(", by the class {class}"));
             text.push_str(&format!(
                 "{}  {}\n",
                 paint.strong(printable(word(&model["name"]))),
                 printable(&format!(
-                    "{} in {}",
+                    "{} in {}{by}",
                     word(&model["model_id"]),
                     word(&model["namespace"])
                 ))
@@ -158,10 +177,17 @@ fn text(answer: &Value, user: &str, paint: Paint) -> String {
             ),
             None => format!("no key: {}", word(&target["credential_reason"])),
         };
+        // A class goes on with its other models.
+        let other = target["model"].as_str();
+        let other = other.filter(|other| Some(*other) != answer["model"]["name"].as_str());
+        let at = match other {
+            Some(model) => format!("{model} at {}", word(&endpoint["name"])),
+            None => word(&endpoint["name"]).to_owned(),
+        };
         text.push_str(&format!(
             "  {}. {}  {}  {}  {}\n",
             place + 1,
-            printable(word(&endpoint["name"])),
+            printable(&at),
             paint.state(state, word(&endpoint["health"]["state"])),
             printable(word(&endpoint["base_url"])),
             printable(&key)

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,25 +16,23 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::check::{LOOK_AGAIN, checked, verdict};
-use super::cluster::Cluster;
+use super::check::{checked, verdict};
 use super::objects::{self, Declared, status_text};
 use super::paint::Paint;
+use crate::api_client::Cluster;
 use crate::crd::Kind;
 use crate::crd::conditions::ConditionType;
+use crate::crd::gitops::Manager;
 use crate::output::printable;
 
 /// Longest key that is read; the controller says what is too long for a key.
 const MAX_KEY: u64 = 64 * 1024;
-/// Ends of the groups of labels, annotations and owners of tools that write Secrets themselves, and would
-/// undo a change: External Secrets, Sealed Secrets, Vault's operator, Flux, Argo CD, Helm.
-const WRITERS: [&str; 6] = [
+/// Ends of the groups of labels, annotations and owners of operators that write Secrets themselves, and would
+/// undo a change: External Secrets, Sealed Secrets, Vault's.
+const OPERATORS: [&str; 3] = [
     "external-secrets.io",
     "bitnami.com",
     "secrets.hashicorp.com",
-    "toolkit.fluxcd.io",
-    "argoproj.io",
-    "meta.helm.sh",
 ];
 
 #[derive(Debug, Args)]
@@ -97,77 +96,59 @@ impl RotateArgs {
             .await;
         wipe(change);
         let written = written.map_err(|error| without_object(&error, secret));
-        let written = written?;
-        if written.metadata.resource_version == kept.metadata.resource_version {
-            bail!("Secret {secret} held this key already; nothing was changed");
-        }
-        self.wait(cluster, &credential).await
+        let is_new = written?.metadata.resource_version != kept.metadata.resource_version;
+        self.tell(cluster, &credential, is_new).await
     }
 
-    /// Waits until the controller has taken up the new key, and the vendor has judged it.
-    async fn wait(&self, cluster: &Cluster, before: &Declared) -> anyhow::Result<u8> {
+    /// Tells what the vendor says of the key that the Secret holds now; `before` is the credential before it was
+    /// written.
+    async fn tell(&self, cluster: &Cluster, before: &Declared, is_new: bool) -> anyhow::Result<u8> {
         let deadline = Instant::now() + Duration::from_secs(self.timeout_seconds);
+        // Who asks for checks has the Secret read anew, and is answered once its key was judged.
+        let seen = checked(cluster, before, deadline).await;
+        let seen = seen.context(match is_new {
+            true => "the Secret holds the new key",
+            false => "the Secret held this key already",
+        })?;
         let mut out = crate::output::stdout();
-        let mut seen = self.taken_up(cluster, before, deadline).await?;
-        // What is said of a new version at once may still be what was said of the one before.
-        if newest_version(&seen) > newest_version(before) && newest_state(&seen) != Some("Current")
-        {
-            seen = checked(cluster, &seen, deadline).await?;
-        }
-        if newest_version(&seen) > newest_version(before) && newest_state(&seen) == Some("Current")
-        {
-            let masked = status_text(&seen.object, "/maskedKey").unwrap_or_default();
+        let masked = status_text(&seen.object, "/maskedKey").unwrap_or_default();
+        let masked = printable(masked);
+        let is_in_use = newest_state(&seen) == Some("Current") && !is_refused(&seen);
+        let version = newest_version(&seen);
+        if is_in_use && version > newest_version(before) {
             writeln!(
                 out,
-                "version {} ({}) is in use; the one before can be used until its grace ends\n\
+                "version {version} ({masked}) is in use; the one before can be used until its grace ends\n\
                  `kubectl llm holders {}` says who has which",
-                newest_version(&seen),
-                printable(masked),
                 printable(&self.name)
             )?;
-            return Ok(0);
-        }
-        write!(out, "{}", verdict(&seen, Paint::of_stdout()))?;
-        writeln!(
-            out,
-            "the Secret holds the new key, and the version before it stays in use until one is accepted"
-        )?;
-        Ok(1)
-    }
-
-    /// The credential once it has a version of the new key, or is refused for what the Secret holds now.
-    async fn taken_up(
-        &self,
-        cluster: &Cluster,
-        before: &Declared,
-        deadline: Instant,
-    ) -> anyhow::Result<Declared> {
-        let refusal = |credential: &Declared| {
-            let valid = credential.condition(ConditionType::Valid);
-            let refused = valid.filter(|valid| valid.status == "False");
-            refused.map(|refused| (refused.reason.clone(), refused.message.clone()))
-        };
-        loop {
-            let now =
-                objects::get(cluster, Kind::Credential, &cluster.namespace, &self.name).await?;
-            let Some(now) = now else {
-                bail!("LlmCredential {} was deleted meanwhile", self.name);
+        } else if is_in_use {
+            let again = if is_new {
+                "again holds"
+            } else {
+                "held already"
             };
-            let is_refused_anew = refusal(&now).is_some() && refusal(&now) != refusal(before);
-            if newest_version(&now) > newest_version(before) || is_refused_anew {
-                return Ok(now);
+            writeln!(
+                out,
+                "the Secret {again} the key that is in use: version {version} ({masked})"
+            )?;
+        } else {
+            write!(out, "{}", verdict(&seen, Paint::of_stdout()))?;
+            if !masked.is_empty() {
+                writeln!(
+                    out,
+                    "the Secret holds this key; the one in use ({masked}) stays so until one is accepted"
+                )?;
             }
-            if Instant::now() >= deadline {
-                bail!(
-                    "the Secret holds the new key, and nothing was heard of it within {} s; `kubectl llm why \
-                     llmcredential/{}` says what is known, and the controller's log whether it runs",
-                    self.timeout_seconds,
-                    self.name
-                );
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
         }
+        Ok(u8::from(!is_in_use))
     }
+}
+
+/// Whether the key that the Secret holds is refused.
+fn is_refused(credential: &Declared) -> bool {
+    let valid = credential.condition(ConditionType::Valid);
+    valid.is_some_and(|valid| valid.status == "False")
 }
 
 fn versions(credential: &Declared) -> impl Iterator<Item = &Value> {
@@ -177,8 +158,11 @@ fn versions(credential: &Declared) -> impl Iterator<Item = &Value> {
         .flatten()
 }
 
+/// The newest version that is not destroyed: one of a key that the Secret holds no more may be.
 fn newest(credential: &Declared) -> Option<&Value> {
-    versions(credential).max_by_key(|version| version["version"].as_i64())
+    versions(credential)
+        .filter(|version| version["state"] != "Destroyed")
+        .max_by_key(|version| version["version"].as_i64())
 }
 
 fn newest_version(credential: &Declared) -> i64 {
@@ -192,20 +176,21 @@ fn newest_state(credential: &Declared) -> Option<&str> {
 }
 
 /// The tool that keeps this Secret, if one does.
-fn writer(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Option<String> {
+fn writer(metadata: &ObjectMeta) -> Option<String> {
     let owners = metadata.owner_references.iter().flatten();
-    let is_writer = |group: &str| WRITERS.iter().any(|writer| group.ends_with(writer));
+    let is_operator = |group: &str| OPERATORS.iter().any(|operator| group.ends_with(operator));
     let mut owners =
-        owners.filter(|owner| is_writer(owner.api_version.split('/').next().unwrap_or_default()));
+        owners.filter(|owner| is_operator(owner.api_version.split('/').next().unwrap_or_default()));
     if let Some(owner) = owners.next() {
         return Some(format!("{} {}", owner.kind, owner.name));
     }
     let mut marks = (metadata.labels.iter().flatten())
         .chain(metadata.annotations.iter().flatten())
-        .filter(|(name, _)| name.split('/').next().is_some_and(is_writer));
+        .filter(|(name, _)| name.split('/').next().is_some_and(is_operator));
     marks
         .next()
         .map(|(name, value)| format!("the tool that marked it {name}={value}"))
+        .or_else(|| Manager::of(metadata).map(|manager| manager.told()))
 }
 
 /// The key, without the line break that a shell adds.
@@ -259,8 +244,6 @@ fn without_object(error: &kube::Error, secret: &str) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
     use super::*;
 
     #[test]
@@ -274,12 +257,18 @@ mod tests {
         assert!(writer(&labelled).is_some());
         for marks in [
             json!({ "labels": { "kustomize.toolkit.fluxcd.io/name": "team-a" } }),
+            json!({ "labels": { "app.kubernetes.io/managed-by": "Helm" } }),
+            json!({ "managedFields": [{ "manager": "kustomize-controller", "fieldsV1": { "f:data": {} } }] }),
             json!({ "annotations": { "argocd.argoproj.io/tracking-id": "a:/Secret:n/s" } }),
             json!({ "annotations": { "meta.helm.sh/release-name": "r" } }),
         ] {
             assert!(writer(&metadata(marks.clone())).is_some(), "{marks}");
         }
-        let own = metadata(json!({ "labels": { "llmplane.dev/credential": "OpenAI" } }));
-        assert_eq!(writer(&own), None);
+        for own in [
+            json!({ "labels": { "llmplane.dev/credential": "OpenAI" } }),
+            json!({ "labels": { "app.kubernetes.io/instance": "llm" } }),
+        ] {
+            assert_eq!(writer(&metadata(own.clone())), None, "{own}");
+        }
     }
 }

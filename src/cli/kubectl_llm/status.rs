@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::causes::{Trouble, troubles};
-use super::cluster::Cluster;
 use super::objects::{self, Declared, State};
 use super::paint::Paint;
-use super::{Format, remedy, write_document};
+use super::{Format, write_document};
+use crate::api_client::Cluster;
+use crate::crd::remedy;
 use crate::output::printable;
 
 /// Objects that wait for another, of which the names are told.

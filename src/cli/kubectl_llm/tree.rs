@@ -6,16 +6,17 @@ use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 
-use super::cluster::Cluster;
 use super::objects::{self, Declared, State, status_text};
 use super::paint::Paint;
 use super::{Format, write_document};
+use crate::api_client::Cluster;
 use crate::crd::Kind;
 use crate::output::printable;
 
 #[derive(Debug, Args)]
 pub struct TreeArgs {
-    /// A provider, or anything that belongs to one: NAME or KIND/NAME; without it every provider
+    /// A provider, anything that belongs to one, or a class: NAME or KIND/NAME; without it every
+    /// provider and every class
     name: Option<String>,
     /// How the answer is printed
     #[arg(long, short, value_enum, default_value_t)]
@@ -29,7 +30,8 @@ struct Node<'a> {
     namespace: &'a str,
     name: &'a str,
     reason: Option<&'a str>,
-    /// What tells it from others of its kind: its URL, masked key, or the vendor's name for the model.
+    /// What tells it from others of its kind: its URL, masked key, the vendor's name for the model, or the
+    /// model that a class means now.
     is: Option<&'a str>,
     children: Vec<Node<'a>>,
     #[serde(skip)]
@@ -46,14 +48,17 @@ impl TreeArgs {
             None => None,
         };
         let all = objects::all(cluster).await?;
-        let provider = wanted.as_ref().map(Declared::provider);
+        let root = wanted.as_ref().map(|wanted| match wanted.kind {
+            Kind::ModelClass => (Kind::ModelClass, wanted.name.as_str()),
+            _ => (Kind::Provider, wanted.provider()),
+        });
         let trees: Vec<Node<'_>> = all
             .iter()
-            .filter(|object| object.kind == Kind::Provider)
-            .filter(|object| provider.is_none_or(|wanted| wanted == object.name))
+            .filter(|object| [Kind::Provider, Kind::ModelClass].contains(&object.kind))
+            .filter(|object| root.is_none_or(|root| root == (object.kind, object.name.as_str())))
             .map(|object| tree(object, &all))
             .collect();
-        if let (true, Some(provider)) = (trees.is_empty(), provider) {
+        if let (true, Some((_, provider))) = (trees.is_empty(), root) {
             bail!(
                 "there is no LlmProvider {provider} in namespace {}",
                 cluster.namespace
@@ -90,15 +95,29 @@ impl TreeArgs {
     }
 }
 
-fn tree<'a>(provider: &'a Declared, all: &'a [Declared]) -> Node<'a> {
-    let children = all.iter().filter(|object| {
-        object.kind != Kind::Provider
-            && object.namespace == provider.namespace
-            && object.provider() == provider.name
-    });
+/// A provider with what belongs to it, or a class with the models that it names.
+fn tree<'a>(root: &'a Declared, all: &'a [Declared]) -> Node<'a> {
+    let here = |object: &&Declared| object.namespace == root.namespace;
+    let children: Vec<Node<'a>> = match root.kind {
+        Kind::ModelClass => {
+            let model = |name: &str| {
+                let mut models = all.iter().filter(here);
+                models.find(|object| object.kind == Kind::Model && object.name == name)
+            };
+            let named = root.model_refs().into_iter();
+            named.filter_map(model).map(node).collect()
+        }
+        _ => {
+            let belongs = |object: &&Declared| {
+                ![Kind::Provider, Kind::ModelClass].contains(&object.kind)
+                    && object.provider() == root.name
+            };
+            all.iter().filter(here).filter(belongs).map(node).collect()
+        }
+    };
     Node {
-        children: children.map(node).collect(),
-        ..node(provider)
+        children,
+        ..node(root)
     }
 }
 
@@ -110,6 +129,7 @@ fn node(object: &Declared) -> Node<'_> {
         }
         Kind::Credential => status_text(&object.object, "/maskedKey"),
         Kind::Model => object.spec("/modelId"),
+        Kind::ModelClass => object.current_model(),
     };
     Node {
         kind: object.kind.kubernetes(),

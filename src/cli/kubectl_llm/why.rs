@@ -10,11 +10,12 @@ use kube::{Api, ResourceExt};
 use serde::Serialize;
 
 use super::causes::troubles;
-use super::cluster::Cluster;
 use super::objects::{self, Declared, State};
 use super::paint::Paint;
-use super::{Format, remedy, write_document};
+use super::{Format, write_document};
+use crate::api_client::Cluster;
 use crate::crd::Kind;
+use crate::crd::remedy;
 use crate::output::printable;
 
 /// Events that are told, the newest.
@@ -135,8 +136,14 @@ fn related(object: &Declared) -> Related {
     }
 }
 
-/// Whether an object belongs to another, or is checked by way of it.
+/// Whether an object belongs to another, or is checked by way of it; of a class, whether it names the
+/// model, or means it now.
 fn hangs_on(object: &Declared, other: &Declared) -> bool {
+    if object.kind == Kind::ModelClass {
+        let name = other.name.as_str();
+        let is_meant = object.current_model() == Some(name);
+        return other.kind == Kind::Model && (is_meant || object.model_refs().contains(&name));
+    }
     if other.provider() != object.provider() {
         return false;
     }

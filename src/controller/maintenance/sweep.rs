@@ -22,6 +22,7 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::controller::{
@@ -32,8 +33,9 @@ use crate::controller::{
         object_key::{ObjectKey, Wake},
     },
 };
-use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider};
+use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmModelClass, LlmProvider};
 use crate::db::LiveObject;
+use crate::telemetry::spans;
 
 /// Time between two sweeps that nobody asked for.
 const SWEEP_PERIOD: Duration = Duration::from_secs(180);
@@ -83,7 +85,8 @@ pub async fn run(
             if !due.contains(&kind) {
                 continue;
             }
-            match sweep(&context, kind, namespaces.as_deref()).await {
+            let sweep = sweep(&context, kind, namespaces.as_deref());
+            match sweep.instrument(spans::upkeep("sweep")).await {
                 Ok(()) => {}
                 Err(error) if error.class() == Class::Fatal => return Err(error),
                 Err(error) => {
@@ -160,35 +163,58 @@ async fn sweep(context: &Context, kind: Kind, namespaces: Option<&[String]>) -> 
 }
 
 /// Lets keys leave this very database, once each of its credentials was looked at; after a restore it
-/// is another database. Until then the upkeep asks again.
+/// is another database. Until then the upkeep asks again. What could not be brought into force is switched
+/// off with that: what is stored of it may be what was withdrawn since.
 async fn mark_swept(context: &Context, rows: &[LiveObject]) -> Result<(), Error> {
-    if !all_looked_at(context, rows) {
+    let Some(not_stored) = looked_at(context, rows) else {
         return Ok(());
-    }
+    };
     let committed = context.db.committed();
-    let mark = context.db.write_unversioned(context.epoch, move |tx| {
-        Box::pin(async move { tx.database_mark_swept(committed).await })
+    let mark = context.db.write(context.epoch, move |tx| {
+        Box::pin(async move {
+            let is_news = tx.database_mark_swept(committed).await?;
+            let off = match is_news {
+                true => tx.credentials_switch_off(&not_stored).await?,
+                false => 0,
+            };
+            Ok((is_news, off))
+        })
     });
-    if mark.await? {
+    let ((is_news, off), _) = mark.await?;
+    if is_news {
         tracing::info!("the database agrees with the cluster: keys may be given out of it");
+    }
+    if off > 0 {
+        tracing::warn!(
+            credentials = off,
+            "credentials that could not be compared with the cluster are switched off until they can be; their statuses say why"
+        );
     }
     Ok(())
 }
 
-fn all_looked_at(context: &Context, rows: &[LiveObject]) -> bool {
+/// Those of these credentials that could not be brought into force, once each was looked at.
+fn looked_at(context: &Context, rows: &[LiveObject]) -> Option<Vec<Uuid>> {
     if rows.is_empty() {
-        return true;
+        return Some(Vec::new());
     }
     // Before its first list is complete, an object that is declared looks as if it did not decode.
     if !context.lists_complete.load(Ordering::Acquire) {
-        return false;
+        return None;
     }
     let index = context.index();
-    let declared = rows.iter().filter(|row| {
-        // What does not decode is never reconciled.
+    // What does not decode is never reconciled.
+    let is_declared = |row: &&LiveObject| {
         index.uid(&ObjectKey::new(Kind::Credential, &row.namespace, &row.name)) == Some(row.uid)
-    });
-    (context.credentials_seen).all(declared.map(|row| row.uid))
+    };
+    let (declared, undecoded): (Vec<&LiveObject>, Vec<_>) = rows.iter().partition(is_declared);
+    let declared = || declared.iter().map(|row| row.uid);
+    let seen = &context.credentials_seen;
+    seen.all(declared()).then(|| {
+        let mut not_stored = seen.not_stored(declared());
+        not_stored.extend(undecoded.iter().map(|row| row.uid));
+        not_stored
+    })
 }
 
 async fn sweep_rows(
@@ -202,6 +228,7 @@ async fn sweep_rows(
         Kind::Endpoint => present::<LlmEndpoint>(context, namespaces).await?,
         Kind::Credential => present::<LlmCredential>(context, namespaces).await?,
         Kind::Model => present::<LlmModel>(context, namespaces).await?,
+        Kind::ModelClass => present::<LlmModelClass>(context, namespaces).await?,
     };
     let gone: Vec<Uuid> = rows
         .iter()

@@ -132,6 +132,8 @@ async fn keep_up(context: &Context) -> Result<(), Error> {
         got_through("the length of the feed", compacted.await)?;
         let purged = in_batches(context, |tx| Box::pin(tx.deleted_purge(BATCH)));
         got_through("what was deleted long ago", purged.await)?;
+        let forgotten = in_batches(context, |tx| Box::pin(tx.needs_forget(BATCH)));
+        got_through("old counts of what was asked for", forgotten.await)?;
         let checks = in_batches(context, |tx| Box::pin(tx.audit_checks()));
         got_through("what checks used keys for", checks.await)?;
         let pruned = in_batches(context, |tx| {

@@ -85,6 +85,11 @@ fn may_write(live: &PartialObjectMeta<LlmModel>, owner: &SyncedProvider) -> bool
     live.metadata.deletion_timestamp.is_none() && is_made_for(&live.metadata, &owner.uid)
 }
 
+/// An object as it is made where there is none.
+pub fn made_object(owner: &SyncedProvider, wanted: &WantedModel) -> Value {
+    body(owner, wanted, None)
+}
+
 /// The object with all that we say of it: what we leave out, we give up. UID and resourceVersion
 /// of what was looked at keep the apply from falling on anything else.
 fn body(

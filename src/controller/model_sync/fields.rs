@@ -108,6 +108,48 @@ impl Fields {
         self
     }
 
+    /// Puts these into a spec, as an apply without force does: in the place of what was said before, and
+    /// without what others own.
+    pub fn put_into(self, spec: &mut LlmModelSpec, others: &ForeignFields) {
+        fn put<T>(field: &mut T, value: T, owned: bool) {
+            if !owned {
+                *field = value;
+            }
+        }
+        let said = self.without(others);
+        put(
+            &mut spec.endpoint_refs,
+            said.endpoint_refs,
+            others.own("endpointRefs"),
+        );
+        put(
+            &mut spec.display_name,
+            said.display_name,
+            others.own("displayName"),
+        );
+        put(&mut spec.type_, said.type_, others.own("type"));
+        put(
+            &mut spec.context_window,
+            said.context_window,
+            others.own("contextWindow"),
+        );
+        put(
+            &mut spec.max_input_tokens,
+            said.max_input_tokens,
+            others.own("maxInputTokens"),
+        );
+        put(
+            &mut spec.max_output_tokens,
+            said.max_output_tokens,
+            others.own("maxOutputTokens"),
+        );
+        put(&mut spec.pricing, said.pricing, others.own("pricing"));
+        if !others.own_all_of("capabilities") {
+            spec.capabilities.retain(|c| others.own_capability(c.name));
+            spec.capabilities.extend(said.capabilities);
+        }
+    }
+
     /// Without the limits that a context window of this size has no room for, which the schema
     /// refuses: a person may have set a smaller one.
     pub fn within(mut self, window: Option<i64>) -> Self {
@@ -135,13 +177,12 @@ fn is_line(name: &str) -> bool {
 
 fn is_pricing(pricing: &Pricing) -> bool {
     let currency = &pricing.currency;
-    let prices = [&pricing.input_per1k_tokens, &pricing.output_per1k_tokens];
+    let tiers = pricing.tiers.iter().flat_map(|tier| tier.token_prices());
+    let mut prices = pricing.prices().chain(tiers);
     currency.len() == 3
         && currency.bytes().all(|b| b.is_ascii_uppercase())
-        && prices
-            .into_iter()
-            .flatten()
-            .all(|price| Decimal::parse(price).is_some())
+        && prices.all(|(_, price)| price.is_none_or(|price| Decimal::parse(price).is_some()))
+        && pricing.wrong_tiers().is_none()
 }
 
 /// By name, each once.
@@ -165,7 +206,7 @@ mod tests {
             pricing: Some(Pricing {
                 currency: "usd".into(),
                 input_per1k_tokens: Some("1".into()),
-                output_per1k_tokens: None,
+                ..Pricing::default()
             }),
             ..ListedModel::default()
         };
@@ -179,6 +220,32 @@ mod tests {
         assert_eq!(fields.context_window, Some(8192));
         assert_eq!(fields.endpoint_refs[0].name, "a");
         assert_eq!(fields.within(Some(8192)).max_output_tokens, None);
+    }
+
+    #[test]
+    fn what_is_put_into_a_spec_takes_the_place_of_all_but_what_others_own() {
+        let before = serde_json::json!({
+            "providerRef": { "name": "p" }, "modelId": "a", "contextWindow": 4096, "maxOutputTokens": 512,
+            "displayName": "Mine", "version": "2",
+        });
+        let mut spec: LlmModelSpec = serde_json::from_value(before).unwrap();
+        let meta = serde_json::json!({ "managedFields": [{
+            "manager": "kubectl", "operation": "Update", "fieldsType": "FieldsV1",
+            "fieldsV1": { "f:spec": { "f:displayName": {}, "f:version": {} } },
+        }] });
+        let others = ForeignFields::of(&serde_json::from_value(meta).unwrap());
+        let said = Fields {
+            context_window: Some(8192),
+            display_name: Some("Theirs".into()),
+            ..Fields::default()
+        };
+        said.put_into(&mut spec, &others);
+        assert_eq!(
+            (spec.context_window, spec.max_output_tokens),
+            (Some(8192), None)
+        );
+        assert_eq!(spec.display_name.as_deref(), Some("Mine"));
+        assert_eq!(spec.version.as_deref(), Some("2"));
     }
 
     #[test]

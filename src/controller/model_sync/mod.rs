@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     error::{Class, Error, namespace_is_going},
@@ -33,7 +34,9 @@ use super::{
     },
 };
 use crate::db::DbError;
-use apply::{ApplyResult, SyncedProvider};
+use crate::telemetry::spans;
+use apply::ApplyResult;
+pub use apply::{SyncedProvider, made_object};
 use pace::Pace;
 use plan::Step;
 use waiting::{SyncEnd, WaitingSyncs};
@@ -127,7 +130,7 @@ pub async fn run(
         };
         let ended = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            ended = pass(&context, &key, &pace) => ended?,
+            ended = pass(&context, &key, &pace).instrument(spans::upkeep("model sync")) => ended?,
         };
         waiting.ended(&key, ended, Instant::now());
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     credentials_seen::CredentialsSeen, endpoints_seen::EndpointsSeen, index::Index,
-    metrics::Metrics, queue::Waker,
+    metrics::Metrics, queue::Waker, stored_configuration::StoredConfiguration,
 };
 use crate::controller::{
     kinds::credential::{intact::UnreadableVersions, secret_cache::SecretCache},
@@ -23,6 +23,7 @@ use crate::controller::{
 };
 use crate::{
     checks::Checks,
+    crd::labels::LabelPrefix,
     db::{Db, Epoch},
     encryption::KeyringHandle,
     vendors::catalog::Catalog,
@@ -54,12 +55,16 @@ pub struct Context {
     pub metrics: Metrics,
     /// What is known of models that nobody declared in full.
     pub catalog: Arc<Catalog>,
+    /// Prefixes of the labels that rows show.
+    pub label_prefixes: Vec<LabelPrefix>,
     /// What was last read of each credential's Secret.
     pub taken: Mutex<HashMap<Uuid, SecretCache>>,
     /// Since when this process knows each model as it is declared: its generation, and the time.
     pub first_seen: Mutex<HashMap<Uuid, (i64, Instant)>>,
     /// Stored keys that do not authenticate and were told of.
     pub unreadable: UnreadableVersions,
+    /// What is stored, for classes to be resolved in.
+    pub stored: StoredConfiguration,
     /// The endpoints that were reconciled.
     pub endpoints_seen: EndpointsSeen,
     /// The credentials that were reconciled.

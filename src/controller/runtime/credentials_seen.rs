@@ -27,12 +27,21 @@ impl CredentialsSeen {
         self.0.lock().insert(credential, Seen::Stored);
     }
 
-    /// Notes a credential whose reconcile failed for a cause of its own.
+    /// Notes a credential whose reconcile failed for a cause of its own, and is tried again.
     pub fn failed(&self, credential: Uuid) {
+        self.failed_times(credential, 1);
+    }
+
+    /// Notes a credential that cannot be stored before somebody changes it.
+    pub fn refused(&self, credential: Uuid) {
+        self.failed_times(credential, MAX_FAILURES);
+    }
+
+    fn failed_times(&self, credential: Uuid, more: u32) {
         let mut seen = self.0.lock();
         let seen = seen.entry(credential).or_insert(Seen::Failed(0));
         if let Seen::Failed(times) = seen {
-            *times = times.saturating_add(1);
+            *times = times.saturating_add(more);
         }
     }
 
@@ -45,6 +54,14 @@ impl CredentialsSeen {
             Some(Seen::Failed(times)) => *times >= MAX_FAILURES,
             None => false,
         })
+    }
+
+    /// Those of these whose rows are not known to say what the cluster says.
+    pub fn not_stored(&self, credentials: impl IntoIterator<Item = Uuid>) -> Vec<Uuid> {
+        let seen = self.0.lock();
+        let is_stored = |uid: &Uuid| matches!(seen.get(uid), Some(Seen::Stored));
+        let credentials = credentials.into_iter();
+        credentials.filter(|uid| !is_stored(uid)).collect()
     }
 
     /// Forgets a credential that is gone.
@@ -71,6 +88,11 @@ mod tests {
         }
         seen.failed(failing);
         assert!(seen.all([stored, failing]));
+        assert_eq!(seen.not_stored([stored, failing]), [failing]);
+        let refused = Uuid::new_v4();
+        seen.refused(refused);
+        assert!(seen.all([stored, failing, refused]));
+        assert_eq!(seen.not_stored([refused, stored]), [refused]);
         seen.forget(failing);
         assert!(!seen.all([stored, failing]) && seen.all([stored]));
     }

@@ -17,14 +17,16 @@ use super::{
 };
 use crate::controller::{
     error::{Class, Error},
-    kinds::{credential, endpoint, identity, model, provider},
+    kinds::{credential, endpoint, identity, model, model_class, provider},
     maintenance::repair::repair,
     status::{unavailable, write},
 };
 use crate::crd::{
-    Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider, conditions::ConditionInput,
+    Kind, LlmCredential, LlmEndpoint, LlmModel, LlmModelClass, LlmProvider,
+    conditions::ConditionInput,
 };
 use crate::db::DbError;
+use crate::telemetry::spans;
 
 /// Reconciles one object.
 ///
@@ -40,6 +42,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
         Kind::Endpoint => endpoint::reconcile(&context, &key).await,
         Kind::Credential => credential::reconcile(&context, &key).await,
         Kind::Model => model::reconcile(&context, &key).await,
+        Kind::ModelClass => model_class::reconcile(&context, &key).await,
     };
     if let (Kind::Endpoint, Some(uid)) = (key.kind, uid)
         && outcome.as_ref().map_or_else(is_stored, |_| true)
@@ -76,6 +79,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) -> Result<Next, Er
         result,
     };
     context.metrics.reconciles.get_or_create(&labels).inc();
+    spans::reconciled(result);
     Ok(next)
 }
 
@@ -89,16 +93,17 @@ fn provider_of(context: &Context, key: &ObjectKey) -> Option<Uuid> {
     Some(identity::uid(&*provider))
 }
 
-/// Notes whether a credential's row says now what the cluster says. An outage, and what passes by
-/// itself at once, is no news of the credential.
+/// Notes whether a credential's row says now what the cluster says. An outage, of the keyring too, and what
+/// passes by itself at once, is no news of the credential.
 fn note_credential(context: &Context, uid: Uuid, failed: Option<&Error>) {
+    let seen = &context.credentials_seen;
     match failed {
-        None => context.credentials_seen.stored(uid),
-        Some(error) if error.class() == Class::User => context.credentials_seen.stored(uid),
+        None => seen.stored(uid),
+        Some(error) if error.class() == Class::User => seen.refused(uid),
         Some(Error::Db(lost)) if lost.is_outage() => {}
         Some(Error::Kube(_)) if context.apiserver.is_lost() => {}
-        Some(Error::Stale | Error::Task(_)) => {}
-        Some(_) => context.credentials_seen.failed(uid),
+        Some(Error::Keyring(_) | Error::Stale | Error::Task(_)) => {}
+        Some(_) => seen.failed(uid),
     }
 }
 
@@ -149,6 +154,7 @@ async fn tell(context: &Context, key: &ObjectKey, error: &Error) {
         Kind::Endpoint => tell_status::<LlmEndpoint>(context, key, &finding).await,
         Kind::Credential => tell_status::<LlmCredential>(context, key, &finding).await,
         Kind::Model => tell_status::<LlmModel>(context, key, &finding).await,
+        Kind::ModelClass => tell_status::<LlmModelClass>(context, key, &finding).await,
     };
     if let Err(error) = told {
         tracing::debug!(object = %key, %error, "the trouble could not be told in the status");

@@ -21,7 +21,7 @@ use super::object_key::{ObjectKey, Wake};
 use crate::controller::kinds::identity::uid;
 use crate::crd::{
     ANNOTATION_RECONCILE_REQUESTED_AT, Kind, LABEL_GENERATED_BY, LlmCredential, LlmEndpoint,
-    LlmModel, LlmProvider,
+    LlmModel, LlmModelClass, LlmProvider,
     conditions::{self, ConditionType},
     manifest::{own_annotations, own_labels},
 };
@@ -36,9 +36,9 @@ type Name = (String, String);
 /// Metadata of an opted-in Secret; of labels and annotations only those of this project.
 pub type SecretMeta = PartialObjectMeta<Secret>;
 
-/// One of the four kinds, as the index holds it.
+/// One of the five kinds, as the index holds it.
 pub trait Declared: ResourceExt + Clone + Send + Sync + 'static {
-    /// Which of the four.
+    /// Which of the five.
     const KIND: Kind;
     /// The kind's own condition.
     const OUTSIDE: ConditionType = ConditionType::outside_of(Self::KIND);
@@ -52,7 +52,7 @@ pub trait Declared: ResourceExt + Clone + Send + Sync + 'static {
             fingerprint: None,
         }
     }
-    /// The name that `providerRef` gives; a provider has none.
+    /// The name that `providerRef` gives; a provider and a class have none.
     fn provider_name(&self) -> Option<&str>;
     /// Its place in the index.
     fn map(index: &Index) -> &HashMap<Name, Arc<Self>>;
@@ -90,6 +90,8 @@ pub enum Lookup {
     Children(Kind, String, String),
     /// Models of this provider with this `modelId`.
     ModelId(String, String, String),
+    /// Models of this provider that name this `modelId` as the one to use in their place.
+    ReplacedBy(String, String, String),
     /// Credentials that name this Secret.
     SecretUsers(String, String),
     /// Endpoints whose probes use this credential.
@@ -103,6 +105,7 @@ pub struct Index {
     endpoints: HashMap<Name, Arc<LlmEndpoint>>,
     credentials: HashMap<Name, Arc<LlmCredential>>,
     models: HashMap<Name, Arc<LlmModel>>,
+    model_classes: HashMap<Name, Arc<LlmModelClass>>,
     secrets: HashMap<Name, Arc<SecretMeta>>,
     lookups: HashMap<Lookup, BTreeSet<String>>,
     /// Objects that exist and were not understood.
@@ -142,6 +145,7 @@ impl Index {
             Kind::Endpoint => (self.get::<LlmEndpoint>(namespace, name)).map(|o| uid(&*o)),
             Kind::Credential => (self.get::<LlmCredential>(namespace, name)).map(|o| uid(&*o)),
             Kind::Model => (self.get::<LlmModel>(namespace, name)).map(|o| uid(&*o)),
+            Kind::ModelClass => (self.get::<LlmModelClass>(namespace, name)).map(|o| uid(&*o)),
         }
     }
 
@@ -156,6 +160,7 @@ impl Index {
             Kind::Endpoint => of::<LlmEndpoint>(self, key),
             Kind::Credential => of::<LlmCredential>(self, key),
             Kind::Model => of::<LlmModel>(self, key),
+            Kind::ModelClass => of::<LlmModelClass>(self, key),
         }
     }
 
@@ -200,6 +205,15 @@ impl Index {
             .keys()
             .filter(|(ns, _)| ns == namespace)
             .map(|(_, name)| name.clone())
+            .collect()
+    }
+
+    /// Keys of the classes of these namespaces, or of all.
+    pub fn class_keys(&self, namespaces: Option<&HashSet<String>>) -> Vec<ObjectKey> {
+        self.model_classes
+            .keys()
+            .filter(|(namespace, _)| namespaces.is_none_or(|of| of.contains(namespace)))
+            .map(|(namespace, name)| ObjectKey::new(Kind::ModelClass, namespace, name))
             .collect()
     }
 
@@ -364,6 +378,7 @@ impl Index {
     fn found<K: Declared>(&self, lookup: Lookup) -> Vec<Arc<K>> {
         let (Lookup::Children(_, namespace, _)
         | Lookup::ModelId(namespace, ..)
+        | Lookup::ReplacedBy(namespace, ..)
         | Lookup::SecretUsers(namespace, _)
         | Lookup::ProbedWith(namespace, _)) = &lookup;
         self.lookups

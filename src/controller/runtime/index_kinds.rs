@@ -1,4 +1,4 @@
-//! The four kinds in the index: under what each is found, and whom its changes wake.
+//! The five kinds in the index: under what each is found, and whom its changes wake.
 
 use super::*;
 use crate::crd::model;
@@ -103,10 +103,15 @@ impl Declared for LlmCredential {
     }
     fn lookups(&self) -> Vec<Lookup> {
         let (namespace, _) = name_of(self);
-        vec![
-            child_of(Kind::Credential, &namespace, &self.spec.provider_ref.name),
-            Lookup::SecretUsers(namespace, self.spec.secret_ref.name.clone()),
-        ]
+        let secret = self.spec.secret_ref.as_ref();
+        [child_of(
+            Kind::Credential,
+            &namespace,
+            &self.spec.provider_ref.name,
+        )]
+        .into_iter()
+        .chain(secret.map(|secret| Lookup::SecretUsers(namespace.clone(), secret.name.clone())))
+        .collect()
     }
     /// The provider, the siblings (limits), the endpoints that are probed with it, and the models
     /// that are tested with it.
@@ -148,16 +153,25 @@ impl Declared for LlmModel {
     fn lookups(&self) -> Vec<Lookup> {
         let (namespace, _) = name_of(self);
         let provider = self.spec.provider_ref.name.clone();
-        vec![
-            child_of(Kind::Model, &namespace, &provider),
-            Lookup::ModelId(namespace, provider, like_id(&self.spec.model_id).to_owned()),
-        ]
+        let mut lookups = vec![child_of(Kind::Model, &namespace, &provider)];
+        if let Some(replacement) = &self.spec.replacement {
+            let id = like_id(&replacement.model_id).to_owned();
+            lookups.push(Lookup::ReplacedBy(namespace.clone(), provider.clone(), id));
+        }
+        let id = like_id(&self.spec.model_id).to_owned();
+        lookups.push(Lookup::ModelId(namespace, provider, id));
+        lookups
     }
-    /// The provider, the models of the same id (one of them may be in force now), and the credentials
-    /// that a test of it may prove.
+    /// The provider, the models of the same id (one of them may be in force now), those that it replaces, and
+    /// the credentials that a test of it may prove.
     fn wakes(&self, index: &Index) -> Vec<Wake> {
         let (namespace, _) = name_of(self);
         let same_id = Lookup::ModelId(
+            namespace.clone(),
+            self.spec.provider_ref.name.clone(),
+            like_id(&self.spec.model_id).to_owned(),
+        );
+        let replaced = Lookup::ReplacedBy(
             namespace.clone(),
             self.spec.provider_ref.name.clone(),
             like_id(&self.spec.model_id).to_owned(),
@@ -166,6 +180,11 @@ impl Declared for LlmModel {
             .keys_at(Kind::Model, &namespace, &same_id)
             .map(Wake::now)
             .collect();
+        wakes.extend(
+            index
+                .keys_at(Kind::Model, &namespace, &replaced)
+                .map(Wake::soon),
+        );
         if self.spec.availability_test.enabled {
             let provider = &self.spec.provider_ref.name;
             let keys = index.child_keys(Kind::Credential, &namespace, provider);
@@ -173,5 +192,26 @@ impl Declared for LlmModel {
         }
         wakes.extend(provider_key(self).map(Wake::soon));
         wakes
+    }
+}
+
+impl Declared for LlmModelClass {
+    const KIND: Kind = Kind::ModelClass;
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+    fn provider_name(&self) -> Option<&str> {
+        None
+    }
+    fn map(index: &Index) -> &HashMap<Name, Arc<Self>> {
+        &index.model_classes
+    }
+    fn map_mut(index: &mut Index) -> &mut HashMap<Name, Arc<Self>> {
+        &mut index.model_classes
+    }
+    /// Nobody: what a class means depends on the others, and they not on it.
+    fn wakes(&self, _: &Index) -> Vec<Wake> {
+        Vec::new()
     }
 }

@@ -15,7 +15,7 @@ use crate::crd::Kind;
 /// Labels of [`Metrics::reconciles`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReconcileLabels {
-    /// Which of the four.
+    /// Which of the five.
     pub kind: &'static str,
     /// `done`, `retry`, `waiting` or `refused`.
     pub result: &'static str,
@@ -24,7 +24,7 @@ pub struct ReconcileLabels {
 /// A label that holds the kind alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct KindLabel {
-    /// Which of the four.
+    /// Which of the five.
     pub kind: &'static str,
 }
 
@@ -89,6 +89,8 @@ pub struct Metrics {
     pub versions_without_kek: Gauge,
     /// When each credential that expires does so, in seconds since 1970.
     pub credential_expiry: Family<ObjectLabels, Gauge>,
+    /// When each model that retires does so, in seconds since 1970.
+    pub model_retirement: Family<ObjectLabels, Gauge>,
     /// 1 while PostgreSQL answers.
     pub database_up: Gauge,
     /// 1 while the kube-apiserver answers.
@@ -167,6 +169,11 @@ impl Metrics {
             metrics.credential_expiry.clone(),
         );
         registry.register(
+            "llmplane_model_retirement_timestamp_seconds",
+            "When a model retires, in seconds since 1970; absent where that is not known",
+            metrics.model_retirement.clone(),
+        );
+        registry.register(
             "llmplane_database_up",
             "Whether PostgreSQL answers",
             metrics.database_up.clone(),
@@ -201,18 +208,27 @@ impl Metrics {
 
     /// Notes when a credential expires, if it does.
     pub fn credential_expires(&self, key: &ObjectKey, at: Option<Timestamp>) {
-        let labels = ObjectLabels {
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
-        };
-        match at {
-            Some(at) => {
-                let gauge = self.credential_expiry.get_or_create(&labels);
-                gauge.set(at.as_second());
-            }
-            None => {
-                self.credential_expiry.remove(&labels);
-            }
+        note(&self.credential_expiry, key, at);
+    }
+
+    /// Notes when a model retires, if that is known.
+    pub fn model_retires(&self, key: &ObjectKey, at: Option<Timestamp>) {
+        note(&self.model_retirement, key, at);
+    }
+}
+
+/// Notes a time of an object, if there is one.
+fn note(times: &Family<ObjectLabels, Gauge>, key: &ObjectKey, at: Option<Timestamp>) {
+    let labels = ObjectLabels {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+    };
+    match at {
+        Some(at) => {
+            times.get_or_create(&labels).set(at.as_second());
+        }
+        None => {
+            times.remove(&labels);
         }
     }
 }

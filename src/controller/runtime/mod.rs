@@ -15,4 +15,6 @@ pub mod object_key;
 pub mod queue;
 pub(super) mod run;
 pub(super) mod start;
+pub(super) mod stored_configuration;
+pub(super) mod token_requests;
 pub(super) mod watch;

@@ -6,10 +6,10 @@ use kube::ResourceExt;
 
 use crate::crd::Kind;
 
-/// One object of the four kinds, by name: a name used again is the same key and another UID.
+/// One object of the five kinds, by name: a name used again is the same key and another UID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
-    /// Which of the four.
+    /// Which of the five.
     pub kind: Kind,
     /// Its namespace.
     pub namespace: String,

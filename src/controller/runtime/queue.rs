@@ -1,7 +1,7 @@
 //! Which objects are reconciled when: one at a time each, a bounded number at once, parents before
 //! children, failed ones again after an exponential backoff with jitter.
 //!
-//! kube-runtime's controller ties one queue to one kind; here a wake-up crosses kinds, so all four
+//! kube-runtime's controller ties one queue to one kind; here a wake-up crosses kinds, so all kinds
 //! share this one.
 
 use std::{

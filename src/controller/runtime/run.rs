@@ -13,6 +13,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     context::Context,
@@ -23,6 +24,8 @@ use super::{
     object_key::{ObjectKey, Wake},
     queue::{self, Waker},
     start::{self, StartError},
+    stored_configuration,
+    token_requests::TokenRequests,
     watch,
 };
 use crate::controller::{
@@ -42,9 +45,10 @@ use crate::controller::{
 use crate::{
     admin::{Host, Readiness},
     checks::{CheckDeps, CheckMetrics, Checks, Report},
-    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider, conditions},
+    crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmModelClass, LlmProvider, conditions},
     db::{CheckKind, CheckListener, Db, DbError, Epoch},
     encryption::KeyringHandle,
+    telemetry::spans,
     vendors::{HttpClients, catalog::Catalog},
 };
 
@@ -233,6 +237,8 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         epoch,
         keyring: parts.keyring.clone(),
         clients: parts.clients.clone(),
+        minter: Arc::new(TokenRequests(parts.client.clone())),
+        token_services: parts.settings.token_services.iter().cloned().collect(),
         metrics: parts.check_metrics.clone(),
     });
     let context = Arc::new(Context {
@@ -248,9 +254,11 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         model_sync,
         metrics: parts.metrics.clone(),
         catalog: parts.catalog.clone(),
+        label_prefixes: parts.settings.label_prefixes.clone(),
         taken: Mutex::default(),
         first_seen: Mutex::default(),
         unreadable: Default::default(),
+        stored: Default::default(),
         endpoints_seen: Default::default(),
         credentials_seen: Default::default(),
         lists_complete: Default::default(),
@@ -284,7 +292,8 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         }
         work.lists_complete.store(true, Ordering::Release);
         queue::run(wakes, MAX_CONCURRENT_RECONCILES, token, move |key| {
-            dispatch::reconcile(work.clone(), key)
+            let span = spans::reconcile(key.kind.as_str(), &key.namespace, &key.name);
+            dispatch::reconcile(work.clone(), key).instrument(span)
         })
         .await
     });
@@ -299,6 +308,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
     tasks.spawn(async move { Ok(checks.run(token).await?) });
     tasks.spawn(follow_reports(context.clone(), reports, stop.clone()));
     tasks.spawn(follow_requests(context.clone(), stop.clone()));
+    tasks.spawn(stored_configuration::run(context.clone(), stop.clone()));
     tasks.spawn(audit::run(context.clone(), stop.clone()));
     tasks.spawn(rewrap::run(context.clone(), rewrap, stop.clone()));
     tasks.spawn(upkeep::run(context, stop.clone()));
@@ -342,7 +352,7 @@ fn spawn_watches(
         Some(names) => names.iter().cloned().map(Some).collect(),
     };
     let synced = Arc::new(InitialSync {
-        missing: AtomicUsize::new(scopes.len() * 5),
+        missing: AtomicUsize::new(scopes.len() * 6),
         complete: Notify::new(),
     });
     for scope in scopes {
@@ -350,6 +360,7 @@ fn spawn_watches(
         spawn_watch::<LlmEndpoint>(tasks, context, &scope, &synced, stop);
         spawn_watch::<LlmCredential>(tasks, context, &scope, &synced, stop);
         spawn_watch::<LlmModel>(tasks, context, &scope, &synced, stop);
+        spawn_watch::<LlmModelClass>(tasks, context, &scope, &synced, stop);
         let (context, counted, stop) = (context.clone(), synced.clone(), stop.clone());
         tasks.spawn(async move {
             watch::secrets(context, scope, move || counted.one(), stop).await;

@@ -33,6 +33,11 @@ pub enum StatusChange {
         /// The object's generation.
         generation: i64,
     },
+    /// A class's first, and models that it is about are not stored yet.
+    Unstored {
+        /// The object's generation.
+        generation: i64,
+    },
     /// Nothing but other counts.
     Counts,
     /// Something that a reader waits for.
@@ -55,7 +60,7 @@ impl StatusDebounce {
                 let longest = longest(ready)?;
                 (self.held_since(object, generation, now), longest)
             }
-            StatusChange::Unlisted { generation } => {
+            StatusChange::Unlisted { generation } | StatusChange::Unstored { generation } => {
                 (self.held_since(object, generation, now), OTHER_OBJECT_WAIT)
             }
             StatusChange::Counts => (*self.counted.get(&object)?, COUNTS_WAIT),
@@ -92,7 +97,9 @@ impl StatusDebounce {
 fn longest(ready: Reason) -> Option<Duration> {
     match ready {
         Reason::NotCheckedYet => Some(FIRST_VERDICT_WAIT),
-        Reason::NoEndpoint | Reason::NoValidCredential => Some(OTHER_OBJECT_WAIT),
+        Reason::NoEndpoint | Reason::NoValidCredential | Reason::CandidatesUnavailable => {
+            Some(OTHER_OBJECT_WAIT)
+        }
         reason if reason.may_still_end_by_itself() => Some(OTHER_OBJECT_WAIT),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! What all four kinds have in common when their conditions are computed. Pure.
+//! What all kinds have in common when their conditions are computed. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -10,6 +10,7 @@ use crate::{
         credential::LlmCredentialStatus,
         endpoint::LlmEndpointStatus,
         model::LlmModelStatus,
+        model_class::LlmModelClassStatus,
         provider::LlmProviderStatus,
         reasons::{ConditionStatus, Reason},
     },
@@ -96,7 +97,8 @@ told!(
     LlmProviderStatus,
     LlmEndpointStatus,
     LlmCredentialStatus,
-    LlmModelStatus
+    LlmModelStatus,
+    LlmModelClassStatus
 );
 
 /// What the checks behind an object's own condition are made with, each as a hash.
@@ -117,7 +119,7 @@ pub struct EvaluationInputs<'a> {
     pub generation: i64,
     /// Its own switch.
     pub enabled: bool,
-    /// Its provider's switch; true for a provider.
+    /// Its provider's switch; true for a provider and for a class.
     pub provider_enabled: bool,
     /// Why it is not put in force, if it is not.
     pub refusal: Option<&'a Refusal>,

@@ -17,12 +17,13 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use parking_lot::RwLock;
+use serde_json::Value;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::time::DelayQueue;
 
 use crate::controller::{
     error::namespace_is_going,
-    kinds::credential::expiry,
+    kinds::deadline,
     runtime::{
         index::{Declared, Index},
         object_key::ObjectKey,
@@ -30,7 +31,7 @@ use crate::controller::{
 };
 use crate::crd::{
     conditions::{self, ConditionType},
-    reasons::Reason,
+    reasons::{CURRENT_MODEL_CHANGED, Reason},
 };
 
 /// Events that may wait; beyond that they are dropped, for an Event is never worth a delay.
@@ -47,7 +48,7 @@ const DELETION_WINDOW: Duration = Duration::from_secs(10);
 pub struct EventDraft {
     /// Whether it is bad news.
     pub warning: bool,
-    /// The condition's reason, or [`STORED_KEY_TAMPERED`](crate::crd::reasons::STORED_KEY_TAMPERED).
+    /// The condition's reason, or one of Events alone, such as [`CURRENT_MODEL_CHANGED`].
     pub reason: String,
     /// The condition's message.
     pub note: String,
@@ -82,21 +83,41 @@ pub fn transitions(
             });
         }
     }
-    let warning = |conditions| {
-        let condition: &Condition = conditions::find(conditions, outside)?;
-        Some((condition, expiry::warning_in(&condition.message)?))
-    };
-    if let Some((condition, new)) = warning(now)
-        && warning(before).is_none_or(|(_, old)| old != new)
-    {
-        told.push(EventDraft {
-            warning: true,
-            reason: Reason::ExpiresSoon.as_str().to_owned(),
-            note: condition.message.clone(),
-            apart: true,
-        });
+    for deadline in deadline::ALL {
+        let warning = |conditions| {
+            let condition: &Condition = conditions::find(conditions, outside)?;
+            Some((condition, deadline.warning_in(&condition.message)?))
+        };
+        if let Some((condition, new)) = warning(now)
+            && warning(before).is_none_or(|(_, old)| old != new)
+        {
+            told.push(EventDraft {
+                warning: true,
+                reason: deadline.reason.as_str().to_owned(),
+                note: condition.message.clone(),
+                apart: true,
+            });
+        }
     }
     told
+}
+
+/// What is told where a class means another model, or is called at another endpoint first, from one
+/// status to the next. That it means one at all, or none any more, its conditions tell. Pure.
+pub fn current_changed(before: &Value, now: &Value) -> Option<EventDraft> {
+    let current = |status: &Value| {
+        let current = status.get("current")?;
+        let model = current.get("model")?.as_str()?;
+        let endpoint = current.get("endpoint")?.as_str()?;
+        Some(format!("LlmModel {model} at LlmEndpoint {endpoint}"))
+    };
+    let (before, now) = (current(before)?, current(now)?);
+    (before != now).then(|| EventDraft {
+        warning: false,
+        reason: CURRENT_MODEL_CHANGED.to_owned(),
+        note: format!("it means {now} now; before, it meant {before}"),
+        apart: true,
+    })
 }
 
 /// Whether a condition says what is not told of yet, or nothing for that reason.
@@ -150,7 +171,7 @@ impl Events {
     }
 }
 
-/// Publishes an Event about what is none of the four kinds, at once and as its own series.
+/// Publishes an Event about what is none of the kinds, at once and as its own series.
 pub async fn announce(client: Client, about: &ObjectReference, draft: EventDraft) {
     let recorder = Recorder::new(client, CONTROLLER.into());
     send(&recorder, about, draft).await;
@@ -301,6 +322,25 @@ mod tests {
             condition("Ready", "False", "CredentialNotFound"),
         ];
         assert_eq!(told(&fine, &other), [(true, "ProbeFailed".into())]);
+    }
+
+    #[test]
+    fn a_class_that_means_another_model_or_endpoint_is_told() {
+        let status = |model: &str, endpoint: &str| serde_json::json!({ "current": { "model": model, "endpoint": endpoint }, "candidates": 2 });
+        let none = serde_json::json!({ "candidates": 0 });
+        let told = |before: &Value, now: &Value| current_changed(before, now).map(|it| it.note);
+        let (a, b) = (status("a", "e"), status("b", "f"));
+        assert_eq!(told(&none, &a), None);
+        assert_eq!(told(&Value::Null, &a), None);
+        assert_eq!(told(&a, &none), None);
+        assert_eq!(told(&a, &a), None);
+        assert_eq!(
+            told(&a, &b).as_deref(),
+            Some(
+                "it means LlmModel b at LlmEndpoint f now; before, it meant LlmModel a at LlmEndpoint e"
+            )
+        );
+        assert!(told(&a, &status("a", "f")).is_some());
     }
 
     #[test]

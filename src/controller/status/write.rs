@@ -30,8 +30,8 @@ pub const FIELD_MANAGER: &str = "llmplane";
 
 /// Fields that hold a time, and never decide whether a status is written.
 const TIMES: [&str; 3] = ["lastTransitionTime", "lastSyncedAt", "since"];
-/// Fields of a provider's status that hold counts of its children.
-const COUNTS: [&str; 3] = ["endpoints", "credentials", "models"];
+/// Fields of a status that hold counts: of a provider's children, of a class's candidates.
+const COUNTS: [&str; 4] = ["endpoints", "credentials", "models", "candidates"];
 
 /// Writes `status` as [`write`] does, but holds it back for a while where better news is about to
 /// come. Answers when to look again: then too, when `Stalled` is due.
@@ -156,7 +156,8 @@ where
         let wakes = context.index_mut().refresh(object, written);
         context.waker.wake_all(wakes);
     }
-    let told = events::transitions(K::OUTSIDE, object.conditions(), conditions);
+    let mut told = events::transitions(K::OUTSIDE, object.conditions(), conditions);
+    told.extend(events::current_changed(&is["status"], &shall));
     context.events.publish(object, told);
     Ok(true)
 }

@@ -10,8 +10,8 @@ use crate::crd::Kind;
 use crate::db::tables::readable::readable;
 use crate::db::transactions::deadline::within;
 use crate::db::{
-    CredentialRow, CredentialVersionRow, Db, DbError, EndpointRow, ModelRow, ProviderRow, Revision,
-    WriteTx,
+    CredentialRow, CredentialVersionRow, Db, DbError, EndpointRow, ModelClassRow, ModelRow,
+    ProviderRow, Revision, WriteTx,
 };
 use crate::db::{
     maintenance::sweep,
@@ -36,6 +36,8 @@ pub struct ChangedRows {
     pub credential_versions: Vec<CredentialVersionRow>,
     /// Models.
     pub models: Vec<ModelRow>,
+    /// Model classes.
+    pub model_classes: Vec<ModelClassRow>,
     /// Objects whose rows this binary cannot read: they are in none of the above.
     pub unreadable: Vec<(Kind, Uuid)>,
 }
@@ -113,6 +115,7 @@ impl Db {
                            WHEN 'endpoint' THEN (SELECT ARRAY[namespace, name] FROM endpoints o WHERE o.uid = c.uid)
                            WHEN 'credential' THEN (SELECT ARRAY[namespace, name] FROM credentials o WHERE o.uid = c.uid)
                            WHEN 'model' THEN (SELECT ARRAY[namespace, name] FROM models o WHERE o.uid = c.uid)
+                           WHEN 'modelclass' THEN (SELECT ARRAY[namespace, name] FROM model_classes o WHERE o.uid = c.uid)
                        END AS place
                    FROM feed LEFT JOIN (
                        SELECT DISTINCT kind, uid FROM changes
@@ -213,6 +216,7 @@ async fn all(connection: &mut PgConnection) -> Result<ChangedRows, DbError> {
         credentials: object::all(connection, false).await?,
         credential_versions: credential_versions::all_live(connection).await?,
         models: object::all(connection, false).await?,
+        model_classes: object::all(connection, false).await?,
         unreadable: Vec::new(),
     })
 }
@@ -229,7 +233,7 @@ async fn all_readable(connection: &mut PgConnection) -> Result<ChangedRows, DbEr
 /// The rows of these objects, deleted or not; of a moment, where the connection reads one.
 pub(in crate::db) async fn of(
     connection: &mut PgConnection,
-    [providers, endpoints, credentials, models]: &Uids,
+    [providers, endpoints, credentials, models, model_classes]: &Uids,
 ) -> Result<ChangedRows, DbError> {
     let mut left_out = Vec::new();
     macro_rules! rows {
@@ -250,6 +254,7 @@ pub(in crate::db) async fn of(
         credentials: rows!(Credential, object::by_uid, credentials),
         credential_versions: Vec::new(),
         models: rows!(Model, object::by_uid, models),
+        model_classes: rows!(ModelClass, object::by_uid, model_classes),
         unreadable: Vec::new(),
     };
     let credentials: Vec<Uuid> = rows.credentials.iter().map(|row| row.uid).collect();
@@ -269,7 +274,7 @@ async fn newest(connection: &mut PgConnection) -> Result<Revision, DbError> {
 }
 
 /// UIDs by kind, in the order of [`Kind::ALL`].
-pub(in crate::db) type Uids = [Vec<Uuid>; 4];
+pub(in crate::db) type Uids = [Vec<Uuid>; Kind::ALL.len()];
 
 /// What changed after a revision.
 struct Changed {

@@ -66,6 +66,7 @@ pub(in crate::db) async fn live(
         Kind::Endpoint => live!("endpoints"),
         Kind::Credential => live!("credentials"),
         Kind::Model => live!("models"),
+        Kind::ModelClass => live!("model_classes"),
     })
 }
 

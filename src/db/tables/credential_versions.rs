@@ -37,8 +37,11 @@ pub struct CredentialVersionRow {
     pub verdicts: BTreeMap<Uuid, StoredCheck>,
     /// Since when it is in this state.
     pub since: Timestamp,
-    /// Until when it may be used after another took its place, or its Secret stopped holding it.
+    /// Until when it may be used after another took its place, or its Secret stopped holding it; of a
+    /// vendor's token its own end.
     pub grace_until: Option<Timestamp>,
+    /// A hash of the declaration that a vendor's token was exchanged by; `None`: the key of a Secret.
+    pub exchanged_with: Option<String>,
     /// When it was stored.
     pub created_at: Timestamp,
 }
@@ -85,6 +88,10 @@ pub struct NewVersion {
     pub allowed_hosts: Vec<String>,
     /// Fingerprints of the fields of the key, each by itself.
     pub field_fingerprints: Vec<String>,
+    /// The end of a vendor's token; `None` of the key of a Secret.
+    pub ends: Option<Timestamp>,
+    /// See [`CredentialVersionRow::exchanged_with`].
+    pub exchanged_with: Option<String>,
 }
 
 /// What tells whether a string is a key, or a field of one, that was ever stored.
@@ -132,7 +139,7 @@ macro_rules! select {
                       v.masked_key, v.provider_type AS "provider_type: ProviderType",
                       v.allowed_hosts, v.kek_id,
                       v.verdicts AS "verdicts: Jsonb<BTreeMap<Uuid, StoredCheck>>", v.since,
-                      v.grace_until AS "grace_until!: MaybeTime", v.created_at
+                      v.grace_until AS "grace_until!: MaybeTime", v.exchanged_with, v.created_at
                FROM credential_versions v "# + $($tail)+
         )
         .fetch_all($connection)
@@ -164,6 +171,13 @@ pub(in crate::db) async fn all_live(
         "JOIN credentials c ON c.uid = v.credential_uid
          WHERE c.deleted_at IS NULL ORDER BY v.credential_uid, v.version DESC"
     ))
+}
+
+impl CredentialVersionRow {
+    /// When a vendor's token ends; a Secret's key does not end by itself.
+    pub fn token_end(&self) -> Option<Timestamp> {
+        self.exchanged_with.as_ref().and(self.grace_until)
+    }
 }
 
 impl Db {
@@ -238,8 +252,9 @@ impl WriteTx {
     pub async fn credential_version_insert(&mut self, new: &NewVersion) -> Result<(), DbError> {
         sqlx::query!(
             r#"INSERT INTO credential_versions (credential_uid, version, state, fingerprint,
-                   masked_key, provider_type, allowed_hosts, kek_id, wrapped_key, payload, field_fingerprints)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"#,
+                   masked_key, provider_type, allowed_hosts, kek_id, wrapped_key, payload, field_fingerprints,
+                   grace_until, exchanged_with)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"#,
             new.sealed.credential_uid,
             new.sealed.version,
             new.state.as_str(),
@@ -251,6 +266,8 @@ impl WriteTx {
             new.sealed.wrapped_key,
             new.sealed.payload,
             &new.field_fingerprints,
+            new.ends.map(ToSqlx::to_sqlx),
+            new.exchanged_with,
         )
         .execute(&mut *self.tx)
         .await?;
@@ -258,9 +275,19 @@ impl WriteTx {
         Ok(())
     }
 
+    /// Removes what is left of tokens that a vendor gave in place of a key and that were destroyed more than
+    /// two days ago: one is replaced every half hour.
+    pub async fn credential_tokens_forget(&mut self, credential: Uuid) -> Result<(), DbError> {
+        sqlx::query!("SELECT llmplane_fn.forget_tokens($1)", credential)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        self.wrote();
+        Ok(())
+    }
+
     /// Moves a version to a state: visible with its credential, unless it is in it already.
     /// `Destroyed` destroys its key material; nothing leaves `Destroyed`. `grace_until` is kept
-    /// for `Previous`, and for `Current` while its Secret does not hold it.
+    /// for `Previous`, for `Current` while its Secret does not hold it, and of a vendor's token.
     pub async fn credential_version_state_set(
         &mut self,
         credential: Uuid,

@@ -106,6 +106,7 @@ impl Db {
                 Kind::Endpoint => page!("endpoints"),
                 Kind::Credential => page!("credentials"),
                 Kind::Model => page!("models"),
+                Kind::ModelClass => page!("model_classes"),
             })
         });
         Ok(stored.await?.into_iter().map(Into::into).collect())
@@ -138,6 +139,7 @@ impl Db {
                 Kind::Endpoint => counts!("endpoints"),
                 Kind::Credential => counts!("credentials"),
                 Kind::Model => counts!("models"),
+                Kind::ModelClass => counts!("model_classes"),
             })
         })
         .await

@@ -47,7 +47,7 @@ impl DeletedRange {
         Self::between((namespace, name), (namespace, name))
     }
 
-    /// Those of a provider among them, where there is one to say. A provider is no provider's.
+    /// Those of a provider among them, where there is one to say. A provider is no provider's, nor is a class.
     pub fn of_provider(self, provider: Option<Uuid>) -> Self {
         Self { provider, ..self }
     }
@@ -193,6 +193,7 @@ async fn places(
         (Kind::Credential, Some(uid)) => places!("credentials", " AND provider_uid = $7", uid),
         (Kind::Model, None) => places!("models"),
         (Kind::Model, Some(uid)) => places!("models", " AND provider_uid = $7", uid),
+        (Kind::ModelClass, _) => places!("model_classes"),
     })
 }
 
@@ -222,5 +223,6 @@ async fn last_of_name(
         Kind::Endpoint => last_of_name!("endpoints"),
         Kind::Credential => last_of_name!("credentials"),
         Kind::Model => last_of_name!("models"),
+        Kind::ModelClass => last_of_name!("model_classes"),
     })
 }

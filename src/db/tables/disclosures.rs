@@ -1,25 +1,34 @@
 //! Deciding whether a key may leave, by what the database holds at this moment, and recording it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgTypeInfo, PgValueRef};
 use sqlx::types::Json;
-use sqlx::{Decode, Postgres, Type};
 use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::audit_log::AuditActor;
 use crate::crd::words::words;
-use crate::db::types::{MaybeTime, column_words};
 use crate::db::{Db, DbError, Revision, WriteTx};
 
 /// A key that someone asks for.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DisclosureRequest {
     /// Who asks.
-    #[serde(flatten)]
-    pub actor: AuditActor,
+    pub actor: Arc<AuditActor>,
+    /// For what. Requests that share it are decided about as one.
+    pub key: Arc<RequestedKey>,
+    /// Why, in the caller's words; at most 256 characters, no NUL.
+    pub purpose: Option<String>,
+}
+
+/// A version of a key, and what it is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RequestedKey {
     /// UID of the credential.
     #[serde(rename = "object_uid")]
     pub credential_uid: Uuid,
@@ -31,14 +40,12 @@ pub struct DisclosureRequest {
     pub credential_version: i32,
     /// Its fingerprint.
     pub fingerprint: String,
-    /// Why, in the caller's words; at most 256 characters, no NUL.
-    pub purpose: Option<String>,
     /// Anything further: an object.
     pub detail: serde_json::Value,
 }
 
 /// What the database decided about a key, and recorded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DisclosureVerdict {
     /// Whether the key may leave, and if not why.
     pub verdict: Verdict,
@@ -84,7 +91,6 @@ pub enum Verdict {
 }
 
 words!(Verdict);
-column_words!(Verdict);
 
 impl Db {
     /// Decides about these keys and records each answer, in one transaction; the answers are in the
@@ -98,26 +104,122 @@ impl Db {
         &self,
         requests: &[DisclosureRequest],
     ) -> Result<Vec<DisclosureVerdict>, DbError> {
-        let verdicts = self
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = Batch::of(requests)?;
+        let of = |column: fn(&AuditActor) -> Option<&str>| -> Vec<Option<&str>> {
+            requests.iter().map(|one| column(&one.actor)).collect()
+        };
+        let decided = self
             .in_time(async {
-                Ok(sqlx::query_as!(
-                    DisclosureVerdict,
-                    r#"SELECT verdict AS "verdict!: Verdict", valid_until AS "valid_until!: MaybeTime",
-                              retry_after_seconds
-                       FROM llmplane_fn.record_disclosures($1) ORDER BY item"#,
-                    Json(requests) as _,
+                Ok(sqlx::query!(
+                    r#"SELECT decision_of AS "decision_of!", verdicts AS "verdicts!",
+                              valid_until AS "valid_until!: Vec<Option<jiff_sqlx::Timestamp>>",
+                              retry_after_seconds AS "retry_after_seconds!: Vec<Option<i32>>"
+                       FROM llmplane_fn.record_disclosures($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"#,
+                    Json(&batch.keys) as _,
+                    Json(&batch.teams) as _,
+                    batch.key_of.as_slice(),
+                    batch.team_of.as_slice(),
+                    of(|actor| Some(&actor.actor)) as _,
+                    of(|actor| actor.actor_uid.as_deref()) as _,
+                    of(|actor| actor.pod.as_deref()) as _,
+                    of(|actor| actor.pod_uid.as_deref()) as _,
+                    of(|actor| actor.node.as_deref()) as _,
+                    of(|actor| actor.token_id.as_deref()) as _,
+                    requests
+                        .iter()
+                        .map(|one| one.purpose.as_deref())
+                        .collect::<Vec<_>>() as _,
                 )
-                .fetch_all(&self.pool)
+                .fetch_one(&self.pool)
                 .await?)
             })
             .await?;
-        match verdicts.len() == requests.len() {
-            true => Ok(verdicts),
-            false => Err(DbError::Other(format!(
-                "{} disclosures were asked for, and {} decided about",
-                requests.len(),
-                verdicts.len()
+        let decision = |place: usize| {
+            Some(DisclosureVerdict {
+                verdict: Verdict::parse(decided.verdicts.get(place)?)?,
+                valid_until: (*decided.valid_until.get(place)?).map(Into::into),
+                retry_after_seconds: *decided.retry_after_seconds.get(place)?,
+            })
+        };
+        let decisions: Option<Vec<_>> = (0..decided.verdicts.len()).map(decision).collect();
+        let verdicts = decisions.and_then(|decisions| {
+            let of = decided.decision_of.iter();
+            let verdicts = of.map(|place| place_of(&decisions, *place).copied());
+            verdicts.collect::<Option<Vec<_>>>()
+        });
+        match verdicts {
+            Some(verdicts) if verdicts.len() == requests.len() => Ok(verdicts),
+            _ => Err(DbError::Other(format!(
+                "{} disclosures were asked for, and it is not known what was decided about each",
+                requests.len()
             ))),
+        }
+    }
+}
+
+/// What is at this place, from 1 on.
+fn place_of<T>(all: &[T], place: i32) -> Option<&T> {
+    all.get(usize::try_from(place).ok()?.checked_sub(1)?)
+}
+
+/// What is the same in many requests, once, and the places of each request's own in it, from 1 on.
+struct Batch<'a> {
+    keys: Vec<&'a RequestedKey>,
+    teams: Vec<&'a [String]>,
+    key_of: Vec<i32>,
+    team_of: Vec<i32>,
+}
+
+impl<'a> Batch<'a> {
+    fn of(requests: &'a [DisclosureRequest]) -> Result<Self, DbError> {
+        let (mut keys, mut teams) = (Places::default(), Places::default());
+        let mut places = (Vec::new(), Vec::new());
+        for request in requests {
+            places
+                .0
+                .push(keys.of(Arc::as_ptr(&request.key), &*request.key)?);
+            let team = request.actor.actor_groups.as_slice();
+            places.1.push(teams.of(team, team)?);
+        }
+        Ok(Self {
+            keys: keys.all,
+            teams: teams.all,
+            key_of: places.0,
+            team_of: places.1,
+        })
+    }
+}
+
+/// Different values, in the order in which they came, by what tells them apart.
+struct Places<K, V> {
+    all: Vec<V>,
+    by: HashMap<K, i32>,
+}
+
+impl<K, V> Default for Places<K, V> {
+    fn default() -> Self {
+        Self {
+            all: Vec::new(),
+            by: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Eq + Hash, V> Places<K, V> {
+    /// The place of a value, from 1 on.
+    fn of(&mut self, key: K, value: V) -> Result<i32, DbError> {
+        match self.by.entry(key) {
+            Entry::Occupied(known) => Ok(*known.get()),
+            Entry::Vacant(place) => {
+                self.all.push(value);
+                let number = i32::try_from(self.all.len());
+                let number =
+                    number.map_err(|_| DbError::Other("too many requests at once".to_owned()))?;
+                Ok(*place.insert(number))
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::object::{DeclaredRow, ObjectColumns, ObjectRow, columns, readings};
 use super::verdict::set_verdict;
 use crate::crd::Kind;
+use crate::crd::base_url::BaseUrl;
 use crate::crd::endpoint::{Header, HealthCheck};
 use crate::crd::reasons::Reason;
 use crate::db::{DbError, LastPassed, StoredCheck, WriteTx};
@@ -18,7 +19,7 @@ columns! {
         /// Name shown to people.
         pub display_name: Option<String>,
         /// The URL in force.
-        pub base_url: String,
+        pub base_url: BaseUrl,
         /// API version that the vendor wants in its calls.
         pub api_version: Option<String>,
         /// The vendor's name of the region.

@@ -38,6 +38,8 @@ pub enum CheckKind {
     ModelList,
     /// Whether a model answers.
     ModelTest,
+    /// Whether the vendor exchanges a ServiceAccount's token.
+    Exchange,
 }
 
 words!(CheckKind);

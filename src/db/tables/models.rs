@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::object::{DeclaredRow, ObjectColumns, ObjectRow, columns, readings};
 use super::verdict::set_verdict;
 use crate::crd::Kind;
-use crate::crd::model::{AvailabilityTest, Lifecycle, ModelCapability, ModelType, Origin};
+use crate::crd::model::{
+    AvailabilityTest, Lifecycle, Modality, ModelCapability, ModelLimit, ModelType, Origin,
+    PriceTier,
+};
 use crate::db::{Db, DbError, StoredCheck, WriteTx};
 
 columns! {
@@ -21,6 +25,8 @@ columns! {
         pub endpoint_uids: Vec<Uuid>,
         /// The vendor's id of the model.
         pub model_id: String,
+        /// The vendor's model behind it.
+        pub base_model: Option<String>,
         /// Name shown to people.
         pub display_name: Option<String>,
         /// The model's version, in the vendor's words.
@@ -33,12 +39,40 @@ columns! {
         pub max_input_tokens: Option<i64>,
         /// Tokens of answer.
         pub max_output_tokens: Option<i64>,
+        /// Numbers in a vector that it answers.
+        pub embedding_dimensions: Option<i64>,
+        /// What it takes; empty: unknown.
+        pub input_modalities: Vec<Modality>,
+        /// What it gives; empty: unknown.
+        pub output_modalities: Vec<Modality>,
         /// ISO 4217 code of the prices' currency.
         pub currency: Option<String>,
         /// Price of 1,000 tokens of prompt: a decimal number.
         pub input_price: Option<String>,
         /// Price of 1,000 tokens of answer: a decimal number.
         pub output_price: Option<String>,
+        /// Price of 1,000 tokens of prompt that the vendor's cache holds.
+        pub cache_read_price: Option<String>,
+        /// Price of 1,000 tokens of prompt that are written into the vendor's cache.
+        pub cache_write_price: Option<String>,
+        /// Price of 1,000 tokens of reasoning.
+        pub reasoning_price: Option<String>,
+        /// Price of 1,000 tokens of audio in the prompt.
+        pub audio_input_price: Option<String>,
+        /// Price of 1,000 tokens of audio in the answer.
+        pub audio_output_price: Option<String>,
+        /// Price of 1,000 tokens of prompt in a batch.
+        pub batch_input_price: Option<String>,
+        /// Price of 1,000 tokens of answer in a batch.
+        pub batch_output_price: Option<String>,
+        /// Price of one image that is made.
+        pub image_price: Option<String>,
+        /// Price of each call, beside its tokens.
+        pub request_price: Option<String>,
+        /// Prices of calls with longer prompts, by where they begin.
+        pub price_tiers: Vec<PriceTier>,
+        /// How much of it may be used, published for clients.
+        pub limits: Vec<ModelLimit>,
         /// What it can do, and how well.
         pub capabilities: Vec<ModelCapability>,
         /// Tasks it is recommended for.
@@ -47,10 +81,18 @@ columns! {
         pub default_parameters: Option<Map<String, Value>>,
         /// Where it is in its life.
         pub lifecycle: Lifecycle,
+        /// Since when the vendor advises against it.
+        pub deprecated_at: Option<Timestamp>,
+        /// When it ends.
+        pub retires_at: Option<Timestamp>,
+        /// `modelId` of the model to use in its place.
+        pub replacement_model_id: Option<String>,
         /// By field: where its value comes from.
         pub origin: BTreeMap<String, Origin>,
         /// Labels of the object, as far as selectors are matched with them.
         pub labels: BTreeMap<String, String>,
+        /// Those of its labels that rows show.
+        pub shown_labels: BTreeMap<String, String>,
         /// How it is tested.
         pub availability_test: AvailabilityTest,
     }

@@ -1,4 +1,4 @@
-//! What the tables of the four kinds have in common. A column is one line: a field of the struct that
+//! What the tables of the five kinds have in common. A column is one line: a field of the struct that
 //! says what is declared, or of the one that says what checks found. Statements are made from these, once;
 //! `tests/database/plans.rs` prepares each of them on the real schema.
 
@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::statements::Statements;
 use super::{
-    credentials::DeclaredCredential, endpoints::DeclaredEndpoint, models::DeclaredModel,
-    providers::DeclaredProvider,
+    credentials::DeclaredCredential, endpoints::DeclaredEndpoint,
+    model_classes::DeclaredModelClass, models::DeclaredModel, providers::DeclaredProvider,
 };
 use crate::crd::Kind;
 use crate::crd::manifest::Declaration;
@@ -221,12 +221,13 @@ impl<'r, D: DeclaredRow> FromRow<'r, PgRow> for ObjectRow<D> {
 /// The statements of a kind's table.
 pub(in crate::db) fn statements_of(kind: Kind) -> &'static Statements {
     // In the order of `Kind::ALL`.
-    static ALL: LazyLock<[Statements; 4]> = LazyLock::new(|| {
+    static ALL: LazyLock<[Statements; Kind::ALL.len()]> = LazyLock::new(|| {
         [
             Statements::of::<DeclaredProvider>(),
             Statements::of::<DeclaredEndpoint>(),
             Statements::of::<DeclaredCredential>(),
             Statements::of::<DeclaredModel>(),
+            Statements::of::<DeclaredModelClass>(),
         ]
     });
     &ALL[kind as usize]

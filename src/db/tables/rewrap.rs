@@ -280,6 +280,20 @@ impl Db {
         .await
     }
 
+    /// Whether the active key has been the active one for longer than any write may take that was begun
+    /// under the one before it.
+    pub async fn rewrap_is_settled(&self) -> Result<bool, DbError> {
+        self.in_time(async {
+            Ok(sqlx::query_scalar!(
+                r#"SELECT NOT EXISTS (
+                       SELECT FROM rewrap WHERE active_since > now() - interval '1 minute') AS "is_settled!""#,
+            )
+            .fetch_one(&self.pool)
+            .await?)
+        })
+        .await
+    }
+
     /// Ids of the key-encryption keys that were declared lost and still wrap something.
     pub async fn lost_keks(&self) -> Result<Vec<String>, DbError> {
         self.in_time(async {

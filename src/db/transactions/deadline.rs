@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use crate::db::{Db, DbError};
+use crate::telemetry::spans;
 
 impl Db {
     /// [`within`] the time of a call, if not too many wait; see [`crate::db::DbOptions`].
@@ -15,8 +18,24 @@ impl Db {
             .calls
             .try_acquire()
             .map_err(|_| DbError::Unavailable("too many calls wait for it".to_owned()))?;
-        self.noted(within(self.call_timeout, work).await)
+        traced("call", async {
+            self.noted(within(self.call_timeout, work).await)
+        })
+        .await
     }
+}
+
+/// Does this work as a span.
+pub(in crate::db) async fn traced<T>(
+    operation: &'static str,
+    work: impl Future<Output = Result<T, DbError>>,
+) -> Result<T, DbError> {
+    let span = spans::database(operation);
+    let outcome = work.instrument(span.clone()).await;
+    if let Err(error) = &outcome {
+        spans::failed(&span, error.into());
+    }
+    outcome
 }
 
 /// Does this work, or gives it up. The connection that it held goes back to the pool, which closes

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::deadline::within;
+use super::deadline::{traced, within};
 use super::write::{WRITE_TIMEOUT, WriteResult, WriteTx};
 use crate::crd::Kind;
 use crate::db::{Db, DbError, Epoch, Revision};
@@ -132,9 +132,12 @@ impl Db {
         // As many turns as writes: each turn takes at least one while there are any.
         let db = self.clone();
         tokio::spawn(async move { db.take_turn().await });
-        answered
-            .await
-            .unwrap_or_else(|_| Err(DbError::Unavailable("the write was given up".to_owned())))
+        traced("shared transaction", async {
+            answered
+                .await
+                .unwrap_or_else(|_| Err(DbError::Unavailable("the write was given up".to_owned())))
+        })
+        .await
     }
 
     async fn take_turn(&self) {

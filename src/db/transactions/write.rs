@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::deadline::within;
+use super::deadline::{traced, within};
 use crate::crd::Kind;
 use crate::db::{Db, DbError, Epoch, Revision};
 
@@ -51,17 +51,20 @@ impl Db {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut WriteTx) -> BoxFuture<'t, Result<T, DbError>> + Send + 'static,
     {
-        let written = within(WRITE_TIMEOUT, async {
-            let mut tx = self.begin(epoch).await?;
-            let value = f(&mut tx).await?;
-            if let Some((kind, uid)) = tx.changed.first() {
-                return Err(DbError::Other(format!(
-                    "a write without a revision changed the {kind} {uid}"
-                )));
-            }
-            self.end(tx, epoch).await?;
-            Ok(value)
-        });
+        let written = traced(
+            "transaction",
+            within(WRITE_TIMEOUT, async {
+                let mut tx = self.begin(epoch).await?;
+                let value = f(&mut tx).await?;
+                if let Some((kind, uid)) = tx.changed.first() {
+                    return Err(DbError::Other(format!(
+                        "a write without a revision changed the {kind} {uid}"
+                    )));
+                }
+                self.end(tx, epoch).await?;
+                Ok(value)
+            }),
+        );
         self.noted(written.await)
     }
 
@@ -129,6 +132,9 @@ impl Db {
                ), marked_models AS (
                    UPDATE models t SET revision = next.revision FROM next, change c
                    WHERE c.kind = 'model' AND t.uid = c.uid
+               ), marked_model_classes AS (
+                   UPDATE model_classes t SET revision = next.revision FROM next, change c
+                   WHERE c.kind = 'modelclass' AND t.uid = c.uid
                ), appended AS (
                    INSERT INTO changes (revision, kind, uid)
                    SELECT next.revision, c.kind, c.uid FROM next, change c

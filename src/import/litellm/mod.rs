@@ -1,54 +1,89 @@
-//! LiteLLM's `config.yaml`: its models become models with endpoints and credentials; what its proxy does
-//! with them (routing, fallbacks, budgets, callbacks) is a gateway's business.
+//! LiteLLM's `config.yaml`: its models become models with endpoints and credentials, its groups, aliases
+//! and fallbacks classes; what its proxy does with them (routing, budgets, callbacks) is a gateway's
+//! business.
 
+mod classes;
 mod keys;
 mod model;
 mod params;
 pub use params::header;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Map;
 
 use super::manifests::Manifest;
 use super::plan::{Place, Placed, Plan};
 use super::secrets;
-use super::source::Field;
+use super::source::{Field, Ledger};
 use super::vendor::{self, Vendor};
-use crate::crd::{Kind, ProviderType};
+use crate::crd::Kind;
 
+use classes::Groups;
 use keys::{Found, Shared};
 use params::Params;
 use settings::Defaults;
 
-/// Converts configurations.
+/// Converts configurations. Which names mean several models is known when all were read: they are read
+/// twice, and what is said the first time is not heard.
 pub fn convert(sources: &[Field<'_>], namespace: Option<&str>) -> Vec<Manifest> {
+    let unheard = Ledger::default();
+    let first: Vec<Field<'_>> = sources
+        .iter()
+        .map(|source| Field::root(source.document(), &unheard))
+        .collect();
+    let mut classes: Vec<BTreeSet<String>> = vec![BTreeSet::new(); sources.len()];
+    let (_, groups) = read(&first, namespace, &classes);
+    for ((classes, source), groups) in classes.iter_mut().zip(&first).zip(&groups) {
+        *classes = classes::names(source, groups);
+    }
+    let (mut plan, groups) = read(sources, namespace, &classes);
+    for ((classes, source), groups) in classes.iter().zip(sources).zip(&groups) {
+        classes::declare(source, groups, classes, &mut plan);
+        settings::tell(source);
+    }
+    plan.finish()
+}
+
+/// Reads the models of all configurations; with each come the names that are classes.
+fn read<'a>(
+    sources: &[Field<'a>],
+    namespace: Option<&str>,
+    classes: &[BTreeSet<String>],
+) -> (Plan<'a>, Vec<Groups>) {
     let mut plan = Plan::new(namespace);
     let mut secrets = keys::SecretNames::default();
-    for source in sources {
+    let mut groups = Vec::with_capacity(sources.len());
+    for (source, classes) in sources.iter().zip(classes) {
         let shared = Shared::read(source);
         let mut reading = Reading {
             plan: &mut plan,
             defaults: Defaults::read(source),
             secrets: &mut secrets,
-            groups: BTreeMap::new(),
+            named: BTreeMap::new(),
+            groups: Groups::new(),
+            classes,
         };
         for entry in source.get("model_list").iter().flat_map(Field::items) {
             reading.entry(&entry, &shared);
         }
+        groups.push(reading.groups);
         shared.tell_unused();
-        settings::tell(source);
     }
-    plan.finish()
+    (plan, groups)
 }
 
 struct Reading<'p, 'a> {
     plan: &'p mut Plan<'a>,
     defaults: Defaults,
     secrets: &'p mut keys::SecretNames,
-    /// How many models have a name that clients ask for.
-    groups: BTreeMap<&'a str, usize>,
+    /// How many deployments have a name that clients ask for.
+    named: BTreeMap<&'a str, usize>,
+    /// The models that it means.
+    groups: Groups,
+    /// Names that are classes.
+    classes: &'p BTreeSet<String>,
 }
 
 impl<'a> Reading<'_, 'a> {
@@ -89,7 +124,7 @@ impl<'a> Reading<'_, 'a> {
             _ => None,
         };
         let place = self.plan.place(&vendor, call, known);
-        params::tell_endpoint(&params, &vendor, &self.plan.endpoint_title(place));
+        params::tell_endpoint(&params, &self.plan.endpoint_title(place));
         if let Found::Key(key, sources) = key {
             let (spec, described) = shared.description(&params);
             let name = self.plan.credential(place, key, spec, sources);
@@ -135,21 +170,32 @@ impl<'a> Reading<'_, 'a> {
             return entry.manual("not converted: its model's id cannot be carried over");
         }
         let (spec, told) = model::spec(entry, params);
-        let count = self.groups.entry(name).or_default();
+        let count = self.named.entry(name).or_default();
         *count += 1;
         let count = *count;
-        let spec = named(entry, name, count, spec);
-        match self.plan.model(place, id, name, spec) {
+        // A name that a class has is no model's: whoever asks for it as a model's gets the class.
+        let is_class = self.classes.contains(name) && classes::can_be_asked_for(name);
+        let (wanted, spec) = match is_class {
+            true => (format!("{name}-{id}"), spec),
+            false => (name.to_owned(), named(entry, name, count, spec)),
+        };
+        let order = params.get("order").and_then(|it| it.value().as_i64());
+        match self.plan.model(place, id, &wanted, spec) {
             Placed::New(object) => {
                 let title = format!("LlmModel/{object}");
                 model.exact(format!("{title} spec.modelId"));
                 model::tell(&told, &title);
-                model::tell_name(entry, &title, name, count);
+                match is_class {
+                    true => classes::tell_member(entry, name),
+                    false => model::tell_name(entry, &title, name, count),
+                }
+                classes::add(&mut self.groups, name, order, object);
             }
             Placed::Known(object) => {
                 let title = format!("LlmModel/{object}");
                 model.exact(format!("{title} spec.modelId"));
                 model::tell_known(entry, &told, &title);
+                classes::add(&mut self.groups, name, order, object);
             }
         }
     }
@@ -183,7 +229,7 @@ fn vendor_of<'a>(
         (None, Some((prefix, id))) if known(prefix) => (prefix, id),
         (None, _) => (guessed(text), text),
     };
-    let Some(mut vendor) = vendor::named(word) else {
+    let Some(vendor) = vendor::named(word) else {
         let what = match word {
             "" => "its provider is not named: write it in front, as in openai/gpt-4o".to_owned(),
             word if vendor::is_out_of_reach(word) => format!(
@@ -194,11 +240,7 @@ fn vendor_of<'a>(
         entry.unsupported(format!("not converted: {what}"));
         return None;
     };
-    // A server that speaks OpenAI's protocol is not OpenAI.
-    let address = params::address(params);
-    if vendor.type_ == ProviderType::OpenAI && address.is_some_and(|url| !is_openai(url)) {
-        vendor = Vendor::of(ProviderType::OpenAICompatible, "openai-compatible");
-    }
+    let vendor = vendor.at(params::address(params));
     if let Some(given) = given {
         given.exact("LlmProvider spec.type");
     }
@@ -209,11 +251,6 @@ fn vendor_of<'a>(
 
 fn known(word: &str) -> bool {
     vendor::named(word).is_some() || vendor::is_out_of_reach(word)
-}
-
-fn is_openai(url: &str) -> bool {
-    let host = super::values::host(url).unwrap_or_default();
-    host == "api.openai.com" || host.ends_with(".api.openai.com")
 }
 
 /// LiteLLM knows some models without their provider.

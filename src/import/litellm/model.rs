@@ -1,12 +1,16 @@
 //! What a deployment says of its model.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::params::Params;
 use crate::crd::Kind;
+use crate::crd::model::Modality;
 use crate::import::secrets;
 use crate::import::source::Field;
-use crate::import::values::price;
+use crate::public_lists::litellm::{self, CAPABILITIES};
+use crate::public_lists::modality;
 
 /// Parameters of a call that clients send unless they know better.
 const DEFAULTS: [&str; 17] = [
@@ -29,45 +33,17 @@ const DEFAULTS: [&str; 17] = [
     "verbosity",
 ];
 
-/// What a deployment can do, by LiteLLM's words.
-const CAPABILITIES: [(&str, &str); 9] = [
-    ("supports_function_calling", "FunctionCalling"),
-    ("supports_vision", "Vision"),
-    ("supports_reasoning", "Reasoning"),
-    ("supports_pdf_input", "PdfInput"),
-    ("supports_audio_input", "AudioInput"),
-    ("supports_prompt_caching", "PromptCaching"),
-    ("supports_web_search", "WebSearch"),
-    ("supports_response_schema", "StructuredOutput"),
-    ("supports_native_streaming", "Streaming"),
+const COUNTS: [(&str, &str, i64); 3] = [
+    ("max_input_tokens", "maxInputTokens", 1_000_000_000),
+    ("max_output_tokens", "maxOutputTokens", 1_000_000_000),
+    ("output_vector_size", "embeddingDimensions", 1_000_000),
 ];
 
-const MODES: [(&str, &str); 8] = [
-    ("chat", "Chat"),
-    ("completion", "Completion"),
-    ("embedding", "Embedding"),
-    ("rerank", "Rerank"),
-    ("image_generation", "Image"),
-    ("audio_transcription", "Audio"),
-    ("audio_speech", "Audio"),
-    ("responses", "Chat"),
-];
-
-const PRICES: [(&str, &str); 2] = [
-    ("input_cost_per_token", "inputPer1kTokens"),
-    ("output_cost_per_token", "outputPer1kTokens"),
-];
-
-const TOKENS: [(&str, &str); 2] = [
-    ("max_input_tokens", "maxInputTokens"),
-    ("max_output_tokens", "maxOutputTokens"),
-];
+/// Limits of calls, published for clients.
+const LIMITS: [(&str, &str); 2] = [("rpm", "Requests"), ("tpm", "Tokens")];
 
 /// Parameters that a gateway acts on.
-const GATEWAY: [(&str, &str); 12] = [
-    ("rpm", "limits of calls are"),
-    ("tpm", "limits of calls are"),
-    ("max_parallel_requests", "limits of calls are"),
+const GATEWAY: [(&str, &str); 9] = [
     ("weight", "routing is"),
     ("tags", "routing is"),
     ("max_budget", "budgets are"),
@@ -88,37 +64,23 @@ pub fn spec<'a>(entry: &Field<'a>, params: &Params<'a>) -> (Map<String, Value>, 
     let info = |name: &str| info.as_ref().and_then(|info| info.get(name));
     let (mut spec, mut told) = (Map::new(), Told::new());
     defaults(params, &mut spec, &mut told);
-    for (name, target) in TOKENS {
+    for (name, target, most) in COUNTS {
         let field = info(name).or_else(|| params.get(name));
         if let Some(field) = field
-            && let Some(number) = field.integer(1, 1_000_000_000)
+            && let Some(number) = field.integer(1, most)
         {
             spec.insert(target.to_owned(), number.into());
             told.push((field, format!("spec.{target}")));
         }
     }
-    let mut pricing = Map::new();
-    for (name, target) in PRICES {
-        let Some(field) = info(name).or_else(|| params.get(name)) else {
-            continue;
-        };
-        match price(field.value(), 3) {
-            Some(price) => {
-                pricing.insert(target.to_owned(), price.into());
-                told.push((field, format!("spec.pricing.{target}")));
-            }
-            None => field.manual("left out: it is no price that llmplane can hold: at most 12 digits before the point and 12 after it"),
-        }
-    }
-    if !pricing.is_empty() {
-        pricing.insert("currency".to_owned(), "USD".into());
-        spec.insert("pricing".to_owned(), pricing.into());
-    }
+    prices(entry, params, &mut spec, &mut told);
+    limits(params, &mut spec, &mut told);
+    modalities(&info, &mut spec, &mut told);
+    end(&info, &mut spec, &mut told);
     if let Some(field) = info("mode") {
-        let known = MODES.iter().find(|(mode, _)| Some(*mode) == field.text());
-        match known {
-            Some((_, type_)) => {
-                spec.insert("type".to_owned(), (*type_).into());
+        match field.text().and_then(litellm::type_of) {
+            Some(type_) => {
+                spec.insert("type".to_owned(), json!(type_));
                 told.push((field, "spec.type".to_owned()));
             }
             None => field.unsupported("left out: llmplane has no such type of model"),
@@ -140,10 +102,137 @@ pub fn spec<'a>(entry: &Field<'a>, params: &Params<'a>) -> (Map<String, Value>, 
     if let Some(id) = info("id") {
         id.unsupported("left out: it is the gateway's name of this deployment; in llmplane the object's name is it");
     }
-    if let Some(base) = info("base_model") {
-        base.manual("left out: declare window, price and capabilities where the catalog does not know the model by its own id");
+    if let Some(base) = info("base_model").or_else(|| params.get("base_model"))
+        && let Some(text) = base.plain_text()
+    {
+        // LiteLLM writes the vendor before the id.
+        let id = text.split_once('/').map_or(text, |(_, id)| id);
+        if let Some(value) = base.fitting(Kind::Model, "baseModel", id.into()) {
+            spec.insert("baseModel".to_owned(), value);
+            told.push((base, "spec.baseModel".to_owned()));
+        }
     }
     (spec, told)
+}
+
+/// What it costs: `model_info` comes before the parameters.
+fn prices<'a>(
+    entry: &Field<'a>,
+    params: &Params<'a>,
+    spec: &mut Map<String, Value>,
+    told: &mut Told<'a>,
+) {
+    let places = [
+        params.shared.as_ref().map(|(values, _)| values.clone()),
+        Some(params.own.clone()),
+        entry.get("model_info"),
+    ];
+    let mut fields = BTreeMap::new();
+    for (name, field) in places.iter().flatten().flat_map(Field::entries) {
+        fields.insert(name, field);
+    }
+    let row = fields.iter();
+    let row = row.map(|(name, field)| ((*name).to_owned(), field.value().clone()));
+    let read = litellm::prices(&row.collect());
+    if let Some(pricing) = read.pricing {
+        spec.insert("pricing".to_owned(), json!(pricing));
+    }
+    for (name, target) in &read.taken {
+        if let Some(field) = fields.get(name.as_str()) {
+            told.push((field.clone(), format!("spec.pricing.{target}")));
+        }
+    }
+    for (name, why) in &read.refused {
+        if let Some(field) = fields.get(name.as_str()) {
+            field.manual(format!("left out: {why}"));
+        }
+    }
+}
+
+/// Limits of calls.
+fn limits<'a>(params: &Params<'a>, spec: &mut Map<String, Value>, told: &mut Told<'a>) {
+    let mut limits = Vec::new();
+    for (name, unit) in LIMITS {
+        if let Some(field) = params.get(name)
+            && let Some(limit) = field.integer(1, 1_000_000_000_000)
+        {
+            limits.push(json!({ "unit": unit, "limit": limit, "period": "Minute" }));
+            told.push((field, "spec.limits".to_owned()));
+        }
+    }
+    if let Some(field) = params.get("max_parallel_requests")
+        && let Some(limit) = field.integer(1, 1_000_000_000_000)
+    {
+        limits.push(json!({ "unit": "ConcurrentRequests", "limit": limit }));
+        told.push((field, "spec.limits".to_owned()));
+    }
+    if !limits.is_empty() {
+        spec.insert("limits".to_owned(), limits.into());
+    }
+}
+
+/// What it takes and gives.
+fn modalities<'a>(
+    info: &impl Fn(&str) -> Option<Field<'a>>,
+    spec: &mut Map<String, Value>,
+    told: &mut Told<'a>,
+) {
+    let lists = [
+        ("supported_modalities", "input"),
+        ("supported_output_modalities", "output"),
+    ];
+    let mut modalities = Map::new();
+    for (name, target) in lists {
+        let mut known: Vec<Modality> = Vec::new();
+        for item in info(name).iter().flat_map(Field::items) {
+            match item.text().and_then(modality) {
+                Some(word) => {
+                    if !known.contains(&word) {
+                        known.push(word);
+                    }
+                    told.push((item, format!("spec.modalities.{target}")));
+                }
+                None => item.unsupported("left out: llmplane has no such modality"),
+            }
+        }
+        if !known.is_empty() {
+            modalities.insert(target.to_owned(), json!(known));
+        }
+    }
+    if !modalities.is_empty() {
+        spec.insert("modalities".to_owned(), modalities.into());
+    }
+}
+
+/// The day of its end, and what comes in its place.
+fn end<'a>(
+    info: &impl Fn(&str) -> Option<Field<'a>>,
+    spec: &mut Map<String, Value>,
+    told: &mut Told<'a>,
+) {
+    if let Some(field) = info("deprecation_date") {
+        let time = field.text().map(|day| format!("{day}T00:00:00Z"));
+        match time.filter(|time| time.parse::<jiff::Timestamp>().is_ok()) {
+            Some(time) => {
+                spec.insert("retiresAt".to_owned(), time.into());
+                told.push((field, "spec.retiresAt".to_owned()));
+            }
+            None => field.manual("left out: it is no day such as 2027-01-31"),
+        }
+    }
+    if let Some(field) = info("successor_model")
+        && let Some(text) = field.plain_text()
+    {
+        let id = text.split_once('/').map_or(text, |(_, id)| id);
+        let replacement = json!({ "modelId": id });
+        if field
+            .fitting(Kind::Model, "replacement", replacement.clone())
+            .is_some()
+        {
+            spec.insert("replacement".to_owned(), replacement);
+            told.push((field, "spec.replacement".to_owned()));
+        }
+    }
 }
 
 /// Parameters that a client sends: none of them may hold a key.
@@ -213,7 +302,7 @@ pub fn tell_name(entry: &Field<'_>, title: &str, name: &str, count: usize) {
     if count > 1 {
         field.approximate(
             target,
-            format!("left out: another model has the name {name:?} already, and one name is one model's; agents that want either ask by what it must be"),
+            format!("left out: another model has the name {name:?} already; agents that want either ask for the class"),
         );
     } else if crate::import::manifests::misfit(Kind::Model, "displayName", &name.into()).is_none() {
         field.exact(target);

@@ -112,7 +112,7 @@ pub fn header(name: &str, field: &Field<'_>) -> Option<String> {
 }
 
 /// Says where the parameters of an endpoint went.
-pub fn tell_endpoint(params: &Params<'_>, vendor: &Vendor, title: &str) {
+pub fn tell_endpoint(params: &Params<'_>, title: &str) {
     let told = |fields: &[&str], target: &str| {
         for field in fields.iter().filter_map(|name| params.get(name)) {
             if !field.is_told() {
@@ -136,13 +136,5 @@ pub fn tell_endpoint(params: &Params<'_>, vendor: &Vendor, title: &str) {
             format!("{title} spec.priority"),
             "it orders the provider's endpoints, for all models that they serve",
         );
-    }
-    if vendor.name == "gemini" {
-        params.own.get("model").iter().for_each(|model| {
-            model.approximate(
-                format!("{title} spec.baseUrl"),
-                "it is called by Gemini's OpenAI-compatible address",
-            );
-        });
     }
 }

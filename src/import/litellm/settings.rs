@@ -61,11 +61,11 @@ const SECTIONS: [Section; 4] = [
         known: &[
             (
                 "model_group_alias",
-                "left out: a model has one name; let agents ask for that one, or by what it must be",
+                "left out: it names no model of this configuration",
             ),
             (
                 "fallbacks",
-                "left out: to which other model to turn is the agent's or the gateway's choice; llmplane gives the endpoints of one",
+                "left out: it names no model of this configuration",
             ),
             (
                 "context_window_fallbacks",
@@ -85,6 +85,14 @@ const SECTIONS: [Section; 4] = [
     Section {
         name: "litellm_settings",
         known: &[
+            (
+                "fallbacks",
+                "left out: it names no model of this configuration",
+            ),
+            (
+                "default_fallbacks",
+                "left out: they are of every model; name them in the LlmModelClasses that are to have them",
+            ),
             (
                 "callbacks",
                 "left out: logs of calls are a gateway's business",
@@ -139,7 +147,7 @@ pub fn tell(source: &Field<'_>) {
         };
         for (name, field) in section.entries() {
             let said = known.iter().find(|(known, _)| *known == name);
-            if !field.is_told() {
+            if !field.is_told() && !field.is_taken_in_part() {
                 field.unsupported(said.map_or(otherwise, |(_, said)| said));
             }
         }

@@ -6,14 +6,15 @@
 //! leaves only after the row that says so was committed, and the requests that come while a commit is
 //! under way share the next one. Where nothing can be recorded, nothing leaves.
 
-mod batch;
 mod keyring;
 mod metrics;
+mod record;
 mod refusals;
 mod service;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,9 +25,9 @@ use super::destinations::{HostNotAllowed, Vendor};
 use crate::db::{AuditActor, Verdict};
 use crate::encryption::SecretFields;
 
-pub use batch::Ledger;
 pub use keyring::LateKeyring;
 pub use metrics::DisclosureMetrics;
+pub use record::Ledger;
 pub use refusals::{RefusalDraft, RefusalLog};
 #[cfg(test)]
 use service::WORKERS;
@@ -36,7 +37,16 @@ pub use service::{Discloser, Workers, ledger};
 #[derive(Clone, Debug)]
 pub struct KeyRequest {
     /// Who asks.
-    pub actor: AuditActor,
+    pub actor: Arc<AuditActor>,
+    /// Which key, and what for. Requests that share it are checked as one.
+    pub key: Arc<WantedKey>,
+    /// Why, in the caller's words; at most 256 characters, none of them a control character.
+    pub purpose: Option<String>,
+}
+
+/// A credential whose key is asked for, and where it is to go.
+#[derive(Clone, Debug)]
+pub struct WantedKey {
     /// UID of the credential.
     pub credential: Uuid,
     /// Namespace of the credential that the caller has the right to use.
@@ -47,8 +57,6 @@ pub struct KeyRequest {
     pub vendor: Vendor,
     /// Where the caller is going to send the key.
     pub url: Url,
-    /// Why, in the caller's words; at most 256 characters, none of them a control character.
-    pub purpose: Option<String>,
     /// What the key is for, as the audit keeps it: a JSON object.
     pub detail: serde_json::Value,
 }

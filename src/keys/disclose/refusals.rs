@@ -46,10 +46,11 @@ pub struct RefusalDraft {
 impl RefusalDraft {
     /// The refusal of this request.
     pub(super) fn of(request: &KeyRequest, result: &'static str) -> Self {
-        let credential = (request.credential, &*request.namespace, &*request.name);
+        let key = &request.key;
+        let credential = (key.credential, &*key.namespace, &*key.name);
         Self {
             purpose: request.purpose.clone(),
-            ..Self::of_key(request.actor.clone(), Some(credential), result)
+            ..Self::of_key(AuditActor::clone(&request.actor), Some(credential), result)
         }
     }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
-use super::batch::{Batcher, Job, Ledger};
+use super::record::{Batcher, Job, Ledger};
 use super::{
     DisclosedKey, DisclosureMetrics, KeyRequest, LateKeyring, Refusal, RefusalDraft, RefusalLog,
 };
@@ -18,9 +19,11 @@ use crate::encryption::KeyringHandle;
 const MAX_BATCH: usize = 128;
 /// Requests that wait for their batch; whoever comes then is told so at once.
 const MAX_WAITING: usize = 4096;
-/// Batches under way at once: while one is being committed the next one is read and opened. Each
-/// takes a connection.
+/// Batches under way at once. Each takes a connection.
 pub(super) const WORKERS: usize = 2;
+/// How long a batch waits, and gathers, while another is under way. One that takes longer, for its keys
+/// cannot be opened soon, does not hold up all others.
+const GATHERED_WITHIN: Duration = Duration::from_millis(50);
 /// Within what time everybody has an answer.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(1850);
 
@@ -58,6 +61,8 @@ pub struct Discloser {
 /// What works off the queue of a [`Discloser`].
 pub struct Workers<L> {
     jobs: Mutex<mpsc::Receiver<Job>>,
+    /// Whose batch is under way: one commit at a time is what the audit's chain allows.
+    turn: Semaphore,
     batcher: Batcher<L>,
 }
 
@@ -78,6 +83,7 @@ impl Discloser {
         };
         let workers = Workers {
             jobs: Mutex::new(receiver),
+            turn: Semaphore::new(1),
             batcher: Batcher::new(ledger, keyring, refusals, metrics),
         };
         (discloser, workers)
@@ -100,6 +106,7 @@ impl Discloser {
         let job = Job {
             request: request.clone(),
             answer,
+            span: Span::current(),
             superseded: false,
         };
         let refusal = match self.jobs.try_send(job) {
@@ -144,13 +151,33 @@ impl<L: Ledger> Workers<L> {
         let mut again = Vec::new();
         loop {
             let mut batch = std::mem::take(&mut again);
+            let turn = match batch.is_empty() {
+                true => self.gather(&mut batch).await,
+                false => None,
+            };
             if batch.is_empty() {
-                let mut jobs = self.jobs.lock().await;
-                if jobs.recv_many(&mut batch, MAX_BATCH).await == 0 {
-                    return;
-                }
+                return;
             }
-            again = self.batcher.run(batch).await;
+            let span = batch
+                .first()
+                .map_or_else(Span::none, |job| job.span.clone());
+            again = self.batcher.run(batch).instrument(span).await;
+            drop(turn);
         }
+    }
+
+    /// Waits for requests, and for a turn, and takes what has come by then.
+    async fn gather(&self, batch: &mut Vec<Job>) -> Option<SemaphorePermit<'_>> {
+        let mut jobs = self.jobs.lock().await;
+        if jobs.recv_many(batch, MAX_BATCH).await == 0 {
+            return None;
+        }
+        let turn = tokio::time::timeout(GATHERED_WITHIN, self.turn.acquire()).await;
+        while batch.len() < MAX_BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        }
+        turn.ok()?.ok()
     }
 }

@@ -48,6 +48,7 @@ struct State {
     commits: Vec<Vec<(String, Verdict)>>,
     lost: HashSet<String>,
     told: Vec<Uuid>,
+    keyring_check: Option<Vec<u8>>,
 }
 
 #[derive(Clone)]
@@ -80,7 +81,7 @@ impl Ledger for Scripted {
             _ => {}
         }
         let verdicts: Vec<Verdict> = (requests.iter())
-            .map(|request| state.decide(request.credential_uid))
+            .map(|request| state.decide(request.key.credential_uid))
             .collect();
         let actors = requests.iter().map(|request| request.actor.actor.clone());
         let rows: Vec<_> = actors.zip(verdicts.iter().copied()).collect();
@@ -103,6 +104,10 @@ impl Ledger for Scripted {
 
     async fn request_check(&self, credential: Uuid) {
         self.state.lock().told.push(credential);
+    }
+
+    async fn keyring_check(&self) -> Result<Option<Vec<u8>>, DbError> {
+        Ok(self.state.lock().keyring_check.clone())
     }
 }
 
@@ -170,17 +175,19 @@ impl Service {
 
     fn request(&self, actor: &str, credential: usize) -> KeyRequest {
         KeyRequest {
-            actor: AuditActor {
+            actor: Arc::new(AuditActor {
                 actor: actor.to_owned(),
                 ..AuditActor::default()
-            },
-            credential: self.credentials[credential],
-            namespace: "team".to_owned(),
-            name: format!("c-{credential}"),
-            vendor: VENDOR,
-            url: URL.parse().unwrap(),
+            }),
+            key: Arc::new(WantedKey {
+                credential: self.credentials[credential],
+                namespace: "team".to_owned(),
+                name: format!("c-{credential}"),
+                vendor: VENDOR,
+                url: URL.parse().unwrap(),
+                detail: json!({}),
+            }),
             purpose: None,
-            detail: json!({}),
         }
     }
 
@@ -205,6 +212,16 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.workers.abort();
+    }
+}
+
+/// The request, for another key.
+fn for_another(request: KeyRequest, change: impl FnOnce(&mut WantedKey)) -> KeyRequest {
+    let mut key = WantedKey::clone(&request.key);
+    change(&mut key);
+    KeyRequest {
+        key: Arc::new(key),
+        ..request
     }
 }
 
@@ -249,6 +266,19 @@ async fn a_key_leaves_with_its_row() {
     let service = Service::start(2).await;
     assert_eq!(service.ask("a", 1).await, Ok("key-1".to_owned()));
     assert_eq!(service.rows(), [("a".to_owned(), Verdict::Disclosed)]);
+}
+
+#[tokio::test]
+async fn debug_output_of_a_key_that_is_given_out_shows_nothing_of_it() {
+    let service = Service::start(1).await;
+    let request = service.request("a", 0);
+    let asked = format!("{request:?}");
+    let key = service.discloser.disclose(request).await.unwrap();
+    let shown = format!("{asked} {key:?} {:?}", key.fields);
+    assert!(
+        shown.contains("DisclosedKey") && !shown.contains("key-0"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -350,10 +380,9 @@ async fn a_row_that_does_not_authenticate_gives_nothing_and_the_controller_is_to
         assert_eq!(service.ask("x", 1).await, Err(Refusal::Unreadable));
     }
     // Asked for as another credential than it was sealed for.
-    let elsewhere = KeyRequest {
-        namespace: "mine".to_owned(),
-        ..service.request("x", 2)
-    };
+    let elsewhere = for_another(service.request("x", 2), |key| {
+        key.namespace = "mine".to_owned();
+    });
     let answer = service.discloser.disclose(elsewhere).await;
     assert_eq!(disclosed(answer), Err(Refusal::Unreadable));
     assert_eq!(service.rows(), []);
@@ -365,16 +394,14 @@ async fn a_row_that_does_not_authenticate_gives_nothing_and_the_controller_is_to
 #[tokio::test]
 async fn a_key_goes_nowhere_that_was_not_sealed_with_it() {
     let service = Service::start(1).await;
-    let elsewhere = KeyRequest {
-        url: "https://evil.example/v1".parse().unwrap(),
-        ..service.request("x", 0)
-    };
+    let elsewhere = for_another(service.request("x", 0), |key| {
+        key.url = "https://evil.example/v1".parse().unwrap();
+    });
     let refused = service.discloser.disclose(elsewhere).await;
     assert!(matches!(refused, Err(Refusal::HostNotAllowed(_))));
-    let gone = KeyRequest {
-        credential: Uuid::new_v4(),
-        ..service.request("x", 0)
-    };
+    let gone = for_another(service.request("x", 0), |key| {
+        key.credential = Uuid::new_v4()
+    });
     let refused = service.discloser.disclose(gone).await;
     assert!(matches!(refused, Err(Refusal::Gone)));
     assert_eq!(service.rows(), []);
@@ -383,7 +410,7 @@ async fn a_key_goes_nowhere_that_was_not_sealed_with_it() {
 #[tokio::test]
 async fn where_the_database_refuses_all_nobody_gets_a_key_and_it_heals_by_itself() {
     let service = Service::start(1).await;
-    let refusals = 3 * (batch::REFUSED_IN_A_ROW + 1);
+    let refusals = 3 * (record::REFUSED_IN_A_ROW + 1);
     service.ledger.state.lock().faults = vec![Fault::Refused; refusals].into();
     let many = join_all((0..100).map(|_| service.ask("a", 0))).await;
     let refused = many

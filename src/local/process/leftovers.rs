@@ -89,6 +89,14 @@ fn marked(dir: &StateDir) -> Vec<Marked> {
         .collect()
 }
 
+/// Processes that this one started; only Linux tells.
+pub(in crate::local) fn children(of: i32) -> Vec<i32> {
+    let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    ids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|&pid| parent(pid) == Some(of))
+        .collect()
+}
+
 /// A process's parent, by `/proc`.
 fn parent(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

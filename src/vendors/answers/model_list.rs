@@ -39,11 +39,16 @@ impl ModelListBuilder {
             }
             let fits = |name: &String| name.chars().count() <= MAX_ID_CHARS;
             model.display_name = model.display_name.filter(fits);
+            let is_other = |id: &String| is_id(id) && id.trim() == id;
+            model.base_model = model.base_model.filter(is_other);
+            model.replacement = model.replacement.filter(is_other);
             if let Some(capabilities) = &mut model.capabilities {
                 let mut named = HashSet::new();
                 capabilities.retain(|capability| named.insert(capability.name));
             }
-            self.text += model.id.len() + model.display_name.as_ref().map_or(0, String::len);
+            let told = [&model.display_name, &model.base_model, &model.replacement];
+            let told = told.into_iter().flatten().map(String::len);
+            self.text += model.id.len() + told.sum::<usize>();
             if self.text > MAX_LIST_TEXT_BYTES {
                 return Err(Unreadable::TooMuchText);
             }

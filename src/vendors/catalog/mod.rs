@@ -1,5 +1,5 @@
 //! What is known of models that neither their declaration nor their vendor tells: windows, prices,
-//! capabilities.
+//! capabilities, the end of their lives.
 //!
 //! The built-in file names the source of each entry. `--catalog FILE` lays another of the same form
 //! over it; what would change an entry beyond belief is held back and shown.
@@ -10,15 +10,18 @@ use std::{
     sync::LazyLock,
 };
 
+use jiff::{Timestamp, civil::Date};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::crd::{
     ProviderType,
     decimal::Decimal,
-    model::{Capability, ModelType, Pricing},
+    model::{Capability, Modalities, ModelType, Pricing},
     rules,
 };
+
+pub mod refresh;
 
 const BUILTIN: &str = include_str!("models.json");
 
@@ -45,6 +48,12 @@ pub struct CatalogEntry {
     /// Tokens of answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<i64>,
+    /// Numbers in a vector that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding_dimensions: Option<i64>,
+    /// What it takes and what it gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modalities: Option<Modalities>,
     /// What it costs; without it: unknown, which is not free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<Pricing>,
@@ -54,8 +63,20 @@ pub struct CatalogEntry {
     /// Abilities that the source names and the schema has no word for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<String>,
+    /// Since when the vendor advises against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated_at: Option<Timestamp>,
+    /// When it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retires_at: Option<Timestamp>,
+    /// The vendor's id of the model to use in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<String>,
     /// Where the figures come from.
     pub source: String,
+    /// The day of which they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Date>,
 }
 
 /// Models by vendor and id.
@@ -88,6 +109,12 @@ pub enum CatalogError {
     /// The file is not a catalog.
     #[error("the catalog {} is not a JSON list of entries: {source}", path.display())]
     Malformed {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+    /// The file is no list of models that others publish.
+    #[error("the list {} is not a JSON object of models: {source}", path.display())]
+    NoList {
         path: PathBuf,
         source: serde_json::Error,
     },
@@ -156,6 +183,23 @@ impl Catalog {
         })
     }
 
+    /// What is known of the model behind a deployment, a fine-tune or a local name. Where this vendor has no such
+    /// model, another's of the same id says what it is, but not what it costs here or when it ends here.
+    pub fn lookup_base(&self, provider: ProviderType, base: &str) -> Option<CatalogEntry> {
+        if let Some(own) = self.lookup(provider, base) {
+            return Some(own.clone());
+        }
+        let entry = |vendor: ProviderType| self.entries.get(&(vendor, base.to_owned()));
+        let other = ProviderType::ALL.into_iter().find_map(entry)?;
+        Some(CatalogEntry {
+            pricing: None,
+            deprecated_at: None,
+            retires_at: None,
+            replacement: None,
+            ..other.clone()
+        })
+    }
+
     /// Every entry, by vendor and id.
     pub fn entries(&self) -> impl Iterator<Item = &CatalogEntry> {
         self.entries.values()
@@ -175,7 +219,7 @@ impl Catalog {
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<CatalogEntry>, CatalogError> {
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<CatalogEntry>, CatalogError> {
     let entries: Vec<CatalogEntry> =
         serde_json::from_str(text).map_err(|source| CatalogError::Malformed {
             path: path.to_owned(),
@@ -225,11 +269,33 @@ fn impossible(entry: &CatalogEntry) -> Option<(&'static str, &'static str)> {
     if currency.is_some_and(|currency| !CURRENCY.is_match(currency)) {
         return Some(("pricing.currency", rules::CURRENCY.1));
     }
-    let fields = ["pricing.inputPer1kTokens", "pricing.outputPer1kTokens"];
-    for (field, price) in fields.into_iter().zip(prices(entry)) {
-        if price.is_some_and(|price| !PRICE.is_match(price)) {
-            return Some((field, rules::PRICE.1));
+    if let Some(pricing) = &entry.pricing
+        && let Some(wrong) = impossible_pricing(pricing)
+    {
+        return Some(wrong);
+    }
+    let dimensions = entry.embedding_dimensions;
+    if dimensions.is_some_and(|count| !(1..=1_000_000).contains(&count)) {
+        return Some(("embeddingDimensions", "write a number from 1 to 1000000"));
+    }
+    if let Some(modalities) = &entry.modalities {
+        let distinct = |list: &[_]| list.iter().collect::<BTreeSet<_>>().len() == list.len();
+        if !distinct(&modalities.input) || !distinct(&modalities.output) {
+            return Some(("modalities", "name each modality once"));
         }
+    }
+    let is_id = |id: &str| (1..=256).contains(&id.chars().count()) && id.trim() == id;
+    if entry
+        .replacement
+        .as_deref()
+        .is_some_and(|id| !is_id(id) || id == entry.model_id)
+    {
+        return Some(("replacement", "name another model by its id"));
+    }
+    if let (Some(deprecated), Some(retires)) = (entry.deprecated_at, entry.retires_at)
+        && deprecated > retires
+    {
+        return Some(("retiresAt", rules::END_FOLLOWS_MESSAGE));
     }
     let distinct: BTreeSet<Capability> = entry.capabilities.iter().copied().collect();
     if distinct.len() < entry.capabilities.len() {
@@ -237,6 +303,46 @@ fn impossible(entry: &CatalogEntry) -> Option<(&'static str, &'static str)> {
     }
     let sourceless = entry.source.trim().is_empty();
     sourceless.then_some(("source", "say where the figures come from"))
+}
+
+fn impossible_pricing(pricing: &Pricing) -> Option<(&'static str, &'static str)> {
+    let tiers = pricing.tiers.iter().flat_map(|tier| tier.token_prices());
+    let wrong = |(_, price): &(_, Option<&str>)| price.is_some_and(|p| !PRICE.is_match(p));
+    if let Some((name, _)) = pricing.prices().find(wrong) {
+        return Some((place_of(name), rules::PRICE.1));
+    }
+    if tiers.into_iter().any(|tier| wrong(&tier)) {
+        return Some(("pricing.tiers", rules::PRICE.1));
+    }
+    let out_of_bounds = |from: i64| !(1..=MAX_TOKENS).contains(&from);
+    if pricing.tiers.len() > 10
+        || (pricing.tiers.iter()).any(|tier| out_of_bounds(tier.from_input_tokens))
+    {
+        let what = "write at most 10 tiers, each from 1 to 1000000000 tokens on";
+        return Some(("pricing.tiers", what));
+    }
+    pricing.wrong_tiers().map(|what| ("pricing.tiers", what))
+}
+
+/// Where a price stands in an entry.
+fn place_of(name: &str) -> &'static str {
+    const PLACES: [&str; 11] = [
+        "pricing.inputPer1kTokens",
+        "pricing.outputPer1kTokens",
+        "pricing.cacheReadPer1kTokens",
+        "pricing.cacheWritePer1kTokens",
+        "pricing.reasoningPer1kTokens",
+        "pricing.audioInputPer1kTokens",
+        "pricing.audioOutputPer1kTokens",
+        "pricing.batchInputPer1kTokens",
+        "pricing.batchOutputPer1kTokens",
+        "pricing.perImage",
+        "pricing.perRequest",
+    ];
+    let place = PLACES
+        .into_iter()
+        .find(|place| place.strip_prefix("pricing.") == Some(name));
+    place.unwrap_or("pricing")
 }
 
 pub(crate) fn prices(entry: &CatalogEntry) -> [Option<&str>; 2] {
@@ -266,8 +372,10 @@ fn suspicious(old: &CatalogEntry, new: &CatalogEntry) -> Option<String> {
     if currency(old) != currency(new) {
         return None;
     }
-    let names = ["inputPer1kTokens", "outputPer1kTokens"];
-    for ((field, before), after) in names.into_iter().zip(prices(old)).zip(prices(new)) {
+    let (Some(old), Some(new)) = (&old.pricing, &new.pricing) else {
+        return None;
+    };
+    for ((field, before), (_, after)) in old.prices().zip(new.prices()) {
         let (Some(before), Some(after)) = (before, after) else {
             continue;
         };
@@ -308,7 +416,21 @@ mod tests {
         assert_eq!(entry.context_window, Some(400_000));
         assert_eq!(prices(entry), [Some("0.00125"), Some("0.01")]);
         assert!(catalog.entries().all(|e| !e.source.is_empty()));
+        assert!(catalog.entries().all(|e| e.as_of.is_some()));
+        assert!(catalog.entries().count() >= 400);
         assert!(catalog.lookup(ProviderType::Anthropic, "gpt-5.1").is_none());
+    }
+
+    #[test]
+    fn another_vendors_model_says_what_it_is_and_not_what_it_costs_here() {
+        let catalog = Catalog::builtin().expect("it reads");
+        let base = |type_| catalog.lookup_base(type_, "gpt-5.1").expect("it is known");
+        let own = base(ProviderType::OpenAI);
+        assert!(own.pricing.is_some());
+        let elsewhere = base(ProviderType::VLLM);
+        assert_eq!(elsewhere.context_window, own.context_window);
+        assert_eq!((elsewhere.pricing, elsewhere.retires_at), (None, None));
+        assert!(catalog.lookup_base(ProviderType::VLLM, "nobody").is_none());
     }
 
     #[test]
@@ -373,6 +495,24 @@ mod tests {
                 "capabilities",
             ),
             (format!(r#""capabilities":[{fourteen}]"#), "capabilities"),
+            (
+                r#""pricing":{"currency":"USD","cacheReadPer1kTokens":"x"}"#.to_owned(),
+                "pricing.cacheReadPer1kTokens",
+            ),
+            (
+                r#""pricing":{"currency":"USD","inputPer1kTokens":"1","tiers":[{"fromInputTokens":5}]}"#.to_owned(),
+                "pricing.tiers",
+            ),
+            (r#""embeddingDimensions":0"#.to_owned(), "embeddingDimensions"),
+            (
+                r#""modalities":{"input":["Text","Text"]}"#.to_owned(),
+                "modalities",
+            ),
+            (r#""replacement":"m""#.to_owned(), "replacement"),
+            (
+                r#""deprecatedAt":"2027-02-01T00:00:00Z","retiresAt":"2027-01-01T00:00:00Z""#.to_owned(),
+                "retiresAt",
+            ),
             (r#""contextWindow":-1"#.to_owned(), "contextWindow"),
             (
                 r#""maxOutputTokens":1000000001"#.to_owned(),

@@ -12,12 +12,13 @@ use super::openai_protocol as protocol;
 use crate::crd::{model::Capability, model::ModelCapability, reasons::Reason};
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyField, KeyFields, ListedModel,
-    ModelList, TestedModel,
+    ModelList, TestedModel, VendorPhase,
     answers::{
         document,
         error_body::ErrorBody,
         health,
         model_list::ModelListBuilder,
+        moment,
         refusal::{self, Check, RefusalKind},
         result::Retry,
     },
@@ -31,6 +32,9 @@ const BASE_URL: &str = "https://api.anthropic.com";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The only version there is (facts, 2).
 const VERSION: &str = "2023-06-01";
+/// The header by which features are asked for, and the one that tokens in place of keys are (facts, 17).
+const BETA: &str = "anthropic-beta";
+const TOKEN_BETA: &str = "oauth-2025-04-20";
 /// Pages of 1,000 that are read before a list counts as endless.
 const MAX_PAGES: usize = 20;
 
@@ -116,24 +120,28 @@ impl Driver for Anthropic {
             ),
             ("max_retries".to_owned(), json!(input.retries)),
         ]);
-        if !input.headers.is_empty() {
-            kwargs.insert(
-                "default_headers".to_owned(),
-                protocol::headers(input.headers),
-            );
+        let mut headers = input.headers.to_vec();
+        let secret_kwargs = match input.key {
+            Some(key) if key.api_key.is_some() => BTreeMap::from([("api_key", KeyField::ApiKey)]),
+            // ChatAnthropic has no argument for a bearer token, and passes headers on (facts, 17).
+            Some(key) if key.access_token.is_some() => {
+                let named = |(name, _): &(String, String)| name.eq_ignore_ascii_case(BETA);
+                if !headers.iter().any(named) {
+                    headers.push((BETA.to_owned(), TOKEN_BETA.to_owned()));
+                }
+                BTreeMap::from([("default_headers.Authorization", KeyField::AccessToken)])
+            }
+            _ => BTreeMap::new(),
+        };
+        if !headers.is_empty() {
+            kwargs.insert("default_headers".to_owned(), protocol::headers(&headers));
         }
-        // ChatAnthropic has no argument for a bearer token; such a key stays out.
-        let secret_kwargs = input
-            .key
-            .filter(|key| key.api_key.is_some())
-            .map(|_| ("api_key", KeyField::ApiKey))
-            .into_iter()
-            .collect();
         ClientConfig {
             model_provider: "anthropic",
             model: input.model_id.to_owned(),
             kwargs,
             secret_kwargs,
+            callable_kwargs: &[],
         }
     }
 }
@@ -164,7 +172,13 @@ fn request(
     key.put_into(request, |request, fields| {
         match (&fields.api_key, &fields.access_token) {
             (Some(key), _) => request.secret_header(API_KEY, key.expose_secret()),
-            (None, Some(token)) => request.bearer(token),
+            (None, Some(token)) => {
+                let request = match request.header_value(HeaderName::from_static(BETA)) {
+                    Some(_) => request,
+                    None => request.header(BETA, TOKEN_BETA),
+                };
+                request.bearer(token)
+            }
             (None, None) => Ok(request),
         }
     })
@@ -253,6 +267,14 @@ fn model(entry: &Value) -> ListedModel {
         max_input_tokens: protocol::read_count(entry, "max_input_tokens"),
         max_output_tokens: protocol::read_count(entry, "max_tokens"),
         capabilities,
+        deprecated_at: moment::read(entry, "deprecated_at"),
+        retires_at: moment::read(entry, "retires_at"),
+        phase: match entry.get("lifecycle").and_then(Value::as_str) {
+            Some("active") => Some(VendorPhase::Active),
+            Some("deprecated") => Some(VendorPhase::Deprecated),
+            Some("retired") => Some(VendorPhase::Retired),
+            _ => None,
+        },
         ..protocol::read_id(entry)
     }
 }
@@ -326,6 +348,29 @@ mod tests {
             (page.has_more, page.last_id.as_deref()),
             (true, Some("claude-y"))
         );
+    }
+
+    #[test]
+    fn the_list_tells_where_a_model_is_in_its_life() {
+        let body = r#"{"data":[
+            {"id":"a","lifecycle":"active","deprecated_at":null,"retires_at":null},
+            {"id":"b","lifecycle":"deprecated","deprecated_at":"2026-10-01T00:00:00Z","retires_at":"2027-01-31T00:00:00Z"},
+            {"id":"c","lifecycle":"retired","retires_at":"2026-01-31T00:00:00Z"},
+            {"id":"d","lifecycle":"resting"}]}"#;
+        let models = page(&answer(200, body)).expect("a page").models;
+        let phases: Vec<_> = models.iter().map(|model| model.phase).collect();
+        use VendorPhase::{Active, Deprecated, Retired};
+        assert_eq!(
+            phases,
+            [Some(Active), Some(Deprecated), Some(Retired), None]
+        );
+        assert_eq!(
+            (models[0].deprecated_at, models[0].retires_at),
+            (None, None)
+        );
+        let at = |text: &str| Some(text.parse().expect("a time"));
+        assert_eq!(models[1].deprecated_at, at("2026-10-01T00:00:00Z"));
+        assert_eq!(models[1].retires_at, at("2027-01-31T00:00:00Z"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use http::HeaderName;
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
@@ -17,7 +18,7 @@ use crate::vendors::{
     answers::{
         document,
         error_body::ErrorBody,
-        health,
+        health, moment,
         refusal::{self, Check, RefusalKind},
         result::Retry,
     },
@@ -85,7 +86,11 @@ impl Driver for AzureOpenAi {
             Err(error) => return Err(CheckResult::from_http_error(&error, Reason::SyncFailed)),
         };
         if !refusal::is_refusal(&asked.answer) {
-            return protocol::read_list(&asked.answer, deployment);
+            let mut list = protocol::read_list(&asked.answer, deployment)?;
+            if list.models.iter().any(|model| model.base_model.is_some()) {
+                complete(&mut list, &ends(call).await);
+            }
+            return Ok(list);
         }
         Err(match asked.kind() {
             RefusalKind::RateLimited
@@ -172,6 +177,7 @@ impl Driver for AzureOpenAi {
             model: input.model_id.to_owned(),
             kwargs,
             secret_kwargs,
+            callable_kwargs: &["azure_ad_token_provider"],
         }
     }
 }
@@ -251,14 +257,42 @@ fn deployment(entry: &Value) -> ListedModel {
     let model = entry.get("model").and_then(Value::as_str);
     ListedModel {
         display_name: model.map(str::to_owned),
+        base_model: model.map(str::to_owned),
         ..protocol::read_id(entry)
+    }
+}
+
+/// The end of each base model by the resource's catalog; empty where that does not answer, for a list of
+/// deployments is whole without it.
+async fn ends(call: &Call<'_>) -> BTreeMap<String, Timestamp> {
+    let answer = refusal::ask(call, Check::List, catalog_request(call), read).await;
+    let list = answer.and_then(|answer| protocol::read_list(&answer, base_model));
+    let models = list.map(|list| list.models).unwrap_or_default();
+    let end = |model: ListedModel| Some((model.id, model.retires_at?));
+    models.into_iter().filter_map(end).collect()
+}
+
+/// `inference` is when calls end; `fine_tune` ends earlier and stops no call (facts, 6).
+fn base_model(entry: &Value) -> ListedModel {
+    let deprecation = entry.get("deprecation");
+    ListedModel {
+        retires_at: deprecation.and_then(|ends| moment::read(ends, "inference")),
+        ..protocol::read_id(entry)
+    }
+}
+
+fn complete(deployments: &mut ModelList, ends: &BTreeMap<String, Timestamp>) {
+    for deployment in &mut deployments.models {
+        let end = deployment.base_model.as_ref().and_then(|id| ends.get(id));
+        deployment.retires_at = end.copied();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vendors::answers::refusal::testing::{holds, is_careful};
+    use crate::vendors::answers::refusal::testing::{answer, holds, is_careful};
+    use crate::vendors::http::script::{Script, testing::with_call};
 
     #[test]
     fn every_documented_error_has_its_reason() {
@@ -294,6 +328,31 @@ mod tests {
             ],
         );
         is_careful(read);
+    }
+
+    #[tokio::test]
+    async fn a_deployment_ends_with_the_model_behind_it() {
+        let deployments = r#"{"data":[{"id":"chat","model":"gpt-4o"},{"id":"other","model":"gpt-x"},{"id":"bare"}]}"#;
+        let catalog = r#"{"data":[{"id":"gpt-4o","deprecation":{"fine_tune":1700000000,"inference":1801353600}},{"id":"gpt-x"}]}"#;
+        let list = async |answers: [Response; 2]| {
+            let script = Script::new(answers);
+            with_call(&script, async |call| AzureOpenAi.list_models(call).await).await
+        };
+        let listed = list([answer(200, deployments), answer(200, catalog)]).await;
+        let models = listed.expect("a list").models;
+        let told = |number: usize| {
+            (
+                models[number].base_model.as_deref(),
+                models[number].retires_at,
+            )
+        };
+        let end = "2027-01-31T00:00:00Z".parse().ok();
+        assert_eq!(told(0), (Some("gpt-4o"), end));
+        assert_eq!(told(1), (Some("gpt-x"), None));
+        assert_eq!(told(2), (None, None));
+        // The list of deployments is whole without the catalog.
+        let listed = list([answer(200, deployments), answer(500, "")]).await;
+        assert_eq!(listed.expect("a list").models.len(), 3);
     }
 
     #[test]

@@ -29,6 +29,11 @@ use crate::{crd::reasons::Reason, encryption::SecretFields};
 
 pub(in crate::vendors) struct Bedrock;
 
+/// The host of AWS's token service in a region.
+pub(in crate::vendors) fn sts_host(region: Option<&str>) -> String {
+    hosts::sts(region)
+}
+
 /// Pages of 1,000 profiles that are read before a list counts as endless.
 const MAX_PAGES: usize = 20;
 /// Base models behind one profile that are asked after. More than one is rare.
@@ -142,6 +147,7 @@ impl Driver for Bedrock {
         let models = answers::base_models(&answer).map_err(|what| unreadable(&what))?;
         let mut list = ModelListBuilder::default();
         list.add(models).map_err(|why| unreadable(why.into()))?;
+        let base = answers::ends(&answer);
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let mut query = vec![("maxResults", "1000")];
@@ -151,7 +157,8 @@ impl Driver for Bedrock {
             let request = control(call, &place, &["inference-profiles"], &query);
             let answer = ask_list(call, &place, request, "bedrock:ListInferenceProfiles").await?;
             let unreadable = |what: &str| refusal::unreadable(Check::List, &answer, what);
-            let page = answers::profiles(&answer).map_err(|what| unreadable(&what))?;
+            let mut page = answers::profiles(&answer).map_err(|what| unreadable(&what))?;
+            answers::complete(&mut page.models, &base);
             list.add(page.models)
                 .map_err(|why| unreadable(why.into()))?;
             match page.next {
@@ -226,6 +233,7 @@ impl Driver for Bedrock {
             model: input.model_id.to_owned(),
             kwargs,
             secret_kwargs,
+            callable_kwargs: &[],
         }
     }
 }

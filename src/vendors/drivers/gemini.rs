@@ -144,6 +144,7 @@ impl Driver for Gemini {
             model: bare(input.model_id).to_owned(),
             kwargs,
             secret_kwargs,
+            callable_kwargs: &[],
         }
     }
 }

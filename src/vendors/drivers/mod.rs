@@ -12,6 +12,8 @@ pub(super) mod openai_protocol;
 mod qianfan;
 mod vllm;
 
+pub(in crate::vendors) use bedrock::sts_host;
+
 use super::{Driver, isolated::Isolated};
 use crate::{crd::ProviderType, keys::Vendor};
 

@@ -126,6 +126,7 @@ impl Driver for Ollama {
             model: input.model_id.to_owned(),
             kwargs,
             secret_kwargs,
+            callable_kwargs: &[],
         }
     }
 }

@@ -1,11 +1,16 @@
 //! OpenAI (facts, 3).
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::openai_protocol as protocol;
 use crate::vendors::{
-    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ModelList, TestedModel,
-    answers::refusal::{self, Check},
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
+    TestedModel,
+    answers::{
+        moment,
+        refusal::{self, Check},
+    },
 };
 
 pub(in crate::vendors) struct OpenAi;
@@ -45,7 +50,7 @@ impl Driver for OpenAi {
     }
 
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
-        protocol::list(call, refusal::common, protocol::read_id).await
+        protocol::list(call, refusal::common, read_model).await
     }
 
     /// By `GET /models/{id}`, which spends nothing.
@@ -59,5 +64,29 @@ impl Driver for OpenAi {
 
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
         protocol::client_config(input)
+    }
+}
+
+/// The day of its end is all that an entry says of a model beside its id (facts, 3.1).
+fn read_model(entry: &Value) -> ListedModel {
+    ListedModel {
+        retires_at: moment::read(entry, "shutdown_date"),
+        ..protocol::read_id(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_day_of_a_models_end_is_read() {
+        let read = |day: Value| read_model(&json!({ "id": "gpt", "shutdown_date": day }));
+        let end = read(json!("2026-10-23")).retires_at;
+        assert_eq!(end, Some("2026-10-23T00:00:00Z".parse().unwrap()));
+        assert_eq!(read(Value::Null).retires_at, None);
+        assert_eq!(read_model(&json!({ "id": "gpt" })).retires_at, None);
     }
 }

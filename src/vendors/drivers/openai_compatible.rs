@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::openai_protocol as protocol;
 use crate::crd::{model::ModelType, reasons::Reason};
+use crate::public_lists::{modalities, modality, openrouter};
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, Listed, ListedModel,
     ModelList, TestedModel,
     answers::{
-        document,
+        document, moment,
         refusal::{self, Check, RefusalKind},
         result::Retry,
     },
@@ -143,6 +144,16 @@ const INNER: [&str; 8] = [
     "config",
 ];
 
+/// Names under which servers say when a model ends: OpenRouter, Mistral (whose own client calls it the end of
+/// life), and whoever passes OpenAI's list on (facts, 18).
+const ENDS: [&str; 3] = ["expiration_date", "deprecation", "shutdown_date"];
+
+/// Where OpenRouter says what a model takes and gives (facts, 12).
+const FORMS: [&str; 2] = [
+    "/architecture/input_modalities",
+    "/architecture/output_modalities",
+];
+
 /// What the server's own call for keys says of the key; `None` where there is no such call.
 async fn own_key(call: &Call<'_>) -> Option<CheckResult> {
     let request = protocol::get(call, &["key"]);
@@ -188,6 +199,16 @@ fn read_model(entry: &Value) -> ListedModel {
             .into_iter()
             .flatten()
             .find_map(mode),
+        pricing: entry
+            .get("pricing")
+            .and_then(Value::as_object)
+            .filter(|pricing| pricing.contains_key("prompt"))
+            .and_then(|pricing| openrouter::prices(pricing).pricing),
+        modalities: modalities(entry, FORMS, modality),
+        retires_at: ENDS.iter().find_map(|name| moment::read(entry, name)),
+        replacement: word("deprecation_replacement_model")
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned),
         ..protocol::read_id(entry)
     }
 }
@@ -211,6 +232,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::crd::model::Modality;
     use crate::vendors::{
         answers::refusal::testing::answer,
         http::script::{
@@ -231,6 +253,25 @@ mod tests {
         assert_eq!(model.type_, Some(ModelType::Embedding));
         assert_eq!(model.max_input_tokens, Some(8191));
         assert_eq!(model.max_output_tokens, None);
+        let mistral = read_model(&json!({
+            "id": "m", "deprecation": "2026-12-31T12:00:00Z", "deprecation_replacement_model": "n",
+        }));
+        let end = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(mistral.retires_at, end("2026-12-31T12:00:00Z"));
+        assert_eq!(mistral.replacement.as_deref(), Some("n"));
+        let router = read_model(&json!({ "id": "m", "expiration_date": "2026-12-31" }));
+        assert_eq!(router.retires_at, end("2026-12-31T00:00:00Z"));
+        let router = read_model(&json!({
+            "id": "m", "pricing": { "prompt": "0.000001", "completion": "0.000002" },
+            "architecture": { "input_modalities": ["text", "image", "file"], "output_modalities": ["text"] },
+        }));
+        let pricing = router.pricing.unwrap();
+        assert_eq!(pricing.output_per1k_tokens.as_deref(), Some("0.002"));
+        let modalities = router.modalities.unwrap();
+        assert_eq!(modalities.input, [Modality::Text, Modality::Image]);
+        let none = json!({ "id": "m", "deprecation": null, "deprecation_replacement_model": null });
+        let none = read_model(&none);
+        assert_eq!((none.retires_at, none.replacement), (None, None));
         let bare = read_model(&json!({ "id": "x", "context_length": 0, "mode": "new" }));
         assert_eq!((bare.context_window, bare.type_), (None, None));
     }

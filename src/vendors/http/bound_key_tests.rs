@@ -170,6 +170,7 @@ impl Driver for Careless {
             model: input.model_id.to_owned(),
             kwargs: BTreeMap::new(),
             secret_kwargs: BTreeMap::new(),
+            callable_kwargs: &[],
         }
     }
 }

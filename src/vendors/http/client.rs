@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument;
 use url::{Host, Url};
 
 use super::{
@@ -18,6 +19,7 @@ pub use super::{
     message::{Request, Response},
 };
 use crate::keys::BoundKey;
+use crate::telemetry::spans;
 
 /// Attempts in one call, the first included.
 const MAX_ATTEMPTS: u32 = 3;
@@ -173,10 +175,25 @@ impl HttpClient {
         }
     }
 
+    /// Sends a request once, whatever becomes of it: for a token that counts once.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_once(
+        &self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Response, HttpError> {
+        match timeout_at(deadline, self.follow(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(HttpError::Timeout(HostAndPort::of(&request.url))),
+        }
+    }
+
     async fn follow(&self, request: &Request) -> Result<Response, HttpError> {
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.once(request, &url).await?;
+            let answer = self.traced(request, &url).await?;
             if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
                 return Ok(answer);
             }
@@ -191,6 +208,18 @@ impl HttpClient {
             url = to;
         }
         Err(HttpError::Redirect)
+    }
+
+    /// [`Self::once`], as a span that says whom was asked and what came of it, and nothing of the URL but its host.
+    async fn traced(&self, request: &Request, url: &Url) -> Result<Response, HttpError> {
+        let host = url.host_str().unwrap_or_default();
+        let span = spans::vendor_call(&request.method, host, self.connector.port);
+        let answer = self.once(request, url).instrument(span.clone()).await;
+        match &answer {
+            Ok(answer) => spans::answered(&span, answer.status),
+            Err(error) => spans::failed(&span, error.into()),
+        }
+        answer
     }
 
     async fn once(&self, request: &Request, url: &Url) -> Result<Response, HttpError> {

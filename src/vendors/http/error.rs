@@ -33,7 +33,7 @@ impl fmt::Display for HostAndPort {
 }
 
 /// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
 pub enum HttpError {
     /// The guard refuses the address.
     #[error("{0}")]

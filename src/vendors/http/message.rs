@@ -1,11 +1,11 @@
 //! What goes to a vendor and what comes back. A request that carries a key knows where it may go.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use url::{Url, form_urlencoded::byte_serialize};
 use zeroize::Zeroizing;
 
 use super::client::HttpError;
@@ -13,6 +13,9 @@ use crate::{
     encryption::SecretFields,
     keys::{BoundKey, Destinations},
 };
+
+/// Room for a body with a token in it: it is not to move, and leave a copy behind.
+const SECRET_BODY_BYTES: usize = 64 * 1024;
 
 /// One request.
 #[derive(Clone)]
@@ -51,6 +54,52 @@ impl Request {
             body: Some(Bytes::from(body.to_string())),
             destinations: None,
         }
+    }
+
+    /// A POST without a body yet.
+    pub(in crate::vendors) fn post(url: Url) -> Self {
+        Self {
+            method: Method::POST,
+            ..Self::get(url)
+        }
+    }
+
+    /// Puts JSON that holds a secret into the body, which is wiped when the request is dropped: an object
+    /// of texts.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(in crate::vendors) fn secret_json(
+        self,
+        fields: &[(&str, &str)],
+    ) -> Result<Self, HttpError> {
+        let mut text = Zeroizing::new(Vec::with_capacity(SECRET_BODY_BYTES));
+        let object: BTreeMap<&str, &str> = fields.iter().copied().collect();
+        serde_json::to_writer(&mut *text, &object)
+            .map_err(|_| HttpError::Invalid("its body cannot be written"))?;
+        Ok(self.secret_body("application/json", text))
+    }
+
+    /// Puts a form that holds a secret into the body, which is wiped when the request is dropped.
+    pub(in crate::vendors) fn secret_form(self, fields: &[(&str, &str)]) -> Self {
+        let mut text = Zeroizing::new(String::with_capacity(SECRET_BODY_BYTES));
+        for (place, (name, value)) in fields.iter().enumerate() {
+            if place > 0 {
+                text.push('&');
+            }
+            text.extend(byte_serialize(name.as_bytes()));
+            text.push('=');
+            text.extend(byte_serialize(value.as_bytes()));
+        }
+        let text = Zeroizing::new(std::mem::take(&mut *text).into_bytes());
+        self.secret_body("application/x-www-form-urlencoded", text)
+    }
+
+    fn secret_body(mut self, type_: &'static str, text: Zeroizing<Vec<u8>>) -> Self {
+        let type_ = HeaderValue::from_static(type_);
+        self.headers.insert(header::CONTENT_TYPE, type_);
+        self.body = Some(Bytes::from_owner(text));
+        self
     }
 
     /// Adds a header that is not secret; one that is no header is left out.
@@ -139,6 +188,23 @@ impl BoundKey {
         let request = put(request, self.fields())?.bound_to(self.destinations());
         request.may_go_to(request.url())?;
         Ok(request)
+    }
+}
+
+impl BoundKey {
+    /// The same for a token that is exchanged: `put` is shown it alone.
+    ///
+    /// # Errors
+    /// As [`Self::put_into`].
+    pub(in crate::vendors) fn put_token_into(
+        &self,
+        request: Request,
+        put: impl FnOnce(Request, &str) -> Result<Request, HttpError>,
+    ) -> Result<Request, HttpError> {
+        self.put_into(request, |request, fields| match &fields.access_token {
+            Some(token) => put(request, token.expose_secret()),
+            None => Err(HttpError::Invalid("there is no token to send")),
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 //! it, which brings its own token. Answers are passed on as they come, so that watches work.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -45,6 +46,7 @@ struct Shared {
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
     everyone_is: Mutex<Option<String>>,
+    answers: Mutex<HashMap<String, (StatusCode, Value)>>,
     taken: AtomicUsize,
 }
 
@@ -75,6 +77,7 @@ impl ApiserverProxy {
             under_way: AtomicUsize::new(0),
             most_under_way: AtomicUsize::new(0),
             everyone_is: Mutex::default(),
+            answers: Mutex::default(),
             taken: AtomicUsize::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -117,6 +120,13 @@ impl ApiserverProxy {
     /// From now on every token that counts is this user's.
     pub fn everyone_is(&self, username: &str) {
         *self.shared.everyone_is.lock().unwrap() = Some(username.to_owned());
+    }
+
+    /// From now on every request for this path is answered so, as a cluster would that is another.
+    pub fn answers(&self, path: &str, status: u16, answer: Value) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let mut answers = self.shared.answers.lock().unwrap();
+        answers.insert(path.to_owned(), (status, answer));
     }
 
     /// How many writes were under way at once at most.
@@ -162,6 +172,15 @@ async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     let severed = shared.severed.lock().unwrap().clone();
     if shared.away.load(Ordering::Acquire) {
         return StatusCode::BAD_GATEWAY.into_response();
+    }
+    let answer = shared
+        .answers
+        .lock()
+        .unwrap()
+        .get(request.uri().path())
+        .cloned();
+    if let Some((status, answer)) = answer {
+        return (status, axum::Json(answer)).into_response();
     }
     tokio::select! {
         () = severed.cancelled() => StatusCode::BAD_GATEWAY.into_response(),

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub use apiserver::ApiserverProxy;
 pub use postgres::PostgresProxy;
 
-use super::process::Process;
+use super::process::{Process, pause};
 
 /// On which side of a write the process is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Gate {
     /// The answer that is passed back afterwards waits in the process's socket.
     fn pause(&self, state: &mut State) {
         state.pause = Pause::Nowhere;
-        self.signal(state, Signal::SIGSTOP);
+        pause(state.victim.expect("a process is watched"));
         self.paused.cancel();
     }
 

@@ -24,8 +24,12 @@ use super::Gate;
 pub struct PostgresProxy {
     url: String,
     executed: Executed,
+    altered: Altered,
     task: JoinHandle<()>,
 }
+
+/// What the server's answers say, and what is passed on in its place: as many bytes.
+type Altered = Arc<Mutex<Option<(Vec<u8>, Vec<u8>)>>>;
 
 /// The statements that were executed, as text.
 type Executed = Arc<Mutex<Vec<String>>>;
@@ -41,20 +45,30 @@ impl PostgresProxy {
             .unwrap();
         let executed = Executed::default();
         let record = executed.clone();
+        let altered = Altered::default();
+        let alter = altered.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 let Ok(server) = TcpStream::connect(&upstream).await else {
                     continue;
                 };
-                tokio::spawn(carry(gate.clone(), record.clone(), client, server));
+                let session = (record.clone(), alter.clone());
+                tokio::spawn(carry(gate.clone(), session, client, server));
             }
         });
         Self {
             url: url.to_string(),
             executed,
+            altered,
             task,
         }
+    }
+
+    /// From now on the server's answers say `to` where they would say `from`.
+    pub fn alter(&self, from: &str, to: &str) {
+        assert_eq!(from.len(), to.len(), "messages keep their lengths");
+        *self.altered.lock().unwrap() = Some((from.into(), to.into()));
     }
 
     /// The URL of whoever is to go through here.
@@ -88,7 +102,12 @@ struct Session {
 
 /// Both directions, until one of them ends or the process is dead; both connections end with it, so
 /// that the server undoes what was not committed.
-async fn carry(gate: Arc<Gate>, executed: Executed, client: TcpStream, server: TcpStream) {
+async fn carry(
+    gate: Arc<Gate>,
+    (executed, altered): (Executed, Altered),
+    client: TcpStream,
+    server: TcpStream,
+) {
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
     let session = Arc::new(Mutex::new(Session::default()));
@@ -96,7 +115,7 @@ async fn carry(gate: Arc<Gate>, executed: Executed, client: TcpStream, server: T
     let (from_server, to_server) = server.into_split();
     tokio::select! {
         _ = forth(&gate, &session, &executed, from_client, to_server) => {}
-        _ = back(&gate, &session, from_server, to_client) => {}
+        _ = back(&gate, &session, &altered, from_server, to_client) => {}
         () = gate.killed() => {}
     }
 }
@@ -131,13 +150,17 @@ async fn forth(
 async fn back(
     gate: &Gate,
     session: &Mutex<Session>,
+    altered: &Mutex<Option<(Vec<u8>, Vec<u8>)>>,
     from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
 ) -> Option<()> {
     let mut from = BufReader::new(from);
     let mut held = Vec::new();
     loop {
-        let (kind, message) = message(&mut from).await?;
+        let (kind, mut message) = message(&mut from).await?;
+        if let Some((from, to)) = &*altered.lock().unwrap() {
+            alter(&mut message, from, to);
+        }
         held.extend_from_slice(&message);
         // ReadyForQuery: what was asked for is done, and it says whether a transaction is open.
         if kind == b'Z' {
@@ -210,6 +233,13 @@ fn table(text: &str) -> Option<String> {
     let mut words = text.split_whitespace();
     words.find(|word| ["INTO", "UPDATE", "FROM"].contains(word))?;
     words.next().map(str::to_owned)
+}
+
+fn alter(message: &mut [u8], from: &[u8], to: &[u8]) {
+    let found = message.windows(from.len()).position(|part| part == from);
+    if let Some(at) = found {
+        message[at..at + to.len()].copy_from_slice(to);
+    }
 }
 
 /// The next message with its type and length, whole.

@@ -15,6 +15,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     fixture::{Answer, Fixture},
@@ -29,6 +30,8 @@ const HUGE: usize = 50 * 1024 * 1024;
 pub enum Fault {
     /// The right answer, later.
     Slow(Duration),
+    /// The right answer, once this is cancelled.
+    Until(CancellationToken),
     /// No answer, ever; the connection stays open.
     Hang,
     /// The connection is reset (RST) once the request was read.
@@ -71,6 +74,10 @@ impl Fault {
         match self {
             Self::Slow(time) => {
                 tokio::time::sleep(time).await;
+                plain(right)
+            }
+            Self::Until(released) => {
+                released.cancelled().await;
                 plain(right)
             }
             Self::Hang => std::future::pending().await,

@@ -9,11 +9,13 @@ pub mod certificates;
 pub mod fault;
 pub mod fixture;
 mod io;
+pub mod jwt;
 mod personalities;
 mod personality;
 pub mod request;
 pub mod server;
 mod sigv4;
+pub mod token_service;
 
 pub use fault::Fault;
 pub use fixture::Fixture;

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._sync.client import Client
 
 log = logging.getLogger("llmplane")
-KINDS = ("LlmProvider", "LlmEndpoint", "LlmCredential", "LlmModel")
+KINDS = ("LlmProvider", "LlmEndpoint", "LlmCredential", "LlmModel", "LlmModelClass")
 
 
 class Changes:

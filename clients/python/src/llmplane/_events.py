@@ -19,6 +19,7 @@ _KINDS: dict[str, type[models.Common]] = {
     "LlmEndpoint": models.Endpoint,
     "LlmCredential": models.Credential,
     "LlmModel": models.Model,
+    "LlmModelClass": models.ModelClass,
 }
 
 

@@ -24,5 +24,9 @@ class Need(TypedDict, total=False):
     exclude: Sequence[str]
     recommended_for: Sequence[str]
     allow_deprecated: bool
+    input_modalities: Sequence[str]
+    output_modalities: Sequence[str]
+    embedding_dimensions: int
     prompt_tokens: int
+    cached_tokens: int
     output_tokens: int

@@ -1,6 +1,7 @@
 # Made by generate.py; edit the routes of the API, then run make generate-python instead.
 """Answers of the API, typed."""
 
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -101,6 +102,79 @@ class Capability(Answer):
     """How well, from 1 (poor) to 5 (excellent); null: nobody said."""
 
 
+class ClassNeed(Answer):
+    """
+    What a model must be: every part that is null or empty asks for nothing.
+    """
+
+    cached_tokens: Annotated[
+        int | None,
+        Field(description="Of those, the tokens that the vendor's cache holds."),
+    ]
+    """Of those, the tokens that the vendor's cache holds."""
+
+    capabilities: list[str]
+    currency: Annotated[
+        str | None,
+        Field(description="ISO 4217 code of the only currency that its prices may be in."),
+    ]
+    """ISO 4217 code of the only currency that its prices may be in."""
+
+    embedding_dimensions: Annotated[int | None, Field(description="It answers vectors of so many numbers.")]
+    """It answers vectors of so many numbers."""
+
+    exclude: Annotated[
+        list[str],
+        Field(description="It is none of these, by name, display name or `model_id`."),
+    ]
+    """It is none of these, by name, display name or `model_id`."""
+
+    input_modalities: list[str]
+    max_input_price: Annotated[
+        str | None,
+        Field(description="Price of 1,000 tokens of prompt in `currency`, at most: a decimal number."),
+    ]
+    """Price of 1,000 tokens of prompt in `currency`, at most: a decimal number."""
+
+    max_output_price: Annotated[
+        str | None,
+        Field(description="Price of 1,000 tokens of answer in `currency`, at most: a decimal number."),
+    ]
+    """Price of 1,000 tokens of answer in `currency`, at most: a decimal number."""
+
+    min_context_window: Annotated[int | None, Field(description="Tokens of prompt and answer together, at least.")]
+    """Tokens of prompt and answer together, at least."""
+
+    min_output_tokens: Annotated[int | None, Field(description="Tokens of answer, at least.")]
+    """Tokens of answer, at least."""
+
+    min_score: Annotated[int | None, Field(description="It scores at least this in each of them.")]
+    """It scores at least this in each of them."""
+
+    output_modalities: list[str]
+    output_tokens: Annotated[
+        int | None,
+        Field(description="Tokens of answer of a typical call, which prices are compared for."),
+    ]
+    """Tokens of answer of a typical call, which prices are compared for."""
+
+    prompt_tokens: Annotated[
+        int | None,
+        Field(description="Tokens of prompt of a typical call, which prices are compared for."),
+    ]
+    """Tokens of prompt of a typical call, which prices are compared for."""
+
+    provider_types: list[str]
+    recommended_for: Annotated[list[str], Field(description="It is recommended for all of these tasks.")]
+    """It is recommended for all of these tasks."""
+
+    regions: Annotated[list[str], Field(description="It is served in one of these regions.")]
+    """It is served in one of these regions."""
+
+    selector: Annotated[dict[str, str], Field(description="It has these labels.")]
+    """It has these labels."""
+
+
 class Condition(Answer):
     """
     A condition, with Kubernetes' field names.
@@ -142,6 +216,305 @@ class ConsideredModel(Answer):
     reason: str
 
 
+class CountedNeed(Answer):
+    """
+    Requests for one thing.
+    """
+
+    count: Annotated[int, Field(description="How many requests.")]
+    """How many requests."""
+
+    last_day: Annotated[
+        date,
+        Field(description="The last day (UTC) on which one came.", examples=["2026-03-04"]),
+    ]
+    """The last day (UTC) on which one came."""
+
+    namespaces: Annotated[
+        list[list[str]],
+        Field(
+            description='Where it was looked for: lists of namespaces, those of a later list only where an earlier one has\nnothing. `["*"]`: in all.'
+        ),
+    ]
+    """
+    Where it was looked for: lists of namespaces, those of a later list only where an earlier one has
+    nothing. `["*"]`: in all.
+    """
+
+    need: Annotated[
+        dict[str, Any],
+        Field(
+            description="What was asked for: the body of `POST /resolve` in one form, without `purpose` and `all_targets`."
+        ),
+    ]
+    """What was asked for: the body of `POST /resolve` in one form, without `purpose` and `all_targets`."""
+
+
+class Anthropic(Answer):
+    """
+    Exchange at Anthropic, for a provider of type `Anthropic`.
+    """
+
+    federation_rule_id: Annotated[
+        str,
+        Field(
+            description="The federation rule, `fdrl_...`.",
+            max_length=128,
+            pattern="^fdrl_[A-Za-z0-9_-]+$",
+        ),
+    ]
+    """The federation rule, `fdrl_...`."""
+
+    organization_id: Annotated[
+        str,
+        Field(
+            description="The organization, a UUID.",
+            max_length=36,
+            pattern="^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$",
+        ),
+    ]
+    """The organization, a UUID."""
+
+    service_account_id: Annotated[
+        str,
+        Field(
+            description="The service account that the token acts as, `svac_...`.",
+            max_length=128,
+            pattern="^svac_[A-Za-z0-9_-]+$",
+        ),
+    ]
+    """The service account that the token acts as, `svac_...`."""
+
+    workspace_id: Annotated[
+        str | None,
+        Field(
+            description="The workspace, `wrkspc_...` or `default`: needed where the rule covers several.",
+            max_length=128,
+            pattern="^(default|wrkspc_[A-Za-z0-9_-]+)$",
+        ),
+    ] = None
+    """The workspace, `wrkspc_...` or `default`: needed where the rule covers several."""
+
+
+class Aws(Answer):
+    """
+    Exchange at AWS STS, for a provider of type `Bedrock`.
+    """
+
+    role_arn: Annotated[
+        str,
+        Field(
+            description="The role that is assumed.",
+            max_length=2048,
+            pattern="^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$",
+        ),
+    ]
+    """The role that is assumed."""
+
+    session_name: Annotated[
+        str | None,
+        Field(
+            description="Name of the session in CloudTrail; namespace and name of the credential without it.",
+            max_length=64,
+            min_length=2,
+            pattern="^[A-Za-z0-9_+=,.@-]+$",
+        ),
+    ] = None
+    """Name of the session in CloudTrail; namespace and name of the credential without it."""
+
+
+class Entra(Answer):
+    """
+    Exchange at Microsoft Entra, for a provider of type `AzureOpenAI`.
+    """
+
+    client_id: Annotated[
+        str,
+        Field(
+            description="The application, or the user-assigned identity, that has the federated credential.",
+            max_length=36,
+            pattern="^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$",
+        ),
+    ]
+    """The application, or the user-assigned identity, that has the federated credential."""
+
+    scope: Annotated[
+        str | None,
+        Field(
+            description="What the token is for; Foundry's projects take `https://ai.azure.com/.default`.",
+            max_length=255,
+            pattern="^[a-z]+://[A-Za-z0-9._~/-]+/\\.default$",
+        ),
+    ] = "https://cognitiveservices.azure.com/.default"
+    """What the token is for; Foundry's projects take `https://ai.azure.com/.default`."""
+
+    tenant_id: Annotated[
+        str,
+        Field(
+            description="The tenant, its id or a domain of it.",
+            max_length=253,
+            pattern="^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
+        ),
+    ]
+    """The tenant, its id or a domain of it."""
+
+
+class Google(Answer):
+    """
+    Exchange at Google, for a provider of type `OpenAICompatible` at Vertex AI.
+    """
+
+    provider: Annotated[
+        str,
+        Field(
+            description="Resource name of the pool's provider:\n`projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`.",
+            max_length=300,
+            pattern="^(//iam\\.googleapis\\.com/)?projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+$",
+        ),
+    ]
+    """
+    Resource name of the pool's provider:
+    `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`.
+    """
+
+    service_account_email: Annotated[
+        str | None,
+        Field(
+            description="The service account that is impersonated; without it the federated token itself is used.",
+            max_length=255,
+            pattern="^[a-z0-9-]+@([a-z0-9-]+\\.)+gserviceaccount\\.com$",
+        ),
+    ] = None
+    """The service account that is impersonated; without it the federated token itself is used."""
+
+
+class OpenAi(Answer):
+    """
+    Exchange at OpenAI, for a provider of type `OpenAI`.
+    """
+
+    identity_provider_id: Annotated[
+        str,
+        Field(
+            description="The workload identity provider, for example `idp_abc123`.",
+            max_length=128,
+            pattern="^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$",
+        ),
+    ]
+    """The workload identity provider, for example `idp_abc123`."""
+
+    service_account_id: Annotated[
+        str,
+        Field(
+            description="The service account that the token acts as, for example `svc_acct_abc123`.",
+            max_length=128,
+            pattern="^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$",
+        ),
+    ]
+    """The service account that the token acts as, for example `svc_acct_abc123`."""
+
+
+class OpenRouter(Answer):
+    """
+    Exchange at OpenRouter, for a provider of type `OpenAICompatible`.
+    """
+
+    federation_policy_id: Annotated[
+        str,
+        Field(
+            description="The federation policy.",
+            max_length=128,
+            pattern="^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$",
+        ),
+    ]
+    """The federation policy."""
+
+
+class ServiceAccountRef(Answer):
+    """
+    The ServiceAccount, in this namespace, that the vendor knows by its tokens' subject.
+    """
+
+    name: Annotated[
+        str,
+        Field(
+            description="Name of the object, in this namespace.",
+            max_length=253,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ]
+    """Name of the object, in this namespace."""
+
+
+class Federation(Answer):
+    """
+    No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own.
+    """
+
+    anthropic: Annotated[
+        Anthropic | None,
+        Field(description="Exchange at Anthropic, for a provider of type `Anthropic`."),
+    ] = None
+    """Exchange at Anthropic, for a provider of type `Anthropic`."""
+
+    audience: Annotated[
+        str,
+        Field(
+            description="Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own.",
+            max_length=255,
+            min_length=1,
+            pattern="^[!-~]+$",
+        ),
+    ]
+    """Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own."""
+
+    aws: Annotated[
+        Aws | None,
+        Field(description="Exchange at AWS STS, for a provider of type `Bedrock`."),
+    ] = None
+    """Exchange at AWS STS, for a provider of type `Bedrock`."""
+
+    entra: Annotated[
+        Entra | None,
+        Field(description="Exchange at Microsoft Entra, for a provider of type `AzureOpenAI`."),
+    ] = None
+    """Exchange at Microsoft Entra, for a provider of type `AzureOpenAI`."""
+
+    expiration_seconds: Annotated[
+        int | None,
+        Field(
+            description="Seconds that a token of the ServiceAccount lives before it is exchanged.",
+            ge=600,
+            le=3600,
+        ),
+    ] = 3600
+    """Seconds that a token of the ServiceAccount lives before it is exchanged."""
+
+    google: Annotated[
+        Google | None,
+        Field(description="Exchange at Google, for a provider of type `OpenAICompatible` at Vertex AI."),
+    ] = None
+    """Exchange at Google, for a provider of type `OpenAICompatible` at Vertex AI."""
+
+    open_ai: Annotated[
+        OpenAi | None,
+        Field(description="Exchange at OpenAI, for a provider of type `OpenAI`."),
+    ] = None
+    """Exchange at OpenAI, for a provider of type `OpenAI`."""
+
+    open_router: Annotated[
+        OpenRouter | None,
+        Field(description="Exchange at OpenRouter, for a provider of type `OpenAICompatible`."),
+    ] = None
+    """Exchange at OpenRouter, for a provider of type `OpenAICompatible`."""
+
+    service_account_ref: Annotated[
+        ServiceAccountRef,
+        Field(description="The ServiceAccount, in this namespace, that the vendor knows by its tokens' subject."),
+    ]
+    """The ServiceAccount, in this namespace, that the vendor knows by its tokens' subject."""
+
+
 class AllowedHost(RootModel[str]):
     root: Annotated[
         str,
@@ -153,7 +526,82 @@ class AllowedHost(RootModel[str]):
 
 
 class EndpointId(RootModel[str]):
-    root: Annotated[str, Field(max_length=253)]
+    root: Annotated[
+        str,
+        Field(
+            max_length=253,
+            pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
+    ]
+
+
+class Federation1(Answer):
+    """
+    No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own. Without it: as it is.
+    """
+
+    anthropic: Annotated[
+        Anthropic | None,
+        Field(description="Exchange at Anthropic, for a provider of type `Anthropic`."),
+    ] = None
+    """Exchange at Anthropic, for a provider of type `Anthropic`."""
+
+    audience: Annotated[
+        str,
+        Field(
+            description="Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own.",
+            max_length=255,
+            min_length=1,
+            pattern="^[!-~]+$",
+        ),
+    ]
+    """Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own."""
+
+    aws: Annotated[
+        Aws | None,
+        Field(description="Exchange at AWS STS, for a provider of type `Bedrock`."),
+    ] = None
+    """Exchange at AWS STS, for a provider of type `Bedrock`."""
+
+    entra: Annotated[
+        Entra | None,
+        Field(description="Exchange at Microsoft Entra, for a provider of type `AzureOpenAI`."),
+    ] = None
+    """Exchange at Microsoft Entra, for a provider of type `AzureOpenAI`."""
+
+    expiration_seconds: Annotated[
+        int | None,
+        Field(
+            description="Seconds that a token of the ServiceAccount lives before it is exchanged.",
+            ge=600,
+            le=3600,
+        ),
+    ] = 3600
+    """Seconds that a token of the ServiceAccount lives before it is exchanged."""
+
+    google: Annotated[
+        Google | None,
+        Field(description="Exchange at Google, for a provider of type `OpenAICompatible` at Vertex AI."),
+    ] = None
+    """Exchange at Google, for a provider of type `OpenAICompatible` at Vertex AI."""
+
+    open_ai: Annotated[
+        OpenAi | None,
+        Field(description="Exchange at OpenAI, for a provider of type `OpenAI`."),
+    ] = None
+    """Exchange at OpenAI, for a provider of type `OpenAI`."""
+
+    open_router: Annotated[
+        OpenRouter | None,
+        Field(description="Exchange at OpenRouter, for a provider of type `OpenAICompatible`."),
+    ] = None
+    """Exchange at OpenRouter, for a provider of type `OpenAICompatible`."""
+
+    service_account_ref: Annotated[
+        ServiceAccountRef,
+        Field(description="The ServiceAccount, in this namespace, that the vendor knows by its tokens' subject."),
+    ]
+    """The ServiceAccount, in this namespace, that the vendor knows by its tokens' subject."""
 
 
 class CredentialReplacement(Answer):
@@ -240,6 +688,14 @@ class CredentialReplacement(Answer):
         Field(description="When it stops being given out (RFC 3339)."),
     ] = None
     """When it stops being given out (RFC 3339)."""
+
+    federation: Annotated[
+        Federation1 | None,
+        Field(
+            description="No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own. Without it: as it is."
+        ),
+    ] = None
+    """No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own. Without it: as it is."""
 
     is_active: Annotated[
         bool | None,
@@ -328,6 +784,18 @@ class CredentialVersion(Answer):
     state: str
     version: Annotated[int, Field(description="Its number: 1 for the first.")]
     """Its number: 1 for the first."""
+
+
+class CurrentModel(Answer):
+    """
+    The model that a class means, and where that is called.
+    """
+
+    endpoint: Annotated[str, Field(description="Name of the endpoint that is tried first.")]
+    """Name of the endpoint that is tried first."""
+
+    model: Annotated[str, Field(description="Name of the model.")]
+    """Name of the model."""
 
 
 class Declared(Answer):
@@ -490,6 +958,35 @@ class EndpointReplacement(Answer):
     """Seconds that a client that calls models should wait for an answer."""
 
 
+class Exchange(Answer):
+    """
+    How a caller exchanges a token of its ServiceAccount for one of the vendor's. Nothing of it is secret.
+    """
+
+    audience: Annotated[str, Field(description="Audience that the token must have.")]
+    """Audience that the token must have."""
+
+    ids: Annotated[
+        dict[str, Any],
+        Field(description="The vendor's ids of the agreement, by the vendor's own names of them."),
+    ]
+    """The vendor's ids of the agreement, by the vendor's own names of them."""
+
+    method: Annotated[
+        str,
+        Field(
+            description="The protocol: `token_exchange` (RFC 8693), `jwt_bearer` (RFC 7523), `client_assertion` (RFC 7521) or\n`assume_role_with_web_identity` (AWS STS)."
+        ),
+    ]
+    """
+    The protocol: `token_exchange` (RFC 8693), `jwt_bearer` (RFC 7523), `client_assertion` (RFC 7521) or
+    `assume_role_with_web_identity` (AWS STS).
+    """
+
+    token_url: Annotated[str, Field(description="Where the token is sent to.")]
+    """Where the token is sent to."""
+
+
 class FoundString(Answer):
     """
     A string that was found somewhere.
@@ -598,6 +1095,17 @@ class LangChain(Answer):
     Arguments of LangChain's `init_chat_model`.
     """
 
+    callable_kwargs: Annotated[
+        list[str] | None,
+        Field(
+            description="Arguments that take a function in place of the token, which the client calls for each request; only\nwhere the credential is a short-lived token. Without one the client is made anew when its token ends."
+        ),
+    ] = None
+    """
+    Arguments that take a function in place of the token, which the client calls for each request; only
+    where the credential is a short-lived token. Without one the client is made anew when its token ends.
+    """
+
     kwargs: Annotated[dict[str, Any], Field(description="All its other arguments.")]
     """All its other arguments."""
 
@@ -620,6 +1128,18 @@ class LangChain(Answer):
     """
 
 
+class Limit(Answer):
+    """
+    How much of a model may be used.
+    """
+
+    limit: Annotated[int, Field(description="How many in a period, or at once.")]
+    """How many in a period, or at once."""
+
+    period: str | None
+    unit: str
+
+
 class Capability1(Answer):
     """
     One thing a model can do, and how well.
@@ -639,11 +1159,208 @@ class Capability1(Answer):
     """How well, from 1 (poor) to 5 (excellent); without it: it can, and nobody said how well."""
 
 
+class Limit1(Answer):
+    """
+    How much of a model may be used.
+    """
+
+    limit: Annotated[
+        int,
+        Field(description="How many in a period, or at once.", ge=1, le=1000000000000),
+    ]
+    """How many in a period, or at once."""
+
+    period: Annotated[str | None, Field(description="The period; `ConcurrentRequests` has none.")] = None
+    """The period; `ConcurrentRequests` has none."""
+
+    unit: Annotated[str, Field(description="What is counted.")]
+    """What is counted."""
+
+
+class PriceTier1(Answer):
+    """
+    Prices of calls with at least so many tokens of prompt.
+    """
+
+    audio_input_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of audio in the prompt.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of audio in the prompt."""
+
+    audio_output_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of audio in the answer.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of audio in the answer."""
+
+    batch_input_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt in a batch.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt in a batch."""
+
+    batch_output_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of answer in a batch.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of answer in a batch."""
+
+    cache_read_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt that the vendor's cache holds.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt that the vendor's cache holds."""
+
+    cache_write_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt that are written into the vendor's cache.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt that are written into the vendor's cache."""
+
+    from_input_tokens: Annotated[
+        int,
+        Field(
+            description="Tokens of prompt from which these prices hold.",
+            ge=1,
+            le=1000000000,
+        ),
+    ]
+    """Tokens of prompt from which these prices hold."""
+
+    input_price: Annotated[
+        str | None,
+        Field(
+            description='Price of 1,000 tokens of prompt: a decimal number in quotes, for example `"0.0025"`.',
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt: a decimal number in quotes, for example `"0.0025"`."""
+
+    output_price: Annotated[
+        str | None,
+        Field(
+            description='Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`.',
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`."""
+
+    reasoning_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of reasoning, where it is not that of the answer.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of reasoning, where it is not that of the answer."""
+
+
 class RecommendedForItem(RootModel[str]):
     root: Annotated[str, Field(max_length=100, min_length=1, pattern="^[^\\x00-\\x1f\\x7f]*$")]
 
 
 class ModelReplacement(Answer):
+    audio_input_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of audio in the prompt.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of audio in the prompt."""
+
+    audio_output_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of audio in the answer.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of audio in the answer."""
+
+    base_model: Annotated[
+        str | None,
+        Field(
+            description="The vendor's model behind a deployment, a fine-tune or a local name: the catalog is asked for\nthis one.",
+            max_length=256,
+            pattern="^[^\\x00-\\x20\\x7f]([^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f])?$",
+        ),
+    ] = None
+    """
+    The vendor's model behind a deployment, a fine-tune or a local name: the catalog is asked for
+    this one.
+    """
+
+    batch_input_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt in a batch.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt in a batch."""
+
+    batch_output_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of answer in a batch.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of answer in a batch."""
+
+    cache_read_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt that the vendor's cache holds.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt that the vendor's cache holds."""
+
+    cache_write_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt that are written into the vendor's cache.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt that are written into the vendor's cache."""
+
     capabilities: Annotated[list[Capability1] | None, Field(description="What it can do.", max_length=13)] = None
     """What it can do."""
 
@@ -674,6 +1391,12 @@ class ModelReplacement(Answer):
     and 16 KiB.
     """
 
+    deprecated_at: Annotated[
+        AwareDatetime | None,
+        Field(description="Since when the vendor advises against it (RFC 3339)."),
+    ] = None
+    """Since when the vendor advises against it (RFC 3339)."""
+
     display_name: Annotated[
         str | None,
         Field(
@@ -684,6 +1407,16 @@ class ModelReplacement(Answer):
     ] = None
     """Name shown to people."""
 
+    embedding_dimensions: Annotated[
+        int | None,
+        Field(
+            description="Numbers in a vector that it answers, where it embeds.",
+            ge=1,
+            le=1000000,
+        ),
+    ] = None
+    """Numbers in a vector that it answers, where it embeds."""
+
     endpoint_ids: Annotated[
         list[EndpointId] | None,
         Field(
@@ -692,6 +1425,22 @@ class ModelReplacement(Answer):
         ),
     ] = None
     """The endpoints that it is for, by id or name; empty: all of the provider's."""
+
+    image_price: Annotated[
+        str | None,
+        Field(
+            description="Price of one image that is made.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of one image that is made."""
+
+    input_modalities: Annotated[
+        list[str] | None,
+        Field(description="What it takes; empty: unknown.", max_length=5),
+    ] = None
+    """What it takes; empty: unknown."""
 
     input_price: Annotated[
         str | None,
@@ -708,6 +1457,15 @@ class ModelReplacement(Answer):
         Field(description="Off: it is not checked and not given to clients. Without it: as it is."),
     ] = None
     """Off: it is not checked and not given to clients. Without it: as it is."""
+
+    limits: Annotated[
+        list[Limit1] | None,
+        Field(
+            description="How much of it may be used, published for clients.",
+            max_length=20,
+        ),
+    ] = None
+    """How much of it may be used, published for clients."""
 
     max_input_tokens: Annotated[int | None, Field(description="Tokens of prompt.", ge=1, le=1000000000)] = None
     """Tokens of prompt."""
@@ -736,6 +1494,12 @@ class ModelReplacement(Answer):
     ] = None
     """Name of the object, which cannot be changed."""
 
+    output_modalities: Annotated[
+        list[str] | None,
+        Field(description="What it gives; empty: unknown.", max_length=5),
+    ] = None
+    """What it gives; empty: unknown."""
+
     output_price: Annotated[
         str | None,
         Field(
@@ -746,6 +1510,28 @@ class ModelReplacement(Answer):
     ] = None
     """Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`."""
 
+    price_tiers: Annotated[
+        list[PriceTier1] | None,
+        Field(
+            description="Prices of calls with longer prompts, by where they begin, the least first. A tier's prices\nhold for the whole call, in the place of all those above; one that it leaves out is unknown.",
+            max_length=10,
+        ),
+    ] = None
+    """
+    Prices of calls with longer prompts, by where they begin, the least first. A tier's prices
+    hold for the whole call, in the place of all those above; one that it leaves out is unknown.
+    """
+
+    reasoning_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of reasoning, where it is not that of the answer.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of reasoning, where it is not that of the answer."""
+
     recommended_for: Annotated[
         list[RecommendedForItem] | None,
         Field(
@@ -754,6 +1540,34 @@ class ModelReplacement(Answer):
         ),
     ] = None
     """Tasks it is recommended for, in one's own words."""
+
+    replacement_model_id: Annotated[
+        str | None,
+        Field(
+            description="Its `modelId`, at the same provider.",
+            max_length=256,
+            pattern="^[^\\x00-\\x20\\x7f]([^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f])?$",
+        ),
+    ] = None
+    """Its `modelId`, at the same provider."""
+
+    request_price: Annotated[
+        str | None,
+        Field(
+            description="Price of each call, beside its tokens.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of each call, beside its tokens."""
+
+    retires_at: Annotated[
+        AwareDatetime | None,
+        Field(
+            description="When it ends (RFC 3339): it is announced from 30 days before, and given to nobody from then on."
+        ),
+    ] = None
+    """When it ends (RFC 3339): it is announced from 30 days before, and given to nobody from then on."""
 
     status: Annotated[str | None, Field(description="Where it is in its life.")] = "available"
     """Where it is in its life."""
@@ -770,6 +1584,110 @@ class ModelReplacement(Answer):
         ),
     ] = None
     """The model's version, in the vendor's words."""
+
+
+class NeedPage(Answer):
+    """
+    A page of what was asked for.
+    """
+
+    counted_together: Annotated[
+        int | None,
+        Field(
+            description="Requests of all namespaces that are not among these, for more different things were asked for in a\nday than are counted apart; null where one namespace is asked about."
+        ),
+    ]
+    """
+    Requests of all namespaces that are not among these, for more different things were asked for in a
+    day than are counted apart; null where one namespace is asked about.
+    """
+
+    days: Annotated[int, Field(description="Days that are counted, today among them.")]
+    """Days that are counted, today among them."""
+
+    items: Annotated[
+        list[CountedNeed],
+        Field(description="What was asked for, in an order that does not change with the counts."),
+    ]
+    """What was asked for, in an order that does not change with the counts."""
+
+    next_cursor: Annotated[
+        str | None,
+        Field(description="What to send as `cursor` for more; null on the last page."),
+    ]
+    """What to send as `cursor` for more; null on the last page."""
+
+    revision: Annotated[int, Field(description="The revision of the configuration at this moment.")]
+    """The revision of the configuration at this moment."""
+
+
+class Federation2(Answer):
+    """
+    No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own.
+    """
+
+    anthropic: Annotated[
+        Anthropic | None,
+        Field(description="Exchange at Anthropic, for a provider of type `Anthropic`."),
+    ] = None
+    """Exchange at Anthropic, for a provider of type `Anthropic`."""
+
+    audience: Annotated[
+        str,
+        Field(
+            description="Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own.",
+            max_length=255,
+            min_length=1,
+            pattern="^[!-~]+$",
+        ),
+    ]
+    """Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own."""
+
+    aws: Annotated[
+        Aws | None,
+        Field(description="Exchange at AWS STS, for a provider of type `Bedrock`."),
+    ] = None
+    """Exchange at AWS STS, for a provider of type `Bedrock`."""
+
+    entra: Annotated[
+        Entra | None,
+        Field(description="Exchange at Microsoft Entra, for a provider of type `AzureOpenAI`."),
+    ] = None
+    """Exchange at Microsoft Entra, for a provider of type `AzureOpenAI`."""
+
+    expiration_seconds: Annotated[
+        int | None,
+        Field(
+            description="Seconds that a token of the ServiceAccount lives before it is exchanged.",
+            ge=600,
+            le=3600,
+        ),
+    ] = 3600
+    """Seconds that a token of the ServiceAccount lives before it is exchanged."""
+
+    google: Annotated[
+        Google | None,
+        Field(description="Exchange at Google, for a provider of type `OpenAICompatible` at Vertex AI."),
+    ] = None
+    """Exchange at Google, for a provider of type `OpenAICompatible` at Vertex AI."""
+
+    open_ai: Annotated[
+        OpenAi | None,
+        Field(description="Exchange at OpenAI, for a provider of type `OpenAI`."),
+    ] = None
+    """Exchange at OpenAI, for a provider of type `OpenAI`."""
+
+    open_router: Annotated[
+        OpenRouter | None,
+        Field(description="Exchange at OpenRouter, for a provider of type `OpenAICompatible`."),
+    ] = None
+    """Exchange at OpenRouter, for a provider of type `OpenAICompatible`."""
+
+    service_account_ref: Annotated[
+        ServiceAccountRef,
+        Field(description="The ServiceAccount, in this namespace, that the vendor knows by its tokens' subject."),
+    ]
+    """The ServiceAccount, in this namespace, that the vendor knows by its tokens' subject."""
 
 
 class NewCredential(Answer):
@@ -856,6 +1774,14 @@ class NewCredential(Answer):
         Field(description="When it stops being given out (RFC 3339)."),
     ] = None
     """When it stops being given out (RFC 3339)."""
+
+    federation: Annotated[
+        Federation2 | None,
+        Field(
+            description="No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own."
+        ),
+    ] = None
+    """No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own."""
 
     is_active: Annotated[
         bool | None,
@@ -1032,6 +1958,79 @@ class NewEndpoint(Answer):
 
 
 class NewModel(Answer):
+    audio_input_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of audio in the prompt.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of audio in the prompt."""
+
+    audio_output_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of audio in the answer.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of audio in the answer."""
+
+    base_model: Annotated[
+        str | None,
+        Field(
+            description="The vendor's model behind a deployment, a fine-tune or a local name: the catalog is asked for\nthis one.",
+            max_length=256,
+            pattern="^[^\\x00-\\x20\\x7f]([^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f])?$",
+        ),
+    ] = None
+    """
+    The vendor's model behind a deployment, a fine-tune or a local name: the catalog is asked for
+    this one.
+    """
+
+    batch_input_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt in a batch.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt in a batch."""
+
+    batch_output_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of answer in a batch.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of answer in a batch."""
+
+    cache_read_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt that the vendor's cache holds.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt that the vendor's cache holds."""
+
+    cache_write_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of prompt that are written into the vendor's cache.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of prompt that are written into the vendor's cache."""
+
     capabilities: Annotated[list[Capability1] | None, Field(description="What it can do.", max_length=13)] = None
     """What it can do."""
 
@@ -1062,6 +2061,12 @@ class NewModel(Answer):
     and 16 KiB.
     """
 
+    deprecated_at: Annotated[
+        AwareDatetime | None,
+        Field(description="Since when the vendor advises against it (RFC 3339)."),
+    ] = None
+    """Since when the vendor advises against it (RFC 3339)."""
+
     display_name: Annotated[
         str | None,
         Field(
@@ -1072,6 +2077,16 @@ class NewModel(Answer):
     ] = None
     """Name shown to people."""
 
+    embedding_dimensions: Annotated[
+        int | None,
+        Field(
+            description="Numbers in a vector that it answers, where it embeds.",
+            ge=1,
+            le=1000000,
+        ),
+    ] = None
+    """Numbers in a vector that it answers, where it embeds."""
+
     endpoint_ids: Annotated[
         list[EndpointId] | None,
         Field(
@@ -1080,6 +2095,22 @@ class NewModel(Answer):
         ),
     ] = None
     """The endpoints that it is for, by id or name; empty: all of the provider's."""
+
+    image_price: Annotated[
+        str | None,
+        Field(
+            description="Price of one image that is made.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of one image that is made."""
+
+    input_modalities: Annotated[
+        list[str] | None,
+        Field(description="What it takes; empty: unknown.", max_length=5),
+    ] = None
+    """What it takes; empty: unknown."""
 
     input_price: Annotated[
         str | None,
@@ -1096,6 +2127,15 @@ class NewModel(Answer):
         Field(description="Off: it is not checked and not given to clients."),
     ] = True
     """Off: it is not checked and not given to clients."""
+
+    limits: Annotated[
+        list[Limit1] | None,
+        Field(
+            description="How much of it may be used, published for clients.",
+            max_length=20,
+        ),
+    ] = None
+    """How much of it may be used, published for clients."""
 
     max_input_tokens: Annotated[int | None, Field(description="Tokens of prompt.", ge=1, le=1000000000)] = None
     """Tokens of prompt."""
@@ -1124,6 +2164,12 @@ class NewModel(Answer):
     ]
     """Name of the object."""
 
+    output_modalities: Annotated[
+        list[str] | None,
+        Field(description="What it gives; empty: unknown.", max_length=5),
+    ] = None
+    """What it gives; empty: unknown."""
+
     output_price: Annotated[
         str | None,
         Field(
@@ -1134,6 +2180,28 @@ class NewModel(Answer):
     ] = None
     """Price of 1,000 tokens of answer: a decimal number in quotes, for example `"0.01"`."""
 
+    price_tiers: Annotated[
+        list[PriceTier1] | None,
+        Field(
+            description="Prices of calls with longer prompts, by where they begin, the least first. A tier's prices\nhold for the whole call, in the place of all those above; one that it leaves out is unknown.",
+            max_length=10,
+        ),
+    ] = None
+    """
+    Prices of calls with longer prompts, by where they begin, the least first. A tier's prices
+    hold for the whole call, in the place of all those above; one that it leaves out is unknown.
+    """
+
+    reasoning_price: Annotated[
+        str | None,
+        Field(
+            description="Price of 1,000 tokens of reasoning, where it is not that of the answer.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of 1,000 tokens of reasoning, where it is not that of the answer."""
+
     recommended_for: Annotated[
         list[RecommendedForItem] | None,
         Field(
@@ -1142,6 +2210,34 @@ class NewModel(Answer):
         ),
     ] = None
     """Tasks it is recommended for, in one's own words."""
+
+    replacement_model_id: Annotated[
+        str | None,
+        Field(
+            description="Its `modelId`, at the same provider.",
+            max_length=256,
+            pattern="^[^\\x00-\\x20\\x7f]([^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f])?$",
+        ),
+    ] = None
+    """Its `modelId`, at the same provider."""
+
+    request_price: Annotated[
+        str | None,
+        Field(
+            description="Price of each call, beside its tokens.",
+            max_length=32,
+            pattern="^(0|[1-9][0-9]{0,11})(\\.[0-9]{1,12})?$",
+        ),
+    ] = None
+    """Price of each call, beside its tokens."""
+
+    retires_at: Annotated[
+        AwareDatetime | None,
+        Field(
+            description="When it ends (RFC 3339): it is announced from 30 days before, and given to nobody from then on."
+        ),
+    ] = None
+    """When it ends (RFC 3339): it is announced from 30 days before, and given to nobody from then on."""
 
     status: Annotated[str | None, Field(description="Where it is in its life.")] = "available"
     """Where it is in its life."""
@@ -1265,6 +2361,49 @@ class PendingCheck(Answer):
     """Its namespace."""
 
 
+class PriceTier(Answer):
+    """
+    Prices of calls with at least so many tokens of prompt, in the place of all prices of tokens beside it. What
+    is null is unknown.
+    """
+
+    audio_input_price: Annotated[str | None, Field(description="Price of 1,000 tokens of audio in the prompt.")]
+    """Price of 1,000 tokens of audio in the prompt."""
+
+    audio_output_price: Annotated[str | None, Field(description="Price of 1,000 tokens of audio in the answer.")]
+    """Price of 1,000 tokens of audio in the answer."""
+
+    batch_input_price: Annotated[str | None, Field(description="Price of 1,000 tokens of prompt in a batch.")]
+    """Price of 1,000 tokens of prompt in a batch."""
+
+    batch_output_price: Annotated[str | None, Field(description="Price of 1,000 tokens of answer in a batch.")]
+    """Price of 1,000 tokens of answer in a batch."""
+
+    cache_read_price: Annotated[
+        str | None,
+        Field(description="Price of 1,000 tokens of prompt that the vendor's cache holds."),
+    ]
+    """Price of 1,000 tokens of prompt that the vendor's cache holds."""
+
+    cache_write_price: Annotated[
+        str | None,
+        Field(description="Price of 1,000 tokens of prompt that are written into the vendor's cache."),
+    ]
+    """Price of 1,000 tokens of prompt that are written into the vendor's cache."""
+
+    from_input_tokens: Annotated[int, Field(description="Tokens of prompt from which these prices hold.")]
+    """Tokens of prompt from which these prices hold."""
+
+    input_price: Annotated[str | None, Field(description="Price of 1,000 tokens of prompt.")]
+    """Price of 1,000 tokens of prompt."""
+
+    output_price: Annotated[str | None, Field(description="Price of 1,000 tokens of answer.")]
+    """Price of 1,000 tokens of answer."""
+
+    reasoning_price: Annotated[str | None, Field(description="Price of 1,000 tokens of reasoning.")]
+    """Price of 1,000 tokens of reasoning."""
+
+
 class Probe(Answer):
     """
     A probe.
@@ -1378,7 +2517,7 @@ SelectorAdditionalProperty = TypeAliasType(
 
 class ResolveRequest(Answer):
     """
-    Either `model`, or what the model must be: any of the other fields but the last three.
+    Either `model`, or `class`, or what the model must be: any of the other fields but the last three.
     """
 
     all_targets: Annotated[
@@ -1390,7 +2529,26 @@ class ResolveRequest(Answer):
     allow_deprecated: Annotated[bool | None, Field(description="It may be deprecated.")] = False
     """It may be deprecated."""
 
+    cached_tokens: Annotated[
+        int | None,
+        Field(
+            description="Of those, the tokens that the vendor's cache holds: they are counted at its price.",
+            ge=0,
+            le=1000000000,
+        ),
+    ] = None
+    """Of those, the tokens that the vendor's cache holds: they are counted at its price."""
+
     capabilities: Annotated[list[str] | None, Field(max_length=13)] = None
+    class_: Annotated[
+        str | None,
+        Field(
+            alias="class",
+            max_length=256,
+            min_length=1,
+            pattern="^[^\\x00-\\x1f\\x7f-\\x9f]+$",
+        ),
+    ] = None
     currency: Annotated[
         str | None,
         Field(
@@ -1401,7 +2559,14 @@ class ResolveRequest(Answer):
     ] = None
     """Its prices are in no other currency: an ISO 4217 code."""
 
+    embedding_dimensions: Annotated[
+        int | None,
+        Field(description="It answers vectors of so many numbers.", ge=1, le=1000000),
+    ] = None
+    """It answers vectors of so many numbers."""
+
     exclude: Annotated[list[ExcludeItem] | None, Field(max_length=100)] = None
+    input_modalities: Annotated[list[str] | None, Field(max_length=5)] = None
     max_input_price: Annotated[
         str | None,
         Field(
@@ -1450,6 +2615,7 @@ class ResolveRequest(Answer):
         str | None,
         Field(max_length=256, min_length=1, pattern="^[^\\x00-\\x1f\\x7f-\\x9f]+$"),
     ] = None
+    output_modalities: Annotated[list[str] | None, Field(max_length=5)] = None
     output_tokens: Annotated[
         int | None,
         Field(
@@ -1761,8 +2927,38 @@ class Model(Common):
     A model that can be called.
     """
 
+    audio_input_price: Annotated[str | None, Field(description="Price of 1,000 tokens of audio in the prompt.")]
+    """Price of 1,000 tokens of audio in the prompt."""
+
+    audio_output_price: Annotated[str | None, Field(description="Price of 1,000 tokens of audio in the answer.")]
+    """Price of 1,000 tokens of audio in the answer."""
+
     availability: Annotated[Availability, Field(description="Whether it can be called.")]
     """Whether it can be called."""
+
+    base_model: Annotated[
+        str | None,
+        Field(description="The vendor's model behind a deployment, a fine-tune or a local name."),
+    ]
+    """The vendor's model behind a deployment, a fine-tune or a local name."""
+
+    batch_input_price: Annotated[str | None, Field(description="Price of 1,000 tokens of prompt in a batch.")]
+    """Price of 1,000 tokens of prompt in a batch."""
+
+    batch_output_price: Annotated[str | None, Field(description="Price of 1,000 tokens of answer in a batch.")]
+    """Price of 1,000 tokens of answer in a batch."""
+
+    cache_read_price: Annotated[
+        str | None,
+        Field(description="Price of 1,000 tokens of prompt that the vendor's cache holds."),
+    ]
+    """Price of 1,000 tokens of prompt that the vendor's cache holds."""
+
+    cache_write_price: Annotated[
+        str | None,
+        Field(description="Price of 1,000 tokens of prompt that are written into the vendor's cache."),
+    ]
+    """Price of 1,000 tokens of prompt that are written into the vendor's cache."""
 
     capabilities: Annotated[list[Capability], Field(description="What it can do, and how well.")]
     """What it can do, and how well."""
@@ -1779,8 +2975,17 @@ class Model(Common):
     ]
     """Parameters that clients send unless they know better."""
 
+    deprecated_at: Annotated[
+        AwareDatetime | None,
+        Field(description="Since when the vendor advises against it."),
+    ]
+    """Since when the vendor advises against it."""
+
     display_name: Annotated[str | None, Field(description="Name shown to people.")]
     """Name shown to people."""
+
+    embedding_dimensions: Annotated[int | None, Field(description="Numbers in a vector that it answers.")]
+    """Numbers in a vector that it answers."""
 
     endpoint_ids: Annotated[
         list[UUID],
@@ -1788,11 +2993,29 @@ class Model(Common):
     ]
     """The endpoints that serve it; empty: all of its provider's."""
 
+    image_price: Annotated[str | None, Field(description="Price of one image that is made.")]
+    """Price of one image that is made."""
+
+    input_modalities: list[str]
     input_price: Annotated[
         str | None,
         Field(description="Price of 1,000 tokens of prompt: a decimal number."),
     ]
     """Price of 1,000 tokens of prompt: a decimal number."""
+
+    labels: Annotated[
+        dict[str, str],
+        Field(
+            description="Labels of the object: those of `app.kubernetes.io/`, and of the prefixes that the controller is told."
+        ),
+    ]
+    """Labels of the object: those of `app.kubernetes.io/`, and of the prefixes that the controller is told."""
+
+    limits: Annotated[
+        list[Limit],
+        Field(description="How much of it may be used, published for clients."),
+    ]
+    """How much of it may be used, published for clients."""
 
     max_input_tokens: Annotated[int | None, Field(description="Tokens of prompt.")]
     """Tokens of prompt."""
@@ -1804,17 +3027,39 @@ class Model(Common):
     """The vendor's id of the model."""
 
     origin: dict[str, str]
+    output_modalities: list[str]
     output_price: Annotated[
         str | None,
         Field(description="Price of 1,000 tokens of answer: a decimal number."),
     ]
     """Price of 1,000 tokens of answer: a decimal number."""
 
+    price_tiers: Annotated[
+        list[PriceTier],
+        Field(description="Prices of calls with longer prompts, by where they begin, the least first."),
+    ]
+    """Prices of calls with longer prompts, by where they begin, the least first."""
+
     provider_id: Annotated[UUID, Field(description="Its provider.")]
     """Its provider."""
 
+    reasoning_price: Annotated[
+        str | None,
+        Field(description="Price of 1,000 tokens of reasoning, where it is not that of the answer."),
+    ]
+    """Price of 1,000 tokens of reasoning, where it is not that of the answer."""
+
     recommended_for: Annotated[list[str], Field(description="Tasks it is recommended for.")]
     """Tasks it is recommended for."""
+
+    replacement_model_id: Annotated[str | None, Field(description="`model_id` of the model to use in its place.")]
+    """`model_id` of the model to use in its place."""
+
+    request_price: Annotated[str | None, Field(description="Price of each call, beside its tokens.")]
+    """Price of each call, beside its tokens."""
+
+    retires_at: Annotated[AwareDatetime | None, Field(description="When it ends.")]
+    """When it ends."""
 
     status: Annotated[str, Field(description="Where it is in its life.")]
     """Where it is in its life."""
@@ -1822,6 +3067,44 @@ class Model(Common):
     type: str | None
     version: Annotated[str | None, Field(description="The model's version, in the vendor's words.")]
     """The model's version, in the vendor's words."""
+
+
+class ModelClass(Common):
+    """
+    A name that agents ask for, and the model that it means now.
+    """
+
+    allow_deprecated: Annotated[bool, Field(description="Whether a deprecated model may be meant.")]
+    """Whether a deprecated model may be meant."""
+
+    availability: Annotated[Availability, Field(description="Whether there is a model that can be called.")]
+    """Whether there is a model that can be called."""
+
+    candidates: Annotated[
+        int,
+        Field(description="How many models are what it asks for, whether they can be called at this moment or not."),
+    ]
+    """How many models are what it asks for, whether they can be called at this moment or not."""
+
+    current: CurrentModel | None
+    description: Annotated[str | None, Field(description="What it is for.")]
+    """What it is for."""
+
+    display_name: Annotated[str | None, Field(description="Name shown to people.")]
+    """Name shown to people."""
+
+    models: Annotated[
+        list[str],
+        Field(description="Names of the models, in order of preference; empty where `need` says what a model must be."),
+    ]
+    """Names of the models, in order of preference; empty where `need` says what a model must be."""
+
+    need: ClassNeed | None
+    prefer: Annotated[
+        str,
+        Field(description="Which of several comes first: `order`, `price`, `score` or `context`."),
+    ]
+    """Which of several comes first: `order`, `price`, `score` or `context`."""
 
 
 class Provider(Common):
@@ -1912,6 +3195,14 @@ class Credential(Common):
 
     expires_at: Annotated[AwareDatetime | None, Field(description="When it stops being given out.")]
     """When it stops being given out."""
+
+    federation: Annotated[
+        Federation | None,
+        Field(
+            description="No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own."
+        ),
+    ]
+    """No key at all: the vendor exchanges tokens of a ServiceAccount for short-lived ones of its own."""
 
     fingerprint: Annotated[
         str | None,
@@ -2072,6 +3363,24 @@ class ListModel(Answer):
     """The revision that the page is of."""
 
 
+class ListModelClass(Answer):
+    """
+    A list, page by page.
+    """
+
+    items: Annotated[list[ModelClass], Field(description="The rows of this page.")]
+    """The rows of this page."""
+
+    next_cursor: Annotated[
+        str | None,
+        Field(description="What to send as `cursor` for the next page; null on the last one."),
+    ]
+    """What to send as `cursor` for the next page; null on the last one."""
+
+    revision: Annotated[int, Field(description="The revision that the page is of.")]
+    """The revision that the page is of."""
+
+
 class ListProvider(Answer):
     """
     A list, page by page.
@@ -2100,21 +3409,26 @@ class Target(Answer):
     endpoint: Annotated[Endpoint, Field(description="The endpoint.")]
     """The endpoint."""
 
-    exchange: Annotated[
-        dict[str, Any] | None,
-        Field(
-            description="How to exchange the caller's own token for one of the vendor's; null: no credential is of that\nkind."
-        ),
-    ]
-    """
-    How to exchange the caller's own token for one of the vendor's; null: no credential is of that
-    kind.
-    """
-
+    exchange: Exchange | None
     langchain: Annotated[LangChain, Field(description="What a LangChain client is made with.")]
     """What a LangChain client is made with."""
 
-    secret: Secret | None = None
+    model: Annotated[
+        str,
+        Field(description="Name of the model that is called here, in the namespace of the endpoint."),
+    ]
+    """Name of the model that is called here, in the namespace of the endpoint."""
+
+    secret: Annotated[
+        Secret | None,
+        Field(
+            description="The key, only where it is asked for; on the first target that has one, or on each with\n`all_targets`."
+        ),
+    ] = None
+    """
+    The key, only where it is asked for; on the first target that has one, or on each with
+    `all_targets`.
+    """
 
 
 class WrittenCredential(RootModel[Credential | Declared]):
@@ -2142,6 +3456,15 @@ class ResolveAnswer(Answer):
     A model and where to call it.
     """
 
+    class_: Annotated[
+        str | None,
+        Field(
+            alias="class",
+            description="Name of the class that means it now, in the model's namespace; only where it was found by one.",
+        ),
+    ] = None
+    """Name of the class that means it now, in the model's namespace; only where it was found by one."""
+
     considered: Annotated[
         list[ConsideredModel],
         Field(description="The other models, those first that came nearest to what was asked for; at most 200."),
@@ -2159,6 +3482,11 @@ class ResolveAnswer(Answer):
 
     targets: Annotated[
         list[Target],
-        Field(description="The endpoints that serve it, in the order in which they are to be tried."),
+        Field(
+            description="The endpoints that serve it, in the order in which they are to be tried. Of a class those of its\nother models follow, and those that are known not to answer come last."
+        ),
     ]
-    """The endpoints that serve it, in the order in which they are to be tried."""
+    """
+    The endpoints that serve it, in the order in which they are to be tried. Of a class those of its
+    other models follow, and those that are known not to answer come last.
+    """

@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 use crate::api::disclosure::SecretView;
 use crate::api::openapi;
 use crate::api::problem::{Problem, ProblemType};
+use crate::crd::token_services::TokenServices;
 use crate::keys::disclose::DisclosedKey;
 use crate::resolve::{
-    Considered, CredentialReason, NoAnswer, Reason, Resolution, Target, Unresolved, Wanted,
-    client_config,
+    Considered, CredentialReason, ExchangeOffer, NoAnswer, Reason, Resolution, Target, Unresolved,
+    Wanted, client_config, exchange_offer,
 };
 use crate::snapshot::{CredentialView, EndpointView, ModelView};
 
@@ -21,7 +22,12 @@ use crate::snapshot::{CredentialView, EndpointView, ModelView};
 pub struct ResolveAnswer<'a> {
     /// The model.
     pub model: &'a ModelView,
-    /// The endpoints that serve it, in the order in which they are to be tried.
+    /// Name of the class that means it now, in the model's namespace; only where it was found by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub class: Option<&'a str>,
+    /// The endpoints that serve it, in the order in which they are to be tried. Of a class those of its
+    /// other models follow, and those that are known not to answer come last.
     pub targets: Vec<TargetAnswer<'a>>,
     /// The other models, those first that came nearest to what was asked for; at most 200.
     pub considered: Vec<ConsideredModel>,
@@ -35,6 +41,8 @@ pub struct ResolveAnswer<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Target)]
 pub struct TargetAnswer<'a> {
+    /// Name of the model that is called here, in the namespace of the endpoint.
+    pub model: &'a str,
     /// The endpoint.
     pub endpoint: &'a EndpointView,
     /// The credential that fits it; null: there is none that the caller may see.
@@ -45,13 +53,40 @@ pub struct TargetAnswer<'a> {
     /// The key, only where it is asked for; on the first target that has one, or on each with
     /// `all_targets`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub secret: Option<SecretView>,
-    /// How to exchange the caller's own token for one of the vendor's; null: no credential is of that
-    /// kind.
-    #[schema(value_type = Option<Object>)]
-    pub exchange: (),
+    /// How to exchange the caller's own token for one of the vendor's, where no key is given; null: no
+    /// credential is of that kind.
+    pub exchange: Option<ExchangeView>,
     /// What a LangChain client is made with.
     pub langchain: LangChain,
+}
+
+/// How a caller exchanges a token of its ServiceAccount for one of the vendor's. Nothing of it is secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Exchange)]
+pub struct ExchangeView {
+    /// The protocol: `token_exchange` (RFC 8693), `jwt_bearer` (RFC 7523), `client_assertion` (RFC 7521) or
+    /// `assume_role_with_web_identity` (AWS STS).
+    pub method: &'static str,
+    /// Where the token is sent to.
+    pub token_url: String,
+    /// Audience that the token must have.
+    pub audience: String,
+    /// The vendor's ids of the agreement, by the vendor's own names of them.
+    #[schema(value_type = Object)]
+    pub ids: BTreeMap<&'static str, String>,
+}
+
+impl From<ExchangeOffer> for ExchangeView {
+    fn from(offer: ExchangeOffer) -> Self {
+        Self {
+            method: offer.method,
+            token_url: offer.token_url,
+            audience: offer.audience,
+            ids: offer.ids.into_iter().collect(),
+        }
+    }
 }
 
 /// Arguments of LangChain's `init_chat_model`.
@@ -70,6 +105,11 @@ pub struct LangChain {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = Object, required = false)]
     pub secret_kwargs: BTreeMap<&'static str, &'static str>,
+    /// Arguments that take a function in place of the token, which the client calls for each request; only
+    /// where the credential is a short-lived token. Without one the client is made anew when its token ends.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
+    pub callable_kwargs: &'static [&'static str],
 }
 
 /// A model that was passed over.
@@ -132,13 +172,15 @@ fn credential_reasons() -> utoipa::openapi::schema::Object {
 
 impl<'a> ResolveAnswer<'a> {
     /// Of a resolution, without keys.
-    pub fn of(found: &'a Resolution) -> Self {
+    pub fn of(found: &'a Resolution, services: &TokenServices) -> Self {
         let model = &found.model.view;
         let targets = found.targets.iter();
+        let class = found.class.as_ref();
         Self {
             model,
+            class: class.map(|entry| entry.view.common.name.as_str()),
             targets: targets
-                .map(|target| TargetAnswer::of(model, target))
+                .map(|target| TargetAnswer::of(target, services))
                 .collect(),
             considered: told(&found.considered),
             considered_omitted: found.considered.omitted,
@@ -148,41 +190,67 @@ impl<'a> ResolveAnswer<'a> {
 }
 
 impl<'a> TargetAnswer<'a> {
-    fn of(model: &ModelView, target: &'a Target) -> Self {
+    fn of(target: &'a Target, services: &TokenServices) -> Self {
+        let exchange = exchange_offer(target, services);
+        let offered = target.exchange.as_ref().filter(|_| exchange.is_some());
+        let credential = target.credentials.first().or(offered);
+        let reason = target.without_credential.filter(|_| credential.is_none());
         Self {
+            model: &target.model.view.common.name,
             endpoint: &target.endpoint.view,
-            credential: target.credentials.first().map(|entry| &entry.view),
-            credential_reason: target.without_credential.map(CredentialReason::as_str),
+            credential: credential.map(|entry| &entry.view),
+            credential_reason: reason.map(CredentialReason::as_str),
             secret: None,
-            exchange: (),
-            langchain: LangChain::of(model, target, None),
+            exchange: exchange.map(ExchangeView::from),
+            langchain: LangChain::of(target, None),
         }
     }
 
     /// With the key of this one of its target's credentials.
-    pub fn give(&mut self, model: &ModelView, target: &'a Target, place: usize, key: DisclosedKey) {
+    pub fn give(&mut self, target: &'a Target, place: usize, key: DisclosedKey) {
         self.credential = target.credentials.get(place).map(|entry| &entry.view);
         self.credential_reason = None;
-        self.langchain = LangChain::of(model, target, Some(&key));
+        self.exchange = None;
+        self.langchain = LangChain::of(target, Some(&key));
         self.secret = Some(key.into());
     }
 
-    /// Without a credential, for its key was not to be had.
-    pub fn withhold(&mut self, why: CredentialReason) {
-        self.credential = None;
-        self.credential_reason = Some(why.as_str());
+    /// Without a credential, for its key was not to be had; by an exchange of its own the caller may call it
+    /// all the same.
+    pub fn withhold(&mut self, target: &'a Target, why: CredentialReason) {
+        let offered = target.exchange.as_ref().filter(|_| self.exchange.is_some());
+        self.credential = offered.map(|entry| &entry.view);
+        self.credential_reason = offered.is_none().then_some(why.as_str());
+    }
+
+    /// Without an exchange, for its credential is not one that the caller may see.
+    pub fn conceal_exchange(&mut self, target: &Target) {
+        self.exchange = None;
+        if target.credentials.is_empty() {
+            self.credential = None;
+            let reason = target.without_credential;
+            self.credential_reason = reason.map(CredentialReason::as_str);
+        }
     }
 }
 
 impl LangChain {
-    fn of(model: &ModelView, target: &Target, key: Option<&DisclosedKey>) -> Self {
+    fn of(target: &Target, key: Option<&DisclosedKey>) -> Self {
+        let model = &target.model.view;
         let config = client_config(model, target, key.map(|key| &key.fields));
         let fields = config.secret_kwargs.into_iter().filter(|_| key.is_some());
+        let first = target.credentials.first().or(target.exchange.as_ref());
+        let is_token = first.is_some_and(|entry| entry.view.federation.is_some());
         Self {
             model_provider: config.model_provider,
             model: config.model,
             kwargs: config.kwargs,
             secret_kwargs: fields.map(|(name, field)| (name, field.as_str())).collect(),
+            callable_kwargs: if is_token {
+                config.callable_kwargs
+            } else {
+                &[]
+            },
         }
     }
 }
@@ -203,8 +271,10 @@ pub fn no_answer(
     refused: &Unresolved,
 ) -> Result<(Problem, Vec<u8>), serde_json::Error> {
     let kind = match refused.why {
-        NoAnswer::Ambiguous => ProblemType::AmbiguousModel,
-        NoAnswer::NotNamed | NoAnswer::NotMet => ProblemType::NoModel,
+        NoAnswer::Ambiguous | NoAnswer::ClassAmbiguous => ProblemType::AmbiguousModel,
+        NoAnswer::NotNamed | NoAnswer::NotMet | NoAnswer::ClassNotNamed | NoAnswer::ClassOff => {
+            ProblemType::NoModel
+        }
     };
     let members = NoModelMembers {
         considered: told(&refused.considered),
@@ -218,7 +288,7 @@ pub fn no_answer(
 
 fn detail(wanted: &Wanted, refused: &Unresolved) -> String {
     let name = match wanted {
-        Wanted::Named(name) => name.chars().take(100).collect::<String>(),
+        Wanted::Named(name) | Wanted::Class(name) => name.chars().take(100).collect::<String>(),
         Wanted::Need(_) => String::new(),
     };
     let none_seen = refused.considered.models.is_empty();
@@ -228,16 +298,25 @@ fn detail(wanted: &Wanted, refused: &Unresolved) -> String {
              considered by its own name, with ?namespace= where two have the same"
         ),
         (NoAnswer::NotNamed, true) => {
-            let near: Vec<_> = refused
-                .near
-                .iter()
-                .map(|near| format!("{near:?}"))
-                .collect();
-            let near = match near.is_empty() {
-                true => String::new(),
-                false => format!("; did you mean {}?", near.join(" or ")),
-            };
+            let near = did_you_mean(&refused.near);
             format!("no model that you may see is called {name:?}{near}")
+        }
+        (NoAnswer::ClassNotNamed, _) => {
+            let near = did_you_mean(&refused.near);
+            format!("no class that you may see is called {name:?}{near}")
+        }
+        (NoAnswer::ClassOff, _) => {
+            format!("the class {name:?} is switched off; ask for another, or name a model")
+        }
+        (NoAnswer::ClassAmbiguous, _) => format!(
+            "{name:?} is a class in several namespaces that you may see; name one with ?namespace=: {}",
+            refused.near.join(", ")
+        ),
+        (NoAnswer::NotMet, true) if refused.class.is_some() => {
+            format!("the class {name:?} means no model now: there is none in its namespace")
+        }
+        (NoAnswer::NotMet, false) if refused.class.is_some() => {
+            format!("the class {name:?} means no model now; considered says of each why not")
         }
         (NoAnswer::NotNamed, false) => {
             format!("the model {name:?} cannot be called; considered says why")
@@ -249,5 +328,14 @@ fn detail(wanted: &Wanted, refused: &Unresolved) -> String {
         (NoAnswer::NotMet, false) => {
             "no model is what you need; considered says of each why not".to_owned()
         }
+    }
+}
+
+/// Names that come near, as a question.
+fn did_you_mean(near: &[String]) -> String {
+    let near: Vec<_> = near.iter().map(|near| format!("{near:?}")).collect();
+    match near.is_empty() {
+        true => String::new(),
+        false => format!("; did you mean {}?", near.join(" or ")),
     }
 }

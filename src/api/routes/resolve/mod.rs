@@ -4,10 +4,12 @@
 
 mod answer;
 mod places;
+mod prepared;
 pub mod request;
 mod values;
 mod with_key;
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -20,6 +22,7 @@ use utoipa::IntoParams;
 
 use answer::{NoModelProblem, ResolveAnswer};
 use places::Places;
+pub use prepared::PreparedAnswers;
 use request::{ReadRequest, ResolveRequest};
 use with_key::KeySearch;
 
@@ -31,6 +34,7 @@ use crate::api::read::answer::{REVISION, RequestHeaders};
 use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
 use crate::api::read::revision_cache::{CacheSize, RevisionCache};
 use crate::api::read::{request_body, revisions};
+use crate::crd::token_services::TokenServices;
 use crate::http_server::Reserved;
 use crate::resolve::{Access, resolve};
 use crate::snapshot::{Revision, Snapshot};
@@ -42,14 +46,23 @@ const MAX_CACHED_BODY: usize = 4 << 10;
 /// look, on what is asked, and on the time; on nothing else of its caller. At most 8 MiB are kept.
 pub type ResolutionCache = RevisionCache<Written, { 8 << 20 }>;
 
-/// An answer that was written out.
-#[derive(Clone, Debug)]
+/// An answer that was written out. It may hold keys, so that its `Debug` output shows nothing of it.
+#[derive(Clone)]
 pub struct Written {
     /// The problem that it is; none: it is a resolution.
     problem: Option<Problem>,
     body: Bytes,
     /// When time alone may change it.
     until: Option<Timestamp>,
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Written")
+            .field("problem", &self.problem)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl CacheSize for Written {
@@ -81,7 +94,7 @@ impl FromQuery for ResolveParams {
     }
 }
 
-/// A model by its name or by what it must be, and where to call it.
+/// A model by its name, by a class or by what it must be, and where to call it.
 #[utoipa::path(
     post, path = "/api/v1/resolve", tag = "resolve", operation_id = "resolve",
     params(ResolveParams),
@@ -92,6 +105,7 @@ impl FromQuery for ResolveParams {
             "regions": ["eu-central-1", "eu-west-1"], "currency": "USD",
             "prompt_tokens": 3000, "output_tokens": 500,
         }))),
+        ("what a class means now" = (value = json!({"class": "smart"}))),
         ("the best at writing code, of two vendors" = (value = json!({
             "capabilities": ["CodeGeneration"], "min_score": 4, "prefer": "score",
             "provider_types": ["Anthropic", "OpenAI"], "selector": {"stage": "production"},
@@ -116,6 +130,10 @@ pub async fn post(
     let request = request::read(&body)?;
     let places = Places::of(&state, &caller, params.namespace.as_deref()).await?;
     let snapshot = revisions::snapshot(&state, params.min_revision).await?;
+    let places = places
+        .with_classes(&state, &caller, &snapshot, &request.asked.wanted)
+        .await?;
+    state.needs.note(&places.tiers, &request.asked);
     let (revision, now) = (snapshot.revision, Timestamp::now());
     if request.asked.with_key {
         let search = KeySearch {
@@ -138,7 +156,8 @@ pub async fn post(
     {
         return Ok(written.answer(revision));
     }
-    let written = write(&snapshot, &places, &request, now)?;
+    let services = &state.token_services;
+    let written = write(&snapshot, &places, &request, (services, now))?;
     let reserving = state.memory.reserve(&sent.share, written.body.len());
     let (shared, own) = written.hold(Box::pin(reserving).await?);
     if let Some(key) = key {
@@ -158,14 +177,15 @@ fn write(
     snapshot: &Arc<Snapshot>,
     places: &Places,
     request: &ReadRequest,
-    now: Timestamp,
+    (services, now): (&TokenServices, Timestamp),
 ) -> Result<Written, Problem> {
     let access = Access {
         tiers: &places.tiers,
         may_have: &|credential| places.show(credential),
+        may_see_classes: &|namespace| places.show_classes(namespace),
     };
     let written = match resolve(snapshot, &request.asked, access, now) {
-        Ok(found) => serde_json::to_vec(&ResolveAnswer::of(&found))
+        Ok(found) => serde_json::to_vec(&ResolveAnswer::of(&found, services))
             .map(|body| (None, body, found.changes_at)),
         Err(refused) => answer::no_answer(&request.asked.wanted, &refused)
             .map(|(problem, body)| (Some(problem), body, refused.changes_at)),
@@ -216,5 +236,20 @@ impl Written {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(REVISION, HeaderValue::from(revision.0));
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_of_an_answer_shows_nothing_of_it() {
+        let body = Bytes::from_static(br#"{"targets":[{"secret":{"api_key":"sk-canary"}}]}"#);
+        let shown = format!("{:?}", Written::once(None, body));
+        assert!(
+            shown.contains("bytes: 48") && !shown.contains("canary"),
+            "{shown}"
+        );
     }
 }

@@ -8,8 +8,8 @@ use crate::api::ApiState;
 use crate::api::auth::{Caller, Right, Scope};
 use crate::api::problem::Problem;
 use crate::crd::Kind;
-use crate::resolve::Tier;
-use crate::snapshot::CredentialView;
+use crate::resolve::{Tier, Wanted};
+use crate::snapshot::{CredentialView, Snapshot, name_key};
 
 /// Where is looked, and where credentials may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Places {
     /// The namespaces, those first that come first.
     pub tiers: Vec<Tier>,
     credentials: Tier,
+    /// Where classes may be shown; nowhere, where none is asked for.
+    classes: Tier,
 }
 
 impl Places {
@@ -59,21 +61,80 @@ impl Places {
         }
     }
 
-    /// Whether a credential may be shown.
-    pub fn show(&self, credential: &CredentialView) -> bool {
-        match &self.credentials {
-            Tier::All => true,
-            Tier::Namespaces(names) => {
-                let namespace = &credential.common.namespace;
-                names.iter().any(|one| **one == **namespace)
+    /// With the namespaces where classes may be shown to the caller, if the request may mean one: to who
+    /// may list them there.
+    ///
+    /// # Errors
+    ///
+    /// 503 where the rights cannot be looked up.
+    pub async fn with_classes(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        snapshot: &Snapshot,
+        wanted: &Wanted,
+    ) -> Result<Self, Problem> {
+        let may_be_class = match wanted {
+            // A model of the name comes first. Whether there is such a class is not looked at: what is
+            // hidden and what is not there are asked about alike.
+            Wanted::Named(name) => !self
+                .tiers
+                .iter()
+                .any(|tier| has_model(snapshot, tier, name)),
+            Wanted::Class(_) => true,
+            Wanted::Need(_) => false,
+        };
+        if !may_be_class {
+            return Ok(self);
+        }
+        let may = |namespace| {
+            state
+                .auth
+                .allowed(caller, list(Kind::ModelClass, namespace))
+        };
+        let mut shown = Vec::new();
+        for tier in &self.tiers {
+            let Tier::Namespaces(names) = tier else {
+                if may(None).await? {
+                    return Ok(Self {
+                        classes: Tier::All,
+                        ..self
+                    });
+                }
+                continue;
+            };
+            for namespace in names {
+                if may(Some(namespace.clone())).await? {
+                    shown.push(namespace.clone());
+                }
             }
         }
+        Ok(Self {
+            classes: Tier::Namespaces(shown),
+            ..self
+        })
+    }
+
+    /// Whether a credential may be shown.
+    pub fn show(&self, credential: &CredentialView) -> bool {
+        self.show_credentials_of(&credential.common.namespace)
+    }
+
+    /// Whether the credentials of a namespace may be shown.
+    pub fn show_credentials_of(&self, namespace: &str) -> bool {
+        holds(&self.credentials, namespace)
+    }
+
+    /// Whether the classes of a namespace may be shown.
+    pub fn show_classes(&self, namespace: &str) -> bool {
+        holds(&self.classes, namespace)
     }
 
     /// What distinguishes its answers from those of others.
     pub fn key(&self) -> String {
         let mut key = String::new();
-        for tier in self.tiers.iter().chain([&self.credentials]) {
+        let shown = [&self.credentials, &self.classes];
+        for tier in self.tiers.iter().chain(shown) {
             match tier {
                 Tier::All => key.push('*'),
                 Tier::Namespaces(names) => key.push_str(&names.join(",")),
@@ -94,6 +155,7 @@ impl Places {
                 true => Tier::All,
                 false => Tier::Namespaces(Vec::new()),
             },
+            classes: Tier::Namespaces(Vec::new()),
         })
     }
 
@@ -132,7 +194,27 @@ impl Places {
         Ok(Self {
             tiers: allowed,
             credentials: Tier::Namespaces(credentials),
+            classes: Tier::Namespaces(Vec::new()),
         })
+    }
+}
+
+/// Whether a model of these namespaces is called so.
+fn has_model(snapshot: &Snapshot, tier: &Tier, name: &str) -> bool {
+    match tier {
+        Tier::All => snapshot.called(name, "").next().is_some(),
+        Tier::Namespaces(names) => names.iter().any(|namespace| {
+            let prefix = name_key(namespace, "");
+            snapshot.called(name, &prefix).next().is_some()
+        }),
+    }
+}
+
+/// Whether a namespace is among these.
+fn holds(tier: &Tier, namespace: &str) -> bool {
+    match tier {
+        Tier::All => true,
+        Tier::Namespaces(names) => names.iter().any(|one| **one == *namespace),
     }
 }
 

@@ -8,17 +8,16 @@ use super::values::{Amount, Currency, Flag, Labels, List, OneOrMany, Text, Whole
 use crate::api::openapi;
 use crate::api::problem::Problem;
 use crate::api::read::request_body;
+use crate::crd::model::Modality;
 use crate::crd::names::did_you_mean;
+use crate::crd::rules::{MAX_DIMENSIONS, MAX_TOKENS};
 use crate::crd::{Capability, ProviderType};
 use crate::resolve::{self, Need, Prefer, TypicalCall, Wanted};
-
-/// Most tokens that a request may speak of.
-const MAX_TOKENS: i64 = 1_000_000_000;
 
 type Tokens = Whole<1, MAX_TOKENS>;
 type TokensOfCall = Whole<0, MAX_TOKENS>;
 
-/// Either `model`, or what the model must be: any of the other fields but the last three.
+/// Either `model`, or `class`, or what the model must be: any of the other fields but the last three.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -29,9 +28,13 @@ type TokensOfCall = Whole<0, MAX_TOKENS>;
     "regions": ["eu-central-1"],
 }))]
 pub struct ResolveRequest {
-    /// Name of the model, else its display name, else its `model_id`.
+    /// Name of the model, else its display name, else its `model_id`; where no model has it, name of a
+    /// class.
     #[schema(schema_with = optional_text, required = false)]
     model: Option<Text>,
+    /// Name of a model class.
+    #[schema(schema_with = optional_text, required = false)]
+    class: Option<Text>,
     /// It can do all of these.
     #[schema(schema_with = openapi::capabilities, required = false)]
     capabilities: Option<List<Word<Capability>>>,
@@ -72,12 +75,24 @@ pub struct ResolveRequest {
     /// It is recommended for all of these tasks.
     #[schema(schema_with = texts, required = false)]
     recommended_for: Option<OneOrMany<Text>>,
+    /// It takes all of these forms.
+    #[schema(schema_with = openapi::modalities, required = false)]
+    input_modalities: Option<List<Word<Modality>>>,
+    /// It gives all of these forms.
+    #[schema(schema_with = openapi::modalities, required = false)]
+    output_modalities: Option<List<Word<Modality>>>,
+    /// It answers vectors of so many numbers.
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 1000000)]
+    embedding_dimensions: Option<Whole<1, MAX_DIMENSIONS>>,
     /// It may be deprecated.
     #[schema(value_type = Option<bool>, default = false)]
     allow_deprecated: Option<Flag>,
     /// Tokens of prompt of a typical call, which prices are compared for.
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1000000000)]
     prompt_tokens: Option<TokensOfCall>,
+    /// Of those, the tokens that the vendor's cache holds: they are counted at its price.
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 1000000000)]
+    cached_tokens: Option<TokensOfCall>,
     /// Tokens of answer of a typical call, which prices are compared for.
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1000000000)]
     output_tokens: Option<TokensOfCall>,
@@ -163,7 +178,7 @@ pub struct ReadRequest {
 pub fn read(body: &[u8]) -> Result<ReadRequest, Problem> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::body(
-            "send a JSON object that names a model or says what it must be, such as \
+            "send a JSON object that names a model or a class, or says what the model must be, such as \
              {\"model\": \"gpt-4o\"} or {\"capabilities\": [\"Chat\"]}",
         ));
     }
@@ -186,11 +201,6 @@ fn refusal(path: &str, error: &serde_json::Error) -> Problem {
 }
 
 fn unknown_field(name: &str, known: &str) -> String {
-    if name == "class" {
-        return "class: there are no model classes in this version; name a model, or say what it \
-                must be"
-            .to_owned();
-    }
     let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
     let shown: String = name.chars().take(request_body::MAX_TOLD).collect();
     let near = did_you_mean(&shown, known.iter().copied());
@@ -204,21 +214,23 @@ impl ResolveRequest {
         let with_key = self.with_secret.is_some_and(|flag| flag.0);
         let all_targets = self.all_targets.is_some_and(|flag| flag.0);
         let purpose = self.purpose.clone().map(|text| text.0);
-        let wanted = match (&self.model, self.first_of_need()) {
-            (Some(model), None) => Wanted::Named(model.0.clone()),
-            (None, Some(_)) => Wanted::Need(Box::new(self.need()?)),
-            (None, None) => {
+        let wanted = match (&self.model, &self.class, self.first_of_need()) {
+            (Some(model), None, None) => Wanted::Named(model.0.clone()),
+            (None, Some(class), None) => Wanted::Class(class.0.clone()),
+            (None, None, Some(_)) => Wanted::Need(Box::new(self.need()?)),
+            (None, None, None) => {
                 return Err(Problem::body(
-                    "name a model (model), or say what it must be: capabilities, \
-                     min_context_window, prefer or another field of a need",
+                    "name a model (model) or a class (class), or say what the model must be: \
+                     capabilities, min_context_window, prefer or another field of a need",
                 ));
             }
-            (Some(_), Some(field)) => {
-                return Err(Problem::body(format!(
-                    "model: a request names a model or says what it must be, not both; leave out \
-                     model, or {field} and the other fields of a need"
-                )));
+            (Some(_), Some(_), _) => {
+                return Err(Problem::body(
+                    "class: a request names a model or a class, not both; leave out one of the two",
+                ));
             }
+            (Some(_), None, Some(field)) => return Err(not_both("model", field)),
+            (None, Some(_), Some(field)) => return Err(not_both("class", field)),
         };
         Ok(ReadRequest {
             asked: resolve::Request { wanted, with_key },
@@ -243,8 +255,12 @@ impl ResolveRequest {
             ("selector", self.selector.is_some()),
             ("exclude", self.exclude.is_some()),
             ("recommended_for", self.recommended_for.is_some()),
+            ("input_modalities", self.input_modalities.is_some()),
+            ("output_modalities", self.output_modalities.is_some()),
+            ("embedding_dimensions", self.embedding_dimensions.is_some()),
             ("allow_deprecated", self.allow_deprecated.is_some()),
             ("prompt_tokens", self.prompt_tokens.is_some()),
+            ("cached_tokens", self.cached_tokens.is_some()),
             ("output_tokens", self.output_tokens.is_some()),
         ];
         let mut given = given.into_iter().filter(|(_, there)| *there);
@@ -262,7 +278,17 @@ impl ResolveRequest {
         let texts = |list: Option<Vec<Text>>| -> Vec<String> {
             list.into_iter().flatten().map(|text| text.0).collect()
         };
+        let words = |list: Option<List<Word<Modality>>>| -> Vec<Modality> {
+            let words = list.map(|list| list.0).unwrap_or_default().into_iter();
+            words.map(|word| word.0).collect()
+        };
         let provider_types = self.provider_types.map(|list| list.0).unwrap_or_default();
+        let tokens = |given: Option<TokensOfCall>| given.map(|tokens| tokens.0);
+        let typical_call = TypicalCall::of(
+            tokens(self.prompt_tokens),
+            tokens(self.cached_tokens),
+            tokens(self.output_tokens),
+        );
         let need = Need {
             min_score: self.min_score.and_then(|score| i32::try_from(score.0).ok()),
             min_context_window: self.min_context_window.map(|tokens| tokens.0),
@@ -277,7 +303,11 @@ impl ResolveRequest {
             exclude: texts(self.exclude.map(|list| list.0)),
             recommended_for: texts(self.recommended_for.map(|list| list.0)),
             allow_deprecated: self.allow_deprecated.is_some_and(|flag| flag.0),
-            typical_call: typical_call(self.prompt_tokens, self.output_tokens)?,
+            input_modalities: words(self.input_modalities),
+            output_modalities: words(self.output_modalities),
+            embedding_dimensions: self.embedding_dimensions.map(|numbers| numbers.0),
+            typical_call: typical_call
+                .map_err(|(field, why)| Problem::body(format!("{field}: {why}")))?,
             capabilities,
         };
         contradictions(&need)?;
@@ -285,27 +315,12 @@ impl ResolveRequest {
     }
 }
 
-fn typical_call(
-    prompt: Option<TokensOfCall>,
-    output: Option<TokensOfCall>,
-) -> Result<Option<TypicalCall>, Problem> {
-    if prompt.is_none() && output.is_none() {
-        return Ok(None);
-    }
-    let tokens = |given: Option<TokensOfCall>| {
-        u64::try_from(given.map_or(0, |tokens| tokens.0)).unwrap_or_default()
-    };
-    let call = TypicalCall {
-        prompt_tokens: tokens(prompt),
-        output_tokens: tokens(output),
-    };
-    match call == TypicalCall::default() {
-        true => Err(Problem::body(
-            "prompt_tokens: a typical call has at least one token; give prompt_tokens or \
-             output_tokens a larger number, or leave both out",
-        )),
-        false => Ok(Some(call)),
-    }
+/// A name and a need.
+fn not_both(named: &str, field: &str) -> Problem {
+    Problem::body(format!(
+        "{named}: a request names a {named} or says what the model must be, not both; leave out \
+         {named}, or {field} and the other fields of a need"
+    ))
 }
 
 /// What makes no sense together.

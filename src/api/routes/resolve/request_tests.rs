@@ -6,7 +6,8 @@ use utoipa::PartialSchema;
 
 use super::*;
 use crate::api::problem::ProblemType;
-use crate::snapshot::Decimal;
+use crate::crd::fields;
+use crate::snapshot::{ClassNeedView, Decimal};
 
 fn wanted(body: Value) -> Wanted {
     read(body.to_string().as_bytes())
@@ -18,7 +19,7 @@ fn wanted(body: Value) -> Wanted {
 fn need(body: Value) -> Need {
     match wanted(body) {
         Wanted::Need(need) => *need,
-        Wanted::Named(name) => panic!("named {name}"),
+        named => panic!("{named:?}"),
     }
 }
 
@@ -45,8 +46,12 @@ fn every_field_of_a_need_is_read() {
         "selector": { "stage": "production", "example.com/tier": "" },
         "exclude": ["gpt-3.5"],
         "recommended_for": "summaries",
+        "input_modalities": ["Image"],
+        "output_modalities": ["Text"],
+        "embedding_dimensions": 1536,
         "allow_deprecated": true,
         "prompt_tokens": 3000,
+        "cached_tokens": 1000,
         "output_tokens": null,
         "with_secret": null,
     }));
@@ -70,12 +75,43 @@ fn every_field_of_a_need_is_read() {
         exclude: texts(&["gpt-3.5"]),
         recommended_for: texts(&["summaries"]),
         allow_deprecated: true,
+        input_modalities: vec![Modality::Image],
+        output_modalities: vec![Modality::Text],
+        embedding_dimensions: Some(1536),
         typical_call: Some(TypicalCall {
             prompt_tokens: 3000,
+            cached_tokens: 1000,
             output_tokens: 0,
         }),
     };
     assert_eq!(read, expected);
+}
+
+#[test]
+fn a_request_may_need_what_a_class_may_and_nothing_else() {
+    let schema = serde_json::to_value(ResolveRequest::schema()).expect("JSON");
+    let of_request: BTreeSet<&str> = (schema["properties"].as_object().expect("fields").keys())
+        .map(String::as_str)
+        .collect();
+    let need = fields::NEED.iter().map(|field| field.name);
+    // What a class says beside its need, or what is no part of one.
+    let others = [
+        "model",
+        "class",
+        "prefer",
+        "allow_deprecated",
+        "with_secret",
+        "purpose",
+        "all_targets",
+    ];
+    assert_eq!(of_request, need.chain(others).collect());
+    let schema = serde_json::to_value(ClassNeedView::schema()).expect("JSON");
+    let of_row = schema["properties"].as_object().expect("fields").keys();
+    let of_row: BTreeSet<&str> = of_row.map(String::as_str).collect();
+    assert_eq!(
+        of_row,
+        fields::NEED.iter().map(|field| field.name).collect()
+    );
 }
 
 #[test]
@@ -93,6 +129,65 @@ fn what_goes_with_a_key_is_read_beside_either() {
     assert_eq!(read(body), Ok(expected));
     assert_eq!(need(json!({ "prefer": "context" })).prefer, Prefer::Context);
     assert_eq!(need(json!({ "capabilities": [] })), Need::default());
+    let class = wanted(json!({ "class": "smart", "with_secret": true }));
+    assert_eq!(class, Wanted::Class("smart".to_owned()));
+}
+
+#[test]
+fn what_is_asked_alike_has_one_form_and_that_asks_for_the_same() {
+    let form = |body: Value| {
+        let asked = read(body.to_string().as_bytes()).expect("a request").asked;
+        let form = asked.canonical();
+        let again = read(form.as_bytes()).expect(&form).asked;
+        assert_eq!(again.canonical(), form);
+        (form, again)
+    };
+    let (one, read_again) = form(json!({
+        "capabilities": ["Vision", "Chat"], "exclude": ["b", "a", "b"], "regions": ["EU-1"],
+        "max_input_price": 0.0025, "currency": "USD", "prefer": "price", "purpose": "nightly",
+        "selector": { "matchLabels": { "tier": "gold" } }, "recommended_for": "Summaries",
+        "prompt_tokens": 3000, "allow_deprecated": false, "min_score": 2, "all_targets": true,
+        "min_context_window": 8, "min_output_tokens": 9, "provider_types": ["OpenAI", "Bedrock"],
+        "max_output_price": "0.10", "cached_tokens": 5, "output_tokens": 7,
+        "input_modalities": ["Text", "Image", "Text"], "output_modalities": ["Text"], "embedding_dimensions": 9,
+    }));
+    let (other, _) = form(json!({
+        "capabilities": ["Chat", "Vision", "Chat"], "exclude": ["a", "b"], "regions": ["eu-1", "eu-1"],
+        "max_input_price": "0.00250", "currency": "USD", "selector": { "tier": "gold" },
+        "recommended_for": ["summaries"], "prompt_tokens": 3000, "min_score": 2, "min_context_window": 8,
+        "min_output_tokens": 9, "provider_types": ["Bedrock", "OpenAI"], "max_output_price": 0.1,
+        "cached_tokens": 5, "output_tokens": 7, "embedding_dimensions": 9,
+        "input_modalities": ["Image", "Text"], "output_modalities": ["Text", "Text"],
+    }));
+    assert_eq!(one, other);
+    let Wanted::Need(need) = read_again.wanted else {
+        panic!("a need: {one}");
+    };
+    assert_eq!(need.capabilities, [Capability::Chat, Capability::Vision]);
+    assert_eq!(need.max_input_price, Decimal::parse("0.0025"));
+    assert_eq!(need.selector["tier"], "gold");
+    assert_eq!(need.input_modalities, [Modality::Image, Modality::Text]);
+    assert_eq!(need.embedding_dimensions, Some(9));
+    let call = TypicalCall {
+        prompt_tokens: 3000,
+        cached_tokens: 5,
+        output_tokens: 7,
+    };
+    assert_eq!(need.typical_call, Some(call));
+    for (body, expected) in [
+        (json!({ "model": "m", "purpose": "p" }), r#"{"model":"m"}"#),
+        (
+            json!({ "class": "c", "with_secret": true }),
+            r#"{"class":"c","with_secret":true}"#,
+        ),
+        (json!({ "capabilities": [] }), r#"{"prefer":"price"}"#),
+        (
+            json!({ "output_tokens": 7 }),
+            r#"{"prefer":"price","output_tokens":7}"#,
+        ),
+    ] {
+        assert_eq!(form(body).0, expected);
+    }
 }
 
 #[test]
@@ -106,7 +201,7 @@ fn a_selector_may_have_the_form_of_kubernetes() {
 fn what_is_wrong_is_named_with_what_to_do() {
     #[rustfmt::skip]
     let cases: &[(&str, &[&str])] = &[
-        ("{}", &["name a model", "capabilities"]),
+        ("{}", &["name a model", "class", "capabilities"]),
         (r#"{"with_secret": true}"#, &["name a model"]),
         (r#"{"model": null}"#, &["name a model"]),
         (r#"{"model": "a", "capabilities": ["Chat"]}"#, &["model:", "not both", "capabilities"]),
@@ -135,6 +230,7 @@ fn what_is_wrong_is_named_with_what_to_do() {
         (r#"{"min_score": 3}"#, &["min_score: a score is a capability's; add capabilities"]),
         (r#"{"prefer": "score"}"#, &["prefer: a score is a capability's"]),
         (r#"{"prompt_tokens": 0, "output_tokens": 0}"#, &["prompt_tokens: a typical call has at least one token"]),
+        (r#"{"prompt_tokens": 5, "cached_tokens": 6}"#, &["cached_tokens: the cache holds a part of the prompt"]),
         (r#"{"prompt_tokens": -1}"#, &["prompt_tokens: expected a whole number from 0"]),
         (r#"{"selector": "a=b"}"#, &["selector: expected an object of label keys", "not a text"]),
         (r#"{"selector": {"a": 1}}"#, &["selector.a: expected a label's value", "not a whole number"]),
@@ -145,7 +241,9 @@ fn what_is_wrong_is_named_with_what_to_do() {
         (r#"{"model": "a", "model": "b"}"#, &["model: it is given more than once"]),
         (r#"{"allow_deprecated": "yes"}"#, &["allow_deprecated: expected true or false, not a text"]),
         (r#"{"modle": "a"}"#, &["\"modle\" is no field", "did you mean \"model\"?", "with_secret"]),
-        (r#"{"class": "smart"}"#, &["class:", "no model classes in this version"]),
+        (r#"{"model": "a", "class": "b"}"#, &["class:", "names a model or a class, not both"]),
+        (r#"{"class": "a", "capabilities": ["Chat"]}"#, &["class:", "not both", "capabilities"]),
+        (r#"{"class": ""}"#, &["class: expected a text of 1 to 256"]),
         (r#"{"model": "a"} {}"#, &["not valid JSON", "trailing characters"]),
         (r#"{"model": "a""#, &["not valid JSON", "line 1"]),
         ("", &["send a JSON object"]),

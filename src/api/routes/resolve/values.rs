@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use crate::crd::model::Modality;
 use crate::crd::names::did_you_mean;
 use crate::crd::{Capability, ProviderType};
 use crate::resolve::Prefer;
@@ -62,6 +63,12 @@ impl Words for Capability {
     fn all() -> Vec<(Self, &'static str)> {
         let all = Self::ALL.iter();
         all.map(|one| (*one, one.as_str())).collect()
+    }
+}
+
+impl Words for Modality {
+    fn all() -> Vec<(Self, &'static str)> {
+        Self::ALL.map(|one| (one, one.as_str())).to_vec()
     }
 }
 

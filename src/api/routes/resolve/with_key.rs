@@ -10,25 +10,28 @@ use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Written;
 use super::answer::{self, ResolveAnswer};
 use super::places::Places;
+use super::prepared::{self, Prepared, Template};
 use super::request::ReadRequest;
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::disclosure::{SecretBody, problem_of};
 use crate::api::problem::Problem;
-use crate::db::AuditActor;
-use crate::keys::disclose::{DisclosedKey, Discloser, KeyRequest, Refusal};
-use crate::resolve::{Access, CredentialReason, Resolution, Target, resolve};
-use crate::snapshot::{CredentialView, Entry, Snapshot};
+use crate::keys::disclose::{DisclosedKey, Discloser, KeyRequest, Refusal, WantedKey};
+use crate::resolve::{Access, CredentialReason, Resolution, Target, Unresolved, resolve};
+use crate::snapshot::{Common, CredentialView, Entry, Snapshot};
 
 /// Choices that are made for one request, each among fewer credentials than the one before; the last
 /// is among those alone of which it is known that the caller may use them.
 const MAX_CHOICES: usize = 64;
+/// Choices that the turn of a request serves for: each further one takes a turn of the caller's, for each
+/// goes through everything that is declared.
+const CHOICES_OF_A_TURN: usize = 8;
 /// Credentials that a caller may not use, of which one request leaves word in the audit.
 const MAX_FORBIDDEN_TOLD: usize = 10;
 
@@ -68,32 +71,28 @@ impl KeySearch<'_> {
     /// 429 and 503, where nothing may be given out now.
     pub async fn run(&self) -> Result<Written, Problem> {
         let discloser = self.state.disclosure.turn(self.caller, 1)?;
-        let actor = self.caller.audit_actor();
         let mut known = Known::default();
+        let prepared = self.prepared();
         let mut choices = 0;
         loop {
             choices += 1;
+            if choices > CHOICES_OF_A_TURN {
+                self.state.disclosure.turn(self.caller, 1)?;
+            }
             let is_last = choices == MAX_CHOICES;
-            let access = Access {
-                tiers: &self.places.tiers,
-                may_have: &|credential| known.may_have(credential, is_last),
-            };
-            let found = match resolve(self.snapshot, &self.request.asked, access, self.now) {
-                Ok(found) => found,
-                Err(refused) => {
-                    self.tell_forbidden(&known, &actor);
-                    if let Some(problem) = known.problem {
-                        return Err(problem);
-                    }
-                    let written = answer::no_answer(&self.request.asked.wanted, &refused);
-                    let (problem, body) = written.map_err(unwritten)?;
-                    return Ok(Written::once(Some(problem), body.into()));
-                }
+            // The first choice is among all credentials, whoever asks.
+            let prepared = prepared.as_deref().filter(|_| choices == 1);
+            let found = match prepared {
+                Some(prepared) => prepared.found.clone(),
+                None => match self.choose(&known, is_last) {
+                    Ok(found) => Arc::new(found),
+                    Err(refused) => return self.no_answer(known, &refused),
+                },
             };
             if self.look_up_rights(&found, &mut known).await? {
                 continue;
             }
-            let given = self.give(discloser, &actor, &found, &mut known).await?;
+            let given = self.give(discloser, &found, prepared, &mut known).await?;
             let candidates = || found.targets.iter().flat_map(|target| &target.credentials);
             if given.is_empty() && !is_last && candidates().next().is_some() {
                 let tried = candidates().map(|entry| entry.view.common.id);
@@ -101,14 +100,50 @@ impl KeySearch<'_> {
                 continue;
             }
             if given.is_empty() {
-                self.tell_forbidden(&known, &actor);
+                self.tell_forbidden(&known);
                 if let Some(problem) = known.problem {
                     return Err(problem);
                 }
             }
-            let body = write(&found, given, &known).map_err(unwritten)?;
-            return Ok(Written::once(None, body.into_bytes()));
+            let body = match prepared {
+                Some(prepared) => self.write_prepared(prepared, given, &known),
+                None => self.write(&found, given, &known, choices == 1),
+            };
+            return Ok(Written::once(None, body.map_err(unwritten)?.into_bytes()));
         }
+    }
+
+    fn choose(&self, known: &Known, is_last: bool) -> Result<Resolution, Unresolved> {
+        let access = Access {
+            tiers: &self.places.tiers,
+            may_have: &|credential| known.may_have(credential, is_last),
+            may_see_classes: &|namespace| self.places.show_classes(namespace),
+        };
+        resolve(self.snapshot, &self.request.asked, access, self.now)
+    }
+
+    fn no_answer(&self, known: Known, refused: &Unresolved) -> Result<Written, Problem> {
+        self.tell_forbidden(&known);
+        if let Some(problem) = known.problem {
+            return Err(problem);
+        }
+        let written = answer::no_answer(&self.request.asked.wanted, refused);
+        let (problem, body) = written.map_err(unwritten)?;
+        Ok(Written::once(Some(problem), body.into()))
+    }
+
+    /// What was chosen and written out for the same question already.
+    fn prepared(&self) -> Option<Arc<Prepared>> {
+        let key = self.cache_key()?;
+        let prepared = self.state.prepared.get(self.snapshot.revision, &key)?;
+        prepared.is_current(self.now).then_some(prepared)
+    }
+
+    fn cache_key(&self) -> Option<String> {
+        let is_cached = !self.request.all_targets;
+        is_cached
+            .then(|| prepared::cache_key(self.places, &self.request.asked))
+            .flatten()
     }
 
     /// Asks of the credentials that would be answered whether the caller may use them; answers whether
@@ -141,8 +176,8 @@ impl KeySearch<'_> {
     async fn give(
         &self,
         discloser: &Discloser,
-        actor: &AuditActor,
         found: &Resolution,
+        prepared: Option<&Prepared>,
         known: &mut Known,
     ) -> Result<Given, Problem> {
         let mut given = Given::new();
@@ -155,7 +190,7 @@ impl KeySearch<'_> {
             let more = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
             self.state.disclosure.turn(self.caller, more)?;
             let asks = keyed()
-                .map(|(_, target)| self.first_of(discloser, actor, found, target, &known.refused));
+                .map(|(place, _)| self.first_of(discloser, found, prepared, place, &known.refused));
             let outcomes = join_all(asks).await;
             for (place, outcome) in outcomes.into_iter().enumerate() {
                 let key = known.note(&found.targets[place], outcome)?;
@@ -165,7 +200,7 @@ impl KeySearch<'_> {
         }
         for (place, target) in keyed() {
             let outcome = self
-                .first_of(discloser, actor, found, target, &known.refused)
+                .first_of(discloser, found, prepared, place, &known.refused)
                 .await;
             if let Some(key) = known.note(target, outcome)? {
                 given.insert(place, key);
@@ -181,30 +216,25 @@ impl KeySearch<'_> {
     async fn first_of(
         &self,
         discloser: &Discloser,
-        actor: &AuditActor,
         found: &Resolution,
-        target: &Target,
+        prepared: Option<&Prepared>,
+        target: usize,
         refused: &HashMap<Uuid, CredentialReason>,
     ) -> Result<(usize, DisclosedKey), Vec<(Uuid, Refusal)>> {
         let mut refusals = Vec::new();
-        for (place, entry) in target.credentials.iter().enumerate() {
+        for (place, entry) in found.targets[target].credentials.iter().enumerate() {
             let common = &entry.view.common;
             if refused.contains_key(&common.id) {
                 continue;
             }
-            let (model, endpoint) = (&found.model.view.common, &target.endpoint.view.common);
+            let known = prepared.filter(|prepared| prepared.place == (target, place));
             let asked = discloser.disclose(KeyRequest {
-                actor: actor.clone(),
-                credential: common.id,
-                namespace: common.namespace.clone(),
-                name: common.name.clone(),
-                vendor: target.vendor(),
-                url: target.base_url.clone(),
+                actor: self.caller.audit_actor().clone(),
+                key: known.map_or_else(
+                    || Arc::new(wanted(found, target, place)),
+                    |prepared| prepared.wanted.clone(),
+                ),
                 purpose: self.request.purpose.clone(),
-                detail: json!({
-                    "model": model.name, "model_namespace": model.namespace, "model_uid": model.id,
-                    "endpoint": endpoint.name, "endpoint_uid": endpoint.id,
-                }),
             });
             match asked.await {
                 Ok(key) => return Ok((place, key)),
@@ -220,8 +250,111 @@ impl KeySearch<'_> {
         Err(refusals)
     }
 
+    /// The answer that was prepared, where it is the one.
+    fn write_prepared(
+        &self,
+        prepared: &Prepared,
+        mut given: Given,
+        known: &Known,
+    ) -> Result<SecretBody, serde_json::Error> {
+        let (target, credential) = prepared.place;
+        let is_this = given.len() == 1 && known.reasons.is_empty();
+        let is_this = is_this
+            && given.get(&target).is_some_and(|(place, key)| {
+                *place == credential && prepared.template.is_for(&key.fields)
+            });
+        match given.remove(&target) {
+            Some((_, key)) if is_this => prepared.template.with(key),
+            other => {
+                given.extend(other.map(|key| (target, key)));
+                SecretBody::write(&self.answer(&prepared.found, given, known))
+            }
+        }
+    }
+
+    /// The answer, which is kept for whoever asks the same, where it may be.
+    fn write(
+        &self,
+        found: &Arc<Resolution>,
+        given: Given,
+        known: &Known,
+        is_first_choice: bool,
+    ) -> Result<SecretBody, serde_json::Error> {
+        // Whom an exchange is shown to is looked up by caller.
+        let is_for_all = is_first_choice
+            && given.len() == 1
+            && known.reasons.is_empty()
+            && found.targets.iter().all(|target| target.exchange.is_none());
+        let only = given.iter().next().filter(|_| is_for_all);
+        let only = only.map(|(target, (place, key))| {
+            let fields = prepared::fields_of(&key.fields);
+            ((*target, *place), fields)
+        });
+        let body = SecretBody::write(&self.answer(found, given, known))?;
+        if let Some((place, fields)) = only
+            && let Some(cache_key) = self.cache_key()
+        {
+            self.prepare(cache_key, found, place, fields);
+        }
+        Ok(body)
+    }
+
+    fn prepare(
+        &self,
+        cache_key: String,
+        found: &Arc<Resolution>,
+        (target, credential): (usize, usize),
+        fields: [bool; 3],
+    ) {
+        let template = Template::new(fields, |key| {
+            let given = Given::from([(target, (credential, key))]);
+            serde_json::to_vec(&self.answer(found, given, &Known::default()))
+        });
+        if let Some(template) = template {
+            let prepared = Arc::new(Prepared {
+                found: found.clone(),
+                place: (target, credential),
+                wanted: Arc::new(wanted(found, target, credential)),
+                template,
+            });
+            let revision = self.snapshot.revision;
+            self.state.prepared.put(revision, cache_key, &prepared);
+        }
+    }
+
+    fn answer<'f>(
+        &self,
+        found: &'f Resolution,
+        mut given: Given,
+        known: &Known,
+    ) -> ResolveAnswer<'f> {
+        let mut answer = ResolveAnswer::of(found, &self.state.token_services);
+        for (place, target) in found.targets.iter().enumerate() {
+            let endpoint = &target.endpoint.view.common;
+            let told = &mut answer.targets[place];
+            if let Some(entry) = &target.exchange
+                && !self.places.show(&entry.view)
+                && known.usable.get(&entry.view.common.id) != Some(&true)
+            {
+                told.conceal_exchange(target);
+            }
+            if let Some((credential, key)) = given.remove(&place) {
+                told.give(target, credential, key);
+            } else if let Some(reason) = known.reasons.get(&endpoint.id) {
+                told.withhold(target, *reason);
+            } else if target.credentials.is_empty()
+                && !self.places.show_credentials_of(&endpoint.namespace)
+            {
+                // One that does not fit was never asked about: it may be there without the caller's knowing.
+                told.withhold(target, CredentialReason::NoCredential);
+            }
+        }
+        answer
+    }
+
     /// Leaves word in the audit of the credentials that would have fitted, had the caller the right.
-    fn tell_forbidden(&self, known: &Known, actor: &AuditActor) {
+    fn tell_forbidden(&self, known: &Known) {
+        let actor = self.caller.audit_actor();
         let forbidden = known.usable.iter().filter(|(_, usable)| !**usable);
         for (id, _) in forbidden.take(MAX_FORBIDDEN_TOLD) {
             if let Some(entry) = self.snapshot.credentials.by_uid(*id) {
@@ -293,21 +426,32 @@ fn reason_of(refusal: &Refusal) -> CredentialReason {
     }
 }
 
-fn write(
-    found: &Resolution,
-    mut given: Given,
-    known: &Known,
-) -> Result<SecretBody, serde_json::Error> {
-    let mut answer = ResolveAnswer::of(found);
-    for (place, target) in found.targets.iter().enumerate() {
-        let endpoint = target.endpoint.view.common.id;
-        if let Some((credential, key)) = given.remove(&place) {
-            answer.targets[place].give(&found.model.view, target, credential, key);
-        } else if let Some(reason) = known.reasons.get(&endpoint) {
-            answer.targets[place].withhold(*reason);
-        }
+/// The key of this target's credential, as it is asked for.
+fn wanted(found: &Resolution, target: usize, credential: usize) -> WantedKey {
+    let target = &found.targets[target];
+    let common = &target.credentials[credential].view.common;
+    let (model, endpoint) = (&target.model.view.common, &target.endpoint.view.common);
+    WantedKey {
+        credential: common.id,
+        namespace: common.namespace.clone(),
+        name: common.name.clone(),
+        vendor: target.vendor(),
+        url: target.base_url.clone(),
+        detail: detail(found, model, endpoint),
     }
-    SecretBody::write(&answer)
+}
+
+/// What the audit tells of a key beside whose it is and who has it: what it is for.
+fn detail(found: &Resolution, model: &Common, endpoint: &Common) -> Value {
+    let mut detail = json!({
+        "model": model.name, "model_namespace": model.namespace, "model_uid": model.id,
+        "endpoint": endpoint.name, "endpoint_uid": endpoint.id,
+    });
+    if let Some(class) = &found.class {
+        detail["class"] = class.view.common.name.clone().into();
+        detail["class_uid"] = class.view.common.id.to_string().into();
+    }
+    detail
 }
 
 fn unwritten(error: serde_json::Error) -> Problem {

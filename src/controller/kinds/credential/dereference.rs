@@ -38,6 +38,8 @@ pub struct CredentialInputs {
     pub secret: Option<Result<CachedSecret, SecretProblem>>,
     /// The key itself, where it was read in this pass.
     pub fields: Option<SecretFields>,
+    /// Where the ServiceAccount's owner lets vendors' tokens go; `None` where that is not known.
+    pub account_hosts: Option<Vec<String>>,
 }
 
 impl CredentialInputs {
@@ -88,6 +90,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<Credentia
         siblings,
         secret: None,
         fields: None,
+        account_hosts: None,
     }))
 }
 

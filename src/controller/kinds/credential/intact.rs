@@ -89,13 +89,13 @@ pub async fn unreadable(
 
 /// Tells, once these steps are stored, what became of the versions that did not open.
 pub fn tell_healed(context: &Context, input: &CredentialInputs, steps: &VersionSteps) {
-    let secret = &input.object.spec.secret_ref.name;
+    let source = input.object.spec.source();
     let mut told = Vec::new();
     for version in &input.unreadable.versions {
         let outcome = if steps.reseal == Some(*version) {
-            format!("it was sealed anew from Secret {secret}")
+            format!("it was sealed anew from {source}")
         } else if steps.destroys(*version) {
-            "it was destroyed, for the Secret does not hold it".to_owned()
+            format!("it was destroyed, for {source} does not hold it")
         } else {
             continue;
         };

@@ -1,15 +1,18 @@
 //! LlmCredential: a key that is taken from a Secret, sealed, checked and followed through its
 //! versions.
 
-mod dereference;
-pub mod expiry;
+pub mod dereference;
+pub mod federation;
 pub mod intact;
+mod jobs;
 mod proof;
 mod secret;
 pub mod secret_cache;
 mod status;
-mod store;
-mod validate;
+pub mod store;
+pub mod usable;
+pub mod validate;
+mod verdicts;
 
 /// For the fuzz targets: what is read of a Secret.
 #[cfg(fuzzing)]
@@ -34,6 +37,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     let desired = validate::desired(&input);
     if desired.is_ok() {
         secret_cache::take(context, &mut input).await?;
+        federation::read_account(context, &mut input).await;
     }
     let mut steps = validate::steps(&input, desired.as_ref().ok(), now);
     if steps.seals() && input.needs_fields() {
@@ -41,8 +45,8 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
         // It may hold another key than when it was read last.
         steps = validate::steps(&input, desired.as_ref().ok(), now);
     }
-    let versions = validate::after_steps(&input, &steps);
-    let jobs = validate::jobs(&input, desired.as_ref().ok(), &versions);
+    let versions = usable::after_steps(&input, &steps);
+    let jobs = jobs::jobs(&input, desired.as_ref().ok(), &versions);
     let settled = context.checks.settled_for(&jobs);
     let verdict = validate::validate(&input, &desired, (&steps, &versions), settled, now);
     let stored = store::write(context, &input, desired.as_ref().ok(), &steps, &verdict).await?;
@@ -56,7 +60,8 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     )
     .await?;
     secret_cache::forget_if_gone(context, identity::uid(&*input.object), &desired);
-    let looks_again = secret_cache::looks_again(&input, &verdict.conditions, now);
+    let looks_again = secret_cache::looks_again(&input, &verdict.conditions, now)
+        .or_sooner(federation::looks_again(&input, &verdict.conditions, now));
     Ok(told
         .or_sooner(validate::next(&input, &steps, now))
         .or_sooner(looks_again))

@@ -4,7 +4,10 @@ use uuid::Uuid;
 
 use super::{dereference::CredentialInputs, validate::ValidatedCredential};
 use crate::{
-    crd::credential::{LlmCredentialSpec, SecretKeys, SecretRef},
+    crd::{
+        credential::{LlmCredentialSpec, SecretKeys},
+        federation::Federation,
+    },
     db::CredentialRow,
 };
 
@@ -15,6 +18,7 @@ struct ValidationInputs<'a> {
     provider_uid: Uuid,
     endpoint_uids: &'a [Uuid],
     secret: &'a str,
+    federation: Option<&'a Federation>,
 }
 
 /// Whether a proof of what is stored is one of what is declared: at the same endpoints and, where
@@ -28,6 +32,7 @@ pub fn still_holds(
         provider_uid: row.provider_uid,
         endpoint_uids: &row.endpoint_uids,
         secret: &row.secret_name,
+        federation: row.federation.as_ref(),
     };
     let same_key = match input.holding() {
         Some(holding) => row.fingerprint.as_ref() == Some(&holding.fingerprint),
@@ -41,11 +46,12 @@ pub fn still_holds(
 fn declared<'a>(
     spec: &'a LlmCredentialSpec,
     desired: &'a ValidatedCredential,
-) -> (ValidationInputs<'a>, &'a SecretKeys) {
+) -> (ValidationInputs<'a>, Option<&'a SecretKeys>) {
     let LlmCredentialSpec {
         provider_ref: _,
         endpoint_refs: _,
-        secret_ref: SecretRef { name, keys },
+        secret_ref,
+        federation,
         alias: _,
         description: _,
         enabled: _,
@@ -58,9 +64,10 @@ fn declared<'a>(
     let inputs = ValidationInputs {
         provider_uid: desired.provider_uid,
         endpoint_uids: &desired.endpoint_uids,
-        secret: name,
+        secret: secret_ref.as_ref().map_or("", |secret| &secret.name),
+        federation: federation.as_ref(),
     };
-    (inputs, keys)
+    (inputs, secret_ref.as_ref().map(|secret| &secret.keys))
 }
 
 #[cfg(test)]
@@ -95,6 +102,13 @@ mod tests {
                 json!({ "name": "s", "keys": { "apiKey": "other" } }),
             ),
         ]);
+        table.depends_on(&[(
+            "federation",
+            json!({
+                "serviceAccountRef": { "name": "llm" }, "audience": "a",
+                "openRouter": { "federationPolicyId": "p" },
+            }),
+        )]);
         table.ignores(&[
             ("alias", json!("A")),
             ("description", json!("A")),

@@ -1,5 +1,6 @@
-//! Taking a key from its Secret: one `get`, only when the Secret or the declaration has changed
-//! since the last one of this process.
+//! Taking a key from its Secret: one `get`, only when the Secret or the declaration has changed since the last
+//! one of this process, or checks were asked for: what they say is of the Secret as it was then, however late
+//! the watch tells of it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use crate::{
     controller::{
         error::{Error, Refusal},
         kinds::identity,
-        runtime::{context::Context, queue::Next},
+        runtime::{context::Context, index::asked_at, queue::Next},
     },
     crd::{
         ProviderType,
@@ -82,6 +83,8 @@ impl SecretProblem {
 pub struct SecretCache {
     secret: Option<(String, String)>,
     generation: i64,
+    /// The request for checks that it was read for, in the words of the annotation.
+    asked: Option<String>,
     provider_type: ProviderType,
     result: Result<CachedSecret, SecretProblem>,
 }
@@ -91,6 +94,9 @@ pub async fn take(context: &Context, input: &mut CredentialInputs) -> Result<(),
     let Ok(provider) = input.parent.found() else {
         return Ok(());
     };
+    if input.object.spec.secret_ref.is_none() {
+        return Ok(());
+    }
     let provider_type = provider.spec.type_;
     // Under another key every fingerprint differs, and every key would look rotated.
     let key = fingerprint_key(context)?;
@@ -104,6 +110,7 @@ pub async fn take(context: &Context, input: &mut CredentialInputs) -> Result<(),
         && seen.is_some()
         && known.secret == seen
         && known.generation == generation
+        && known.asked.as_deref() == asked_at(&*input.object)
         && known.provider_type == provider_type
     {
         input.secret = Some(known.result);
@@ -117,6 +124,9 @@ pub async fn take_again(context: &Context, input: &mut CredentialInputs) -> Resu
     let Ok(provider) = input.parent.found() else {
         return Ok(());
     };
+    if input.object.spec.secret_ref.is_none() {
+        return Ok(());
+    }
     let provider_type = provider.spec.type_;
     let key = fingerprint_key(context)?;
     read(context, input, (provider_type, &key)).await
@@ -150,7 +160,7 @@ pub fn looks_again(input: &CredentialInputs, conditions: &[Condition], now: Time
 }
 
 /// Half of how long it took so far, within bounds.
-fn wait(so_far: SignedDuration) -> Duration {
+pub(super) fn wait(so_far: SignedDuration) -> Duration {
     let so_far = Duration::try_from(so_far).unwrap_or_default();
     (so_far / 2).clamp(LOOKS_AGAIN_FIRST, LOOKS_AGAIN_LATER)
 }
@@ -169,7 +179,7 @@ pub fn forget_if_gone(
 
 /// UID and resourceVersion of the opted-in Secret, as the watch has it.
 fn seen(context: &Context, input: &CredentialInputs) -> Option<(String, String)> {
-    let name = &input.object.spec.secret_ref.name;
+    let name = input.object.spec.secret_name();
     let secret = context.index().secret(&input.owner.namespace, name)?;
     Some((secret.uid()?, secret.resource_version()?))
 }
@@ -179,7 +189,7 @@ async fn read(
     input: &mut CredentialInputs,
     (provider_type, key): (ProviderType, &FingerprintKey),
 ) -> Result<(), Error> {
-    let name = input.object.spec.secret_ref.name.clone();
+    let name = input.object.spec.secret_name().to_owned();
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &input.owner.namespace);
     // Metadata first: the contents of a Secret that nobody opted in are none of our business.
     let meta = match api.get_metadata_opt(&name).await {
@@ -217,6 +227,7 @@ async fn read(
     let taken = SecretCache {
         secret: stamp,
         generation: identity::generation(&*input.object),
+        asked: asked_at(&*input.object).map(str::to_owned),
         provider_type,
         result: result.clone(),
     };
@@ -243,7 +254,9 @@ fn hold(
     provider_type: ProviderType,
     secret: &Secret,
 ) -> Result<(CachedSecret, SecretFields), ConditionInput> {
-    let reference = &input.object.spec.secret_ref;
+    let Some(reference) = &input.object.spec.secret_ref else {
+        return Err(not_found(""));
+    };
     // Asked again of what was read whole: label and annotation may have changed in between.
     let consent = secret::consent(
         &reference.name,

@@ -9,6 +9,7 @@ use crate::{
         LlmCredentialStatus,
         conditions::seconds,
         credential::{KeyVersion, VersionState},
+        federation::ExchangeStatus,
     },
     db::CredentialVersionRow,
 };
@@ -31,7 +32,25 @@ pub fn of(
         masked_key: current.map(|v| v.masked_key.clone()),
         fingerprint: current.map(|v| v.fingerprint.clone()),
         versions: told(input.object.status.as_ref(), versions),
+        exchange: exchange(input),
     }
+}
+
+/// What the last exchange that worked was made with. A database that was restored or dropped may not know.
+fn exchange(input: &CredentialInputs) -> Option<ExchangeStatus> {
+    input.object.spec.federation.as_ref()?;
+    let row = input
+        .row
+        .as_ref()
+        .and_then(|row| row.found.last_exchange.clone());
+    let told = || {
+        input
+            .object
+            .status
+            .as_ref()
+            .and_then(|status| status.exchange.clone())
+    };
+    row.or_else(told)
 }
 
 /// The versions to tell of, newest first. One that a restored database has forgotten is gone, and
@@ -77,6 +96,7 @@ mod tests {
             verdicts: Default::default(),
             since: Timestamp::UNIX_EPOCH,
             grace_until: None,
+            exchanged_with: None,
             created_at: Timestamp::UNIX_EPOCH,
         }
     }

@@ -1,9 +1,7 @@
 //! Stores a credential and its key's versions.
 
 use super::{
-    dereference::CredentialInputs,
-    intact,
-    validate::{self, ValidatedCredential},
+    dereference::CredentialInputs, intact, usable, validate::ValidatedCredential, verdicts,
 };
 use crate::{
     controller::{
@@ -48,7 +46,7 @@ pub async fn write(
         None => None,
     };
     let moves = steps.moves.clone();
-    let keep = validate::verdicts_to_keep(input);
+    let keep = verdicts::verdicts_to_keep(input);
     let (stored, revision) = context
         .db
         .write(context.epoch, move |tx| {
@@ -134,6 +132,8 @@ async fn inserted(
         provider_type: holding.consent.provider_type,
         allowed_hosts: holding.consent.hosts.clone(),
         field_fingerprints: holding.field_fingerprints.clone(),
+        ends: None,
+        exchanged_with: None,
     }))
 }
 
@@ -159,17 +159,31 @@ async fn sealed(
         .map_err(|error| Error::Keyring(error.to_string()))
 }
 
-fn derived(
+/// The highest number that a version ever had, as far as rows and status tell.
+fn newest_version(input: &CredentialInputs, steps: &VersionSteps) -> i32 {
+    let status = input.object.status.as_ref();
+    let told = status.into_iter().flat_map(|status| &status.versions);
+    let stored = input.versions.iter().map(|row| row.version);
+    told.map(|told| told.version)
+        .chain(stored)
+        .chain(steps.insert.map(|insert| insert.version))
+        .max()
+        .unwrap_or(0)
+}
+
+/// The row of what was concluded. Pure.
+pub fn derived(
     input: &CredentialInputs,
     desired: &ValidatedCredential,
     steps: &VersionSteps,
     verdict: &Evaluation,
 ) -> DeclaredCredential {
     let spec = &input.object.spec;
-    let versions = validate::after_steps(input, steps);
-    let current = validate::in_state(&versions, VersionState::Current);
+    let versions = usable::after_steps(input, steps);
+    let current = usable::in_state(&versions, VersionState::Current);
     let before = input.row.as_ref();
     let held = input.holding();
+    let has_secret = spec.secret_ref.is_some();
     DeclaredCredential {
         object: row::columns(&*input.object, spec.enabled, verdict),
         provider_uid: desired.provider_uid,
@@ -183,17 +197,23 @@ fn derived(
         priority: spec.priority,
         grace_seconds: spec.rotation.grace_seconds,
         validation: spec.validation.clone(),
-        secret_name: spec.secret_ref.name.clone(),
+        secret_name: spec.secret_name().to_owned(),
         secret_uid: match held {
             Some(held) => held.secret_uid.clone(),
-            None => before.and_then(|r| r.secret_uid.clone()),
+            None => before
+                .filter(|_| has_secret)
+                .and_then(|r| r.secret_uid.clone()),
         },
         secret_resource_version: match held {
             Some(held) => held.resource_version.clone(),
-            None => before.and_then(|r| r.secret_resource_version.clone()),
+            None => before
+                .filter(|_| has_secret)
+                .and_then(|r| r.secret_resource_version.clone()),
         },
         masked_key: current.map(|v| v.masked_key.clone()),
         fingerprint: current.map(|v| v.fingerprint.clone()),
         version: current.map(|v| v.version),
+        federation: spec.federation.clone(),
+        newest_version: newest_version(input, steps),
     }
 }

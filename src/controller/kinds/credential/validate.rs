@@ -1,20 +1,22 @@
 //! What a credential's declaration, its Secret and its checks amount to. Pure.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
-};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use url::Url;
 use uuid::Uuid;
 
-use super::{dereference::CredentialInputs, expiry, proof, secret_cache::SecretProblem};
+use super::{
+    dereference::CredentialInputs,
+    federation, proof,
+    secret_cache::SecretProblem,
+    usable::{Usable, in_state},
+    verdicts::{allowed, judged, judged_at_endpoints, named},
+};
 use crate::{
-    checks::{JobKey, PlannedJob, Stored, inputs},
+    checks::inputs,
     controller::{
         error::Refusal,
-        kinds::{identity, parent, precedence, provider::validate::seconds, storable},
+        kinds::{deadline::EXPIRY, identity, parent, precedence, storable},
         runtime::{index::asked_at, queue::Next},
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
@@ -23,16 +25,13 @@ use crate::{
         conditions::{ConditionInput, ConditionType},
         credential::VersionState,
         reasons::{ConditionStatus, Reason},
+        rules,
     },
-    db::{CheckKind, CredentialVersionRow, EndpointRow, StoredCheck},
-    keys::{
-        key_allowed,
-        versions::{
-            self, KeyLoss, KnownVersions, PendingWait, SecretState, SecretView, VersionRules,
-            VersionSteps, VersionVerdict,
-        },
+    db::{CredentialVersionRow, EndpointRow},
+    keys::versions::{
+        self, KeyLoss, KnownVersions, PendingWait, SecretState, SecretView, VersionRules,
+        VersionSteps, VersionVerdict,
     },
-    vendors::vendor,
 };
 
 /// What is to be in force.
@@ -56,6 +55,14 @@ pub fn desired(input: &CredentialInputs) -> Result<ValidatedCredential, Refusal>
     let provider = input.parent.found()?;
     let spec = &input.object.spec;
     let name = &spec.provider_ref.name;
+    let misfit = match (&spec.secret_ref, &spec.federation) {
+        (Some(_), None) => None,
+        (None, Some(federation)) => federation.misfit(provider.spec.type_),
+        _ => Some(rules::KEY_OR_FEDERATION_MESSAGE.to_owned()),
+    };
+    if let Some(why) = misfit {
+        return Err(Refusal::new(Reason::InvalidSpec, why));
+    }
     if !precedence::within_limit(
         &*input.object,
         &input.siblings,
@@ -92,7 +99,13 @@ pub fn steps(
         Some(Err(SecretProblem {
             loss: Some(loss), ..
         })) => SecretView::Lacks(*loss),
-        Some(Err(_)) | None => SecretView::Unknown,
+        Some(Err(_)) => SecretView::Unknown,
+        None => match desired.filter(|_| spec.federation.is_some()) {
+            Some(desired) => {
+                SecretView::Exchanged(desired.provider_type, input.account_hosts.as_deref())
+            }
+            None => SecretView::Unknown,
+        },
     };
     let on = desired.is_some_and(|desired| desired.on);
     let status = input.object.status.as_ref();
@@ -108,101 +121,6 @@ pub fn steps(
     };
     let judged = |row: &CredentialVersionRow| judged(input, desired, row);
     versions::steps(known, secret, &judged, terms, now)
-}
-
-/// What the checks say of a stored version: at the endpoints that the key is for now, with
-/// what they are called with now. What was said elsewhere counts for nothing.
-fn judged(
-    input: &CredentialInputs,
-    desired: Option<&ValidatedCredential>,
-    row: &CredentialVersionRow,
-) -> VersionVerdict {
-    let Some(desired) = desired else {
-        return VersionVerdict::NotYet {
-            was_accepted: false,
-        };
-    };
-    let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
-    let (allowed, _) = allowed(input, desired, &eligible);
-    versions::judgement(allowed.iter().map(|endpoint| {
-        let verdict = row.verdicts.get(&endpoint.uid);
-        verdict.filter(|verdict| verdict.is_of(&endpoint.check_inputs))
-    }))
-}
-
-/// The endpoints of which verdicts are kept, where a stored version has one of another.
-pub fn verdicts_to_keep(input: &CredentialInputs) -> Option<Vec<Uuid>> {
-    input.parent.found().ok()?;
-    let keep: Vec<Uuid> = input.endpoint_rows.iter().map(|e| e.uid).collect();
-    let mut noted = input.versions.iter().flat_map(|v| v.verdicts.keys());
-    noted.any(|uid| !keep.contains(uid)).then_some(keep)
-}
-
-/// A version that may be used, after the steps.
-pub struct Usable<'a> {
-    pub version: i32,
-    pub state: VersionState,
-    pub fingerprint: String,
-    pub masked_key: String,
-    /// Until when it may be used, where that is decided.
-    pub until: Option<Timestamp>,
-    /// Stored already, with what was said of it.
-    row: Option<&'a CredentialVersionRow>,
-}
-
-/// The versions as the steps leave them, without the destroyed ones, newest first.
-pub fn after_steps<'a>(input: &'a CredentialInputs, steps: &VersionSteps) -> Vec<Usable<'a>> {
-    let mut usable: Vec<Usable<'a>> = input
-        .versions
-        .iter()
-        .map(|row| {
-            let moved = steps.moves.iter().find(|m| m.version == row.version);
-            Usable {
-                version: row.version,
-                state: moved.map_or(row.state, |m| m.state),
-                until: moved.map_or(row.grace_until, |m| m.grace_until),
-                fingerprint: row.fingerprint.clone(),
-                masked_key: row.masked_key.clone(),
-                row: Some(row),
-            }
-        })
-        .filter(|usable| usable.state != VersionState::Destroyed)
-        .collect();
-    if let (Some(insert), Some(holding)) = (steps.insert, input.holding()) {
-        usable.insert(
-            0,
-            Usable {
-                version: insert.version,
-                state: insert.state,
-                fingerprint: holding.fingerprint.clone(),
-                masked_key: holding.masked_key.clone(),
-                until: None,
-                row: None,
-            },
-        );
-    }
-    usable
-}
-
-impl<'a> Usable<'a> {
-    /// What was said of it at this endpoint, with what the endpoint is called with now.
-    fn verdict(&self, endpoint: &EndpointRow) -> Option<&'a StoredCheck> {
-        let verdict = self.row?.verdicts.get(&endpoint.uid)?;
-        verdict.is_of(&endpoint.check_inputs).then_some(verdict)
-    }
-}
-
-/// The version of this state.
-pub fn in_state<'a, 'b>(versions: &'b [Usable<'a>], state: VersionState) -> Option<&'b Usable<'a>> {
-    versions.iter().find(|v| v.state == state)
-}
-
-/// The declared endpoints that it is for.
-fn named(input: &CredentialInputs) -> parent::Named<'_> {
-    parent::Named {
-        declared: &input.endpoints,
-        refs: &input.object.spec.endpoint_refs,
-    }
 }
 
 /// The conditions, and whether it is in force.
@@ -253,15 +171,22 @@ fn proof_inputs(
     desired: &ValidatedCredential,
     versions: &[Usable<'_>],
 ) -> ProofInputs {
-    let Some(current) = in_state(versions, VersionState::Current) else {
+    // A token changes all the time; what it is proof of is who it was given to.
+    let identity = input.object.spec.federation.as_ref();
+    let identity = identity.map(|f| federation::exchange_inputs(desired, f));
+    let current = in_state(versions, VersionState::Current);
+    let current = current.filter(|current| identity.as_deref() == current.exchanged_with());
+    let key = identity
+        .as_deref()
+        .or(current.map(|current| &*current.fingerprint));
+    let Some(key) = key else {
         return ProofInputs::default();
     };
     let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
     let (allowed, _) = allowed(input, desired, &eligible);
-    let inputs =
-        |e: &EndpointRow| inputs::with_key(&e.check_inputs, Some(current.fingerprint.as_str()));
+    let inputs = |e: &EndpointRow| inputs::with_key(&e.check_inputs, Some(key));
     let passed = |e: &&&EndpointRow| {
-        let verdict = current.verdict(e);
+        let verdict = current.and_then(|current| current.verdict(e));
         verdict.is_some_and(|verdict| verdict.reason.status() == ConditionStatus::True)
     };
     ProofInputs {
@@ -283,8 +208,10 @@ fn rejected_successor(
         ConditionInput::new(
             Reason::KeyRejected,
             format!(
-                "version {} of the key, now in Secret {}, is refused by the vendor; version {} stays in use",
-                pending.version, input.object.spec.secret_ref.name, current.version
+                "version {} of the key, now in {}, is refused by the vendor; version {} stays in use",
+                pending.version,
+                input.object.spec.source(),
+                current.version
             ),
         )
     })
@@ -312,6 +239,10 @@ fn validity(
         None => None,
     };
     let judged = judged_at_endpoints(input, desired, versions);
+    let judged = match &input.object.spec.federation {
+        Some(federation) => federation::validity(input, (desired, federation), versions, judged),
+        None => judged,
+    };
     let mut notes = holding.map_or_else(Vec::new, |h| h.notes.clone());
     let waiting = steps
         .waits
@@ -348,13 +279,13 @@ fn waiting(
             each.collect::<Vec<_>>().join(", ")
         }
     };
-    let (version, secret) = (pending.version, &input.object.spec.secret_ref.name);
+    let (version, source) = (pending.version, input.object.spec.source());
     Some(match wait.until {
         Some(until) => format!(
-            "version {version} of the key, now in Secret {secret}, waits until {until} to replace version {current}, unless a check decides before: {why}"
+            "version {version} of the key, now in {source}, waits until {until} to replace version {current}, unless a check decides before: {why}"
         ),
         None => format!(
-            "version {version} of the key, now in Secret {secret}, was refused and does not replace version {current}, which was accepted: {why}; put another key in the Secret, or take this one unchecked with spec.validation.enabled: false"
+            "version {version} of the key, now in {source}, was refused and does not replace version {current}, which was accepted: {why}; put another key there, or take this one unchecked with spec.validation.enabled: false"
         ),
     })
 }
@@ -406,7 +337,7 @@ fn soon_expired(
     finding: ConditionInput,
     now: Timestamp,
 ) -> ConditionInput {
-    let warning = expires_at(input).and_then(|at| expiry::warning(at, now));
+    let warning = expires_at(input).and_then(|at| EXPIRY.warning(at, now));
     let Some(warning) = warning.filter(|_| finding.reason.status() != ConditionStatus::False)
     else {
         return finding;
@@ -418,169 +349,6 @@ fn soon_expired(
     ConditionInput::new(reason, format!("{warning}; {}", finding.message))
 }
 
-fn judged_at_endpoints(
-    input: &CredentialInputs,
-    desired: &ValidatedCredential,
-    versions: &[Usable<'_>],
-) -> ConditionInput {
-    let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
-    if eligible.is_empty() {
-        return ConditionInput::new(Reason::NoEndpoint, parent::no_endpoint(named(input)));
-    }
-    let (allowed, left_out) = allowed(input, desired, &eligible);
-    if allowed.is_empty() {
-        return ConditionInput::new(Reason::HostNotAllowed, left_out[0].1.clone());
-    }
-    if !input.object.spec.validation.enabled {
-        return ConditionInput::new(
-            Reason::CheckDisabled,
-            "not checked: spec.validation.enabled is false",
-        );
-    }
-    let current = in_state(versions, VersionState::Current);
-    let verdicts: Vec<(&str, Option<&StoredCheck>)> = allowed
-        .iter()
-        .map(|e| {
-            let verdict = current.and_then(|v| v.verdict(e));
-            (e.name.as_str(), verdict)
-        })
-        .collect();
-    let not_at: Vec<&str> = left_out.iter().map(|(name, _)| name.as_str()).collect();
-    combine(&verdicts, &not_at)
-}
-
-/// Endpoints whose host the Secret's owner allows, and the names of the others with the reason.
-fn allowed<'a>(
-    input: &CredentialInputs,
-    desired: &ValidatedCredential,
-    eligible: &[&'a EndpointRow],
-) -> (Vec<&'a EndpointRow>, Vec<(String, String)>) {
-    let Some(holding) = input.holding() else {
-        return (eligible.to_vec(), Vec::new());
-    };
-    let (mut allowed, mut left_out) = (Vec::new(), Vec::new());
-    for endpoint in eligible {
-        let sealed = holding.consent.provider_type.as_str();
-        let may = Url::parse(&endpoint.base_url)
-            .map_err(|_| "its URL cannot be read".to_owned())
-            .and_then(|url| {
-                key_allowed(
-                    sealed,
-                    &holding.consent.hosts,
-                    vendor(desired.provider_type),
-                    &url,
-                )
-                .map_err(|why| why.to_string())
-            });
-        match may {
-            Ok(()) => allowed.push(*endpoint),
-            Err(why) => left_out.push((endpoint.name.clone(), why)),
-        }
-    }
-    (allowed, left_out)
-}
-
-/// How good a verdict is: the best one decides, for a key that works somewhere is in force.
-const BEST_FIRST: [Reason; 9] = [
-    Reason::KeyAccepted,
-    Reason::KeyRestricted,
-    Reason::QuotaExhausted,
-    Reason::NotCheckedYet,
-    Reason::Unverifiable,
-    Reason::CheckInconclusive,
-    Reason::AddressRefused,
-    Reason::HostNotAllowed,
-    Reason::KeyRejected,
-];
-
-/// One finding for all endpoints.
-fn combine(verdicts: &[(&str, Option<&StoredCheck>)], not_at: &[&str]) -> ConditionInput {
-    let reason_of = |v: &Option<&StoredCheck>| v.map_or(Reason::NotCheckedYet, |v| v.reason);
-    let rank = |reason: Reason| {
-        let known = BEST_FIRST.iter().position(|r| *r == reason);
-        known.unwrap_or(BEST_FIRST.len())
-    };
-    let Some((name, best)) = verdicts.iter().min_by_key(|(_, v)| rank(reason_of(v))) else {
-        return ConditionInput::new(Reason::NoEndpoint, "there is no endpoint to check it at");
-    };
-    let reason = reason_of(best);
-    let mut message = match best {
-        Some(verdict) if verdicts.len() > 1 => format!("at endpoint {name}: {}", verdict.message),
-        Some(verdict) => verdict.message.clone(),
-        None => "the first check is under way".to_owned(),
-    };
-    let unlike: Vec<String> = verdicts
-        .iter()
-        .filter(|(_, v)| rank(reason_of(v)) > rank(reason) && v.is_some())
-        .map(|(name, v)| format!("{name} ({})", reason_of(v)))
-        .chain(not_at.iter().map(|name| format!("{name} (HostNotAllowed)")))
-        .collect();
-    if !unlike.is_empty() {
-        message = format!("{message}; not at {}", unlike.join(", "));
-    }
-    ConditionInput::new(reason, message)
-}
-
-/// The checks to make: at each endpoint that the key may go to.
-pub fn jobs(
-    input: &CredentialInputs,
-    desired: Option<&ValidatedCredential>,
-    versions: &[Usable<'_>],
-) -> Vec<PlannedJob> {
-    let check = &input.object.spec.validation;
-    let Some(desired) = desired.filter(|d| d.on && check.enabled) else {
-        return Vec::new();
-    };
-    let checked: Vec<&Usable<'_>> = versions
-        .iter()
-        .filter(|v| matches!(v.state, VersionState::Current | VersionState::Pending))
-        .collect();
-    if checked.is_empty() || input.holding().is_none() {
-        return Vec::new();
-    }
-    let generation = identity::generation(&*input.object);
-    let asked = asked_at(&*input.object);
-    let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
-    let numbers: Vec<i32> = checked.iter().map(|v| v.version).collect();
-    let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
-    let (allowed, _) = allowed(input, desired, &eligible);
-    allowed
-        .iter()
-        .map(|endpoint| {
-            let mut trigger = DefaultHasher::new();
-            (
-                generation,
-                asked,
-                &numbers,
-                &endpoint.check_inputs,
-                endpoint.generation,
-            )
-                .hash(&mut trigger);
-            let stored = |version: &&Usable<'_>| match version.verdict(endpoint) {
-                Some(verdict) if asked == handled => Stored::of(verdict),
-                _ => Stored::Nothing,
-            };
-            PlannedJob {
-                key: JobKey {
-                    kind: CheckKind::Validation,
-                    subject: input.owner.uid,
-                    endpoint: endpoint.uid,
-                },
-                period: seconds(check.period_seconds),
-                timeout: seconds(check.timeout_seconds),
-                trigger: trigger.finish(),
-                stored: checked
-                    .iter()
-                    .map(stored)
-                    .fold(Stored::StoredCheck, Stored::and),
-                apart: std::time::Duration::ZERO,
-                not_final: None,
-                held: false,
-            }
-        })
-        .collect()
-}
-
 /// When it expires, if it does.
 pub fn expires_at(input: &CredentialInputs) -> Option<Timestamp> {
     input.object.spec.expires_at.as_ref().map(|t| t.0)
@@ -588,7 +356,7 @@ pub fn expires_at(input: &CredentialInputs) -> Option<Timestamp> {
 
 /// When time alone changes something: a grace, a wait, an expiry.
 pub fn next(input: &CredentialInputs, steps: &VersionSteps, now: Timestamp) -> Next {
-    let expiry = expires_at(input).and_then(|at| expiry::next(at, now));
+    let expiry = expires_at(input).and_then(|at| EXPIRY.next(at, now));
     [steps.again_at, expiry]
         .into_iter()
         .flatten()
@@ -599,7 +367,3 @@ pub fn next(input: &CredentialInputs, steps: &VersionSteps, now: Timestamp) -> N
             Next::After(wait + Duration::from_secs(1))
         })
 }
-
-#[cfg(test)]
-#[path = "validate_tests.rs"]
-mod tests;

@@ -1,10 +1,10 @@
 //! LlmEndpoint: an address at which a provider answers, and its probes.
 
-mod dereference;
+pub mod dereference;
 mod proof;
 mod status;
-mod store;
-mod validate;
+pub mod store;
+pub mod validate;
 
 use crate::controller::{
     error::Error,

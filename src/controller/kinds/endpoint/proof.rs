@@ -81,6 +81,7 @@ mod tests {
 
     use super::*;
     use crate::controller::kinds::proof_table::{Table, uid};
+    use crate::crd::base_url::BaseUrl;
 
     #[test]
     fn every_field_is_one_that_a_probe_depends_on_or_not() {
@@ -88,7 +89,7 @@ mod tests {
         let inputs = |spec: &LlmEndpointSpec| {
             let desired = ValidatedEndpoint {
                 provider_uid: uid(&spec.provider_ref.name),
-                base_url: spec.base_url.clone().unwrap_or_default(),
+                base_url: BaseUrl::new(spec.base_url.clone().unwrap_or_default()),
                 check_inputs: String::new(),
                 is_default: false,
                 on: true,

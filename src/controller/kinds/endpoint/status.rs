@@ -17,6 +17,6 @@ pub fn of(
         verified_generation: verdict.verified_generation,
         last_handled_reconcile_at: verdict.handled.clone(),
         conditions: verdict.conditions.clone(),
-        effective_url: desired.map(|d| d.base_url.clone()),
+        effective_url: desired.map(|d| d.base_url.as_str().to_owned()),
     }
 }

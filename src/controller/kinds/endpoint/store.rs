@@ -70,7 +70,8 @@ fn wake_users(context: &Context, namespace: &str, provider: &str) {
     )));
 }
 
-fn derived(
+/// The row of what was concluded. Pure.
+pub fn derived(
     input: &EndpointInputs,
     desired: &ValidatedEndpoint,
     verdict: &Evaluation,

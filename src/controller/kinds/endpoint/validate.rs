@@ -6,7 +6,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use url::Url;
 use uuid::Uuid;
 
 use super::{dereference::EndpointInputs, proof};
@@ -22,7 +21,9 @@ use crate::{
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
-        LlmEndpoint, MAX_ENDPOINTS_PER_PROVIDER, ca_bundle,
+        LlmEndpoint, MAX_ENDPOINTS_PER_PROVIDER,
+        base_url::BaseUrl,
+        ca_bundle,
         conditions::{ConditionInput, ConditionType},
         reasons::Reason,
     },
@@ -33,7 +34,7 @@ use crate::{
 /// What is to be in force.
 pub struct ValidatedEndpoint {
     pub provider_uid: Uuid,
-    pub base_url: String,
+    pub base_url: BaseUrl,
     /// A hash of what calls to it are made with.
     pub check_inputs: String,
     pub is_default: bool,
@@ -78,7 +79,7 @@ fn accepted(
     driver: &dyn vendors::Driver,
     endpoint: &LlmEndpoint,
     siblings: &[Arc<LlmEndpoint>],
-) -> Result<String, Refusal> {
+) -> Result<BaseUrl, Refusal> {
     let spec = &endpoint.spec;
     if let Some(refusal) = storable::refusal(endpoint, spec) {
         return Err(refusal);
@@ -110,15 +111,18 @@ fn base_url(
     driver: &dyn vendors::Driver,
     declared: Option<&str>,
     region: Option<&str>,
-) -> Result<String, String> {
+) -> Result<BaseUrl, String> {
     let base_url = match declared {
-        Some(url) => url.to_owned(),
+        Some(url) => BaseUrl::new(url),
         None => driver
             .default_base_url(region)
+            .map(BaseUrl::new)
             .ok_or_else(|| driver.no_default(region))?,
     };
-    let url = Url::parse(&base_url).map_err(|_| "spec.baseUrl is not a URL".to_owned())?;
-    driver.check_endpoint(&url, region)?;
+    let url = base_url
+        .url()
+        .ok_or_else(|| "spec.baseUrl is not a URL".to_owned())?;
+    driver.check_endpoint(url, region)?;
     Ok(base_url)
 }
 
@@ -239,5 +243,6 @@ pub fn jobs(input: &EndpointInputs, desired: Option<&ValidatedEndpoint>) -> Vec<
         apart: std::time::Duration::ZERO,
         not_final: None,
         held: false,
+        credentials: None,
     }]
 }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use crate::{
     crd::{
         Kind, LlmModelSpec, fields,
-        model::{EffectiveModel, Origin},
+        model::{EffectiveModel, Origin, Replacement},
     },
     vendors::ListedModel,
 };
@@ -20,6 +22,13 @@ pub fn effective(
 ) -> EffectiveModel {
     let mut origin = BTreeMap::new();
     let mut effective = EffectiveModel {
+        base_model: first(
+            "baseModel",
+            spec.base_model.clone(),
+            sources,
+            |m| m.base_model.clone(),
+            &mut origin,
+        ),
         context_window: first(
             "contextWindow",
             spec.context_window,
@@ -42,6 +51,44 @@ pub fn effective(
             &mut origin,
         ),
         type_: first("type", spec.type_, sources, |m| m.type_, &mut origin),
+        embedding_dimensions: first(
+            "embeddingDimensions",
+            spec.embedding_dimensions,
+            sources,
+            |m| m.embedding_dimensions.filter(|n| *n > 0),
+            &mut origin,
+        ),
+        modalities: first(
+            "modalities",
+            spec.modalities.clone(),
+            sources,
+            |m| m.modalities.clone(),
+            &mut origin,
+        ),
+        deprecated_at: first(
+            "deprecatedAt",
+            spec.deprecated_at.clone(),
+            sources,
+            |m| m.deprecated_at.map(Time),
+            &mut origin,
+        ),
+        retires_at: first(
+            "retiresAt",
+            spec.retires_at.clone(),
+            sources,
+            |m| m.retires_at.map(Time),
+            &mut origin,
+        ),
+        replacement: first(
+            "replacement",
+            spec.replacement.clone(),
+            sources,
+            |m| {
+                let model_id = m.replacement.clone()?;
+                (model_id != spec.model_id).then_some(Replacement { model_id })
+            },
+            &mut origin,
+        ),
         pricing: first(
             "pricing",
             spec.pricing.clone(),
@@ -68,21 +115,19 @@ pub fn effective(
     effective
 }
 
-/// Origins by the row's field names; of a price only the parts that there are.
+/// Origins by the row's field names; of a part with parts of its own, such as the price, only those that
+/// there are.
 pub fn row_origin(effective: &EffectiveModel) -> BTreeMap<String, Origin> {
-    let pricing = effective.pricing.as_ref();
-    let there = |field: &str| match field {
-        "input_price" => pricing.is_some_and(|p| p.input_per1k_tokens.is_some()),
-        "output_price" => pricing.is_some_and(|p| p.output_per1k_tokens.is_some()),
-        _ => true,
-    };
+    // Plain data: it always is an object.
+    let there = serde_json::to_value(effective).unwrap_or_default();
+    let there = there.as_object();
     let origins = effective.origin.iter();
     origins
         .flat_map(|(part, origin)| {
-            fields::within(Kind::Model, part).map(move |field| (field.name, *origin))
+            fields::within(Kind::Model, part).map(move |field| (field, *origin))
         })
-        .filter(|(field, _)| there(field))
-        .map(|(field, origin)| (field.to_owned(), origin))
+        .filter(|(field, _)| there.is_some_and(|there| field.read(there).is_some()))
+        .map(|(field, origin)| (field.name.to_owned(), origin))
         .collect()
 }
 
@@ -131,6 +176,7 @@ mod tests {
         let spec = spec(json!({
             "contextWindow": 4096,
             "pricing": { "currency": "USD", "inputPer1kTokens": "0.1" },
+            "modalities": { "input": ["Text"] },
         }));
         let effective = effective(&spec, |_| Origin::Declared, &[(Origin::Vendor, &listed)]);
         assert_eq!(effective.context_window, Some(4096));
@@ -142,6 +188,31 @@ mod tests {
         assert_eq!(origin["input_price"], Origin::Declared);
         assert!(!origin.contains_key("output_price"));
         assert!(!origin.contains_key("max_input_tokens"));
+        assert_eq!(origin["input_modalities"], Origin::Declared);
+        assert!(!origin.contains_key("output_modalities"));
+        assert!(!origin.contains_key("price_tiers"));
+    }
+
+    #[test]
+    fn a_model_does_not_replace_itself_and_ends_by_the_first_who_says_when() {
+        let end = "2027-01-31T00:00:00Z".parse().ok();
+        let vendor = ListedModel {
+            retires_at: end,
+            replacement: Some("m".into()),
+            ..ListedModel::default()
+        };
+        let catalog = ListedModel {
+            retires_at: "2026-01-31T00:00:00Z".parse().ok(),
+            replacement: Some("n".into()),
+            ..ListedModel::default()
+        };
+        let sources = [(Origin::Vendor, &vendor), (Origin::Catalog, &catalog)];
+        let effective = effective(&spec(json!({})), |_| Origin::Declared, &sources);
+        assert_eq!(effective.retires_at.map(|t| t.0), end);
+        let replacement = effective.replacement.map(|r| r.model_id);
+        assert_eq!(replacement.as_deref(), Some("n"));
+        assert_eq!(effective.origin["replacement"], Origin::Catalog);
+        assert_eq!(effective.origin["retiresAt"], Origin::Vendor);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! LlmModel: a model that a provider offers, and whether its vendor agrees.
 
-mod dereference;
+pub mod dereference;
 mod effective;
+mod life;
 mod proof;
 mod status;
-mod store;
-mod validate;
+pub mod store;
+pub mod validate;
 
 use std::time::Duration;
 
@@ -25,18 +26,25 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
         return Ok(Next::After(wait));
     }
     let Some(input) = dereference::read(context, key).await? else {
+        context.metrics.model_retires(key, None);
         return Ok(Next::Done);
     };
     let now = context.now();
     let desired = validate::desired(&input);
+    let retires_at = validate::retires_at(desired.as_ref().ok());
+    context.metrics.model_retires(key, retires_at);
     let jobs = validate::jobs(&input, desired.as_ref().ok());
     let settled = context.checks.settled_for(&jobs);
     let verdict = validate::validate(&input, &desired, settled, now);
     store::write(context, &input, desired.as_ref().ok(), &verdict).await?;
     context.checks.plan(&input.owner, jobs).await?;
     let status = status::of(&input, desired.as_ref().ok(), &verdict);
-    crate::controller::status::write::settle(context, &*input.object, &status, &verdict.conditions)
-        .await
+    let object = &*input.object;
+    let told =
+        crate::controller::status::write::settle(context, object, &status, &verdict.conditions);
+    Ok(told
+        .await?
+        .or_sooner(validate::next(&input, desired.as_ref().ok(), now)))
 }
 
 /// How much longer a model of which nothing has been told waits for its provider's lists, where they

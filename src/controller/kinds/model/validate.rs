@@ -9,13 +9,18 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use uuid::Uuid;
 
-use super::{dereference::ModelInputs, effective::effective, proof};
+use super::{
+    dereference::{self, ModelInputs},
+    effective::effective,
+    life::Life,
+    proof,
+};
 use crate::{
     checks::{JobKey, PlannedJob, Stored, inputs},
     controller::{
         error::Refusal,
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
-        runtime::index::asked_at,
+        runtime::{index::asked_at, queue::Next},
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
@@ -119,7 +124,10 @@ pub fn validate(
     let still_holds = row
         .zip(desired.as_ref().ok())
         .is_some_and(|(row, desired)| proof::still_holds(row, &input.object.spec, desired));
-    let available = known(input);
+    let available = match desired {
+        Ok(desired) => life(input, desired).told(known(input), now),
+        Err(_) => known(input),
+    };
     evaluate(
         &EvaluationInputs {
             generation: identity::generation(&*input.object),
@@ -142,6 +150,38 @@ pub fn validate(
     )
 }
 
+/// The end of its life.
+fn life<'d>(input: &ModelInputs, desired: &'d ValidatedModel) -> Life<'d> {
+    let listed: Vec<ListedModel> = match input.parent.found() {
+        Ok(provider) => {
+            let driver = vendors::driver(provider.spec.type_);
+            dereference::listed(driver, &input.lists, &input.object.spec.model_id)
+        }
+        Err(_) => Vec::new(),
+    };
+    Life {
+        phase: dereference::phase(&listed),
+        replacement_retires_at: input.replacement.retires_at,
+        replacement_retired: input.replacement.is_over,
+        ..Life::of(&desired.effective)
+    }
+}
+
+/// When it retires, if that is known and it is in force.
+pub fn retires_at(desired: Option<&ValidatedModel>) -> Option<Timestamp> {
+    let desired = desired.filter(|desired| desired.on)?;
+    desired.effective.retires_at.as_ref().map(|time| time.0)
+}
+
+/// When time alone changes what is said of it.
+pub fn next(input: &ModelInputs, desired: Option<&ValidatedModel>, now: Timestamp) -> Next {
+    let at = desired.and_then(|desired| life(input, desired).next(now));
+    at.and_then(|at| Duration::try_from(at.duration_since(now)).ok())
+        .map_or(Next::Done, |wait| {
+            Next::After(wait + Duration::from_secs(1))
+        })
+}
+
 /// The lists that hold it and its test, at each endpoint and with each key.
 fn proof_inputs(input: &ModelInputs) -> ProofInputs {
     let (id, type_) = (
@@ -150,7 +190,7 @@ fn proof_inputs(input: &ModelInputs) -> ProofInputs {
     );
     let driver = (input.parent.found()).map(|p| vendors::driver(p.spec.type_));
     let keys: Vec<Option<&str>> = (input.usable_keys.iter())
-        .map(|(_, fingerprint)| Some(fingerprint.as_str()))
+        .map(|key| Some(key.fingerprint.as_str()))
         .chain([None])
         .collect();
     let is_of_status = (input.row.as_ref()).is_some_and(|row| row.verified_with.is_empty());
@@ -416,5 +456,10 @@ pub fn jobs(input: &ModelInputs, desired: Option<&ValidatedModel>) -> Vec<Planne
         },
         not_final: None,
         held: false,
+        credentials: Some(
+            (input.usable_keys.iter())
+                .map(|key| key.name.clone())
+                .collect(),
+        ),
     }]
 }

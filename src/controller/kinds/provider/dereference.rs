@@ -39,8 +39,8 @@ pub struct ProviderInputs {
     pub endpoint_names: Vec<String>,
     /// Its stored endpoints.
     pub endpoints: Vec<EndpointRow>,
-    /// Name and fingerprint of each credential that a list could be read with.
-    pub usable_keys: Vec<(String, String)>,
+    /// Each credential that a list could be read with.
+    pub usable_keys: Vec<DeclaredKey>,
     /// It has endpoints, or credentials, and each of them is switched off.
     pub children_off: bool,
     /// There is none yet, and of a credential nothing has been told.
@@ -208,29 +208,39 @@ async fn sync(
     }))
 }
 
-/// The last complete lists, in failover order. An endpoint that is switched off keeps its list, so
-/// that switching it off and on again changes no model.
 async fn lists(
     context: &Context,
     endpoints: &[EndpointRow],
 ) -> Result<Vec<(String, Arc<ModelsById>)>, Error> {
-    let mut rows: Vec<&EndpointRow> = endpoints.iter().collect();
-    rows.sort_by_key(|row| (!row.is_default, row.priority, row.created_at, &row.name));
-    let mut lists = Vec::with_capacity(rows.len());
-    for row in rows {
-        let listing = context.checks.listing(row).await?;
-        if row.is_active || !listing.is_empty() {
-            lists.push((row.name.clone(), listing));
-        }
+    let mut lists = Vec::with_capacity(endpoints.len());
+    for row in endpoints {
+        lists.push((row, context.checks.listing(row).await?));
     }
-    Ok(lists)
+    Ok(in_order(lists))
+}
+
+/// The last complete lists, in failover order. An endpoint that is switched off keeps its list, so
+/// that switching it off and on again changes no model.
+pub fn in_order(mut lists: Vec<(&EndpointRow, Arc<ModelsById>)>) -> Vec<(String, Arc<ModelsById>)> {
+    lists.retain(|(row, list)| row.is_active || !list.is_empty());
+    lists.sort_by(|(a, _), (b, _)| {
+        let (a, b) = (
+            (!a.is_default, a.priority, a.created_at, &a.name),
+            (!b.is_default, b.priority, b.created_at, &b.name),
+        );
+        a.cmp(&b)
+    });
+    let named = lists
+        .into_iter()
+        .map(|(row, list)| (row.name.clone(), list));
+    named.collect()
 }
 
 /// What the index knows of a provider.
 struct Declaration {
     object: Arc<LlmProvider>,
     endpoint_names: Vec<String>,
-    usable_keys: Vec<(String, String)>,
+    usable_keys: Vec<DeclaredKey>,
     children_off: bool,
     keys_awaited: bool,
     counts: ChildCounts,
@@ -277,12 +287,41 @@ fn endpoints_off(declared: &[Arc<LlmEndpoint>]) -> bool {
     all.all_off()
 }
 
-/// Name and fingerprint of each of these credentials that a check may be made with.
-pub fn usable_keys(credentials: &[Arc<LlmCredential>]) -> Vec<(String, String)> {
+/// A credential that a check may be made with, as it is declared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeclaredKey {
+    /// Its name.
+    pub name: String,
+    /// The fingerprint of its key.
+    pub fingerprint: String,
+    /// Names of the endpoints that it is for; none: it is for all.
+    endpoints: Vec<String>,
+}
+
+impl DeclaredKey {
+    /// Those of them that are for this endpoint.
+    pub fn at<'k>(keys: &'k [Self], endpoint: &str) -> impl Iterator<Item = &'k Self> {
+        let is_for = move |key: &&Self| {
+            key.endpoints.is_empty() || key.endpoints.iter().any(|one| one == endpoint)
+        };
+        keys.iter().filter(is_for)
+    }
+}
+
+/// Those of these credentials that a check may be made with.
+pub fn usable_keys(credentials: &[Arc<LlmCredential>]) -> Vec<DeclaredKey> {
     let usable = |c: &&Arc<LlmCredential>| c.spec.enabled && !refused(c.conditions());
     let named = |c: &Arc<LlmCredential>| {
-        let fingerprint = c.status.as_ref()?.fingerprint.clone()?;
-        Some((c.name_any(), fingerprint))
+        Some(DeclaredKey {
+            name: c.name_any(),
+            fingerprint: c.status.as_ref()?.fingerprint.clone()?,
+            endpoints: c
+                .spec
+                .endpoint_refs
+                .iter()
+                .map(|r| r.name.clone())
+                .collect(),
+        })
     };
     credentials
         .iter()

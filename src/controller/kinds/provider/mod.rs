@@ -4,7 +4,7 @@
 pub mod dereference;
 mod proof;
 mod status;
-mod store;
+pub mod store;
 mod synced;
 pub mod validate;
 

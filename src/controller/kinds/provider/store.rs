@@ -39,7 +39,8 @@ fn wake_children(context: &Context, input: &ProviderInputs) {
     context.waker.wake_all(children.map(Wake::now));
 }
 
-fn derived(input: &ProviderInputs, verdict: &Evaluation) -> DeclaredProvider {
+/// The row of what was concluded. Pure.
+pub fn derived(input: &ProviderInputs, verdict: &Evaluation) -> DeclaredProvider {
     let spec = &input.object.spec;
     DeclaredProvider {
         object: row::columns(&*input.object, spec.enabled, verdict),

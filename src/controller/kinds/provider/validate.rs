@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    dereference::{ProviderInputs, SyncState},
+    dereference::{DeclaredKey, ProviderInputs, SyncState},
     proof, synced,
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
+        LlmProvider,
         conditions::{ConditionInput, ConditionType},
         reasons::{ConditionStatus, Reason},
     },
@@ -57,7 +58,7 @@ pub fn validate(input: &ProviderInputs, settled: bool, now: Timestamp) -> Evalua
 /// The reading of each endpoint's list, with each key.
 fn proof_inputs(input: &ProviderInputs) -> ProofInputs {
     let keys: Vec<Option<&str>> = (input.usable_keys.iter())
-        .map(|(_, fingerprint)| Some(fingerprint.as_str()))
+        .map(|key| Some(key.fingerprint.as_str()))
         .chain([None])
         .collect();
     let mut proof = ProofInputs::default();
@@ -96,16 +97,20 @@ fn missing_default(input: &ProviderInputs) -> Option<ConditionInput> {
 /// failed, so that no object is made for half of the lists and written again for the whole.
 pub fn steps<'a>(context: &Context, input: &'a ProviderInputs) -> &'a [Step] {
     let settled = context.checks.settled_for(&jobs(input));
-    let read = |e: &EndpointRow| !e.is_active || e.list_verdict_here().is_some();
-    let may = input.object.spec.enabled
-        && input.object.metadata.deletion_timestamp.is_none()
-        && settled
-        && input.endpoints.iter().any(|e| e.is_active)
-        && input.endpoints.iter().all(read);
+    let may = settled && may_sync(&input.object, &input.endpoints);
     match &input.sync {
         Some(SyncState { plan: Ok(plan), .. }) if may => &plan.steps,
         _ => &[],
     }
+}
+
+/// Whether model sync may act on a provider's lists: all of them were looked at.
+pub fn may_sync(object: &LlmProvider, endpoints: &[EndpointRow]) -> bool {
+    let read = |e: &EndpointRow| !e.is_active || e.list_verdict_here().is_some();
+    object.spec.enabled
+        && object.metadata.deletion_timestamp.is_none()
+        && endpoints.iter().any(|e| e.is_active)
+        && endpoints.iter().all(read)
 }
 
 /// The lists to read: one for each active endpoint, where sync is on or a model is declared.
@@ -126,18 +131,13 @@ pub fn jobs(input: &ProviderInputs) -> Vec<PlannedJob> {
 fn job(input: &ProviderInputs, endpoint: &EndpointRow) -> PlannedJob {
     let asked = asked_at(&*input.object);
     let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let keys: Vec<&DeclaredKey> = DeclaredKey::at(&input.usable_keys, &endpoint.name).collect();
     let mut trigger = DefaultHasher::new();
-    (
-        endpoint.generation,
-        &endpoint.check_inputs,
-        asked,
-        &input.usable_keys,
-    )
-        .hash(&mut trigger);
-    let usable = |key: &String| input.usable_keys.iter().any(|(_, usable)| usable == key);
+    (endpoint.generation, &endpoint.check_inputs, asked, &keys).hash(&mut trigger);
+    let usable = |key: &String| keys.iter().any(|usable| usable.fingerprint == *key);
     let answer = (endpoint.list_verdict_here()).filter(|v| v.key.as_ref().is_none_or(usable));
     let stored = match answer.map(|verdict| verdict.reason) {
-        Some(Reason::NoValidCredential) if !input.usable_keys.is_empty() => Stored::Nothing,
+        Some(Reason::NoValidCredential) if !keys.is_empty() => Stored::Nothing,
         // Whatever else kept the list from being read may be gone, as after any run.
         Some(reason) if asked == handled => match reason.status() {
             ConditionStatus::True => Stored::StoredCheck,
@@ -160,6 +160,7 @@ fn job(input: &ProviderInputs, endpoint: &EndpointRow) -> PlannedJob {
         not_final: input.missing.reread_within(),
         // A list without a key would be refused, or read again with one a moment later.
         held: input.keys_awaited,
+        credentials: Some(keys.iter().map(|key| key.name.clone()).collect()),
     }
 }
 

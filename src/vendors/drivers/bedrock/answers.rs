@@ -1,15 +1,19 @@
 //! What Bedrock's answers say (facts, 5.1 and 5.3).
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    crd::model::ModelType,
+    crd::model::{Modality, ModelType},
+    public_lists::modalities,
     vendors::{
         ListedModel,
         answers::{
             document,
             error_body::{ErrorBody, Form},
+            moment,
             refusal::{Check, Exchanged, RefusalKind},
             result::{CheckResult, Retry},
         },
@@ -282,7 +286,46 @@ fn base_model(entry: &Value) -> ListedModel {
             Some("IMAGE") => Some(ModelType::Image),
             _ => None,
         },
+        modalities: modalities(entry, ["/inputModalities", "/outputModalities"], form),
+        deprecated_at: of_life(entry, "legacyTime"),
+        retires_at: of_life(entry, "endOfLifeTime"),
         ..ListedModel::default()
+    }
+}
+
+fn of_life(entry: &Value, name: &str) -> Option<Timestamp> {
+    moment::read(entry.get("modelLifecycle")?, name)
+}
+
+/// An embedding is no form that is known here.
+fn form(word: &str) -> Option<Modality> {
+    match word {
+        "TEXT" => Some(Modality::Text),
+        "IMAGE" => Some(Modality::Image),
+        "VIDEO" => Some(Modality::Video),
+        "AUDIO" | "SPEECH" => Some(Modality::Audio),
+        _ => None,
+    }
+}
+
+/// The end of each base model that is told of, also of those that are not called by their own ids: a profile's
+/// is that of the model behind it.
+pub(super) fn ends(answer: &Response) -> HashMap<String, ListedModel> {
+    let (models, _) = entries(answer, "modelSummaries", base_model).unwrap_or_default();
+    let models = models.into_iter();
+    models.map(|model| (model.id.clone(), model)).collect()
+}
+
+/// Gives profiles what is said of the models behind them.
+pub(super) fn complete(profiles: &mut [ListedModel], base: &HashMap<String, ListedModel>) {
+    for profile in profiles {
+        let behind = profile.base_model.as_ref().and_then(|id| base.get(id));
+        if let Some(model) = behind {
+            profile.modalities = model.modalities.clone();
+            profile.type_ = model.type_;
+            profile.deprecated_at = model.deprecated_at;
+            profile.retires_at = model.retires_at;
+        }
     }
 }
 
@@ -299,12 +342,23 @@ pub(super) fn profiles(answer: &Response) -> Result<Profiles, String> {
         is_active(entry).then(|| ListedModel {
             id: text(entry, "inferenceProfileId").unwrap_or_default(),
             display_name: text(entry, "inferenceProfileName"),
+            base_model: one_base(entry),
             ..ListedModel::default()
         })
     })?;
     let models = models.into_iter().flatten().collect();
     let next = text(&body, "nextToken").filter(|token| !token.is_empty());
     Ok(Profiles { models, next })
+}
+
+/// The one base model behind a profile, however many regions it is served in.
+fn one_base(entry: &Value) -> Option<String> {
+    let models = entry.get("models").and_then(Value::as_array)?;
+    let mut ids = models
+        .iter()
+        .map(|model| base_id(model.get("modelArn")?.as_str()?));
+    let first = ids.next()??;
+    ids.all(|id| id == Some(first)).then(|| first.to_owned())
 }
 
 /// The base models behind an active profile, each once.

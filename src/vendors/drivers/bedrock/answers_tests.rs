@@ -231,6 +231,35 @@ fn a_page_holds_active_profiles_and_the_next_pages_token() {
 }
 
 #[test]
+fn a_profile_ends_with_the_model_behind_it() {
+    let models = json_answer(&json!({ "modelSummaries": [
+        { "modelId": "anthropic.claude-x-v1:0", "inferenceTypesSupported": ["INFERENCE_PROFILE"],
+          "inputModalities": ["TEXT", "IMAGE", "HOLOGRAM"], "outputModalities": ["TEXT"],
+          "modelLifecycle": { "status": "LEGACY", "legacyTime": "2026-10-01T00:00:00Z", "endOfLifeTime": "2027-01-31T00:00:00Z" } },
+        { "modelId": "amazon.nova", "modelLifecycle": { "status": "ACTIVE" } },
+    ]}));
+    let base = ends(&models);
+    let arn = |region: &str, id: &str| json!({ "modelArn": format!("arn:aws:bedrock:{region}::foundation-model/{id}") });
+    let body = json!({ "inferenceProfileSummaries": [
+        { "inferenceProfileId": "us.anthropic.claude-x-v1:0", "status": "ACTIVE",
+          "models": [arn("us-east-1", "anthropic.claude-x-v1:0"), arn("us-west-2", "anthropic.claude-x-v1:0")] },
+        { "inferenceProfileId": "mixed", "status": "ACTIVE",
+          "models": [arn("us-east-1", "anthropic.claude-x-v1:0"), arn("us-east-1", "amazon.nova")] },
+    ]});
+    let mut page = profiles(&json_answer(&body)).expect("a page");
+    complete(&mut page.models, &base);
+    let [one, mixed] = &page.models[..] else {
+        panic!("two profiles");
+    };
+    assert_eq!(one.base_model.as_deref(), Some("anthropic.claude-x-v1:0"));
+    assert_eq!(one.deprecated_at, "2026-10-01T00:00:00Z".parse().ok());
+    assert_eq!(one.retires_at, "2027-01-31T00:00:00Z".parse().ok());
+    let modalities = one.modalities.clone().expect("they are told");
+    assert_eq!(modalities.input, [Modality::Text, Modality::Image]);
+    assert_eq!((&mixed.base_model, mixed.retires_at), (&None, None));
+}
+
+#[test]
 fn a_profile_names_the_base_models_behind_it() {
     let body = json!({ "status": "ACTIVE", "models": [
         { "modelArn": "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-x-v1:0" },

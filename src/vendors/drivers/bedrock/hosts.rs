@@ -108,6 +108,15 @@ pub(super) fn runtime_url(region: &str) -> Option<String> {
         .map(|partition| format!("https://{RUNTIME}.{region}.{}", partition.suffix))
 }
 
+/// The host of STS in a known region; else the one for all.
+pub(super) fn sts(region: Option<&str>) -> String {
+    let known = |region: &str| PARTITIONS.iter().find(|p| p.regions.contains(&region));
+    match region.and_then(|region| known(region).map(|partition| (region, partition))) {
+        Some((region, partition)) => format!("sts.{region}.{}", partition.suffix),
+        None => "sts.amazonaws.com".to_owned(),
+    }
+}
+
 /// Where a call goes, and the region that its signature is for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BedrockHost {

@@ -152,6 +152,7 @@ pub(in crate::vendors) fn client_config(input: &ClientInput<'_>) -> ClientConfig
         model: input.model_id.to_owned(),
         kwargs,
         secret_kwargs,
+        callable_kwargs: &["api_key"],
     }
 }
 

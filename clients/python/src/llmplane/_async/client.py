@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
@@ -15,9 +15,11 @@ from .._calls import API, Call, Id, answer_of, params, text_of
 from .._events import Beat, Event
 from .._need import Need
 from .._settings import Settings
-from .resources import AsyncCredentials, AsyncEndpoints, AsyncModels, AsyncProviders
+from .resources import AsyncCredentials, AsyncEndpoints, AsyncModelClasses, AsyncModels, AsyncProviders
 from .transport import AsyncTransport
 from .watch import AsyncWatch
+
+Page = TypeVar("Page", models.AuditPage, models.NeedPage)
 
 
 class AsyncClient:
@@ -72,6 +74,7 @@ class AsyncClient:
         self.endpoints = AsyncEndpoints(self._transport)
         self.credentials = AsyncCredentials(self._transport)
         self.models = AsyncModels(self._transport)
+        self.classes = AsyncModelClasses(self._transport)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -92,6 +95,7 @@ class AsyncClient:
         self,
         model: str | None = None,
         *,
+        class_: str | None = None,
         need: Need | None = None,
         with_secret: bool = False,
         all_targets: bool = False,
@@ -100,10 +104,11 @@ class AsyncClient:
         min_revision: int | None = None,
         fresh: bool = False,
     ) -> models.ResolveAnswer:
-        """A model, by its name or by what it must be, and where to call it.
+        """A model, by its name, by a class or by what it must be, and where to call it.
 
         Args:
-            model: its name, else its display name, else its `model_id`.
+            model: its name, else its display name, else its `model_id`; where no model has it, a class's name.
+            class_: name of a class: the model that it means now, with the endpoints of its others behind.
             need: what it must be, for example `{"capabilities": ["FunctionCalling"], "currency": "USD"}`.
             with_secret: whether the key is wanted too, which takes the right to use the credential.
             all_targets: whether every target is to carry its key, and not the first alone.
@@ -113,7 +118,8 @@ class AsyncClient:
         Raises:
             NoModel: none is what was asked for; `considered` says why.
         """
-        asked = {"model": model, "with_secret": with_secret or None, "all_targets": all_targets or None}
+        named = {"model": model, "class": class_}
+        asked = {**named, "with_secret": with_secret or None, "all_targets": all_targets or None}
         where = {"namespace": namespace, "min_revision": min_revision}
         return await self._resolve({**(need or {}), **asked, "purpose": purpose}, where, fresh=fresh)
 
@@ -180,13 +186,26 @@ class AsyncClient:
             "until": until,
             "limit": limit,
         }
-        read = answer_of(models.AuditPage)
+        async for page in self._pages("audit", models.AuditPage, asked):
+            for row in page.items:
+                yield row
+
+    async def needs(
+        self, *, namespace: str | None = None, days: int | None = None, limit: int | None = None
+    ) -> AsyncIterator[models.CountedNeed]:
+        """What agents asked `resolve` for, and how often; `limit` is a page's."""
+        asked: dict[str, Any] = {"namespace": namespace or self.settings.namespace, "days": days, "limit": limit}
+        async for page in self._pages("needs", models.NeedPage, asked):
+            for row in page.items:
+                yield row
+
+    async def _pages(self, name: str, page_type: type[Page], asked: dict[str, Any]) -> AsyncIterator[Page]:
+        read = answer_of(page_type)
         cursor: str | None = None
         while True:
             query = params({**asked, "cursor": cursor})
-            page = await self._transport.send(Call("GET", f"{API}/audit", read, query, is_repeatable=True))
-            for row in page.items:
-                yield row
+            page = await self._transport.send(Call("GET", f"{API}/{name}", read, query, is_repeatable=True))
+            yield page
             cursor = page.next_cursor
             if cursor is None:
                 return

@@ -20,8 +20,12 @@ def _many(words: Words) -> list[str]:
     return [] if words is None else [words] if isinstance(words, str) else list(words)
 
 
-class AsyncKind(Generic[RowT]):
-    """What all kinds have in common."""
+def _labels(selector: Mapping[str, str] | None) -> str | None:
+    return ",".join(f"{key}={value}" for key, value in selector.items()) if selector else None
+
+
+class AsyncReadable(Generic[RowT]):
+    """What can be asked of every kind."""
 
     _name: str
     _row: type[RowT]
@@ -45,6 +49,27 @@ class AsyncKind(Generic[RowT]):
         """
         asked = {"min_revision": min_revision, "include_deleted": include_deleted}
         return await self._transport.send(self._get(path(self._name, id), self._row, namespace, asked))
+
+    async def _pages(self, where: str, namespace: str | None, asked: Mapping[str, Any]) -> AsyncIterator[RowT]:
+        cursor: str | None = None
+        while True:
+            page = await self._transport.send(self._get(where, self._page, namespace, {**asked, "cursor": cursor}))
+            for row in page.items:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def _get(self, where: str, kind: type[T], namespace: str | None, asked: Mapping[str, Any]) -> Call[T]:
+        query = params({"namespace": self._in(namespace), **asked})
+        return Call("GET", where, answer_of(kind), query, is_kept=True, is_repeatable=True)
+
+    def _in(self, namespace: str | None) -> str | None:
+        return namespace or self._transport.settings.namespace
+
+
+class AsyncKind(AsyncReadable[RowT]):
+    """What is done to every kind that can be written."""
 
     async def delete(
         self, id: Id, *, namespace: str | None = None, force: bool = False, dry_run: bool = False
@@ -101,23 +126,6 @@ class AsyncKind(Generic[RowT]):
         return await self._transport.send(
             Call(method, where, outcome_of(self._row), query, fields, timeout_seconds=longest)
         )
-
-    async def _pages(self, where: str, namespace: str | None, asked: Mapping[str, Any]) -> AsyncIterator[RowT]:
-        cursor: str | None = None
-        while True:
-            page = await self._transport.send(self._get(where, self._page, namespace, {**asked, "cursor": cursor}))
-            for row in page.items:
-                yield row
-            cursor = page.next_cursor
-            if cursor is None:
-                return
-
-    def _get(self, where: str, kind: type[T], namespace: str | None, asked: Mapping[str, Any]) -> Call[T]:
-        query = params({"namespace": self._in(namespace), **asked})
-        return Call("GET", where, answer_of(kind), query, is_kept=True, is_repeatable=True)
-
-    def _in(self, namespace: str | None) -> str | None:
-        return namespace or self._transport.settings.namespace
 
 
 class AsyncProviders(AsyncKind[models.Provider]):
@@ -301,8 +309,17 @@ class AsyncModels(_AsyncOfProvider[models.Model]):
         status: str | None = None,
         capability: Words = None,
         min_score: int | None = None,
+        base_model: str | None = None,
+        input_modality: Words = None,
+        output_modality: Words = None,
+        embedding_dimensions: int | None = None,
+        selector: Mapping[str, str] | None = None,
+        retires_before: str | None = None,
         min_context_window: int | None = None,
         max_input_price: str | None = None,
+        prompt_tokens: int | None = None,
+        cached_tokens: int | None = None,
+        output_tokens: int | None = None,
         currency: str | None = None,
         sort: str | None = None,
         name: str | None = None,
@@ -318,8 +335,17 @@ class AsyncModels(_AsyncOfProvider[models.Model]):
             "status": status,
             "capability": _many(capability),
             "min_score": min_score,
+            "base_model": base_model,
+            "input_modality": _many(input_modality),
+            "output_modality": _many(output_modality),
+            "embedding_dimensions": embedding_dimensions,
+            "selector": _labels(selector),
+            "retires_before": retires_before,
             "min_context_window": min_context_window,
             "max_input_price": max_input_price,
+            "prompt_tokens": prompt_tokens,
+            "cached_tokens": cached_tokens,
+            "output_tokens": output_tokens,
             "currency": currency,
             "sort": sort,
             "name": name,
@@ -335,3 +361,29 @@ class AsyncModels(_AsyncOfProvider[models.Model]):
     ) -> Outcome[models.Model]:
         """Asks the vendor now whether the model can be called, and waits for the answer."""
         return await self._act(path(self._name, id, "test"), namespace, wait_seconds)
+
+
+class AsyncModelClasses(AsyncReadable[models.ModelClass]):
+    """Names that agents ask for, each with the model that it means now."""
+
+    _name, _row, _page = "classes", models.ModelClass, models.ListModelClass
+
+    def list(
+        self,
+        *,
+        namespace: str | None = None,
+        name: str | None = None,
+        is_active: bool | None = None,
+        min_revision: int | None = None,
+        include_deleted: bool | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[models.ModelClass]:
+        """All rows, page by page; `limit` is a page's."""
+        asked = {
+            "name": name,
+            "is_active": is_active,
+            "min_revision": min_revision,
+            "include_deleted": include_deleted,
+            "limit": limit,
+        }
+        return self._pages(path(self._name), namespace, asked)

@@ -36,7 +36,7 @@ class LlmplaneChatModel(BaseChatModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     model: str | None = None
-    """The model's name, else its display name, else its `model_id`."""
+    """The model's name, else its display name, else its `model_id`; else the name of a class."""
     need: dict[str, Any] | None = None
     """What the model must be, where it has no name."""
     namespace: str | None = None
@@ -261,7 +261,7 @@ def chat_model(
     """A chat model of what llmplane answers to this name or need.
 
     Args:
-        model: the model's name; or give `need`.
+        model: the model's name, or a class's; or give `need`.
         need: what it must be, for example `{"capabilities": ["FunctionCalling"], "currency": "USD"}`.
         purpose: what its keys are wanted for; the audit notes it.
         patience_seconds: how long a call is tried, over all endpoints, before its last error is raised.

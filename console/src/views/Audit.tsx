@@ -1,0 +1,208 @@
+import { useEffect, useState } from 'preact/hooks';
+
+import { asProblem, get, type Problem, session } from '../api';
+import { ProblemNote } from '../parts/Message';
+import { Text } from '../parts/Names';
+import { Table, type Column } from '../parts/Table';
+import { Stamp } from '../parts/Time';
+import { choose, route } from '../router';
+import type { AuditRow } from '../types';
+
+interface Page {
+  items: AuditRow[];
+  next_cursor: string | null;
+}
+
+const PAGE = '100';
+const EVERY_MS = 15_000;
+const FILTERS = ['action', 'result', 'actor', 'kind', 'name'] as const;
+
+const COLUMNS: Column<AuditRow>[] = [
+  {
+    key: 'at',
+    label: 'When',
+    width: 8,
+    cell: (row) => <Stamp at={row.at} />,
+  },
+  {
+    key: 'what',
+    label: 'What',
+    width: 11,
+    cell: (row) => (
+      <>
+        {row.action}
+        <span class="sub">
+          {row.result}
+          {row.count > 1 && `, ${row.count} times`}
+        </span>
+      </>
+    ),
+  },
+  {
+    key: 'who',
+    label: 'Who',
+    cell: (row) => (
+      <>
+        <span class="clip" title={row.actor}>
+          <Text of={row.actor} />
+        </span>
+        <span class="sub">{row.pod !== null && <Text of={`pod ${row.pod} on ${row.node ?? '?'}`} />}</span>
+      </>
+    ),
+  },
+  {
+    key: 'object',
+    label: 'Of',
+    wide: true,
+    cell: (row) => (
+      <>
+        {row.name === null ? (
+          <span class="quiet">–</span>
+        ) : (
+          <Text of={`${row.namespace ?? ''}/${row.name}`} />
+        )}
+        <span class="sub">
+          {row.kind ?? ''}
+          {row.credential_version !== null && `, version ${row.credential_version}`} · row {row.seq}
+        </span>
+      </>
+    ),
+  },
+  {
+    key: 'purpose',
+    label: 'Purpose',
+    width: 12,
+    wide: true,
+    cell: (row) => (row.purpose === null ? <span class="quiet">–</span> : <Text of={row.purpose} />),
+  },
+];
+
+function Filters() {
+  const { query } = route.value;
+  const labels = { action: 'What', result: 'Result', actor: 'Who', kind: 'Kind', name: 'Name' };
+  const hints = {
+    action: 'Disclose',
+    result: 'Disclosed',
+    actor: 'system:serviceaccount:team:agent',
+    kind: 'LlmCredential',
+    name: 'openai',
+  };
+  return (
+    <form
+      class="filters"
+      role="search"
+      aria-label="Audit"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const form = new FormData(event.currentTarget);
+        choose(Object.fromEntries(FILTERS.map((name) => [name, String(form.get(name) ?? '').trim()])));
+      }}
+    >
+      <div class="fields">
+        {FILTERS.map((name) => (
+          <label key={name} class={name === 'actor' ? 'grow' : ''}>
+            {labels[name]}
+            <input type="text" name={name} defaultValue={query.get(name) ?? ''} placeholder={hints[name]} />
+          </label>
+        ))}
+        <button type="submit" class="main-button">
+          Show
+        </button>
+      </div>
+    </form>
+  );
+}
+
+export function Audit() {
+  const { query } = route.value;
+  const { namespace } = session.value;
+  const asked: Record<string, string | undefined> = { namespace, limit: PAGE };
+  for (const name of FILTERS) asked[name] = query.get(name) ?? undefined;
+  const key = JSON.stringify(asked);
+  const [rows, setRows] = useState<AuditRow[] | null>(null);
+  const [cursor, setCursor] = useState<string | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+
+  useEffect(() => {
+    const stop = new AbortController();
+    setRows(null);
+    setCursor(null);
+    const first = async () => {
+      try {
+        const page = await get<Page>('audit', asked, stop.signal);
+        setProblem(null);
+        // What came since stands before what is shown already.
+        setRows((shown) => {
+          if (shown === null) {
+            setCursor(page.next_cursor);
+            return page.items;
+          }
+          const newest = shown[0]?.seq ?? 0;
+          const oldest = page.items.at(-1)?.seq ?? 0;
+          if (shown.length > 0 && oldest > newest + 1 && page.next_cursor !== null) {
+            setCursor(page.next_cursor);
+            return page.items;
+          }
+          return [...page.items.filter((row) => row.seq > newest), ...shown];
+        });
+      } catch (error) {
+        if (!stop.signal.aborted) setProblem(asProblem(error));
+      }
+    };
+    void first();
+    const timer = setInterval(() => {
+      if (!document.hidden) void first();
+    }, EVERY_MS);
+    return () => {
+      stop.abort();
+      clearInterval(timer);
+    };
+  }, [key]);
+
+  const older = async () => {
+    try {
+      const page = await get<Page>('audit', { ...asked, cursor: cursor ?? undefined });
+      setRows((shown) => [...(shown ?? []), ...page.items]);
+      setCursor(page.next_cursor);
+    } catch (error) {
+      setProblem(asProblem(error));
+    }
+  };
+  return (
+    <>
+      <h1 tabIndex={-1}>Audit</h1>
+      <p class="lead">Who was given which key, and who changed what; the newest first.</p>
+      <Filters key={key} />
+      {problem !== null && (
+        <ProblemNote problem={problem}>
+          {problem.status === 403 && (
+            <p class="quiet">
+              The ClusterRole <code>llmplane-auditor</code> holds this right.
+            </p>
+          )}
+        </ProblemNote>
+      )}
+      {rows === null && problem === null && <p class="quiet">Reading the audit …</p>}
+      {rows !== null && (
+        <>
+          <p role="status" class="quiet">
+            {rows.length === 0 && 'There is no such row.'}
+          </p>
+          {rows.length > 0 && (
+            <Table
+              caption="Rows of the audit, newest first"
+              columns={COLUMNS}
+              items={rows}
+              id={(row) => String(row.seq)}
+            />
+          )}
+          {cursor !== null && (
+            <button type="button" class="plain-button" onClick={() => void older()}>
+              Older rows
+            </button>
+          )}
+        </>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,125 @@
+// The stream of changes: all rows, then what changes, as long as the page is open.
+
+import { createParser } from 'eventsource-parser';
+
+import { asProblem, Problem, request } from './api';
+import { clear, complete, connection, forget, reset, upsert } from './store';
+import { KINDS, type Kind, type Row } from './types';
+
+/** A heartbeat comes every 15 s or so; without one for this long the way is broken. */
+const SILENCE_MS = 45_000;
+const MAX_WAIT_MS = 30_000;
+
+interface Change {
+  kind: Kind;
+  id: string;
+  row: Row | null;
+}
+
+const isKind = (kind: string): kind is Kind => (KINDS as readonly string[]).includes(kind);
+
+/** Follows a namespace until the answer is called. */
+export function follow(namespace: string): () => void {
+  const stop = new AbortController();
+  clear();
+  connection.value = { state: 'connecting', problem: null, missing: [] };
+  void run(namespace, stop.signal);
+  return () => stop.abort();
+}
+
+async function run(namespace: string, stop: AbortSignal): Promise<void> {
+  let last: string | null = null;
+  let wait = 1000;
+  let kinds: readonly Kind[] = KINDS;
+  const stream = async (): Promise<void> => {
+    const silence = new AbortController();
+    const signal = AbortSignal.any([stop, silence.signal]);
+    let alarm = setTimeout(() => silence.abort(), SILENCE_MS);
+    try {
+      const headers: Record<string, string> = last === null ? {} : { 'Last-Event-ID': last };
+      const answer = await request('watch', { namespace, kind: [...kinds] }, { headers, signal });
+      if (answer.body === null) return;
+      connection.value = { state: 'live', problem: null, missing: missing(kinds) };
+      const parser = createParser({
+        onRetry: (milliseconds) => (wait = milliseconds),
+        onEvent: (event) => {
+          if (event.event === 'reset') reset();
+          if (event.event === 'upsert' || event.event === 'delete') {
+            const change = JSON.parse(event.data) as Change;
+            if (isKind(change.kind)) {
+              if (change.row === null) forget(change.kind, change.id);
+              else upsert(change.kind, change.row);
+            }
+          }
+          if (event.id !== undefined) {
+            last = event.id;
+            complete();
+          }
+        },
+      });
+      const text = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (;;) {
+        const { done, value } = await text.read();
+        if (done) return;
+        clearTimeout(alarm);
+        alarm = setTimeout(() => silence.abort(), SILENCE_MS);
+        parser.feed(value);
+      }
+    } finally {
+      clearTimeout(alarm);
+    }
+  };
+
+  while (!stop.aborted) {
+    let problem: Problem;
+    try {
+      await stream();
+      // It ended as it was told to, by the end of its token or of a replica: nothing is wrong.
+      await pause(wait, stop);
+      continue;
+    } catch (error) {
+      if (stop.aborted) return;
+      problem = asProblem(error);
+    }
+    if (problem.status === 403 && kinds.length === KINDS.length) {
+      kinds = await watchable(namespace, stop);
+      if (kinds.length > 0) continue;
+      kinds = KINDS;
+    }
+    if (problem.status === 401) return;
+    const final = problem.status === 403 || problem.status === 400 || problem.status === 404;
+    connection.value = { state: final ? 'refused' : 'retrying', problem, missing: missing(kinds) };
+    // A right may be granted meanwhile: it is asked again, at leisure.
+    const after = final ? MAX_WAIT_MS : (problem.retryAfter ?? 0) * 1000 || wait;
+    wait = Math.min(wait * 2, MAX_WAIT_MS);
+    await pause(after, stop);
+  }
+}
+
+const missing = (kinds: readonly Kind[]): Kind[] => KINDS.filter((kind) => !kinds.includes(kind));
+
+/** The kinds that the caller may watch, each tried by itself. */
+async function watchable(namespace: string, stop: AbortSignal): Promise<Kind[]> {
+  const tries = KINDS.map(async (kind) => {
+    const trial = new AbortController();
+    try {
+      await request('watch', { namespace, kind }, { signal: AbortSignal.any([stop, trial.signal]) });
+      return [kind];
+    } catch {
+      return [];
+    } finally {
+      trial.abort();
+    }
+  });
+  return (await Promise.all(tries)).flat();
+}
+
+function pause(milliseconds: number, stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    stop.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,110 @@
+-- Credentials without a key: what is declared of the exchange, what the last one came to, and which
+-- versions come of one. Such a version ends by itself: grace_until is then the end of the vendor's token.
+ALTER TABLE credentials
+    ADD COLUMN federation       jsonb,
+    ADD COLUMN newest_version   integer NOT NULL DEFAULT 0,
+    ADD COLUMN exchange_verdict jsonb,
+    ADD COLUMN last_exchange    jsonb;
+COMMENT ON COLUMN credentials.newest_version IS 'The highest number that a version of its key ever had, as far as the status tells: none is used twice.';
+COMMENT ON COLUMN credentials.last_exchange IS 'What the last exchange that worked was made with; nothing of it is secret.';
+ALTER TABLE credential_versions ADD COLUMN exchanged_with text;
+COMMENT ON COLUMN credential_versions.exchanged_with IS 'A hash of the declaration that the vendor''s token was exchanged by; NULL: the key of a Secret.';
+ALTER TABLE health_probes DROP CONSTRAINT health_probes_kind_check;
+ALTER TABLE health_probes ADD CONSTRAINT health_probes_kind_check
+    CHECK (kind IN ('Probe', 'Validation', 'ModelList', 'ModelTest', 'Exchange'));
+
+-- A token is replaced every half hour: what is left of those that are destroyed goes after two days. Who had
+-- which, the audit says.
+CREATE FUNCTION llmplane_fn.forget_tokens(credential uuid) RETURNS void
+    LANGUAGE sql
+    SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    DELETE FROM public.credential_versions
+    WHERE credential_uid = credential AND exchanged_with IS NOT NULL AND state = 'Destroyed'
+      AND since < now() - interval '2 days'
+$$;
+COMMENT ON FUNCTION llmplane_fn.forget_tokens(uuid) IS 'Removes what is left of a credential''s former tokens.';
+REVOKE ALL ON FUNCTION llmplane_fn.forget_tokens(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llmplane_fn.forget_tokens(uuid) TO llmplane_controller;
+
+CREATE OR REPLACE FUNCTION llmplane_fn.record_disclosures(batch jsonb)
+    RETURNS TABLE (item integer, verdict text, valid_until timestamptz, retry_after_seconds integer)
+    LANGUAGE plpgsql
+    SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    head     public.audit_head;
+    asked    record;
+    is_swept boolean;
+    -- Read once, behind the lock: all of a batch is judged by one clock.
+    moment   timestamptz;
+    starts   timestamptz;
+    already  bigint;
+    rows     jsonb[] := '{}';
+BEGIN
+    head := llmplane_fn.lock_audit_head();
+    moment := clock_timestamp();
+    is_swept := EXISTS (SELECT FROM public.swept_database WHERE marker = llmplane_fn.database_marker());
+    FOR asked IN
+        SELECT b.place::integer - 1 AS number, b.item AS request, c.uid, c.namespace, c.name,
+            c.quota_limit, c.quota_period, c.quota_unit = 'Disclosures' AS has_quota,
+            least(c.expires_at, v.grace_until) AS ends,
+            CASE
+                WHEN NOT is_swept THEN 'NotSweptYet'
+                WHEN c.uid IS NULL OR c.deleted_at IS NOT NULL THEN 'Gone'
+                WHEN NOT c.is_active THEN 'Disabled'
+                WHEN c.expires_at <= moment THEN 'Expired'
+                WHEN v.version IS NULL OR v.fingerprint IS DISTINCT FROM (b.item ->> 'fingerprint')
+                    -- One that the Secret holds no more, or that another has replaced, ends with its grace.
+                    OR v.state NOT IN ('Current', 'Previous')
+                    OR NOT coalesce(v.grace_until > moment, v.state = 'Current')
+                    THEN 'Superseded'
+                -- A Secret whose entry is gone or malformed leaves the key in use for its grace; a vendor that
+                -- exchanges no further token leaves the one before until it ends.
+                WHEN EXISTS (SELECT FROM jsonb_array_elements(c.conditions) AS said (condition)
+                    WHERE condition ->> 'type' = 'Valid' AND condition ->> 'status' = 'False'
+                      AND condition ->> 'reason' NOT IN ('SecretFieldMissing', 'KeyMalformed', 'ExchangeRefused')) THEN 'Invalid'
+                ELSE 'Disclosed'
+            END AS decided
+        FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (item, place)
+        LEFT JOIN public.credentials c ON c.uid = (b.item ->> 'object_uid')::uuid
+        LEFT JOIN public.credential_versions v
+            ON v.credential_uid = c.uid AND v.version = (b.item ->> 'credential_version')::integer
+        ORDER BY b.place
+    LOOP
+        item := asked.number;
+        verdict := asked.decided;
+        valid_until := NULL;
+        retry_after_seconds := NULL;
+        IF verdict = 'Disclosed' AND asked.has_quota THEN
+            starts := llmplane_fn.quota_period_start(asked.quota_period, moment);
+            INSERT INTO public.disclosure_counts AS d VALUES (asked.uid, starts, 0)
+                ON CONFLICT (credential_uid) DO UPDATE
+                    -- A clock that was set back begins no new period; a longer period that a change of the
+                    -- quota made begins with what was given out in it before.
+                    SET used = CASE WHEN excluded.period_start > d.period_start THEN 0 ELSE d.used END,
+                        period_start = greatest(d.period_start, excluded.period_start)
+                RETURNING d.used, d.period_start INTO already, starts;
+            IF already >= asked.quota_limit THEN
+                verdict := 'QuotaExhausted';
+                retry_after_seconds := greatest(1, ceil(extract(epoch FROM
+                    (starts AT TIME ZONE 'UTC' + ('1 ' || asked.quota_period)::interval) AT TIME ZONE 'UTC' - moment)));
+            ELSE
+                UPDATE public.disclosure_counts d SET used = d.used + 1 WHERE d.credential_uid = asked.uid;
+            END IF;
+        END IF;
+        IF verdict = 'Disclosed' THEN
+            valid_until := asked.ends;
+        END IF;
+        rows := rows || (asked.request || jsonb_build_object(
+            'action', 'Disclose', 'result', verdict, 'kind', 'LlmCredential',
+            'namespace', coalesce(asked.namespace, asked.request ->> 'namespace'),
+            'name', coalesce(asked.name, asked.request ->> 'name')));
+        RETURN NEXT;
+    END LOOP;
+    head := llmplane_fn.append_audit_rows(head, rows);
+    PERFORM llmplane_fn.store_audit_head(head);
+END
+$$;

@@ -1,0 +1,11 @@
+ALTER TABLE models
+    DROP COLUMN cache_read_price,
+    DROP COLUMN cache_write_price,
+    DROP COLUMN reasoning_price,
+    DROP COLUMN audio_input_price,
+    DROP COLUMN audio_output_price,
+    DROP COLUMN batch_input_price,
+    DROP COLUMN batch_output_price,
+    DROP COLUMN image_price,
+    DROP COLUMN request_price,
+    DROP COLUMN price_tiers;

@@ -1,0 +1,1 @@
+REVOKE SELECT ON listed_models FROM llmplane_api;

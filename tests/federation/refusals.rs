@@ -1,0 +1,244 @@
+//! What keeps a token from being exchanged, and how it mends.
+
+use std::time::Duration;
+
+use llmplane::crd::ProviderType;
+use serde_json::json;
+
+use super::site::{ACCOUNT, agreement, declare, document, grant, make_account, start};
+use crate::support::{
+    vendors::{Fake, Fault, token_service::TokenService},
+    world::World,
+};
+
+const AUDIENCE: &str = "https://openrouter.ai";
+const IDS: [(&str, &str); 1] = [("federation_policy_id", "pol_1")];
+
+struct Site {
+    world: World,
+    api: Fake,
+    tokens: TokenService,
+}
+
+impl Site {
+    /// A vendor that knows this cluster, and a controller that runs.
+    async fn new(prefix: &str) -> Self {
+        let mut world = World::new(prefix).await;
+        let life = Duration::from_secs(900);
+        let agreement = agreement(&world, AUDIENCE, &IDS, life).await;
+        let tokens = TokenService::of("openRouter", agreement).await;
+        let api = Fake::of(ProviderType::OpenAICompatible).await;
+        api.shop().wants_key = false;
+        start(&mut world, &[&tokens]).await;
+        Self { world, api, tokens }
+    }
+
+    async fn declare(&self, audience: &str) {
+        let endpoint = json!({ "baseUrl": self.api.url() });
+        let ids = json!({ "federationPolicyId": "pol_1" });
+        declare(
+            &self.world,
+            "c",
+            "OpenAICompatible",
+            endpoint,
+            audience,
+            ("openRouter", ids),
+        )
+        .await;
+    }
+
+    async fn refused(&self) -> String {
+        let world = &self.world;
+        world
+            .says("LlmCredential", "c", "Valid", "False", "ExchangeRefused")
+            .await;
+        world
+            .says("LlmCredential", "c", "Ready", "False", "ExchangeRefused")
+            .await;
+        world.message("LlmCredential", "c", "Valid").await
+    }
+}
+
+#[tokio::test]
+async fn a_missing_account_then_a_missing_right_are_told_with_the_remedy_and_mend_by_themselves() {
+    let mut site = Site::new("keyless-mint").await;
+    site.declare(AUDIENCE).await;
+    let said = site.refused().await;
+    // Who may not look cannot tell whether the account is there.
+    assert!(said.contains("resourceNames: [llm]"), "{said}");
+    grant(&site.world).await;
+    crate::support::plane::eventually("the missing account is told of", async || {
+        let said = site.world.message("LlmCredential", "c", "Valid").await;
+        said.contains("there is no ServiceAccount llm")
+    })
+    .await;
+    assert_eq!(site.tokens.requests().len(), 0);
+    make_account(&site.world, "127.0.0.1").await;
+    site.world.ready("LlmCredential", "c").await;
+    site.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_vendors_refusal_says_what_was_sent_and_ends_when_the_vendor_is_told() {
+    let mut site = Site::new("keyless-refused").await;
+    make_account(&site.world, "127.0.0.1").await;
+    grant(&site.world).await;
+    let subject = site.tokens.agreement().subject.clone();
+    site.tokens.agreement().subject = "system:serviceaccount:other:llm".to_owned();
+    site.declare(AUDIENCE).await;
+    let said = site.refused().await;
+    let issuer = site.tokens.agreement().issuer.clone();
+    for part in [&subject, &issuer, AUDIENCE, "pol_1", "invalid_grant"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    for token in site.tokens.presented() {
+        let signature = token.rsplit('.').next().unwrap();
+        assert!(!said.contains(signature), "{said}");
+    }
+    site.tokens.agreement().subject = subject;
+    site.world.ready("LlmCredential", "c").await;
+    let status = &site.world.get("LlmCredential", "c").await["status"];
+    assert_eq!(status["exchange"]["audience"], AUDIENCE, "{status}");
+    assert!(status["exchange"]["keyId"].is_string(), "{status}");
+    site.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_given_stays_in_use_when_the_vendor_gives_no_other() {
+    let mut site = Site::new("keyless-kept").await;
+    make_account(&site.world, "127.0.0.1").await;
+    grant(&site.world).await;
+    site.declare(AUDIENCE).await;
+    site.world.ready("LlmCredential", "c").await;
+    site.tokens.agreement().subject = "system:serviceaccount:other:llm".to_owned();
+    let asked = json!({ "metadata": {
+        "name": "c", "annotations": { "llmplane.dev/reconcile-requested-at": "now" },
+    } });
+    let spec = site.world.get("LlmCredential", "c").await["spec"].clone();
+    let mut object = asked;
+    object["spec"] = spec;
+    site.world.apply_object("LlmCredential", object).await;
+    let said = site.refused().await;
+    assert!(said.contains("version 1 stays usable until"), "{said}");
+    let status = &site.world.get("LlmCredential", "c").await["status"];
+    assert_eq!(status["versions"][0]["state"], "Current", "{status}");
+    site.world.stop().await;
+}
+
+#[tokio::test]
+async fn an_outage_of_the_token_service_is_inconclusive_and_nothing_is_stored() {
+    let mut site = Site::new("keyless-outage").await;
+    make_account(&site.world, "127.0.0.1").await;
+    grant(&site.world).await;
+    site.tokens
+        .fail(Fault::Body("<html>maintenance</html>".to_owned()));
+    site.declare(AUDIENCE).await;
+    let world = &site.world;
+    world
+        .says(
+            "LlmCredential",
+            "c",
+            "Valid",
+            "Unknown",
+            "CheckInconclusive",
+        )
+        .await;
+    let said = world.message("LlmCredential", "c", "Valid").await;
+    assert!(said.contains("nothing was stored"), "{said}");
+    let status = &world.get("LlmCredential", "c").await["status"];
+    assert!(status["versions"].is_null(), "{status}");
+    site.tokens.mend();
+    world.ready("LlmCredential", "c").await;
+    site.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_for_the_cluster_itself_is_asked_for_and_sent_nowhere() {
+    let mut site = Site::new("keyless-own").await;
+    make_account(&site.world, "127.0.0.1").await;
+    grant(&site.world).await;
+    let discovery = document(&site.world.client, "/.well-known/openid-configuration").await;
+    site.declare(discovery["issuer"].as_str().unwrap()).await;
+    let world = &site.world;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "InvalidSpec")
+        .await;
+    let said = world.message("LlmCredential", "c", "Valid").await;
+    assert!(said.contains("the kube-apiserver's own"), "{said}");
+    assert_eq!(site.tokens.requests().len(), 0);
+    site.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_goes_where_the_accounts_owner_lets_it_and_nowhere_else() {
+    let mut site = Site::new("keyless-hosts").await;
+    make_account(&site.world, "gateway.example").await;
+    grant(&site.world).await;
+    site.declare(AUDIENCE).await;
+    let world = &site.world;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "HostNotAllowed")
+        .await;
+    let said = world.message("LlmCredential", "c", "Valid").await;
+    assert!(
+        said.contains(&format!("ServiceAccount {ACCOUNT}")),
+        "{said}"
+    );
+    let bearers = site.api.requests();
+    assert!(bearers.iter().all(|request| request.bearer().is_none()));
+    make_account(world, "127.0.0.1").await;
+    world.ready("LlmCredential", "c").await;
+    site.world.stop().await;
+}
+
+#[tokio::test]
+async fn an_exchange_of_another_vendor_than_the_providers_is_no_valid_declaration() {
+    let mut site = Site::new("keyless-type").await;
+    site.declare(AUDIENCE).await;
+    let ids = json!({ "identityProviderId": "idp_1", "serviceAccountId": "svc_1" });
+    let federation = json!({
+        "serviceAccountRef": { "name": ACCOUNT }, "audience": AUDIENCE, "openAI": ids,
+    });
+    let spec = json!({ "providerRef": { "name": "c" }, "federation": federation });
+    site.world.apply("LlmCredential", "other", spec).await;
+    let world = &site.world;
+    world
+        .says("LlmCredential", "other", "Ready", "False", "InvalidSpec")
+        .await;
+    let said = world.message("LlmCredential", "other", "Ready").await;
+    assert!(
+        said.contains("google or spec.federation.openRouter"),
+        "{said}"
+    );
+    site.world.stop().await;
+}
+
+#[tokio::test]
+async fn federation_show_prints_what_the_vendor_has_to_know() {
+    let mut site = Site::new("keyless-show").await;
+    make_account(&site.world, "127.0.0.1").await;
+    grant(&site.world).await;
+    site.declare(AUDIENCE).await;
+    site.world.ready("LlmCredential", "c").await;
+    let show = async |more: &[&str]| {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_llmplane"))
+            .args(["federation", "show", "c", "-n", site.world.ns()])
+            .args(more)
+            .env("KUBECONFIG", site.world.plane.kubeconfig())
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let agreement = site.tokens.agreement().clone();
+    let shown = show(&[]).await;
+    for part in [&agreement.issuer, &agreement.subject, &agreement.audience] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(!shown.contains("warning"), "{shown}");
+    let jwks: serde_json::Value = serde_json::from_str(&show(&["--jwks"]).await).unwrap();
+    assert_eq!(jwks, agreement.jwks);
+    site.world.stop().await;
+}
