@@ -96,7 +96,7 @@ impl Reader {
         if answer.status() == 404 {
             return Ok(None);
         }
-        Ok(Some(answer.error_for_status()?.json().await?))
+        Ok(Some(taken(answer).await?))
     }
 
     /// A key of the namespace; whether it was given.
@@ -106,9 +106,23 @@ impl Reader {
             .client
             .post(format!("{base}/resolve?namespace={namespace}"));
         let answer = request.bearer_auth(&self.token).json(&body).send().await?;
-        let answer: Value = answer.error_for_status()?.json().await?;
-        Ok(answer["targets"][0]["secret"]["api_key"].is_string())
+        let answer = taken(answer).await?;
+        let is_given = answer["targets"][0]["secret"]["api_key"].is_string();
+        if is_given {
+            self.keys.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(is_given)
     }
+}
+
+/// What was answered; an error that holds the problem's own words where it is one.
+async fn taken(answer: reqwest::Response) -> Result<Value> {
+    let status = answer.status();
+    let body: Value = answer.json().await?;
+    if !status.is_success() {
+        bail!("{status}: {} {}", body["type"], body["detail"]);
+    }
+    Ok(body)
 }
 
 /// Asks both replicas in turn until it is told to stop.
@@ -134,10 +148,7 @@ pub async fn ask(
         reader.asked.fetch_add(1, Ordering::Relaxed);
         let failed = match number.is_multiple_of(KEYS) {
             true => match reader.key(&base, &place).await {
-                Ok(true) => {
-                    reader.keys.fetch_add(1, Ordering::Relaxed);
-                    None
-                }
+                Ok(true) => None,
                 Ok(false) => Some("no key was given".to_owned()),
                 Err(error) => Some(error.to_string()),
             },
@@ -222,6 +233,31 @@ pub async fn show_a_change(parts: &Parts, changes: &Changes, deadline: Instant) 
             }
             if Instant::now() > deadline {
                 bail!("{base} does not show {newest:?}");
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until both replicas give a key.
+pub async fn give_a_key(
+    reader: &Reader,
+    parts: &Parts,
+    changes: &Changes,
+    deadline: Instant,
+) -> Result<()> {
+    for number in REPLICAS {
+        loop {
+            parts.keep_running().await?;
+            let base = parts.base(number).await?;
+            let place = changes.newest().context("there was a change")?.0;
+            let given = reader.key(&base, &place).await;
+            if matches!(given, Ok(true)) {
+                break;
+            }
+            if Instant::now() > deadline {
+                bail!("{base} gives no key: {given:?}");
             }
             tokio::time::sleep(EVERY).await;
         }

@@ -1,5 +1,5 @@
-//! Faults, one after the other, and how long each is felt: from its beginning until every part is ready and both
-//! replicas show a change that was made afterwards.
+//! Faults, one after the other, and how long each is felt: from its beginning until every part is ready, and both
+//! replicas show a change that was made afterwards and give a key.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use llmplane::local::state::Component;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::answers;
+use crate::answers::{self, Reader};
 use crate::changes::Changes;
 use crate::parts::Parts;
 
@@ -82,6 +82,7 @@ pub async fn strike(
     faults: Arc<Faults>,
     parts: Arc<Parts>,
     changes: Arc<Changes>,
+    reader: Arc<Reader>,
     every: Duration,
     stop: CancellationToken,
 ) -> Result<()> {
@@ -98,6 +99,7 @@ pub async fn strike(
         let deadline = begun + GIVEN_UP_AFTER;
         parts.ready(deadline).await?;
         answers::show_a_change(&parts, &changes, deadline).await?;
+        answers::give_a_key(&reader, &parts, &changes, deadline).await?;
         let felt = begun.elapsed();
         eprintln!("  over after {felt:.1?}");
         let mut state = faults.state.lock();

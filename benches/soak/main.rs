@@ -165,6 +165,7 @@ async fn soak(args: &Args, plane: &Arc<plane::Plane>) -> Result<Report> {
         faults.clone(),
         parts.clone(),
         changes.clone(),
+        reader.clone(),
         Duration::from_secs(args.fault_seconds),
         stop.clone(),
     ));
@@ -202,7 +203,9 @@ fn tell(changes: &Changes, faults: &Faults, reader: &Reader, report: &mut Report
     });
     for (fault, count, longest) in faults.longest() {
         report.add(Figure {
-            what: format!("{fault}, {count} times: until every part works and a change shows"),
+            what: format!(
+                "{fault}, {count} times: until every part works, a change shows and a key is given"
+            ),
             bar: format!("at most {}", time(faults::BAR)),
             measured: format!("{} at the longest", time(longest)),
             kept: Some(longest <= faults::BAR),
