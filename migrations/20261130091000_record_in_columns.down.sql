@@ -31,10 +31,11 @@ BEGIN
                     OR v.state NOT IN ('Current', 'Previous')
                     OR NOT coalesce(v.grace_until > moment, v.state = 'Current')
                     THEN 'Superseded'
-                -- A Secret whose entry is gone or malformed leaves the key in use for its grace.
+                -- A Secret whose entry is gone or malformed leaves the key in use for its grace; a vendor that
+                -- exchanges no further token leaves the one before until it ends.
                 WHEN EXISTS (SELECT FROM jsonb_array_elements(c.conditions) AS said (condition)
                     WHERE condition ->> 'type' = 'Valid' AND condition ->> 'status' = 'False'
-                      AND condition ->> 'reason' NOT IN ('SecretFieldMissing', 'KeyMalformed')) THEN 'Invalid'
+                      AND condition ->> 'reason' NOT IN ('SecretFieldMissing', 'KeyMalformed', 'ExchangeRefused')) THEN 'Invalid'
                 ELSE 'Disclosed'
             END AS decided
         FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (item, place)
@@ -98,4 +99,3 @@ DROP FUNCTION llmplane_fn.audit_field(text);
 
 ALTER TABLE audit_log DROP CONSTRAINT audit_log_pkey, ADD PRIMARY KEY (at, seq);
 CREATE INDEX audit_log_seq ON audit_log (seq);
-CREATE INDEX audit_log_namespace ON audit_log (namespace, seq DESC);

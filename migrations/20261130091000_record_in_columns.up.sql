@@ -2,10 +2,9 @@
 -- is the same in many rows is looked up, decided and written out once, and the rows are made by one
 -- statement. What is hashed stays as it is (llmplane_fn.audit_hash).
 
--- One order of the rows is enough, and no query goes by their namespace.
+-- One order of the rows is enough.
 ALTER TABLE audit_log DROP CONSTRAINT audit_log_pkey, ADD PRIMARY KEY (seq, at);
 DROP INDEX audit_log_seq;
-DROP INDEX audit_log_namespace;
 
 CREATE FUNCTION llmplane_fn.audit_field(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -103,10 +102,11 @@ BEGIN
                         OR v.state NOT IN ('Current', 'Previous')
                         OR NOT coalesce(v.grace_until > moment, v.state = 'Current')
                         THEN 'Superseded'
-                    -- A Secret whose entry is gone or malformed leaves the key in use for its grace.
+                    -- A Secret whose entry is gone or malformed leaves the key in use for its grace; a vendor that
+                    -- exchanges no further token leaves the one before until it ends.
                     WHEN EXISTS (SELECT FROM jsonb_array_elements(c.conditions) AS told (condition)
                         WHERE condition ->> 'type' = 'Valid' AND condition ->> 'status' = 'False'
-                          AND condition ->> 'reason' NOT IN ('SecretFieldMissing', 'KeyMalformed')) THEN 'Invalid'
+                          AND condition ->> 'reason' NOT IN ('SecretFieldMissing', 'KeyMalformed', 'ExchangeRefused')) THEN 'Invalid'
                     ELSE 'Disclosed'
                 END AS verdict
             FROM jsonb_array_elements(keys) WITH ORDINALITY AS i (item, place)

@@ -323,8 +323,17 @@ impl Runner {
             });
         };
         let number = new.version.sealed.version;
-        db.write(epoch, move |tx| {
+        let (provider, federation) = (provider.uid, federation.clone());
+        let stored = db.write(epoch, move |tx| {
             Box::pin(async move {
+                // It may have been deleted, switched off or declared otherwise since it was read: nobody would
+                // take such a token away again.
+                if !tx
+                    .credential_is_still_federated(uid, provider, &federation)
+                    .await?
+                {
+                    return Ok(false);
+                }
                 for (version, state, until) in &new.moves {
                     tx.credential_version_state_set(uid, *version, *state, *until)
                         .await?;
@@ -337,11 +346,14 @@ impl Runner {
                 }
                 tx.credential_exchange_set(uid, &verdict).await?;
                 tx.credential_exchanged(uid, &new.with).await?;
-                tx.health_probe_insert(&probe).await
+                tx.health_probe_insert(&probe).await?;
+                Ok(true)
             })
+        });
+        Ok(match stored.await?.0 {
+            true => JobResult::made(&called, true),
+            false => JobResult::unmade(),
         })
-        .await?;
-        Ok(JobResult::made(&called, true))
     }
 }
 

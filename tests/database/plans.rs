@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use llmplane::crd::Kind;
-use llmplane::db::table_columns;
+use llmplane::db::{AuditFilter, table_columns};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row};
+use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
+use crate::support::plane::eventually;
 
 /// Tables that grow with what users declare.
 const GROWING: [&str; 8] = [
@@ -162,6 +164,47 @@ async fn deleted_rows_come_in_their_order_from_an_index_of_deleted_rows() {
         pages += 1;
     }
     assert_eq!(pages, 8, "of five kinds, and by provider of three");
+}
+
+#[tokio::test]
+async fn rows_of_the_audit_are_found_by_the_index_of_what_is_asked_for() {
+    let database = TestDatabase::migrated().await;
+    let mut owner = database.connect("llmplane_owner").await;
+    let filled = "INSERT INTO audit_log (at, seq, action, actor, namespace, object_uid, result, previous_hash, hash)
+        SELECT now(), n, 'Disclose', 'agent', CASE n % 2000 WHEN 0 THEN 'rare' ELSE 'usual' END,
+            CASE n % 2000 WHEN 0 THEN $1 ELSE gen_random_uuid() END, 'Disclosed', '', ''
+        FROM generate_series(1, 20000) n";
+    let credential = Uuid::new_v4();
+    let filled = sqlx::query(filled).bind(credential);
+    filled.execute(&mut owner).await.unwrap();
+    sqlx::query("ANALYZE audit_log")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let api = database.api().await;
+    let of_namespace = AuditFilter {
+        namespace: Some("rare".to_owned()),
+        ..AuditFilter::default()
+    };
+    let of_credential = AuditFilter {
+        object_uid: Some(credential),
+        ..AuditFilter::default()
+    };
+    for (filter, column) in [(of_namespace, "namespace"), (of_credential, "object_uid")] {
+        let found = api.audit_rows(&filter, None, 100).await.unwrap();
+        assert_eq!(found.len(), 10, "{column}");
+        // What was read is counted a moment later.
+        eventually("rows are read by an index", async || {
+            let mut owner = database.connect("llmplane_owner").await;
+            let read =
+                "SELECT count(*) FROM pg_stat_user_indexes s JOIN pg_indexes i ON i.indexname = s.indexrelname
+                WHERE s.relname LIKE 'audit_log_p%' AND s.idx_scan > 0 AND i.indexdef LIKE $1";
+            let read = sqlx::query_scalar(read).bind(format!("%({column}, seq DESC)%"));
+            let read: i64 = read.fetch_one(&mut owner).await.unwrap();
+            read > 0
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

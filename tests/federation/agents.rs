@@ -68,7 +68,7 @@ impl Vendor {
 }
 
 /// What an agent is given for a model.
-async fn resolved(api: &Process, token: &str, model: &str, with_secret: bool) -> Value {
+pub(super) async fn resolved(api: &Process, token: &str, model: &str, with_secret: bool) -> Value {
     let body = json!({ "model": model, "with_secret": with_secret });
     let request = api.request(Method::POST, token, "/resolve").json(&body);
     let answer = request.send().await.unwrap();
@@ -76,7 +76,7 @@ async fn resolved(api: &Process, token: &str, model: &str, with_secret: bool) ->
 }
 
 /// The key in an answer, as its vendor gave it.
-fn given(answer: &Value) -> Option<Issued> {
+pub(super) fn given(answer: &Value) -> Option<Issued> {
     let secret = &answer["targets"][0]["secret"];
     let text = |name: &str| secret[name].as_str().map(str::to_owned);
     match text("api_key") {

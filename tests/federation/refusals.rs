@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use llmplane::crd::ProviderType;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use super::agents::{given, resolved};
 use super::site::{ACCOUNT, agreement, declare, document, grant, make_account, start};
 use crate::support::{
+    plane::eventually,
+    process::Process,
     vendors::{Fake, Fault, token_service::TokenService},
     world::World,
 };
@@ -67,7 +71,7 @@ async fn a_missing_account_then_a_missing_right_are_told_with_the_remedy_and_men
     // Who may not look cannot tell whether the account is there.
     assert!(said.contains("resourceNames: [llm]"), "{said}");
     grant(&site.world).await;
-    crate::support::plane::eventually("the missing account is told of", async || {
+    eventually("the missing account is told of", async || {
         let said = site.world.message("LlmCredential", "c", "Valid").await;
         said.contains("there is no ServiceAccount llm")
     })
@@ -109,7 +113,26 @@ async fn a_token_that_was_given_stays_in_use_when_the_vendor_gives_no_other() {
     make_account(&site.world, "127.0.0.1").await;
     grant(&site.world).await;
     site.declare(AUDIENCE).await;
+    let listed = site.api.shop().models[0]["id"].clone();
+    let model = json!({ "providerRef": { "name": "c" }, "modelId": listed });
+    site.world.apply("LlmModel", "m", model).await;
     site.world.ready("LlmCredential", "c").await;
+    let keyring = site.world.keyring_dir();
+    let settings = [("LLMPLANE_KEYRING_DIR", keyring.to_str().unwrap())];
+    let api = Process::api(&site.world, &settings);
+    api.ready().await;
+    let kinds = [
+        "llmproviders",
+        "llmendpoints",
+        "llmcredentials",
+        "llmmodels",
+    ];
+    let verbs = ["get", "list", "use"];
+    let agent = site.world.account("agent", &verbs, &kinds, &[]).await;
+    eventually("the token is given out", async || {
+        given(&resolved(&api, &agent, "m", true).await).is_some()
+    })
+    .await;
     site.tokens.agreement().subject = "system:serviceaccount:other:llm".to_owned();
     let asked = json!({ "metadata": {
         "name": "c", "annotations": { "llmplane.dev/reconcile-requested-at": "now" },
@@ -122,6 +145,100 @@ async fn a_token_that_was_given_stays_in_use_when_the_vendor_gives_no_other() {
     assert!(said.contains("version 1 stays usable until"), "{said}");
     let status = &site.world.get("LlmCredential", "c").await["status"];
     assert_eq!(status["versions"][0]["state"], "Current", "{status}");
+    let answer = resolved(&api, &agent, "m", true).await;
+    let token = given(&answer).map(|given| given.token);
+    assert_eq!(
+        token,
+        Some(site.tokens.issued()[0].token.clone()),
+        "{answer}"
+    );
+    site.world.stop().await;
+}
+
+/// A site whose token service has a request for `c` and does not answer it yet.
+async fn under_way(prefix: &str) -> (Site, CancellationToken) {
+    let site = Site::new(prefix).await;
+    make_account(&site.world, "127.0.0.1").await;
+    grant(&site.world).await;
+    let released = CancellationToken::new();
+    site.tokens.fail(Fault::Until(released.clone()));
+    site.declare(AUDIENCE).await;
+    eventually("a token is sent", async || {
+        site.tokens.requests().len() == 1
+    })
+    .await;
+    (site, released)
+}
+
+/// Lets the token come, and waits until one that was asked for later is stored.
+async fn comes_at_last(site: &Site, released: &CancellationToken) {
+    released.cancel();
+    let token = site.tokens.issued()[0].token.clone();
+    eventually("the vendor's API is asked with it", async || {
+        let asked = site.api.requests();
+        asked
+            .iter()
+            .any(|request| request.bearer() == Some(token.as_str()))
+    })
+    .await;
+    site.tokens.mend();
+    let ids = json!({ "federationPolicyId": "pol_1" });
+    let federation = json!({
+        "serviceAccountRef": { "name": ACCOUNT }, "audience": AUDIENCE, "openRouter": ids,
+    });
+    let spec = json!({ "providerRef": { "name": "c" }, "federation": federation });
+    site.world.apply("LlmCredential", "later", spec).await;
+    site.world.ready("LlmCredential", "later").await;
+}
+
+#[tokio::test]
+async fn a_token_that_comes_for_a_deleted_credential_is_not_stored() {
+    let (mut site, released) = under_way("keyless-gone").await;
+    site.world.delete("LlmCredential", "c").await;
+    eventually("its row is deleted", async || {
+        let mut owner = site.world.owner().await;
+        let deleted = "SELECT count(*) FROM credentials WHERE deleted_at IS NOT NULL";
+        let deleted: i64 = sqlx::query_scalar(deleted)
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+        deleted == 1
+    })
+    .await;
+    comes_at_last(&site, &released).await;
+    let mut owner = site.world.owner().await;
+    let kept =
+        "SELECT count(*) FROM credential_versions v JOIN credentials c ON c.uid = v.credential_uid
+                WHERE c.deleted_at IS NOT NULL AND v.payload IS NOT NULL";
+    let kept: i64 = sqlx::query_scalar(kept)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(kept, 0);
+    site.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_comes_for_a_credential_with_a_secret_takes_no_place() {
+    let (mut site, released) = under_way("keyless-left").await;
+    site.world.secret("s", "sk-of-a-secret").await;
+    let spec = json!({
+        "providerRef": { "name": "c" }, "secretRef": { "name": "s" }, "validation": { "enabled": false },
+    });
+    site.world.apply("LlmCredential", "c", spec).await;
+    let current = async |site: &Site| {
+        let status = &site.world.get("LlmCredential", "c").await["status"];
+        let versions = status["versions"].as_array().cloned().unwrap_or_default();
+        let in_use = versions.into_iter().find(|one| one["state"] == "Current");
+        in_use.map(|version| (version["version"].clone(), version["maskedKey"].clone()))
+    };
+    eventually("the Secret's key is in use", async || {
+        current(&site).await.is_some()
+    })
+    .await;
+    let before = current(&site).await;
+    comes_at_last(&site, &released).await;
+    assert_eq!(current(&site).await, before);
     site.world.stop().await;
 }
 
@@ -165,6 +282,22 @@ async fn a_token_for_the_cluster_itself_is_asked_for_and_sent_nowhere() {
         .await;
     let said = world.message("LlmCredential", "c", "Valid").await;
     assert!(said.contains("the kube-apiserver's own"), "{said}");
+    assert_eq!(site.tokens.requests().len(), 0);
+    site.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_for_llmplanes_own_api_is_sent_nowhere() {
+    let mut site = Site::new("keyless-api").await;
+    make_account(&site.world, "127.0.0.1").await;
+    grant(&site.world).await;
+    site.declare("llmplane").await;
+    let world = &site.world;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "InvalidSpec")
+        .await;
+    let said = world.message("LlmCredential", "c", "Valid").await;
+    assert!(said.contains("that of llmplane's API"), "{said}");
     assert_eq!(site.tokens.requests().len(), 0);
     site.world.stop().await;
 }

@@ -109,6 +109,27 @@ impl WriteTx {
         set_verdict!(self, "credentials", "exchange_verdict", uid, verdict)
     }
 
+    /// Whether a credential is still there, in force and declared with this federation of this provider; it
+    /// stays so until the transaction ends.
+    pub async fn credential_is_still_federated(
+        &mut self,
+        uid: Uuid,
+        provider_uid: Uuid,
+        federation: &Federation,
+    ) -> Result<bool, DbError> {
+        let found = sqlx::query_scalar!(
+            r#"SELECT coalesce(deleted_at IS NULL AND is_active AND provider_uid = $2 AND federation = $3, false)
+                   AS "is_federated!"
+               FROM credentials WHERE uid = $1 FOR UPDATE"#,
+            uid,
+            provider_uid,
+            sqlx::types::Json(federation) as _,
+        )
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        Ok(found.unwrap_or(false))
+    }
+
     /// Notes what an exchange that worked was made with. It takes no revision.
     pub async fn credential_exchanged(
         &mut self,

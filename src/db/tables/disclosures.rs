@@ -99,7 +99,7 @@ impl Db {
     /// # Errors
     ///
     /// [`DbError::Unstorable`] where a value of one of the requests is refused: none is recorded then.
-    /// [`DbError::Unavailable`]: whether they were recorded is unknown.
+    /// [`DbError::Unavailable`]: whether they were recorded is unknown, or what was decided cannot be read.
     pub async fn record_disclosures(
         &self,
         requests: &[DisclosureRequest],
@@ -136,7 +136,11 @@ impl Db {
                 .fetch_one(&self.pool)
                 .await?)
             })
-            .await?;
+            .await
+            .map_err(|error| match error {
+                DbError::Unreadable(why) => unknown(requests.len(), &why),
+                other => other,
+            })?;
         let decision = |place: usize| {
             Some(DisclosureVerdict {
                 verdict: Verdict::parse(decided.verdicts.get(place)?)?,
@@ -152,12 +156,16 @@ impl Db {
         });
         match verdicts {
             Some(verdicts) if verdicts.len() == requests.len() => Ok(verdicts),
-            _ => Err(DbError::Other(format!(
-                "{} disclosures were asked for, and it is not known what was decided about each",
-                requests.len()
-            ))),
+            _ => Err(unknown(requests.len(), "a word of another release")),
         }
     }
+}
+
+/// What cannot be read was committed all the same: nobody may ask for it to be recorded once more.
+fn unknown(requests: usize, why: &str) -> DbError {
+    DbError::Unavailable(format!(
+        "{requests} disclosures were recorded, and what was decided about them cannot be read: {why}"
+    ))
 }
 
 /// What is at this place, from 1 on.

@@ -193,7 +193,10 @@ async fn handle(
     match fault {
         None => fault::plain(inner.answer(&recorded)),
         Some(fault) => {
-            let right = Answer::json(200, &json!({}));
+            let right = match fault {
+                Fault::Slow(_) | Fault::Until(_) => inner.answer(&recorded),
+                _ => Answer::json(200, &json!({})),
+            };
             fault.apply(right, &connection, inner.sent.clone()).await
         }
     }

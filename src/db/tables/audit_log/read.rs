@@ -1,129 +1,10 @@
-//! Who used which key, and who changed what. Rows are added by the database's own functions, each
-//! chained to the one before it; no account but the owner can change or remove one.
+//! What is read of the audit: rows as they are asked for, who holds which key, the chain's head and its anchors; and
+//! all of it as it was at one moment.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use sqlx::types::Json;
-use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use crate::crd::words::words;
-use crate::db::{Db, DbError, WriteTx};
-
-/// Who did something, as the kube-apiserver's TokenReview names him.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct AuditActor {
-    /// The user name, for example `system:serviceaccount:team-a:agent`.
-    pub actor: String,
-    /// The user's UID.
-    pub actor_uid: Option<String>,
-    /// The user's groups.
-    pub actor_groups: Vec<String>,
-    /// The pod that the token is bound to.
-    pub pod: Option<String>,
-    /// UID of that pod.
-    pub pod_uid: Option<String>,
-    /// The node that the pod runs on.
-    pub node: Option<String>,
-    /// The token's id (`authentication.kubernetes.io/credential-id`).
-    pub token_id: Option<String>,
-}
-
-impl AuditActor {
-    /// What the controller does by itself.
-    pub fn controller() -> Self {
-        Self {
-            actor: "llmplane-controller".to_owned(),
-            ..Self::default()
-        }
-    }
-}
-
-/// What a row of the audit is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct AuditObject {
-    /// Namespace of the object.
-    pub namespace: Option<String>,
-    /// Kind of the object, for example `LlmCredential`.
-    pub kind: Option<String>,
-    /// Name of the object.
-    pub name: Option<String>,
-    /// UID of the object.
-    pub object_uid: Option<Uuid>,
-    /// Version of the key.
-    pub credential_version: Option<i32>,
-    /// Fingerprint of the key.
-    pub fingerprint: Option<String>,
-}
-
-/// A row to be appended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AuditEntry {
-    /// What was done.
-    pub action: AuditAction,
-    /// What came of it, in one word: `Done`, or the reason of a refusal.
-    pub result: String,
-    /// Who did it.
-    #[serde(flatten)]
-    pub actor: AuditActor,
-    /// What with.
-    #[serde(flatten)]
-    pub object: AuditObject,
-    /// Why, in the caller's words; at most 256 characters.
-    pub purpose: Option<String>,
-    /// How many equal requests it stands for; at least 1.
-    pub count: i32,
-    /// Anything further: an object.
-    pub detail: serde_json::Value,
-}
-
-/// What can be done that the audit tells.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    EnumCount,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-)]
-pub enum AuditAction {
-    /// A key was asked for.
-    Disclose,
-    /// Keys were used by checks; one row for many.
-    Check,
-    /// A new version of a key took over.
-    Rotate,
-    /// Key material was destroyed.
-    Revoke,
-    /// Key versions were wrapped under another key-encryption key.
-    Rewrap,
-    /// Another key-encryption key became the active one.
-    KeyringActivate,
-    /// Someone asked whose key a string is.
-    WhoseKey,
-    /// The audit was read or exported.
-    Read,
-    /// Rows older than the retention were removed.
-    Prune,
-    /// An object was created through the API.
-    Create,
-    /// An object was changed through the API.
-    Update,
-    /// An object was deleted through the API.
-    Delete,
-    /// Objects were imported through the API.
-    Import,
-}
-
-words!(AuditAction);
+use crate::db::{Db, DbError};
 
 /// A row of the audit.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,7 +13,7 @@ pub struct AuditRow {
     pub at: Timestamp,
     /// Position in the chain: 1 for the first.
     pub seq: i64,
-    /// What was done: a word of [`AuditAction`], or of a later release.
+    /// What was done: a word of [`AuditAction`](super::AuditAction), or of a later release.
     pub action: String,
     /// What came of it.
     pub result: String,
@@ -253,7 +134,10 @@ impl Db {
         limit: i64,
     ) -> Result<Vec<AuditRow>, DbError> {
         self.in_time(async {
-            Ok(sqlx::query_as!(
+            // By the index of what is asked for: a plan for any filter would go through all that was ever recorded.
+            let begin = "BEGIN; SET LOCAL plan_cache_mode = 'force_custom_plan'";
+            let mut tx = self.pool.begin_with(begin).await?;
+            let rows = sqlx::query_as!(
                 AuditRow,
                 r#"SELECT at, seq, action, result, actor, actor_uid, actor_groups, pod, pod_uid, node, token_id,
                           namespace, kind, name, object_uid, credential_version, fingerprint, purpose, count,
@@ -284,8 +168,10 @@ impl Db {
                 limit,
                 filter.credential_version,
             )
-            .fetch_all(&self.pool)
-            .await?)
+            .fetch_all(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(rows)
         })
         .await
     }
@@ -337,19 +223,6 @@ impl Db {
                 "SELECT seq, hash, mac, at FROM audit_anchors ORDER BY seq DESC LIMIT 1",
             )
             .fetch_optional(&self.pool)
-            .await?)
-        })
-        .await
-    }
-
-    /// Moves rows that committed transactions left into the chain, at most `batch`. Answers how many.
-    pub async fn audit_flush(&self, batch: i32) -> Result<i32, DbError> {
-        self.in_time(async {
-            Ok(sqlx::query_scalar!(
-                r#"SELECT llmplane_fn.flush_audit_outbox($1) AS "moved!""#,
-                batch
-            )
-            .fetch_one(&self.pool)
             .await?)
         })
         .await
@@ -409,19 +282,6 @@ impl Db {
         })
         .await
     }
-
-    /// Appends these rows, in order, in one transaction. Answers the last one's position.
-    pub async fn audit_append(&self, entries: &[AuditEntry]) -> Result<i64, DbError> {
-        self.in_time(async {
-            Ok(sqlx::query_scalar!(
-                r#"SELECT llmplane_fn.append_audit($1) AS "seq!""#,
-                Json(entries) as _,
-            )
-            .fetch_one(&self.pool)
-            .await?)
-        })
-        .await
-    }
 }
 
 /// One state of the audit, whatever is appended or removed meanwhile. To be read on without a
@@ -466,62 +326,5 @@ impl AuditReader {
         )
         .fetch_all(&mut *self.tx)
         .await?)
-    }
-}
-
-impl WriteTx {
-    /// Leaves these rows to be appended, in order, once the transaction is committed; see
-    /// [`Db::audit_flush`].
-    pub async fn audit_append(&mut self, entries: &[AuditEntry]) -> Result<(), DbError> {
-        for entry in entries {
-            sqlx::query!(
-                "INSERT INTO audit_outbox (entry) VALUES ($1)",
-                Json(entry) as _,
-            )
-            .execute(&mut *self.tx)
-            .await?;
-            self.wrote();
-        }
-        Ok(())
-    }
-
-    /// Leaves a row for the audit of each key version that checks used on the days (UTC) that have
-    /// ended since this was last called. Answers how many.
-    pub async fn audit_checks(&mut self) -> Result<u64, DbError> {
-        let told = sqlx::query_scalar!(r#"SELECT llmplane_fn.audit_checks() AS "told!""#)
-            .fetch_one(&mut *self.tx)
-            .await?;
-        if told > 0 {
-            self.wrote();
-        }
-        Ok(u64::try_from(told).unwrap_or_default())
-    }
-
-    /// Stores what the head of the chain is at this moment. One that is there stays.
-    pub async fn audit_anchor_insert(
-        &mut self,
-        head: &AuditHead,
-        mac: &[u8],
-    ) -> Result<(), DbError> {
-        sqlx::query!(
-            "INSERT INTO audit_anchors (seq, hash, mac) VALUES ($1, $2, $3) ON CONFLICT (seq) DO NOTHING",
-            head.seq,
-            head.hash,
-            mac,
-        )
-        .execute(&mut *self.tx)
-        .await?;
-        self.wrote();
-        Ok(())
-    }
-
-    /// Removes rows that are older than the table `retention` says (400 days unless an administrator
-    /// changed it), at most `batch` of them beside whole months. Answers whether there are more.
-    pub async fn audit_prune(&mut self, batch: i32) -> Result<bool, DbError> {
-        let more = sqlx::query_scalar!(r#"SELECT llmplane_fn.prune_audit($1) AS "more!""#, batch)
-            .fetch_one(&mut *self.tx)
-            .await?;
-        self.wrote();
-        Ok(more)
     }
 }
