@@ -71,18 +71,22 @@ fn refused_for(output: &Output, secret: &str) {
 /// Policies are compiled some time after they are applied; until then nothing is refused.
 async fn wait_until_in_force(plane: &Plane, namespace: &str) {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
-    let manifest = credential(namespace, "probe", "other");
     let args = ["create", "--dry-run=server", "-f", "-", USER];
-    while plane
-        .kubectl_with_input(&args, &manifest)
-        .await
-        .status
-        .success()
-    {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "the admission policy does not come into force"
-        );
+    for manifest in [
+        credential(namespace, "probe", "other"),
+        keyless(namespace, "probe", "other", OPENROUTER),
+    ] {
+        while plane
+            .kubectl_with_input(&args, &manifest)
+            .await
+            .status
+            .success()
+        {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the admission policies do not come into force"
+            );
+        }
     }
 }
 
@@ -152,7 +156,10 @@ async fn what_leaves_the_secret_ref_alone_needs_no_right_to_the_secret() {
     refused_for(&plane.kubectl(&other_entry).await, "other");
 }
 
-fn keyless(namespace: &str, name: &str, account: &str) -> String {
+/// The vendor's part of a credential without a key.
+const OPENROUTER: &str = "openRouter: {federationPolicyId: pol_1}";
+
+fn keyless(namespace: &str, name: &str, account: &str, vendor: &str) -> String {
     format!(
         "apiVersion: llmplane.dev/v1alpha1
 kind: LlmCredential
@@ -162,9 +169,32 @@ spec:
   federation:
     serviceAccountRef: {{name: {account}}}
     audience: https://vendor.example
-    openRouter: {{federationPolicyId: pol_1}}
+    {vendor}
 "
     )
+}
+
+fn refused_for_account(output: &Output, account: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "it was taken");
+    let right = format!("you may not create tokens of ServiceAccount {account}");
+    assert!(said.contains(&right), "{said}");
+    assert!(said.contains("--subresource=token"), "{said}");
+}
+
+async fn patch(plane: &Plane, namespace: &str, name: &str, patch: &str) -> Output {
+    let args = [
+        "patch",
+        "llmcredential",
+        name,
+        "-n",
+        namespace,
+        "--type=merge",
+        "-p",
+        patch,
+        USER,
+    ];
+    plane.kubectl(&args).await
 }
 
 /// Who may not create an account's tokens cannot have llmplane exchange them.
@@ -175,35 +205,70 @@ async fn a_credential_names_only_an_account_whose_tokens_its_author_may_create()
     let namespace = namespace.name.as_str();
     succeeded(&apply(plane, &rights(namespace), &[]).await);
     wait_until_in_force(plane, namespace).await;
-    let refused = |output: &Output| {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success(), "it was taken");
-        let right = "you may not create tokens of ServiceAccount other";
-        assert!(said.contains(right), "{said}");
-        assert!(said.contains("--subresource=token"), "{said}");
-    };
-    let mine = [USER];
-    refused(&apply(plane, &keyless(namespace, "theirs", "other"), &mine).await);
-    succeeded(&apply(plane, &keyless(namespace, "own", "own"), &mine).await);
-    refused(&apply(plane, &keyless(namespace, "own", "other"), &mine).await);
+    let refused = |output: &Output| refused_for_account(output, "other");
+    let of = |name: &str, account: &str| keyless(namespace, name, account, OPENROUTER);
+    refused(&apply(plane, &of("theirs", "other"), &[USER]).await);
+    succeeded(&apply(plane, &of("own", "own"), &[USER]).await);
+    refused(&apply(plane, &of("own", "other"), &[USER]).await);
 
-    succeeded(&apply(plane, &keyless(namespace, "admins", "other"), &[]).await);
-    let patched = async |patch: &str| {
-        let args = [
-            "patch",
-            "llmcredential",
-            "admins",
-            "-n",
-            namespace,
-            "--type=merge",
-            "-p",
-            patch,
-            USER,
-        ];
-        plane.kubectl(&args).await
-    };
+    succeeded(&apply(plane, &of("admins", "other"), &[]).await);
+    let patched = async |text: &str| patch(plane, namespace, "admins", text).await;
     succeeded(&patched(r#"{"metadata":{"labels":{"team":"a"}},"spec":{"enabled":false}}"#).await);
     refused(&patched(r#"{"spec":{"federation":{"audience":"https://other.example"}}}"#).await);
+}
+
+/// Several identities at a vendor may trust one account.
+#[tokio::test]
+async fn whom_an_account_acts_as_is_changed_only_by_who_may_create_its_tokens() {
+    let plane = Plane::shared().await;
+    let namespace = plane.namespace("admission").await;
+    let namespace = namespace.name.as_str();
+    succeeded(&apply(plane, &rights(namespace), &[]).await);
+    wait_until_in_force(plane, namespace).await;
+    let aws = "aws: {roleArn: 'arn:aws:iam::123456789012:role/llm'}";
+    let google =
+        "google: {provider: projects/1/locations/global/workloadIdentityPools/p/providers/c}";
+    let anthropic = "anthropic: {federationRuleId: fdrl_1, serviceAccountId: svac_1, \
+                     organizationId: 11111111-2222-3333-4444-555555555555}";
+    for (vendor, ids, changes) in [
+        (
+            "aws",
+            aws,
+            &[
+                r#""aws":{"roleArn":"arn:aws:iam::123456789012:role/admin"}"#,
+                r#""aws":{"sessionName":"another"}"#,
+                r#""aws":null,"openRouter":{"federationPolicyId":"pol_1"}"#,
+                r#""expirationSeconds":600"#,
+            ][..],
+        ),
+        (
+            "google",
+            google,
+            &[r#""google":{"serviceAccountEmail":"admin@p.iam.gserviceaccount.com"}"#][..],
+        ),
+        (
+            "anthropic",
+            anthropic,
+            &[
+                r#""anthropic":{"serviceAccountId":"svac_2"}"#,
+                r#""anthropic":{"workspaceId":"default"}"#,
+            ][..],
+        ),
+    ] {
+        let (admins, own) = (format!("{vendor}-admins"), format!("{vendor}-own"));
+        let theirs = keyless(namespace, &admins, "other", ids);
+        succeeded(&apply(plane, &theirs, &[]).await);
+        succeeded(&apply(plane, &keyless(namespace, &own, "own", ids), &[USER]).await);
+        for change in changes {
+            let change = format!(r#"{{"spec":{{"federation":{{{change}}}}}}}"#);
+            let refused = patch(plane, namespace, &admins, &change).await;
+            refused_for_account(&refused, "other");
+            succeeded(&patch(plane, namespace, &own, &change).await);
+        }
+        // What stays as it was needs no right, whoever sends it along.
+        let same = theirs + "  alias: another\n";
+        succeeded(&apply(plane, &same, &[USER]).await);
+    }
 }
 
 /// No schema can bound an object of any form as a whole.

@@ -1,12 +1,13 @@
 //! Where tokens of ServiceAccounts come from. The controller asks the kube-apiserver; tests need none.
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+
+use crate::vendors::federation::FreshToken;
 
 /// A fresh token of a ServiceAccount.
 pub struct MintedToken {
     /// The token, for one use.
-    pub token: SecretString,
+    pub token: FreshToken,
     /// Hosts that the ServiceAccount's owner allows a vendor's token to be sent to, beyond the vendor's own.
     pub allowed_hosts: Vec<String>,
 }

@@ -56,7 +56,9 @@ impl AllCommand {
         let cluster = self.controller.cluster.clone();
         let keyring = Some(self.controller.keyring_dir.clone());
         let services = self.controller.token_services.clone();
-        let api = (self.serving).settings(self.api_database_url, cluster, keyring, services)?;
+        let audience = self.controller.audience.clone();
+        let url = self.api_database_url;
+        let api = (self.serving).settings(url, cluster, keyring, services, audience)?;
         let shutdown = CancellationToken::new();
         let signalled = crate::telemetry::cancel_on_signal(shutdown.clone())?;
         let ended = run(self.controller, api, shutdown).await;

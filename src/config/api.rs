@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use super::admin::AdminArgs;
+use super::audience::AudienceArgs;
 use super::cluster::ClusterArgs;
 use crate::crd::names::is_namespace;
 use crate::crd::token_services::TokenService;
@@ -36,6 +37,9 @@ pub struct ApiArgs {
         value_name = "EXCHANGE=URL,..."
     )]
     pub token_services: Vec<TokenService>,
+    /// Which tokens are the API's.
+    #[command(flatten)]
+    pub audience: AudienceArgs,
     /// What the read API itself needs.
     #[command(flatten)]
     pub serving: ServingArgs,
@@ -88,15 +92,6 @@ pub struct ServingArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_watches: u32,
-    /// Audience that tokens must be for
-    #[arg(
-        long,
-        env = "LLMPLANE_AUDIENCE",
-        value_name = "NAME",
-        default_value = "llmplane",
-        value_parser = clap::builder::NonEmptyStringValueParser::new()
-    )]
-    pub audience: String,
     /// Keys that one caller may ask for in a second, on average; ten times as many at once
     #[arg(
         long,
@@ -182,7 +177,7 @@ pub enum ApiSettingsError {
 }
 
 impl ServingArgs {
-    /// The settings with this database, cluster and keyring.
+    /// The settings with this database, cluster, keyring, token services and audience.
     ///
     /// # Errors
     ///
@@ -193,6 +188,7 @@ impl ServingArgs {
         cluster: ClusterArgs,
         keyring_dir: Option<PathBuf>,
         token_services: Vec<TokenService>,
+        audience: AudienceArgs,
     ) -> Result<ApiSettings, ApiSettingsError> {
         let tls = self
             .tls_cert
@@ -211,7 +207,7 @@ impl ServingArgs {
             tls,
             max_connections: self.max_connections as usize,
             max_watches: self.max_watches as usize,
-            audience: self.audience,
+            audience: audience.audience,
             keyring_dir,
             keys_per_second: NonZeroU32::new(self.keys_per_second).unwrap_or(NonZeroU32::MIN),
             console: self.console,
@@ -233,6 +229,7 @@ impl ApiArgs {
             self.cluster,
             self.keyring_dir,
             self.token_services,
+            self.audience,
         )
     }
 }
@@ -246,6 +243,8 @@ mod tests {
     #[derive(Parser)]
     struct Flags {
         #[command(flatten)]
+        audience: AudienceArgs,
+        #[command(flatten)]
         serving: ServingArgs,
     }
 
@@ -257,6 +256,7 @@ mod tests {
             ClusterArgs::default(),
             None,
             Vec::new(),
+            parsed.audience,
         )
     }
 

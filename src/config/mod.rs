@@ -2,5 +2,6 @@
 
 pub mod admin;
 pub mod api;
+pub mod audience;
 pub mod cluster;
 pub mod secret_url;

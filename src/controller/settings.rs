@@ -5,7 +5,9 @@ use std::{num::NonZeroU32, path::PathBuf};
 use secrecy::SecretString;
 
 use crate::{
-    config::{admin::AdminArgs, cluster::ClusterArgs, secret_url::SecretUrl},
+    config::{
+        admin::AdminArgs, audience::AudienceArgs, cluster::ClusterArgs, secret_url::SecretUrl,
+    },
     crd::labels::LabelPrefix,
     crd::token_services::TokenService,
     vendors::http::address_guard::AllowRule,
@@ -70,6 +72,9 @@ pub struct Settings {
         value_name = "EXCHANGE=URL,..."
     )]
     pub token_services: Vec<TokenService>,
+    /// The API's audience.
+    #[command(flatten)]
+    pub audience: AudienceArgs,
     /// Whether several controllers take turns by a Lease. Off: the database alone fences.
     #[arg(
         long,

@@ -20,7 +20,7 @@ const GOOGLE_PREFIX: &str = "//iam.googleapis.com/";
 pub struct Federation {
     /// The ServiceAccount, in this namespace, that the vendor knows by its tokens' subject.
     pub service_account_ref: LocalRef,
-    /// Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own.
+    /// Audience of the tokens, as the vendor is told to expect it. Not the cluster's issuer, the controller's own or the API's.
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = rules::AUDIENCE)]
     pub audience: String,

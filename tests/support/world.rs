@@ -9,7 +9,7 @@ use kube::{
     },
 };
 use llmplane::{
-    config::{admin::AdminArgs, cluster::ClusterArgs},
+    config::{admin::AdminArgs, audience::AudienceArgs, cluster::ClusterArgs},
     controller::{self, Settings, StartError},
     crd::Kind,
     db::{Db, DbOptions},
@@ -97,6 +97,7 @@ impl World {
             allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
             https_proxy: None,
             token_services: Vec::new(),
+            audience: AudienceArgs::default(),
             leader_election: false,
             lease_namespace: None,
             catalog: None,

@@ -9,7 +9,7 @@ use llmplane::{
     encryption::SecretFields,
     vendors::{
         CheckResult, HttpClients, Retry,
-        federation::{Exchange, ExchangedToken, SubjectToken, exchange},
+        federation::{Exchange, ExchangedToken, FreshToken, OwnAudiences, SubjectToken, exchange},
         http::address_guard::AddressGuard,
     },
 };
@@ -153,9 +153,13 @@ impl Site {
         let services: TokenServices = [self.service.setting().parse().unwrap()]
             .into_iter()
             .collect();
+        let fresh = FreshToken {
+            token: token.into(),
+            own_audiences: OwnAudiences::new("llmplane", None),
+        };
         exchange(&Exchange {
             federation: &self.federation,
-            token: &SubjectToken::read(token.into(), self.audience).unwrap(),
+            token: &SubjectToken::read(fresh, self.audience).unwrap(),
             credential: ("team", "main"),
             region: Some("eu-west-1"),
             services: &services,

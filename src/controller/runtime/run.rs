@@ -25,7 +25,7 @@ use super::{
     queue::{self, Waker},
     start::{self, StartError},
     stored_configuration,
-    token_requests::TokenRequests,
+    token_requests::{self, TokenRequests},
     watch,
 };
 use crate::controller::{
@@ -49,7 +49,7 @@ use crate::{
     db::{CheckKind, CheckListener, Db, DbError, Epoch},
     encryption::KeyringHandle,
     telemetry::spans,
-    vendors::{HttpClients, catalog::Catalog},
+    vendors::{HttpClients, catalog::Catalog, federation::OwnAudiences},
 };
 
 /// Reconciles that run at once.
@@ -92,6 +92,8 @@ impl Controller {
         let client = Client::try_from(config.clone());
         let client = client.map_err(|e| StartError::Client(e.to_string()))?;
         let guard = start::guard(&settings, &config, &client, &db, &host.listeners);
+        let api_audience = &settings.audience.audience;
+        let own_audiences = token_requests::own_audiences(api_audience, &config.auth_info);
         let metrics = Metrics::register(&mut host.registry);
         let check_metrics = Checks::metrics(&mut host.registry);
 
@@ -104,6 +106,7 @@ impl Controller {
             db,
             keyring,
             clients: Arc::new(clients),
+            own_audiences,
             catalog: Arc::new(catalog),
             metrics,
             check_metrics,
@@ -139,6 +142,8 @@ struct ControllerDeps {
     db: Db,
     keyring: KeyringHandle,
     clients: Arc<HttpClients>,
+    /// Audiences whose tokens are sent to no vendor.
+    own_audiences: OwnAudiences,
     catalog: Arc<Catalog>,
     metrics: Metrics,
     check_metrics: CheckMetrics,
@@ -237,7 +242,10 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         epoch,
         keyring: parts.keyring.clone(),
         clients: parts.clients.clone(),
-        minter: Arc::new(TokenRequests(parts.client.clone())),
+        minter: Arc::new(TokenRequests {
+            client: parts.client.clone(),
+            own_audiences: parts.own_audiences.clone(),
+        }),
         token_services: parts.settings.token_services.iter().cloned().collect(),
         metrics: parts.check_metrics.clone(),
     });

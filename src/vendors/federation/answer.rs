@@ -5,9 +5,8 @@ use std::time::Duration;
 use jiff::{Timestamp, fmt::rfc2822};
 use secrecy::SecretString;
 use serde_json::Value;
-use zeroize::Zeroize;
 
-use super::Exchange;
+use super::{Exchange, token_document::TokenDocument};
 use crate::{
     crd::reasons::Reason,
     keys::key_text::{self, MAX_TOKEN_CHARS},
@@ -50,17 +49,18 @@ impl Exchange<'_> {
         &self,
         answer: &Response,
         refusals: &Refusals,
-    ) -> Result<Value, CheckResult> {
+    ) -> Result<TokenDocument, CheckResult> {
         if answer.status.is_success() {
             self.is_in_time(answer)?;
             if answer.body.len() > MAX_DOCUMENT_BYTES {
                 return Err(self.unusable("it is larger than any answer with a token"));
             }
             // Not an excerpt: tokens are longer than the texts that those keep.
-            let body = serde_json::from_slice(&answer.body);
+            let body = TokenDocument::read(&answer.body);
             return body.map_err(|_| self.unusable("it is no JSON document"));
         }
-        let code = document::json(answer).ok().and_then(|body| code_in(&body));
+        let body = document::json(answer).map(TokenDocument::from);
+        let code = body.ok().and_then(|body| code_in(&body));
         Err(self.refused(answer, code.as_deref(), refusals))
     }
 
@@ -108,13 +108,15 @@ impl Exchange<'_> {
     }
 
     /// The member of a document that is the vendor's token.
-    pub(super) fn token(&self, body: &mut Value, name: &str) -> Result<SecretString, CheckResult> {
-        let Some(Value::String(text)) = body.get_mut(name) else {
+    pub(super) fn token(
+        &self,
+        body: &TokenDocument,
+        name: &str,
+    ) -> Result<SecretString, CheckResult> {
+        let Some(text) = body.text(name) else {
             return Err(self.unusable(&format!("its {name} is missing")));
         };
-        let token = self.checked(text, name);
-        text.zeroize();
-        token
+        self.checked(text, name)
     }
 
     /// A text that can stand in a header.
@@ -126,7 +128,7 @@ impl Exchange<'_> {
     }
 
     /// The life that a document gives in seconds.
-    pub(super) fn lives(&self, body: &Value) -> Result<Duration, CheckResult> {
+    pub(super) fn lives(&self, body: &TokenDocument) -> Result<Duration, CheckResult> {
         let seconds = match body.get("expires_in") {
             Some(Value::Number(number)) => number.as_f64(),
             Some(Value::String(text)) => text.trim().parse::<f64>().ok(),
@@ -156,8 +158,8 @@ impl Exchange<'_> {
     }
 
     /// That the token is one to be borne, where the document says of which kind it is.
-    pub(super) fn is_bearer(&self, body: &Value) -> Result<(), CheckResult> {
-        match body.get("token_type").and_then(Value::as_str) {
+    pub(super) fn is_bearer(&self, body: &TokenDocument) -> Result<(), CheckResult> {
+        match body.text("token_type") {
             Some(kind) if !kind.eq_ignore_ascii_case("bearer") => {
                 Err(self.unusable("its token is of a kind that is not known"))
             }
@@ -190,7 +192,7 @@ fn date_of(answer: &Response) -> Option<Timestamp> {
 }
 
 /// The code of a refusal: `error` as a word, or an object with a `code`, `type` or `status`.
-fn code_in(body: &Value) -> Option<String> {
+fn code_in(body: &TokenDocument) -> Option<String> {
     let word = |value: &Value| value.as_str().map(str::to_owned);
     match body.get("error")? {
         Value::String(code) => Some(code.clone()),

@@ -1,6 +1,6 @@
 //! AWS STS: `AssumeRoleWithWebIdentity`, a form that is not signed, answered in XML.
 
-use std::borrow::Cow;
+use zeroize::Zeroizing;
 
 use super::{Exchange, ExchangedToken, answer::Refusals, service};
 use crate::{
@@ -19,6 +19,14 @@ use crate::{
 const MIN_SESSION_SECONDS: i32 = 900;
 /// Longest name of a session.
 const MAX_SESSION_NAME: usize = 64;
+/// XML's own escapes, behind their `&`.
+const ESCAPES: [(&str, char); 5] = [
+    ("lt;", '<'),
+    ("gt;", '>'),
+    ("quot;", '"'),
+    ("apos;", '\''),
+    ("amp;", '&'),
+];
 
 const REFUSALS: Refusals = Refusals {
     codes: &[
@@ -75,12 +83,13 @@ pub(super) async fn exchange(
             ]))
         })
         .await?;
-    let text = String::from_utf8_lossy(&answer.body);
+    // Read in place: a copy would stay behind. What is not UTF-8 is none of STS's answers.
+    let text = std::str::from_utf8(&answer.body).unwrap_or_default();
     if !answer.status.is_success() {
-        return Err(refused(exchange, &answer, &text));
+        return Err(refused(exchange, &answer, text));
     }
     exchange.is_in_time(&answer)?;
-    let credentials = element(&text, "Credentials");
+    let credentials = element(text, "Credentials");
     let Some(credentials) = credentials else {
         return Err(exchange.unusable("it holds no Credentials"));
     };
@@ -136,16 +145,20 @@ fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(inner.trim())
 }
 
-/// The text without XML's own escapes.
-fn unescaped(text: &str) -> Cow<'_, str> {
-    match text.contains('&') {
-        false => Cow::Borrowed(text),
-        true => {
-            let text = text.replace("&lt;", "<").replace("&gt;", ">");
-            let text = text.replace("&quot;", "\"").replace("&apos;", "'");
-            Cow::Owned(text.replace("&amp;", "&"))
-        }
+/// The text without XML's own escapes, wiped when it is dropped.
+fn unescaped(text: &str) -> Zeroizing<String> {
+    // Made long enough, so that it does not move and leave a copy behind.
+    let mut plain = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some((before, escaped)) = rest.split_once('&') {
+        let known = |&(escape, means): &(&str, char)| Some((means, escaped.strip_prefix(escape)?));
+        let (means, behind) = ESCAPES.iter().find_map(known).unwrap_or(('&', escaped));
+        plain.push_str(before);
+        plain.push(means);
+        rest = behind;
     }
+    plain.push_str(rest);
+    plain
 }
 
 #[cfg(test)]
@@ -157,11 +170,19 @@ mod tests {
         let text =
             "<R><Credentials><AccessKeyId>ASIA1</AccessKeyId><SessionToken>a&amp;b</SessionToken>";
         assert_eq!(element(text, "AccessKeyId"), Some("ASIA1"));
-        assert_eq!(
-            unescaped(element(text, "SessionToken").expect("there")),
-            "a&b"
-        );
+        let token = element(text, "SessionToken").expect("there");
+        assert_eq!(unescaped(token).as_str(), "a&b");
         assert_eq!(element(text, "Credentials"), None);
+    }
+
+    #[test]
+    fn escapes_are_undone_once_and_what_is_none_stays() {
+        let plain = |text: &str| unescaped(text).as_str().to_owned();
+        assert_eq!(plain("a&lt;&gt;&quot;&apos;&amp;b"), "a<>\"'&b");
+        assert_eq!(plain("&amp;lt;"), "&lt;");
+        for text in ["", "a+b/c==", "&", "a&nbsp;b", "&lt"] {
+            assert_eq!(plain(text), text);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{
     Exchange, ExchangedToken,
     answer::{OAUTH_CODES, Refusals},
     service,
+    token_document::TokenDocument,
 };
 use crate::{
     crd::federation::{EntraFederation, Exchanger},
@@ -72,7 +73,7 @@ pub(super) async fn exchange(
             ]))
         })
         .await?;
-    let mut body = exchange.read_json(&answer, &REFUSALS).map_err(|refused| {
+    let body = exchange.read_json(&answer, &REFUSALS).map_err(|refused| {
         let hint = hint(&answer);
         CheckResult {
             message: format!("{}{hint}", refused.message),
@@ -81,7 +82,7 @@ pub(super) async fn exchange(
     })?;
     exchange.is_bearer(&body)?;
     let lives = exchange.lives(&body)?;
-    let token = exchange.token(&mut body, "access_token")?;
+    let token = exchange.token(&body, "access_token")?;
     Ok(ExchangedToken {
         fields: SecretFields {
             access_token: Some(token),
@@ -93,7 +94,8 @@ pub(super) async fn exchange(
 
 /// What the numbers in a refusal mean.
 fn hint(answer: &Response) -> String {
-    let body = document::json(answer).unwrap_or_default();
+    let body = document::json(answer).map(TokenDocument::from);
+    let body = body.unwrap_or_default();
     let codes = body.get("error_codes").and_then(Value::as_array);
     let codes: Vec<String> = codes.into_iter().flatten().map(Value::to_string).collect();
     let known = |(code, _): &&(&str, &str)| codes.iter().any(|said| said == code);

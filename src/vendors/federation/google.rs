@@ -1,6 +1,6 @@
 //! Google: RFC 8693 as a form; where a service account is named, its token for the first one.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Exchange, ExchangedToken, answer::Refusals, service};
 use crate::{
@@ -72,10 +72,10 @@ pub(super) async fn exchange(
             ]))
         })
         .await?;
-    let mut body = exchange.read_json(&answer, &REFUSALS)?;
+    let body = exchange.read_json(&answer, &REFUSALS)?;
     exchange.is_bearer(&body)?;
     let lives = exchange.lives(&body)?;
-    let token = exchange.token(&mut body, "access_token")?;
+    let token = exchange.token(&body, "access_token")?;
     let federated = ExchangedToken {
         fields: SecretFields {
             access_token: Some(token),
@@ -107,13 +107,10 @@ async fn impersonate(
     let answer = exchange
         .send_with(request, key, |request, token| request.bearer(&token.into()))
         .await?;
-    let mut body = exchange.read_json(&answer, &IMPERSONATION_REFUSALS)?;
-    let end = body
-        .get("expireTime")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let body = exchange.read_json(&answer, &IMPERSONATION_REFUSALS)?;
+    let end = body.text("expireTime").unwrap_or_default();
     let lives = exchange.lives_until(&answer, end)?;
-    let token = exchange.token(&mut body, "accessToken")?;
+    let token = exchange.token(&body, "accessToken")?;
     Ok(ExchangedToken {
         fields: SecretFields {
             access_token: Some(token),

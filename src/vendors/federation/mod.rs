@@ -14,6 +14,7 @@ mod openai;
 mod openrouter;
 mod service;
 mod subject_token;
+mod token_document;
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use service::token_url;
-pub use subject_token::{SubjectToken, SubjectTokenError};
+pub use subject_token::{FreshToken, OwnAudiences, SubjectToken, SubjectTokenError};
 
 use super::{
     CheckResult, HttpClients,

@@ -40,10 +40,10 @@ pub(super) async fn exchange(
             ]))
         })
         .await?;
-    let mut body = exchange.read_json(&answer, &REFUSALS)?;
+    let body = exchange.read_json(&answer, &REFUSALS)?;
     exchange.is_bearer(&body)?;
     let lives = exchange.lives(&body)?;
-    let token = exchange.token(&mut body, "access_token")?;
+    let token = exchange.token(&body, "access_token")?;
     Ok(ExchangedToken {
         fields: SecretFields {
             access_token: Some(token),

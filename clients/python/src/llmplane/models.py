@@ -460,13 +460,13 @@ class Federation(Answer):
     audience: Annotated[
         str,
         Field(
-            description="Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own.",
+            description="Audience of the tokens, as the vendor is told to expect it. Not the cluster's issuer, the controller's own or the API's.",
             max_length=255,
             min_length=1,
             pattern="^[!-~]+$",
         ),
     ]
-    """Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own."""
+    """Audience of the tokens, as the vendor is told to expect it. Not the cluster's issuer, the controller's own or the API's."""
 
     aws: Annotated[
         Aws | None,
@@ -549,13 +549,13 @@ class Federation1(Answer):
     audience: Annotated[
         str,
         Field(
-            description="Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own.",
+            description="Audience of the tokens, as the vendor is told to expect it. Not the cluster's issuer, the controller's own or the API's.",
             max_length=255,
             min_length=1,
             pattern="^[!-~]+$",
         ),
     ]
-    """Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own."""
+    """Audience of the tokens, as the vendor is told to expect it. Not the cluster's issuer, the controller's own or the API's."""
 
     aws: Annotated[
         Aws | None,
@@ -1635,13 +1635,13 @@ class Federation2(Answer):
     audience: Annotated[
         str,
         Field(
-            description="Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own.",
+            description="Audience of the tokens, as the vendor is told to expect it. Not the cluster's issuer, the controller's own or the API's.",
             max_length=255,
             min_length=1,
             pattern="^[!-~]+$",
         ),
     ]
-    """Audience of the tokens, as the vendor is told to expect it. Never the kube-apiserver's own."""
+    """Audience of the tokens, as the vendor is told to expect it. Not the cluster's issuer, the controller's own or the API's."""
 
     aws: Annotated[
         Aws | None,
