@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    jitter,
+    next_run,
     requests::{CompletedRequest, Requests},
 };
 use crate::{
@@ -82,8 +82,8 @@ pub struct PlannedJob {
     pub not_final: Option<Duration>,
     /// It does not run yet: what it needs is about to come, and it is planned again then.
     pub held: bool,
-    /// Names of the credentials whose keys it may use, as they are declared now; `None`: any that the
-    /// rows allow, which may be behind what is declared.
+    /// Names of the credentials that are switched on, as they are declared now: their rows, which say whose key may
+    /// be used, may be behind that. `None`: any that the rows allow.
     pub credentials: Option<Arc<[String]>>,
 }
 
@@ -292,11 +292,11 @@ impl Schedule {
             self.set_due(key, due);
         } else if let Some(longest) = job.planned.not_final.filter(|_| was_final) {
             job.open_runs = 0;
-            let again = job.not_before(now + jitter::retry(0, longest, rand::random()));
+            let again = job.not_before(now + next_run::retry(0, longest, rand::random()));
             let due = job.due.map(|due| due.min(again));
             self.set_due(key, due);
         } else if period < old_period {
-            let earliest = job.not_before(now + jitter::around(period, rand::random()));
+            let earliest = job.not_before(now + next_run::around(period, rand::random()));
             let due = job.due.map(|due| due.min(earliest));
             self.set_due(key, due);
         }
@@ -385,15 +385,17 @@ impl Schedule {
             Duration::ZERO
         } else if ended == JobEnd::Judged {
             match job.planned.not_final {
-                Some(longest) => jitter::retry(failed_before, longest.min(period), rand::random()),
-                None => jitter::around(period, rand::random()),
+                Some(longest) => {
+                    next_run::retry(failed_before, longest.min(period), rand::random())
+                }
+                None => next_run::around(period, rand::random()),
             }
         } else {
             let least = match ended {
                 JobEnd::Open(least) => least.min(period),
                 _ => Duration::ZERO,
             };
-            jitter::retry(failed_before, period, rand::random()).max(least)
+            next_run::retry(failed_before, period, rand::random()).max(least)
         };
         // What somebody asked for is kept apart from nothing.
         let due = match self.requests.wants(job.owner.uid, &key) {
@@ -504,7 +506,7 @@ impl Schedule {
 /// verdict takes up its period where it was. Moments that nothing else decides its key does, so that
 /// a process that finds much to do does it bit by bit.
 fn first_wait(planned: &PlannedJob, since_last: Option<Duration>) -> Duration {
-    let spread = jitter::share_of(planned.key);
+    let spread = next_run::share_of(planned.key);
     match planned.stored {
         Stored::Nothing => return Duration::ZERO,
         Stored::Open => {
@@ -517,7 +519,7 @@ fn first_wait(planned: &PlannedJob, since_last: Option<Duration>) -> Duration {
     }
     if let Some(longest) = planned.not_final {
         // What an earlier process waited for is waited for anew.
-        return jitter::retry(0, longest.min(planned.period), spread);
+        return next_run::retry(0, longest.min(planned.period), spread);
     }
     match since_last {
         Some(since) if since < planned.period => planned.period - since,

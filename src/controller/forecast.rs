@@ -196,6 +196,7 @@ impl Forecaster<'_> {
             endpoint_names: endpoints.iter().map(|one| one.name_any()).collect(),
             endpoints: Vec::new(),
             usable_keys: Vec::new(),
+            enabled_credentials: Vec::new(),
             children_off: false,
             keys_awaited: false,
             counts: ChildCounts::default(),

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use reqwest::Method;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use super::{ACTIONS, Site};
+use super::{ACTIONS, Site, patiently};
 use crate::support::api::answer;
 use crate::support::plane::eventually;
 use crate::support::process::Process;
@@ -68,7 +68,10 @@ async fn a_controller_that_is_killed_leaves_the_check_to_the_next_and_the_caller
 async fn without_postgresql_no_check_is_asked_for() {
     let mut site = Site::started("checkless").await;
     let checker = site.checker().await;
-    assert_eq!(site.api.post(&checker, ACTIONS[0]).await.status, 200);
+    assert_eq!(
+        site.api.post(&checker, &patiently(ACTIONS[0])).await.status,
+        200
+    );
     site.world.stop().await;
     let mut superuser = PgConnection::connect(&site.world.database.superuser_url)
         .await

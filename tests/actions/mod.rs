@@ -22,6 +22,11 @@ const ACTIONS: [&str; 4] = [
     "/models/m/test",
 ];
 
+/// An action whose answer is waited for, on a machine that has other work too.
+fn patiently(action: &str) -> String {
+    format!("{action}?wait_seconds=60")
+}
+
 /// A vendor, a namespace with one object of each kind whose checks run once a day, and an API.
 struct Site {
     vendor: FakeVendor,

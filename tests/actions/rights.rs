@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use super::{ACTIONS, Site};
+use super::{ACTIONS, Site, patiently};
 use crate::support::api::{KINDS, answer};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +16,7 @@ async fn a_check_takes_the_verb_check_on_what_one_may_see() {
         .await;
     let stranger = world.account("stranger", &[], &[], &[]).await;
     for action in ACTIONS {
-        let done = site.api.post(&checker, action).await;
+        let done = site.api.post(&checker, &patiently(action)).await;
         assert_eq!(done.status, 200, "{action}: {}", done.text);
         let before = site.vendor.calls();
         let refused = site.api.post(&reader, action).await;
@@ -49,9 +49,9 @@ async fn the_right_may_be_one_of_one_object() {
     let other = world
         .account("other", &["get", "check"], &["llmendpoints"], &["f"])
         .await;
-    let action = "/endpoints/e/health-check";
-    assert_eq!(site.api.post(&one, action).await.status, 200);
-    assert_eq!(site.api.post(&other, action).await.status, 404);
+    let action = patiently("/endpoints/e/health-check");
+    assert_eq!(site.api.post(&one, &action).await.status, 200);
+    assert_eq!(site.api.post(&other, &action).await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

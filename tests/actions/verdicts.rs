@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{ACTIONS, KEY, Site};
+use super::{ACTIONS, KEY, Site, patiently};
 use crate::support::api::answer;
 use crate::support::plane::eventually;
 use crate::support::vendors::Fault;
@@ -17,7 +17,7 @@ async fn an_answer_says_what_the_vendor_says_now() {
     let site = Site::started("verdicts").await;
     let checker = site.checker().await;
     let post = async |path: &str| {
-        let done = site.api.post(&checker, path).await;
+        let done = site.api.post(&checker, &patiently(path)).await;
         assert_eq!(done.status, 200, "{path}: {}", done.text);
         assert_eq!(done.header("cache-control"), "private, no-cache");
         let row = done.json();
@@ -66,7 +66,10 @@ async fn a_hundred_callers_share_few_calls_at_the_vendor() {
     let mut each = 0.0;
     for _ in 0..2 {
         let before = site.lookups().await;
-        assert_eq!(site.api.post(&checker, ACTIONS[0]).await.status, 200);
+        assert_eq!(
+            site.api.post(&checker, &patiently(ACTIONS[0])).await.status,
+            200
+        );
         each = site.lookups().await - before;
     }
     let (asked, called) = (site.lookups().await, site.vendor.calls());
@@ -97,12 +100,15 @@ async fn a_hundred_callers_share_few_calls_at_the_vendor() {
 async fn who_asks_later_keeps_nobody_from_an_answer() {
     let site = Site::patient("later").await;
     let checker = site.checker().await;
-    assert_eq!(site.api.post(&checker, ACTIONS[0]).await.status, 200);
+    assert_eq!(
+        site.api.post(&checker, &patiently(ACTIONS[0])).await.status,
+        200
+    );
     let before = site.vendor.calls();
     let (first, next) = (CancellationToken::new(), CancellationToken::new());
     site.vendor.fail_times(1, Fault::Until(first.clone()));
     site.vendor.fail(Fault::Until(next.clone()));
-    let path = format!("{}?wait_seconds=60", ACTIONS[0]);
+    let path = patiently(ACTIONS[0]);
     let ask = async || {
         let told = site.api.post(&checker, &path).await;
         assert_eq!(told.status, 200, "{}", told.text);

@@ -10,7 +10,7 @@ use crate::{
         error::Error,
         kinds::{
             identity, parent,
-            provider::dereference::{DeclaredKey, usable_keys},
+            provider::dereference::{DeclaredKey, EnabledCredential, enabled, usable_keys},
         },
         runtime::{context::Context, index::Index, object_key::ObjectKey},
     },
@@ -47,8 +47,10 @@ pub struct ModelInputs {
     /// Whether each of these lists was read twice, once since the model is declared as it is: what is in
     /// none of them is missing.
     pub lists_settle: bool,
-    /// Name and fingerprint of each credential that a test could be made with.
+    /// Name and fingerprint of each credential that a test could be made with, as far as the cluster has been told.
     pub usable_keys: Vec<DeclaredKey>,
+    /// The provider's credentials that are switched on.
+    pub enabled_credentials: Vec<EnabledCredential>,
     /// Whether the provider has credentials and each of them is switched off.
     pub keys_off: bool,
     /// Whether one of the provider's credentials was not reconciled yet by this process.
@@ -149,6 +151,7 @@ impl DeclaredModelParts {
             former_lists: stored.former_lists,
             lists_settle: stored.lists_settle,
             usable_keys: usable_keys(&self.credentials),
+            enabled_credentials: enabled(&self.credentials),
             keys_off: parent::keys_off(&self.credentials),
             keys_pending: stored.keys_pending,
             twins: self.twins,

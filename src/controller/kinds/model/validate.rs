@@ -457,8 +457,8 @@ pub fn jobs(input: &ModelInputs, desired: Option<&ValidatedModel>) -> Vec<Planne
         not_final: None,
         held: false,
         credentials: Some(
-            (input.usable_keys.iter())
-                .map(|key| key.name.clone())
+            (input.enabled_credentials.iter())
+                .map(|credential| credential.name.clone())
                 .collect(),
         ),
     }]

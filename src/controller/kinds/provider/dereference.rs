@@ -39,8 +39,10 @@ pub struct ProviderInputs {
     pub endpoint_names: Vec<String>,
     /// Its stored endpoints.
     pub endpoints: Vec<EndpointRow>,
-    /// Each credential that a list could be read with.
+    /// Each credential that a list could be read with, as far as the cluster has been told.
     pub usable_keys: Vec<DeclaredKey>,
+    /// Those that are switched on.
+    pub enabled_credentials: Vec<EnabledCredential>,
     /// It has endpoints, or credentials, and each of them is switched off.
     pub children_off: bool,
     /// There is none yet, and of a credential nothing has been told.
@@ -77,6 +79,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ProviderI
         object,
         endpoint_names,
         usable_keys,
+        enabled_credentials,
         children_off,
         keys_awaited,
         counts,
@@ -95,6 +98,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ProviderI
         endpoint_names,
         endpoints,
         usable_keys,
+        enabled_credentials,
         children_off,
         keys_awaited,
         counts,
@@ -241,6 +245,7 @@ struct Declaration {
     object: Arc<LlmProvider>,
     endpoint_names: Vec<String>,
     usable_keys: Vec<DeclaredKey>,
+    enabled_credentials: Vec<EnabledCredential>,
     children_off: bool,
     keys_awaited: bool,
     counts: ChildCounts,
@@ -274,6 +279,7 @@ fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
             .collect(),
         keys_awaited: usable_keys.is_empty() && credentials.iter().any(awaited),
         children_off: endpoints_off(&endpoints) || parent::keys_off(&credentials),
+        enabled_credentials: enabled(&credentials),
         usable_keys,
         counts,
     })
@@ -285,6 +291,38 @@ fn endpoints_off(declared: &[Arc<LlmEndpoint>]) -> bool {
         refs: &[],
     };
     all.all_off()
+}
+
+/// A credential that is switched on. Whether its key may be used its row says, which knows what was found before the
+/// cluster is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnabledCredential {
+    /// Its name.
+    pub name: String,
+    /// Names of the endpoints that it is for; none: it is for all.
+    endpoints: Vec<String>,
+}
+
+impl EnabledCredential {
+    /// Whether it is for this endpoint.
+    pub fn is_for(&self, endpoint: &str) -> bool {
+        self.endpoints.is_empty() || self.endpoints.iter().any(|one| one == endpoint)
+    }
+}
+
+/// Those of these credentials that are switched on.
+pub fn enabled(credentials: &[Arc<LlmCredential>]) -> Vec<EnabledCredential> {
+    let enabled = credentials.iter().filter(|c| c.spec.enabled);
+    let named = enabled.map(|c| EnabledCredential {
+        name: c.name_any(),
+        endpoints: endpoint_names(c),
+    });
+    named.collect()
+}
+
+fn endpoint_names(credential: &LlmCredential) -> Vec<String> {
+    let refs = credential.spec.endpoint_refs.iter();
+    refs.map(|r| r.name.clone()).collect()
 }
 
 /// A credential that a check may be made with, as it is declared.
@@ -315,12 +353,7 @@ pub fn usable_keys(credentials: &[Arc<LlmCredential>]) -> Vec<DeclaredKey> {
         Some(DeclaredKey {
             name: c.name_any(),
             fingerprint: c.status.as_ref()?.fingerprint.clone()?,
-            endpoints: c
-                .spec
-                .endpoint_refs
-                .iter()
-                .map(|r| r.name.clone())
-                .collect(),
+            endpoints: endpoint_names(c),
         })
     };
     credentials

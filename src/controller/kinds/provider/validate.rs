@@ -160,7 +160,12 @@ fn job(input: &ProviderInputs, endpoint: &EndpointRow) -> PlannedJob {
         not_final: input.missing.reread_within(),
         // A list without a key would be refused, or read again with one a moment later.
         held: input.keys_awaited,
-        credentials: Some(keys.iter().map(|key| key.name.clone()).collect()),
+        credentials: Some(
+            (input.enabled_credentials.iter())
+                .filter(|credential| credential.is_for(&endpoint.name))
+                .map(|credential| credential.name.clone())
+                .collect(),
+        ),
     }
 }
 
