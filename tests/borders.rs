@@ -142,7 +142,7 @@ fn is_test_file(path: &Path) -> bool {
     in_tests
         || stem == "tests"
         || stem.ends_with("_tests")
-        || path.ends_with("vendors/properties.rs")
+        || path.ends_with("vendors/property_tests.rs")
 }
 
 /// What each room says `crate::…` of, but for itself.

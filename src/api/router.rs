@@ -1,4 +1,5 @@
-//! The table of contents: which route is answered by what.
+//! The table of contents: which route is answered by what. A route's method, path, parameters and description stand at its
+//! handler, in the file of `routes` that this page names; what a write does, in `write`.
 
 use axum::Router;
 use axum::routing::get;

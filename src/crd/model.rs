@@ -1,5 +1,6 @@
 //! `LlmModel`: a model that a provider offers.
 
+mod capability;
 mod facts;
 mod parameters;
 mod status;
@@ -14,10 +15,8 @@ use super::common::{LocalRef, yes};
 use super::credential::exact_time;
 pub use super::pricing::{PriceTier, Pricing};
 use super::rules;
-pub use facts::{
-    Capability, Lifecycle, LimitUnit, Modalities, Modality, ModelCapability, ModelLimit, ModelType,
-    Replacement,
-};
+pub use capability::{Capability, ModelCapability};
+pub use facts::{Lifecycle, LimitUnit, Modalities, Modality, ModelLimit, ModelType, Replacement};
 pub use parameters::parameters_out_of_bounds;
 pub use status::{EffectiveModel, LlmModelStatus, Origin};
 

@@ -38,3 +38,11 @@ pub enum ProviderType {
 }
 
 words!(ProviderType);
+
+impl ProviderType {
+    /// Whether it is a protocol of servers that anyone may run, each of which is a vendor of its own: a server knows
+    /// nothing of another, and many take calls without a key.
+    pub const fn is_self_hosted(self) -> bool {
+        matches!(self, Self::Ollama | Self::VLLM | Self::OpenAICompatible)
+    }
+}

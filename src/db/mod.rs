@@ -21,7 +21,6 @@ pub use error::DbError;
 pub use feed::changes::{ChangedObject, ChangedRows, Changes, Snapshot};
 pub use feed::listener::{CheckListener, FeedListener, Woken};
 pub use feed::state::FeedState;
-pub use maintenance::sweep::{LiveObject, UpsertedRow};
 pub use migrate::{SchemaState, check_schema, migrate, revert};
 pub use pool::{Db, DbOptions};
 pub use server_facts::{ROLES, ServerFacts};
@@ -40,9 +39,12 @@ pub use tables::disclosures::{DisclosureRequest, DisclosureVerdict, RequestedKey
 pub use tables::endpoints::{DeclaredEndpoint, EndpointRow, FoundEndpoint};
 pub use tables::given_keys::{GivenBounds, GivenKey, GivenKeys};
 pub use tables::health_probes::{CheckKind, LastCheck, NewProbe, ProbeCursor, ProbeRow};
+pub use tables::live::LiveObject;
 pub use tables::model_classes::{DeclaredModelClass, ModelClassRow};
 pub use tables::models::{DeclaredModel, FoundModel, ModelRow, ProvedKey};
-pub use tables::object::{DeclaredRow, ObjectColumns, ObjectRow, made_statements, table_columns};
+pub use tables::object::{
+    DeclaredRow, ObjectColumns, ObjectRow, UpsertedRow, made_statements, table_columns,
+};
 pub use tables::providers::{DeclaredProvider, FoundProvider, ProviderRow};
 pub use tables::resolve_needs::{CountedNeed, NeedCount};
 pub use tables::rewrap::{KekUse, KeyUnder, NewWrap, RewrapState, StoredKey, WrappedVersion};

@@ -14,7 +14,7 @@ use secrecy::ExposeSecretMut;
 use super::frame::{FrameError, NONCE_BYTES, TAG_BYTES};
 use super::gcm::{self, NotDecrypted};
 use super::kek::{KekError, KekSource};
-use super::lp;
+use super::length_prefixed;
 use super::payload::{self, DecodeError};
 use super::types::{Binding, KekId, KeyBytes, Payload, Sealed};
 
@@ -183,7 +183,7 @@ pub(super) fn encrypt_payload(
 }
 
 fn payload_aad(binding: &Binding<'_>) -> Vec<u8> {
-    lp::encode(&[
+    length_prefixed::encode(&[
         b"payload/1",
         binding.namespace.as_bytes(),
         binding.name.as_bytes(),
@@ -193,7 +193,7 @@ fn payload_aad(binding: &Binding<'_>) -> Vec<u8> {
 }
 
 pub(super) fn wrap_aad(kek_id: &KekId, binding: &Binding<'_>) -> Vec<u8> {
-    lp::encode(&[
+    length_prefixed::encode(&[
         b"data-key/1",
         kek_id.to_string().as_bytes(),
         binding.namespace.as_bytes(),

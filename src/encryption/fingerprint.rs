@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::kek::FingerprintKey;
 use super::types::{InvalidId, SecretFields, parse_lower_hex};
-use super::{lp, mac};
+use super::{length_prefixed, mac};
 
 /// The first 16 bytes of HMAC-SHA-256, under the keyring's [`FingerprintKey`], over a credential's
 /// UID and all its secret fields; written as 32 lower-case hex digits.
@@ -27,7 +27,7 @@ impl Fingerprint {
     /// The fingerprint of what this credential's Secret holds.
     pub fn of(key: &FingerprintKey, uid: Uuid, fields: &SecretFields) -> Self {
         let mut mac = mac::keyed(key.bytes());
-        lp::feed([&b"fingerprint/1"[..], uid.as_bytes()], |piece| {
+        length_prefixed::feed([&b"fingerprint/1"[..], uid.as_bytes()], |piece| {
             mac.update(piece)
         });
         for field in fields.each() {
@@ -36,7 +36,7 @@ impl Fingerprint {
                 Some(secret) => (&[1], secret.expose_secret().as_bytes()),
                 None => (&[0], &[]),
             };
-            lp::feed([presence, value], |piece| mac.update(piece));
+            length_prefixed::feed([presence, value], |piece| mac.update(piece));
         }
         Self::truncated(mac)
     }
@@ -50,7 +50,7 @@ impl Fingerprint {
             uid.as_bytes(),
             field.expose_secret().as_bytes(),
         ];
-        lp::feed(parts, |piece| mac.update(piece));
+        length_prefixed::feed(parts, |piece| mac.update(piece));
         Self::truncated(mac)
     }
 

@@ -12,7 +12,7 @@ mod fingerprint;
 mod frame;
 mod gcm;
 pub mod kek;
-mod lp;
+mod length_prefixed;
 mod mac;
 mod masking;
 pub mod payload;

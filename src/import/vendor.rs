@@ -61,8 +61,7 @@ impl Vendor {
 
     /// Whether each server is a provider of its own: what answers at one knows nothing of another.
     pub fn is_by_server(&self) -> bool {
-        use ProviderType as T;
-        matches!(self.type_, T::OpenAICompatible | T::VLLM | T::Ollama)
+        self.type_.is_self_hosted()
     }
 }
 

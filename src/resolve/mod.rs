@@ -12,10 +12,10 @@ mod considered;
 mod exchange;
 mod filter;
 mod named;
+mod passed_over;
 mod preference;
 mod price;
 mod question;
-mod reasons;
 mod request;
 mod targets;
 
@@ -25,8 +25,8 @@ pub use class::{Class, resolve_class};
 pub use client::client_config;
 pub use considered::{Considered, MAX_CONSIDERED, PassedOver};
 pub use exchange::{ExchangeOffer, exchange_offer};
+pub use passed_over::{CredentialReason, Reason};
 pub use price::Prices;
-pub use reasons::{CredentialReason, Reason};
 pub use request::{Need, Prefer, Request, TypicalCall, Wanted};
 pub use targets::{Target, withheld};
 

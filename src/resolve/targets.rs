@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::candidates::Access;
 use super::{CredentialReason, Reason};
-use crate::crd::ProviderType;
 use crate::crd::reasons::Reason as ConditionReason;
 use crate::crd::rules::{self, BASE_URL_PATTERN};
 use crate::keys::{Vendor, key_allowed};
@@ -48,10 +47,7 @@ impl Target {
 
     /// Whether a client may do without a credential here: servers of one's own often take none.
     fn works_without_credential(&self) -> bool {
-        matches!(
-            self.provider.view.type_,
-            ProviderType::Ollama | ProviderType::VLLM | ProviderType::OpenAICompatible
-        )
+        self.provider.view.type_.is_self_hosted()
     }
 
     /// Whether it is known not to answer.

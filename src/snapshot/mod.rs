@@ -6,6 +6,7 @@
 //! PostgreSQL while a request waits, and nothing here knows a key.
 
 mod change_log;
+mod configuration;
 pub mod feed;
 mod schema;
 mod state;
@@ -13,12 +14,10 @@ mod store;
 mod table;
 mod views;
 
-mod indices;
-
 pub use crate::crd::decimal::Decimal;
 pub use crate::db::Revision;
 pub use change_log::{ChangeBatch, ChangeCursor, NextChange, RowChange};
-pub use indices::{Snapshot, Views};
+pub use configuration::{Snapshot, Views};
 pub use state::{Availability, AvailabilityState, Health, HealthState, Validity, ValidityState};
 pub use store::Store;
 pub use table::{Entry, Table, etag, name_key, split_name_key};

@@ -15,7 +15,7 @@ pub mod federation;
 pub mod http;
 mod isolated;
 #[cfg(test)]
-mod properties;
+mod property_tests;
 
 pub use answers::result::{CheckResult, Retry};
 pub use driver::{

@@ -140,13 +140,17 @@ async fn declare_rest(sites: &mut [Site], ways: &[&Path]) {
     }
 }
 
-async fn outcomes(sites: &[Site], db: &Db) -> Vec<Value> {
+/// What each namespace has come to. PostgreSQL has until the deadline to be there again.
+async fn outcomes(sites: &[Site], db: &Db, deadline: Instant) -> Vec<Value> {
     // PostgreSQL may have come back a moment ago.
     let rows = loop {
         match db.read_all().await {
             Ok(all) => break all.rows,
-            Err(error) if error.is_transient() => tokio::time::sleep(STANDS_FOR).await,
-            Err(error) => panic!("{error}"),
+            Err(error) if !error.is_transient() => panic!("{error}"),
+            Err(error) if Instant::now() > deadline => {
+                panic!("PostgreSQL still gives no rows at the deadline: {error}")
+            }
+            Err(_) => tokio::time::sleep(STANDS_FOR).await,
         }
     };
     stream::iter(sites)
@@ -167,11 +171,11 @@ async fn all_observed(sites: &[Site]) -> bool {
 /// Waits until nothing moves, and every object says something.
 async fn settled(stage: &mut Stage, sites: &[Site], db: &Db) -> Vec<Value> {
     let deadline = Instant::now() + SETTLED_WITHIN;
-    let mut before = outcomes(sites, db).await;
+    let mut before = outcomes(sites, db, deadline).await;
     loop {
         tokio::time::sleep(STANDS_FOR).await;
         stage.keep_running();
-        let now = outcomes(sites, db).await;
+        let now = outcomes(sites, db, deadline).await;
         if now == before && all_observed(sites).await {
             return now;
         }
@@ -201,7 +205,7 @@ async fn ends(
     let mut stood = 0;
     loop {
         stage.keep_running();
-        let found = outcomes(sites, db).await;
+        let found = outcomes(sites, db, deadline).await;
         let others: Vec<String> = (ways.iter().zip(&found).zip(wanted))
             .filter(|((_, found), wanted)| found != *wanted)
             .map(|((way, found), wanted)| format!("{}: {}", way.name, difference(found, wanted)))

@@ -1,4 +1,4 @@
-//! One file a kind: parameters, handlers and their documentation.
+//! One file a path, or a kind: parameters, handlers, and what the description says of them. `router` lists them.
 
 pub mod actions;
 pub mod audit;

@@ -8,14 +8,11 @@ use uuid::Uuid;
 
 use crate::crd::Kind;
 use crate::db::tables::readable::readable;
+use crate::db::tables::{credential_versions, live, object};
 use crate::db::transactions::deadline::within;
 use crate::db::{
     CredentialRow, CredentialVersionRow, Db, DbError, EndpointRow, ModelClassRow, ModelRow,
     ProviderRow, Revision, WriteTx,
-};
-use crate::db::{
-    maintenance::sweep,
-    tables::{credential_versions, object},
 };
 
 /// How long reading everything may take.
@@ -224,7 +221,7 @@ async fn all(connection: &mut PgConnection) -> Result<ChangedRows, DbError> {
 async fn all_readable(connection: &mut PgConnection) -> Result<ChangedRows, DbError> {
     let mut uids = Uids::default();
     for kind in Kind::ALL {
-        let live = sweep::live(connection, kind, None).await?;
+        let live = live::live(connection, kind, None).await?;
         uids[kind as usize] = live.into_iter().map(|object| object.uid).collect();
     }
     of(connection, &uids).await

@@ -3,4 +3,3 @@
 pub(super) mod partitions;
 pub(super) mod purge;
 pub(super) mod repair;
-pub(super) mod sweep;

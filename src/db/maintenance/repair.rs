@@ -3,8 +3,8 @@
 
 use uuid::Uuid;
 
-use super::sweep::LiveObject;
 use crate::crd::{Kind, ProviderType};
+use crate::db::LiveObject;
 use crate::db::tables::object::statements_of;
 use crate::db::{Db, DbError, WriteTx};
 

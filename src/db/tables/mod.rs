@@ -12,6 +12,7 @@ pub(super) mod given_keys;
 pub mod health_probes;
 pub(super) mod keyring_check;
 pub mod listed_models;
+pub(super) mod live;
 pub mod model_classes;
 pub mod models;
 pub mod object;

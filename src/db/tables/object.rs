@@ -19,7 +19,7 @@ use super::{
 use crate::crd::Kind;
 use crate::crd::manifest::Declaration;
 use crate::db::types::Column;
-use crate::db::{DbError, UpsertedRow, WriteTx};
+use crate::db::{DbError, WriteTx};
 
 /// A struct whose fields are columns.
 pub trait Columns: Sized + Send + Sync + Unpin {
@@ -216,6 +216,18 @@ impl<'r, D: DeclaredRow> FromRow<'r, PgRow> for ObjectRow<D> {
             revision: Column::read(row, "revision")?,
         })
     }
+}
+
+/// What storing an object did, see [`WriteTx::upsert`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpsertedRow {
+    /// Whether anything visible changed.
+    pub changed: bool,
+    /// Objects that had its name until now: they were deleted unseen, and are marked so.
+    pub replaced: Vec<Uuid>,
+    /// Names, in its namespace, of models that were in force for its `modelId` and were switched
+    /// off: they are to be reconciled.
+    pub displaced: Vec<String>,
 }
 
 /// The statements of a kind's table.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hmac::Mac;
 
 use super::super::types::KeyBytes;
-use super::super::{lp, mac};
+use super::super::{length_prefixed, mac};
 
 /// Where the two keys come from.
 pub trait MacKeySource: fmt::Debug + Send + Sync + 'static {
@@ -56,7 +56,7 @@ impl FingerprintKey {
     /// Stands for the key without revealing anything of it: equal for the same key alone.
     pub fn check(&self) -> [u8; 32] {
         let mut mac = mac::keyed(&self.0);
-        lp::feed([&b"fingerprint-key-check/1"[..]], |piece| mac.update(piece));
+        length_prefixed::feed([&b"fingerprint-key-check/1"[..]], |piece| mac.update(piece));
         mac.finalize().into_bytes().into()
     }
 
@@ -83,7 +83,7 @@ impl AuditKey {
     pub fn anchor(&self, message: &[u8]) -> [u8; 32] {
         let mut mac = mac::keyed(&self.0);
         // The other MAC has its own key; this one still says what it is for.
-        lp::feed([&b"audit-anchor/1"[..], message], |piece| mac.update(piece));
+        length_prefixed::feed([&b"audit-anchor/1"[..], message], |piece| mac.update(piece));
         mac.finalize().into_bytes().into()
     }
 }

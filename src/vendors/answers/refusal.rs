@@ -53,6 +53,13 @@ pub(in crate::vendors) enum RefusalKind {
     Unclear,
 }
 
+impl RefusalKind {
+    /// Whether it may be over in a moment: the call is tried again.
+    fn may_pass(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Down)
+    }
+}
+
 /// Which check asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::vendors) enum Check {
@@ -195,13 +202,8 @@ pub(in crate::vendors) async fn exchange(
     request: Result<Request, HttpError>,
     table: CodeTable,
 ) -> Result<Exchanged, HttpError> {
-    let again = |answer: &Response| {
-        !answer.status.is_success()
-            && matches!(
-                classify(answer, table).kind,
-                RefusalKind::RateLimited | RefusalKind::Down
-            )
-    };
+    let again =
+        |answer: &Response| !answer.status.is_success() && classify(answer, table).kind.may_pass();
     let request = request?;
     let answer = call.client.send(&request, call.deadline, again).await?;
     Ok(Exchanged {

@@ -2,10 +2,10 @@
 //!
 //! No key appears in an error: errors are made from our own words, never from a URL or a header.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use http::{Method, StatusCode};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use url::{Host, Url};
 
@@ -21,11 +21,8 @@ pub use super::{
 use crate::keys::BoundKey;
 use crate::telemetry::spans;
 
-/// Attempts in one call, the first included.
-const MAX_ATTEMPTS: u32 = 3;
 /// Redirects that are followed, on the same host alone.
 const MAX_REDIRECTS: u32 = 3;
-const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
 /// Tells the time that requests are signed with.
 pub type Clock = fn() -> jiff::Timestamp;
@@ -140,41 +137,6 @@ impl HttpClient {
         (self.clock)()
     }
 
-    /// Sends a request, and again while `again` says so of the answer or the connection failed, until
-    /// the deadline or three attempts. It waits as long as the vendor asks, if the deadline allows.
-    /// When time is up in a further attempt, what the one before came to is the answer.
-    ///
-    /// # Errors
-    /// Why there is no answer. An answer of any status is an answer.
-    pub async fn send(
-        &self,
-        request: &Request,
-        deadline: Instant,
-        again: impl Fn(&Response) -> bool,
-    ) -> Result<Response, HttpError> {
-        let mut attempt = 1;
-        let mut before = Err(HttpError::Timeout(HostAndPort::of(&request.url)));
-        loop {
-            let result = match timeout_at(deadline, self.follow(request)).await {
-                Ok(result) => result,
-                Err(_) => return before,
-            };
-            let wait = match &result {
-                Ok(answer) if again(answer) => {
-                    answer.retry_after().unwrap_or_else(|| backoff(attempt))
-                }
-                Err(HttpError::Connect(_) | HttpError::Truncated(_)) => backoff(attempt),
-                _ => return result,
-            };
-            if attempt == MAX_ATTEMPTS || Instant::now() + wait >= deadline {
-                return result;
-            }
-            before = result;
-            sleep(wait).await;
-            attempt += 1;
-        }
-    }
-
     /// Sends a request once, whatever becomes of it: for a token that counts once.
     ///
     /// # Errors
@@ -190,7 +152,7 @@ impl HttpClient {
         }
     }
 
-    async fn follow(&self, request: &Request) -> Result<Response, HttpError> {
+    pub(super) async fn follow(&self, request: &Request) -> Result<Response, HttpError> {
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.traced(request, &url).await?;
@@ -274,9 +236,4 @@ impl HttpClient {
         } = &self.connector;
         (guard.check(namespace, address)).map_err(HttpError::AddressRefused)
     }
-}
-
-fn backoff(attempt: u32) -> Duration {
-    let jitter = f64::from(rand::random::<u16>()) / f64::from(u16::MAX);
-    FIRST_BACKOFF.mul_f64(f64::from(1_u32 << (attempt - 1)) * (0.75 + jitter / 2.0))
 }

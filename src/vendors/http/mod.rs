@@ -11,6 +11,7 @@ pub mod message;
 mod meter;
 pub mod own_addresses;
 pub mod redaction;
+mod retry;
 #[cfg(any(test, fuzzing))]
 pub mod script;
 mod tls;

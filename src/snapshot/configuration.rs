@@ -238,5 +238,5 @@ fn put<V: View>(
 }
 
 #[cfg(test)]
-#[path = "indices_tests.rs"]
+#[path = "configuration_tests.rs"]
 mod tests;

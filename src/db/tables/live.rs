@@ -1,10 +1,10 @@
-//! What is live, and how it is removed: softly, and with its key material.
+//! What is live of a kind, and how it is removed: softly, and with its key material.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::object::statements_of;
 use crate::crd::Kind;
-use crate::db::tables::object::statements_of;
 use crate::db::{Db, DbError, WriteTx};
 
 /// A live object's identity.
@@ -16,18 +16,6 @@ pub struct LiveObject {
     pub namespace: String,
     /// Its name.
     pub name: String,
-}
-
-/// What storing an object did, see [`WriteTx::upsert`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpsertedRow {
-    /// Whether anything visible changed.
-    pub changed: bool,
-    /// Objects that had its name until now: they were deleted unseen, and are marked so.
-    pub replaced: Vec<Uuid>,
-    /// Names, in its namespace, of models that were in force for its `modelId` and were switched
-    /// off: they are to be reconciled.
-    pub displaced: Vec<String>,
 }
 
 impl Db {
