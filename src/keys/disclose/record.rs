@@ -25,8 +25,8 @@ use crate::keys::open::open_stored;
 /// How long a batch may take in all. PostgreSQL ends its statement after 1.5 s, so that what became
 /// of it is known in time.
 const BATCH_TIMEOUT: Duration = Duration::from_millis(1700);
-/// How many requests of a batch that is tried one by one may be refused in a row before the rest
-/// counts as refused too.
+/// How many requests of a batch may be refused by themselves, one after the other, before the rest counts as
+/// refused too.
 pub(super) const REFUSED_IN_A_ROW: usize = 8;
 /// Time between two calls for the controller about the same credential.
 const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -174,7 +174,7 @@ impl<L: Ledger> Batcher<L> {
                 Vec::new()
             }
             // Nothing of it was stored, and what is wrong with one request is not the others' fault.
-            Err(error) => self.one_by_one(opened, error, deadline).await,
+            Err(error) => self.in_halves(opened, error, deadline).await,
         }
     }
 
@@ -387,29 +387,36 @@ impl<L: Ledger> Batcher<L> {
         again
     }
 
-    async fn one_by_one(
+    /// Records a batch that was refused in halves, and what is refused of them in halves again, until those that the
+    /// database does not take stand by themselves: what a few spoil costs the others few commits.
+    async fn in_halves(
         &self,
         opened: Vec<Opened>,
         mut error: DbError,
         deadline: Instant,
     ) -> Vec<Job> {
         let (mut again, mut in_a_row) = (Vec::new(), 0);
-        let mut waiting = opened.into_iter();
+        let mut waiting = halves(opened);
         while in_a_row < REFUSED_IN_A_ROW && !error.is_outage() {
-            let Some(one) = waiting.next() else { break };
-            match self.record(std::slice::from_ref(&one), deadline).await {
+            let Some(part) = waiting.pop() else { break };
+            match self.record(&part, deadline).await {
                 Ok(verdicts) => {
                     in_a_row = 0;
-                    again.extend(self.release(vec![one], verdicts));
+                    again.extend(self.release(part, verdicts));
                 }
                 Err(refused) => {
-                    in_a_row += 1;
-                    self.fail([one.job], &refused);
                     error = refused;
+                    if part.len() > 1 {
+                        waiting.extend(halves(part));
+                    } else {
+                        in_a_row += 1;
+                        self.fail(part.into_iter().map(|one| one.job), &error);
+                    }
                 }
             }
         }
-        self.fail(waiting.map(|one| one.job), &error);
+        let left = waiting.into_iter().rev().flatten();
+        self.fail(left.map(|one| one.job), &error);
         again
     }
 
@@ -435,6 +442,12 @@ impl<L: Ledger> Batcher<L> {
             self.refusals.note(RefusalDraft::of(&request, result));
         }
     }
+}
+
+/// The second half of these and the first, which is the next to be taken from the end.
+fn halves<T>(mut all: Vec<T>) -> Vec<Vec<T>> {
+    let second = all.split_off(all.len().div_ceil(2));
+    vec![second, all]
 }
 
 fn late() -> NotOpened {

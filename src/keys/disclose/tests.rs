@@ -309,6 +309,32 @@ async fn requests_that_come_while_commits_are_under_way_share_the_next() {
 }
 
 #[tokio::test]
+async fn a_few_that_cannot_be_stored_cost_a_batch_few_commits() {
+    let service = Service::start(1).await;
+    service.ledger.turns.forget_permits(Semaphore::MAX_PERMITS);
+    let asks = (0..120).map(|number| {
+        let is_bad = number % 40 == 39;
+        let request = KeyRequest {
+            purpose: is_bad.then(|| "bad".to_owned()),
+            ..service.request("agent", 0)
+        };
+        service
+            .discloser
+            .disclose(request)
+            .map(move |answer| (is_bad, disclosed(answer)))
+    });
+    let (answers, ()) = tokio::join!(join_all(asks), async {
+        service.ledger.turns.add_permits(Semaphore::MAX_PERMITS);
+    });
+    for (is_bad, answer) in answers {
+        assert_eq!(answer.is_err(), is_bad, "{answer:?}");
+    }
+    assert_eq!(service.rows().len(), 117);
+    let commits = service.ledger.state.lock().commits.len();
+    assert!(commits <= 30, "{commits} commits");
+}
+
+#[tokio::test]
 async fn one_request_that_cannot_be_stored_keeps_nobody_else_from_a_key() {
     let service = Service::start(1).await;
     service.ledger.turns.forget_permits(Semaphore::MAX_PERMITS);
