@@ -19,7 +19,7 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// One provider, two endpoints, a key and a model: everything that a field may speak of.
+    /// One provider, two endpoints, a key, a model and a class: everything that a field may speak of.
     pub fn base() -> Self {
         let provider = json!({ "name": "p" });
         let endpoint = json!({ "providerRef": provider, "baseUrl": "URL" });
@@ -43,6 +43,8 @@ impl Declaration {
             "m",
             json!({ "providerRef": provider, "modelId": "gpt-a" }),
         );
+        let class = json!({ "models": [{ "name": "m" }] });
+        base.spec("LlmModelClass", "k", class);
         base.secret(
             Some("OpenAICompatible"),
             "127.0.0.1",
@@ -76,7 +78,15 @@ impl Declaration {
         field: &str,
         value: Value,
     ) -> Self {
-        self.objects.get_mut(&(kind, name)).unwrap()["spec"][field] = value;
+        let spec = &mut self.objects.get_mut(&(kind, name)).unwrap()["spec"];
+        // Of some fields an object has one alone.
+        for choice in [["secretRef", "federation"], ["models", "need"]] {
+            if choice.contains(&field) {
+                let spec = spec.as_object_mut().unwrap();
+                spec.retain(|name, _| !choice.contains(&name.as_str()));
+            }
+        }
+        spec[field] = value;
         self
     }
 
@@ -149,6 +159,13 @@ pub fn fields() -> Vec<(&'static str, &'static str, &'static str, Value)> {
             "secretRef",
             json!({ "name": "s", "keys": { "apiKey": "other" } }),
         ),
+        (
+            "federation",
+            json!({
+                "serviceAccountRef": nobody, "audience": "https://openrouter.ai",
+                "openRouter": { "federationPolicyId": "pol_1" },
+            }),
+        ),
         ("alias", json!("A")),
         ("description", json!("A")),
         ("enabled", json!(false)),
@@ -160,6 +177,15 @@ pub fn fields() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ("priority", json!(7)),
         ("rotation", json!({ "graceSeconds": 6 })),
         ("validation", json!({ "enabled": false })),
+    ];
+    let class = [
+        ("displayName", json!("K")),
+        ("description", json!("K")),
+        ("enabled", json!(false)),
+        ("models", json!([nobody, { "name": "m" }])),
+        ("need", json!({ "modalities": { "output": ["Text"] } })),
+        ("prefer", json!("Context")),
+        ("allowDeprecated", json!(true)),
     ];
     let model = [
         ("providerRef", nobody),
@@ -197,6 +223,7 @@ pub fn fields() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         .chain(endpoint.into_iter().map(of("LlmEndpoint", "e")))
         .chain(credential.into_iter().map(of("LlmCredential", "c")))
         .chain(model.into_iter().map(of("LlmModel", "m")))
+        .chain(class.into_iter().map(of("LlmModelClass", "k")))
         .collect()
 }
 

@@ -18,7 +18,7 @@ use declaration::{Declaration, Path, fields, paths};
 use futures::{StreamExt, stream};
 use kube::CustomResourceExt;
 use llmplane::{
-    crd::{LlmCredential, LlmEndpoint, LlmModel, LlmProvider},
+    crd::{LlmCredential, LlmEndpoint, LlmModel, LlmModelClass, LlmProvider},
     db::{Db, DbOptions},
     local::state::Component,
 };
@@ -249,6 +249,7 @@ fn every_field_is_walked() {
         LlmEndpoint::crd(),
         LlmCredential::crd(),
         LlmModel::crd(),
+        LlmModelClass::crd(),
     ];
     let walked: BTreeSet<(String, String)> = (fields().into_iter())
         .map(|(kind, _, field, _)| (kind.to_owned(), field.to_owned()))

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use kube::api::DeleteParams;
 use llmplane::{
     db::ChangedRows,
-    snapshot::{CredentialView, EndpointView, ModelView, ProviderView},
+    snapshot::{CredentialView, EndpointView, ModelClassView, ModelView, ProviderView},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -190,6 +190,8 @@ impl Site {
         answers.extend(credentials.map(|row| json(CredentialView::of(row, versions))));
         let models = rows.models.iter().filter(|row| here(&row.namespace));
         answers.extend(models.map(|row| json(ModelView::from(row))));
+        let classes = rows.model_classes.iter().filter(|row| here(&row.namespace));
+        answers.extend(classes.map(|row| json(ModelClassView::from(row))));
         answers.sort_by_cached_key(|answer| answer["name"].to_string());
         answers.into()
     }
