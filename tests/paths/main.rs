@@ -34,6 +34,8 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(150);
 const ENDS_WITHIN: Duration = Duration::from_secs(240);
 /// For how long an end must be as it is before it is taken for one.
 const STANDS_FOR: Duration = Duration::from_secs(6);
+/// The same of a fresh declaration: that nothing will come of it is said after half a minute.
+const FRESH_STANDS_FOR: Duration = Duration::from_secs(45);
 
 /// What fails while paths are walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,12 +170,12 @@ async fn all_observed(sites: &[Site]) -> bool {
         .await
 }
 
-/// Waits until nothing moves, and every object says something.
-async fn settled(stage: &mut Stage, sites: &[Site], db: &Db) -> Vec<Value> {
+/// Waits until nothing moves for so long, and every object says something.
+async fn settled(stage: &mut Stage, sites: &[Site], db: &Db, stands: Duration) -> Vec<Value> {
     let deadline = Instant::now() + SETTLED_WITHIN;
     let mut before = outcomes(sites, db, deadline).await;
     loop {
-        tokio::time::sleep(STANDS_FOR).await;
+        tokio::time::sleep(stands).await;
         stage.keep_running();
         let now = outcomes(sites, db, deadline).await;
         if now == before && all_observed(sites).await {
@@ -290,7 +292,7 @@ async fn the_end_is_the_same_whatever_the_path_and_whatever_fails() {
     eprintln!("{} paths to {} ends", ways.len(), ends_declared.len());
     let fresh: Vec<Value> = {
         let sites = made(&stage, &ends_declared).await;
-        settled(&mut stage, &sites, &db).await
+        settled(&mut stage, &sites, &db, FRESH_STANDS_FOR).await
     };
     let wanted: Vec<&Value> = (ways.iter())
         .map(|way| {
@@ -305,7 +307,7 @@ async fn the_end_is_the_same_whatever_the_path_and_whatever_fails() {
     for fault in FAULTS {
         let begun = Instant::now();
         let mut sites = made(&stage, &from).await;
-        settled(&mut stage, &sites, &db).await;
+        settled(&mut stage, &sites, &db, STANDS_FOR).await;
         declare_step(&mut sites, &ways, 0).await;
         stage.strike(fault, &mut sites, &ways).await;
         let different = ends(&mut stage, &sites, &ways, &wanted, &db).await;

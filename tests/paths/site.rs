@@ -57,7 +57,9 @@ const UNPROVEN: [&str; 7] = [
 
 fn waits_for_proof(status: &Value) -> bool {
     let ready = find_condition(&json!({ "status": status }), "Ready").cloned();
-    ready.is_some_and(|ready| UNPROVEN.iter().any(|reason| ready["reason"] == *reason))
+    ready.is_some_and(|ready| {
+        ready["status"] != "True" && UNPROVEN.iter().any(|reason| ready["reason"] == *reason)
+    })
 }
 
 pub struct Site {

@@ -309,7 +309,13 @@ impl Index {
             wakes.extend(self.delete::<K>(&namespace, &name));
         }
         for object in listed {
-            wakes.extend(self.apply(object));
+            let is_known = K::map(self).contains_key(&name_of(&object));
+            let is_news = is_known || !is_in_force(&object);
+            let woken = self.apply(object).into_iter();
+            wakes.extend(woken.map(|wake| match is_news {
+                true => wake,
+                false => wake.behind_news(),
+            }));
         }
         distinct(wakes)
     }
@@ -443,6 +449,16 @@ fn is_new_to_us<K: Declared>(before: Option<&K>, now: &K) -> bool {
         || asks(before) != asks(now)
 }
 
+/// Whether its status says that it was looked at as it is declared, and nobody has asked for another look.
+fn is_in_force<K: Declared>(object: &K) -> bool {
+    let generation = object.meta().generation;
+    let mut said = object.conditions().iter().peekable();
+    said.peek().is_some()
+        && said.all(|condition| condition.observed_generation == generation)
+        && object.meta().deletion_timestamp.is_none()
+        && asks(object).is_none()
+}
+
 /// Who made it, which decides between two models of one id and bumps no generation.
 fn made_by<K: ResourceExt>(object: &K) -> (Option<&String>, &[OwnerReference]) {
     let label = object.labels().get(LABEL_GENERATED_BY);
@@ -472,7 +488,11 @@ fn provider_key<K: Declared>(object: &K) -> Option<ObjectKey> {
 
 fn distinct(mut wakes: Vec<Wake>) -> Vec<Wake> {
     wakes.sort();
-    wakes.dedup_by(|later, first| later.key == first.key);
+    wakes.dedup_by(|later, first| {
+        let is_same = later.key == first.key;
+        first.is_news |= is_same && later.is_news;
+        is_same
+    });
     wakes
 }
 

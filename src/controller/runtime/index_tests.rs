@@ -238,3 +238,43 @@ fn a_label_is_a_part_of_what_is_declared() {
     assert!(woken.contains(&"provider/p".to_owned()), "{woken:?}");
     assert!(index.apply(labelled).is_empty());
 }
+
+#[test]
+fn a_list_wakes_what_changed_before_what_is_in_force_as_it_is_declared() {
+    let listed = |name: &str, observed: i64, asked: bool| -> LlmProvider {
+        let mut object = serde_json::to_value(provider(name)).unwrap();
+        object["status"] = json!({ "conditions": [{
+            "type": "Ready", "status": "True", "reason": "Reconciled", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": observed,
+        }] });
+        if asked {
+            object["metadata"]["annotations"] =
+                json!({ "llmplane.dev/reconcile-requested-at": "now" });
+        }
+        serde_json::from_value(object).unwrap()
+    };
+    let mut index = Index::default();
+    let all = vec![
+        listed("asked", 1, true),
+        listed("changed", 0, false),
+        provider("new"),
+        listed("same", 1, false),
+    ];
+    let wakes = index.replace(Some("team"), all, &HashSet::new());
+    let news = |wake: &Wake| (wake.key.name.clone(), wake.is_news);
+    let news: Vec<(String, bool)> = wakes.iter().map(news).collect();
+    let wanted = [
+        ("asked", true),
+        ("changed", true),
+        ("new", true),
+        ("same", false),
+    ];
+    assert_eq!(
+        news,
+        wanted.map(|(name, is_news)| (name.to_owned(), is_news))
+    );
+    // Whoever is woken for two reasons is woken for the better one.
+    let key = || provider("same").key();
+    let both = distinct(vec![Wake::now(key()).behind_news(), Wake::now(key())]);
+    assert_eq!(both, [Wake::now(key())]);
+}

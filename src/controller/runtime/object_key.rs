@@ -50,6 +50,9 @@ pub struct Wake {
     pub key: ObjectKey,
     /// After how long at the latest.
     pub after: Duration,
+    /// Whether something changed, as far as is known. What a list told of and is in force as it is declared waits for
+    /// what did: after a change of leaders that is nearly everything.
+    pub is_news: bool,
 }
 
 /// How long wake-ups of a parent by its children are gathered.
@@ -61,11 +64,23 @@ impl Wake {
         Self {
             key,
             after: Duration::ZERO,
+            is_news: true,
         }
     }
 
     /// After [`GATHER`]: for summaries, which many children change together.
     pub fn soon(key: ObjectKey) -> Self {
-        Self { key, after: GATHER }
+        Self {
+            after: GATHER,
+            ..Self::now(key)
+        }
+    }
+
+    /// The same, behind all that is news.
+    pub fn behind_news(self) -> Self {
+        Self {
+            is_news: false,
+            ..self
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! share this one.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     future::Future,
     time::Duration,
 };
@@ -113,7 +113,7 @@ where
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(wake) = wakes.recv() => queue.wake(wake),
-            Some(due) = queue.delays.next(), if !queue.delays.is_empty() => queue.due(due.into_inner()),
+            Some(due) = queue.delays.next(), if !queue.delays.is_empty() => queue.due(due.into_inner(), true),
             Some(ended) = running.join_next_with_id() => {
                 let (id, next) = ended?;
                 if let Some(key) = keys.remove(&id) {
@@ -131,7 +131,8 @@ where
 #[derive(Default)]
 struct Queue {
     ready: Ready,
-    waiting: HashSet<ObjectKey>,
+    /// With whether something changed, as far as is known.
+    waiting: HashMap<ObjectKey, bool>,
     running: HashMap<ObjectKey, bool>,
     delayed: HashMap<ObjectKey, (delay_queue::Key, Instant)>,
     delays: DelayQueue<ObjectKey>,
@@ -141,27 +142,38 @@ struct Queue {
 impl Queue {
     fn wake(&mut self, wake: Wake) {
         if wake.after.is_zero() {
-            self.due(wake.key);
+            self.due(wake.key, wake.is_news);
         } else {
             self.delay(wake.key, wake.after);
         }
     }
 
     /// The key is to run as soon as there is room; once, however often this is said.
-    fn due(&mut self, key: ObjectKey) {
+    fn due(&mut self, key: ObjectKey, is_news: bool) {
         if let Some((delay, _)) = self.delayed.remove(&key) {
             self.delays.try_remove(&delay);
         }
         if let Some(again) = self.running.get_mut(&key) {
             *again = true;
-        } else if self.waiting.insert(key.clone()) {
-            self.ready.push(key);
+            return;
+        }
+        match self.waiting.entry(key) {
+            Entry::Vacant(place) => {
+                self.ready.push(place.key().clone(), is_news);
+                place.insert(is_news);
+            }
+            // Its first place is passed over when its turn comes.
+            Entry::Occupied(mut known) if is_news && !known.get() => {
+                known.insert(true);
+                self.ready.push(known.key().clone(), true);
+            }
+            Entry::Occupied(_) => {}
         }
     }
 
     /// The key is to run after `wait`, or earlier if it already is.
     fn delay(&mut self, key: ObjectKey, wait: Duration) {
-        if self.waiting.contains(&key) {
+        if self.waiting.contains_key(&key) {
             return;
         }
         let at = Instant::now() + wait.min(LONGEST);
@@ -180,7 +192,12 @@ impl Queue {
     }
 
     fn start(&mut self) -> Option<ObjectKey> {
-        let key = self.ready.pop()?;
+        let key = loop {
+            let (key, is_news) = self.ready.pop()?;
+            if self.waiting.get(&key) == Some(&is_news) {
+                break key;
+            }
+        };
         self.waiting.remove(&key);
         self.running.insert(key.clone(), false);
         Some(key)
@@ -207,38 +224,50 @@ impl Queue {
                 let longest = if again { WOKEN_AGAIN } else { BACKOFF_LONGEST };
                 self.delay(key, wait.min(longest));
             }
-            _ if again => self.due(key),
+            _ if again => self.due(key, true),
             Next::After(wait) => self.delay(key, wait),
             Next::Done => {}
         }
     }
 }
 
-/// The keys that are to run, first come, first served, in a lane for each kind. Parents go first:
-/// a child finds its parent stored, and what is checked at the parent is known sooner, so that the
-/// child need not run again. But no lane waits for ever.
+/// The keys that are to run, first come, first served, in a lane for each kind, and behind these in another for what is
+/// no news. Parents go first: a child finds its parent stored, and what is checked at the parent is known sooner, so that
+/// the child need not run again. But no lane waits for ever.
 #[derive(Default)]
 struct Ready {
     /// With the number of its arrival.
-    lanes: [VecDeque<(u64, ObjectKey)>; Kind::ALL.len()],
+    news: Lanes,
+    others: Lanes,
     arrived: u64,
     left: u64,
 }
 
+type Lanes = [VecDeque<(u64, ObjectKey)>; Kind::ALL.len()];
+
 impl Ready {
-    fn push(&mut self, key: ObjectKey) {
+    fn push(&mut self, key: ObjectKey, is_news: bool) {
         self.arrived += 1;
-        self.lanes[key.kind as usize].push_back((self.arrived, key));
+        let lanes = if is_news {
+            &mut self.news
+        } else {
+            &mut self.others
+        };
+        lanes[key.kind as usize].push_back((self.arrived, key));
     }
 
-    fn pop(&mut self) -> Option<ObjectKey> {
+    /// The next, and whether it stood where news stands.
+    fn pop(&mut self) -> Option<(ObjectKey, bool)> {
         self.left += 1;
-        let mut waiting = self.lanes.iter_mut().filter(|lane| !lane.is_empty());
-        let lane = match self.left % OLDEST_EVERY {
-            0 => waiting.min_by_key(|lane| lane.front().map(|(number, _)| *number)),
+        let news = self.news.iter_mut().map(|lane| (lane, true));
+        let all = news.chain(self.others.iter_mut().map(|lane| (lane, false)));
+        let mut waiting = all.filter(|(lane, _)| !lane.is_empty());
+        let next = match self.left % OLDEST_EVERY {
+            0 => waiting.min_by_key(|(lane, _)| lane.front().map(|(number, _)| *number)),
             _ => waiting.next(),
         };
-        lane?.pop_front().map(|(_, key)| key)
+        let (lane, is_news) = next?;
+        lane.pop_front().map(|(_, key)| (key, is_news))
     }
 }
 
@@ -359,6 +388,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_changed_goes_before_what_a_list_told_of() {
+        let mut queue = Queue::default();
+        let model = |name: &str| ObjectKey::new(Kind::Model, "team", name);
+        for n in 0..100 {
+            queue.wake(Wake::now(model(&format!("m{n}"))).behind_news());
+            queue.wake(Wake::now(key(&format!("p{n}"))).behind_news());
+        }
+        queue.wake(Wake::now(model("m70")));
+        // What was news stays it.
+        queue.wake(Wake::now(model("m70")).behind_news());
+        queue.wake(Wake::now(model("new")));
+        let started: Vec<ObjectKey> = std::iter::from_fn(|| queue.start()).collect();
+        assert_eq!(started[..2], [model("m70"), model("new")]);
+        let once: std::collections::HashSet<&ObjectKey> = started.iter().collect();
+        assert_eq!((started.len(), once.len()), (201, 201), "each once");
+        assert!(queue.waiting.is_empty());
+    }
+
+    #[tokio::test]
     async fn a_failing_key_that_was_woken_while_it_ran_does_not_wait_out_its_backoff() {
         let mut queue = Queue::default();
         queue.failures.insert(key("a"), 100);
@@ -381,7 +429,7 @@ mod tests {
         queue.wake(Wake::soon(key("a")));
         assert_eq!(queue.start(), None);
         let due = queue.delays.next().await.unwrap().into_inner();
-        queue.due(due);
+        queue.due(due, true);
         assert_eq!(queue.start(), Some(key("a")));
         assert!(queue.delays.is_empty());
     }

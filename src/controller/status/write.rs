@@ -171,7 +171,10 @@ pub fn repair<K: Declared + Serialize>(context: &Context, object: &K) -> Option<
     let after = (context.own_statuses).repair(uid, version.as_deref(), &status, Instant::now())?;
     let key = object.key();
     tracing::info!(object = %key, "somebody else has changed this status; it is put right");
-    Some(Wake { key, after })
+    Some(Wake {
+        after,
+        ..Wake::now(key)
+    })
 }
 
 /// What of a status is ours, without times: others may keep conditions of their own beside ours.
