@@ -373,7 +373,8 @@ fn places(
     }
     let grace = Duration::from_secs(u64::try_from(credential.grace_seconds).unwrap_or(0));
     for current in in_state(VersionState::Current) {
-        let until = current.token_end().unwrap_or(now + grace);
+        let end = current.token_end().or(current.grace_until);
+        let until = end.unwrap_or(now + grace);
         if until <= now {
             moves.push((current.version, VersionState::Destroyed, None));
         } else if judged == VersionVerdict::Rejected {

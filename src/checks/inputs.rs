@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::crd::{ProviderType, endpoint::Header, federation::Federation, model::ModelType};
 
@@ -63,9 +64,9 @@ pub fn with_key(inputs: &str, key: Option<&str>) -> String {
     digest(&(inputs, key))
 }
 
-/// Of a model class: what it asks for.
-pub fn of_class(asked: &impl Serialize) -> String {
-    digest(&("class", asked))
+/// Of a model class: what it asks for, and a model that is that, of this provider.
+pub fn of_class(asked: &impl Serialize, (provider, model, id): (Uuid, Uuid, &str)) -> String {
+    digest(&("class", asked, provider, model, id))
 }
 
 fn digest(inputs: &impl Serialize) -> String {

@@ -152,6 +152,10 @@ pub fn steps(
         }
         SecretView::Exchanged(provider_type, hosts) => {
             end_foreign(known, &live, (provider_type, hosts), &mut steps);
+            // The Secret is not named any more: a token has the time of a grace to take its key's place.
+            let of_secret = live.iter().filter(|row| row.exchanged_with.is_none());
+            let of_secret: Vec<_> = of_secret.copied().collect();
+            end_lost(&of_secret, KeyLoss::EntryGone, (terms, now), &mut steps);
             steps.left(&live)
         }
         SecretView::Unknown => steps.left(&live),
@@ -230,8 +234,7 @@ fn end_tokens(live: &[&CredentialVersionRow], now: Timestamp, steps: &mut Versio
 }
 
 /// What no exchange can give again: versions that do not authenticate, and those of another vendor, or for
-/// other hosts than the ServiceAccount's owner names now. A Secret's key from before stays until a
-/// token takes its place.
+/// other hosts than the ServiceAccount's owner names now.
 fn end_foreign(
     known: KnownVersions<'_>,
     live: &[&CredentialVersionRow],

@@ -735,3 +735,32 @@ fn a_secret_in_place_of_an_exchange_leaves_the_token_its_end() {
     assert!(moved(&steps).is_empty());
     assert_eq!(steps.again_at, Some(at(100)));
 }
+
+#[test]
+fn an_exchange_in_place_of_a_secret_leaves_its_key_the_grace_that_a_rotation_has() {
+    let rows = [row(1, VersionState::Current, "k")];
+    let first = exchanged(&rows, &["a.example"], 10);
+    let until = at(10) + TERMS.grace;
+    assert_eq!(
+        (first.moves[0].version, first.moves[0].grace_until),
+        (1, Some(until))
+    );
+    assert_eq!(first.again_at, Some(until));
+    let ending = CredentialVersionRow {
+        grace_until: Some(until),
+        ..row(1, VersionState::Current, "k")
+    };
+    let end = 10 + i64::try_from(TERMS.grace.as_secs()).unwrap();
+    assert!(
+        moved(&exchanged(
+            std::slice::from_ref(&ending),
+            &["a.example"],
+            end - 1
+        ))
+        .is_empty()
+    );
+    assert_eq!(
+        moved(&exchanged(&[ending], &["a.example"], end)),
+        [(1, VersionState::Destroyed)]
+    );
+}

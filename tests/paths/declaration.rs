@@ -131,7 +131,8 @@ pub fn fields() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ("defaultEndpointRef", json!({ "name": "f" })),
         (
             "modelSync",
-            json!({ "enabled": true, "exclude": ["gpt-a"] }),
+            // What it makes is declared too, and stays.
+            json!({ "enabled": true, "exclude": ["*"] }),
         ),
     ];
     let endpoint = [

@@ -19,7 +19,15 @@ pub fn validate(input: &ClassInputs, meaning: &ClassMeaning, now: Timestamp) -> 
     let status = input.object.status.as_ref();
     let generation = identity::generation(&*input.object);
     let still_holds = row.is_some_and(|row| proof::still_holds(row, spec));
-    let asked_for = proof::inputs(spec);
+    let namespace = &input.owner.namespace;
+    let model = |name: &str| {
+        let entry = input.snapshot.models.by_name(namespace, name);
+        entry.map(|entry| {
+            let (model, id) = (&entry.view, &entry.view.model_id);
+            proof::inputs(spec, (model.provider_id, model.common.id, id))
+        })
+    };
+    let current = meaning.current.as_ref();
     evaluate(
         &EvaluationInputs {
             generation,
@@ -29,8 +37,13 @@ pub fn validate(input: &ClassInputs, meaning: &ClassMeaning, now: Timestamp) -> 
             declared: None,
             outside: (ConditionType::Available, meaning.available.clone()),
             proof: ProofInputs {
-                passed: vec![asked_for.clone()],
-                possible: vec![asked_for],
+                passed: (current
+                    .and_then(|current| model(&current.model))
+                    .into_iter())
+                .collect(),
+                possible: (input.models.iter())
+                    .filter_map(|name| model(name))
+                    .collect(),
                 is_partial: false,
             },
             lacks_what_is_off: meaning.lacks_what_is_off,
