@@ -64,9 +64,14 @@ pub fn with_key(inputs: &str, key: Option<&str>) -> String {
     digest(&(inputs, key))
 }
 
-/// Of a model class: what it asks for, and a model that is that, of this provider.
-pub fn of_class(asked: &impl Serialize, (provider, model, id): (Uuid, Uuid, &str)) -> String {
-    digest(&("class", asked, provider, model, id))
+/// Of a model class: what it asks for.
+pub fn of_class(asked: &impl Serialize) -> String {
+    digest(&("class", asked))
+}
+
+/// Of a class, as [`of_class`] has it, and a model that it may mean: of this provider, itself, and of this id.
+pub fn of_meaning(class: &str, (provider, model, id): (Uuid, Uuid, &str)) -> String {
+    digest(&(class, provider, model, id))
 }
 
 fn digest(inputs: &impl Serialize) -> String {

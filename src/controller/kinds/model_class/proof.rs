@@ -1,7 +1,6 @@
 //! What of a class decides which model it means. Pure.
 
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::{
     checks::inputs,
@@ -28,10 +27,9 @@ pub fn still_holds(row: &ModelClassRow, spec: &LlmModelClassSpec) -> bool {
     stored == declared(spec)
 }
 
-/// A hash of it, and of a model that it may mean, by its provider, itself and its id: that it could be called lasts as
-/// long as these.
-pub fn inputs(spec: &LlmModelClassSpec, model: (Uuid, Uuid, &str)) -> String {
-    inputs::of_class(&declared(spec), model)
+/// A hash of it.
+pub fn inputs(spec: &LlmModelClassSpec) -> String {
+    inputs::of_class(&declared(spec))
 }
 
 /// Every field is named here, so that a new one is sorted into what the meaning depends on or not.
@@ -63,8 +61,7 @@ mod tests {
     #[test]
     fn every_field_is_one_that_the_meaning_depends_on_or_not() {
         let base = json!({ "models": [{ "name": "a" }] });
-        let model = (Uuid::nil(), Uuid::nil(), "m");
-        let table = Table::of::<LlmModelClass, LlmModelClassSpec>(base, |spec| inputs(spec, model));
+        let table = Table::of::<LlmModelClass, LlmModelClassSpec>(base, inputs);
         table.depends_on(&[
             ("models", json!([{ "name": "b" }])),
             ("need", json!({ "capabilities": ["Chat"] })),

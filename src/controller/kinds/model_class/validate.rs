@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{dereference::ClassInputs, meaning::ClassMeaning, proof};
 use crate::{
+    checks::inputs,
     controller::{
         kinds::identity,
         runtime::index::asked_at,
@@ -19,15 +20,16 @@ pub fn validate(input: &ClassInputs, meaning: &ClassMeaning, now: Timestamp) -> 
     let status = input.object.status.as_ref();
     let generation = identity::generation(&*input.object);
     let still_holds = row.is_some_and(|row| proof::still_holds(row, spec));
-    let namespace = &input.owner.namespace;
-    let model = |name: &str| {
-        let entry = input.snapshot.models.by_name(namespace, name);
-        entry.map(|entry| {
-            let (model, id) = (&entry.view, &entry.view.model_id);
-            proof::inputs(spec, (model.provider_id, model.common.id, id))
-        })
+    // That it could be called lasts as long as the model that it meant, and that model's provider.
+    let (class, namespace) = (proof::inputs(spec), &input.owner.namespace);
+    let meaning_of = |name: &String| {
+        let model = &input.snapshot.models.by_name(namespace, name)?.view;
+        let which = (model.provider_id, model.common.id, model.model_id.as_str());
+        Some(inputs::of_meaning(&class, which))
     };
-    let current = meaning.current.as_ref();
+    let current = meaning.current.as_ref().map(|current| &current.model);
+    let is_named =
+        |name: &&String| spec.models.is_empty() || spec.models.iter().any(|it| it.name == **name);
     evaluate(
         &EvaluationInputs {
             generation,
@@ -37,12 +39,9 @@ pub fn validate(input: &ClassInputs, meaning: &ClassMeaning, now: Timestamp) -> 
             declared: None,
             outside: (ConditionType::Available, meaning.available.clone()),
             proof: ProofInputs {
-                passed: (current
-                    .and_then(|current| model(&current.model))
-                    .into_iter())
-                .collect(),
-                possible: (input.models.iter())
-                    .filter_map(|name| model(name))
+                passed: current.and_then(meaning_of).into_iter().collect(),
+                possible: (input.models.iter().filter(is_named))
+                    .filter_map(meaning_of)
                     .collect(),
                 is_partial: false,
             },
