@@ -19,6 +19,11 @@ export class Problem extends Error {
   ) {
     super(`${title}: ${detail}`);
   }
+
+  /** Whether the same question may be answered later. */
+  get passes(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
 }
 
 export interface Session {
@@ -95,7 +100,7 @@ export function signOut(problem: Problem | null): void {
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   const said = error instanceof Error ? error.message : String(error);
-  return new Problem(0, 'The API is not reached', said);
+  return new Problem(0, 'The connection broke off', `What serves this page says no more (${said}).`);
 }
 
 async function send(url: URL, init: RequestInit): Promise<Response> {
@@ -103,7 +108,8 @@ async function send(url: URL, init: RequestInit): Promise<Response> {
   try {
     answer = await fetch(url, { ...init, cache: 'no-store', credentials: 'omit', redirect: 'error' });
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    // Given up on purpose: the reason says why.
+    if (init.signal?.aborted === true) throw error;
     throw new Problem(0, 'No answer', 'What serves this page does not answer; is it still running?');
   }
   if (answer.ok) return answer;

@@ -13,7 +13,8 @@ import { Audit } from './views/Audit';
 import { ClassPage, Classes } from './views/Classes';
 import { EndpointPage, Endpoints } from './views/Endpoints';
 import { KeyPage, Keys } from './views/Keys';
-import { ModelPage, Models } from './views/Models';
+import { ModelPage } from './views/Model';
+import { Models } from './views/Models';
 import { Overview } from './views/Overview';
 import { ProviderPage } from './views/Providers';
 import { Resolve } from './views/Resolve';
@@ -148,10 +149,10 @@ function useArrival(view: string, id: string | null): void {
   useEffect(() => {
     // Where the window is narrow the views scroll.
     document.querySelector('nav a[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
-    if (isFirst.current) {
-      isFirst.current = false;
-      return;
-    }
+    // A page that was just opened is read from its beginning; behind a token one comes from a form.
+    const isOpened = isFirst.current && session.value.mode === 'proxy';
+    isFirst.current = false;
+    if (isOpened) return;
     window.scrollTo(0, 0);
     document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true });
   }, [view, id]);

@@ -69,3 +69,9 @@ export const dayAndTime = (time: string): [string, string] => {
 export function milliseconds(number: number): string {
   return number >= 10_000 ? `${(number / 1000).toFixed(1)} s` : `${count(Math.round(number))} ms`;
 }
+
+/** `FunctionCalling` as people write it. */
+export const spaced = (word: string): string =>
+  word
+    .replace(/(?<=[a-z])(?=[A-Z])/g, ' ')
+    .replace(/(?<= )[A-Z](?=[a-z])/g, (letter) => letter.toLowerCase());

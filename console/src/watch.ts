@@ -9,6 +9,11 @@ import { KINDS, type Kind, type Row } from './types';
 /** A heartbeat comes every 15 s or so; without one for this long the way is broken. */
 const SILENCE_MS = 45_000;
 const MAX_WAIT_MS = 30_000;
+const SILENT = new Problem(
+  0,
+  'The API is silent',
+  'Nothing came of it for 45 seconds: it hangs, or the way to it is broken. What is shown may be old.',
+);
 
 interface Change {
   kind: Kind;
@@ -34,7 +39,8 @@ async function run(namespace: string, stop: AbortSignal): Promise<void> {
   const stream = async (): Promise<void> => {
     const silence = new AbortController();
     const signal = AbortSignal.any([stop, silence.signal]);
-    let alarm = setTimeout(() => silence.abort(), SILENCE_MS);
+    const giveUp = () => silence.abort();
+    let alarm = setTimeout(giveUp, SILENCE_MS);
     try {
       const headers: Record<string, string> = last === null ? {} : { 'Last-Event-ID': last };
       const answer = await request('watch', { namespace, kind: [...kinds] }, { headers, signal });
@@ -62,9 +68,11 @@ async function run(namespace: string, stop: AbortSignal): Promise<void> {
         const { done, value } = await text.read();
         if (done) return;
         clearTimeout(alarm);
-        alarm = setTimeout(() => silence.abort(), SILENCE_MS);
+        alarm = setTimeout(giveUp, SILENCE_MS);
         parser.feed(value);
       }
+    } catch (error) {
+      throw silence.signal.aborted ? SILENT : error;
     } finally {
       clearTimeout(alarm);
     }

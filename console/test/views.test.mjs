@@ -2,29 +2,17 @@
 // names that are more than names; by keyboard, on a phone, in both colours. axe looks at each.
 
 import assert from 'node:assert/strict';
-import { readFile, mkdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { chromium } from 'playwright-core';
-
-import { declareBroken, declareHostile, declareMany, HOSTILE, KEY, Plane, until } from './plane.mjs';
-
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-/** Where pictures for the documentation go; without it none are made. */
-const PICTURES = process.env.PICTURES;
-const VIEWS = ['overview', 'endpoints', 'keys', 'models', 'classes', 'resolve', 'audit'];
-const WAIT = { timeout: 60_000 };
+import { declareBroken, declareHostile, declareMany, HOSTILE, settled } from './declared.mjs';
+import { KEY, Plane, until } from './plane.mjs';
+import { launch, named, VIEWS, Visit, WAIT } from './visit.mjs';
 
 let plane;
 let browser;
 
 before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-dev-shm-usage', '--force-color-profile=srgb'],
-  });
+  browser = await launch();
   plane = await Plane.up();
   await declareMany(plane, 'many');
   await plane.namespace('nothing');
@@ -38,112 +26,11 @@ after(async () => {
   await plane?.down();
 });
 
-/** A page of a console, and all that went wrong in it. */
-class Visit {
-  static async of(namespace, options = {}) {
-    const visit = new Visit();
-    visit.address = await plane.console(namespace);
-    const { origin } = new URL(visit.address);
-    visit.context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
-    visit.page = await visit.context.newPage();
-    visit.errors = [];
-    visit.page.on('pageerror', (error) => visit.errors.push(`error: ${error}`));
-    visit.page.on('console', (message) => {
-      // Answers of 4xx and 5xx are shown to the user; the browser notes them too.
-      const expected = message.text().startsWith('Failed to load resource');
-      if (message.type() === 'error' && !expected) visit.errors.push(`console: ${message.text()}`);
-    });
-    visit.page.on('request', (request) => {
-      if (new URL(request.url()).origin !== origin) visit.errors.push(`elsewhere: ${request.url()}`);
-    });
-    visit.page.on('dialog', (dialog) => {
-      visit.errors.push(`dialog: ${dialog.message()}`);
-      void dialog.dismiss();
-    });
-    await visit.page.goto(visit.address);
-    await visit.page.getByRole('navigation').waitFor(WAIT);
-    return visit;
-  }
-
-  async view(name, query = '') {
-    const namespace = new URL(this.page.url()).hash.match(/namespace=([^&]+)/)?.[1];
-    await this.page.evaluate(
-      (hash) => (location.hash = hash),
-      `#/${name}?${[namespace && `namespace=${namespace}`, query].filter(Boolean).join('&')}`,
-    );
-    if (VIEWS.includes(name)) {
-      await this.page.locator('nav a[aria-current]', { hasText: new RegExp(name, 'i') }).waitFor(WAIT);
-    }
-    await this.page.getByRole('heading', { level: 1 }).waitFor(WAIT);
-  }
-
-  /** What axe holds to be serious. */
-  async axe() {
-    await this.page.evaluate(AXE);
-    const { violations } = await this.page.evaluate(() =>
-      globalThis.axe.run(document, {
-        runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
-      }),
-    );
-    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    assert.deepEqual(
-      serious.map(
-        ({ id, nodes }) =>
-          `${id}: ${nodes
-            .slice(0, 3)
-            .map(({ html }) => html)
-            .join(' | ')}`,
-      ),
-      [],
-    );
-  }
-
-  async fits() {
-    const { wide, room } = await this.page.evaluate(() => ({
-      wide: document.documentElement.scrollWidth,
-      room: document.documentElement.clientWidth,
-    }));
-    assert.ok(wide <= room, `${this.page.url()}: ${wide} px in ${room}`);
-  }
-
-  async picture(name, options = {}) {
-    if (PICTURES === undefined) return;
-    await mkdir(PICTURES, { recursive: true });
-    await this.page.screenshot({ path: join(PICTURES, `console-${name}.png`), ...options });
-  }
-
-  async end() {
-    assert.deepEqual(this.errors, []);
-    await this.context.close();
-  }
-}
-
-const named = (page, name) => page.getByRole('heading', { level: 1, name });
-
-/** Waits until the models of a namespace were looked at by the controller. */
-async function settled(namespace, number) {
-  await until(
-    `${number} models of ${namespace} are available`,
-    async () => {
-      const states = await plane.kubectl(
-        'get',
-        'llmmodels',
-        '-n',
-        namespace,
-        '-o',
-        'jsonpath={.items[*].status.conditions[?(@.type=="Available")].status}',
-      );
-      return states.split(' ').filter((state) => state === 'True').length >= number;
-    },
-    300,
-  );
-}
-
 describe('with 1,000 models', () => {
   let visit;
   before(async () => {
-    await settled('many', 900);
-    visit = await Visit.of('many');
+    await settled(plane, 'many', 900);
+    visit = await Visit.of(browser, plane, 'many');
   });
   after(async () => visit?.end());
 
@@ -432,7 +319,7 @@ describe('with 1,000 models', () => {
 
   for (const colours of ['light', 'dark']) {
     test(`on a phone, ${colours}`, async () => {
-      const phone = await Visit.of('many', {
+      const phone = await Visit.of(browser, plane, 'many', {
         viewport: { width: 390, height: 844 },
         colorScheme: colours,
         hasTouch: true,
@@ -454,7 +341,7 @@ describe('with 1,000 models', () => {
   }
 
   test('in dark colours', async () => {
-    const dark = await Visit.of('many', { colorScheme: 'dark' });
+    const dark = await Visit.of(browser, plane, 'many', { colorScheme: 'dark' });
     await dark.page.getByRole('link', { name: /Models 1,000/ }).waitFor(WAIT);
     await dark.page.getByText('Rejected').first().waitFor(WAIT);
     await dark.picture('dark');
@@ -468,7 +355,7 @@ describe('with 1,000 models', () => {
 
 describe('with nothing', () => {
   test('every view says so', async () => {
-    const visit = await Visit.of('nothing');
+    const visit = await Visit.of(browser, plane, 'nothing');
     const { page } = visit;
     const said = {
       overview: 'Nothing is declared here',
@@ -494,7 +381,7 @@ describe('with nothing', () => {
 
 describe('with everything broken', () => {
   test('the overview tells what, why and what to do, also of what has no row', async () => {
-    const visit = await Visit.of('broken');
+    const visit = await Visit.of(browser, plane, 'broken');
     const { page } = visit;
     const attention = page.getByRole('region', { name: 'Needs attention' });
     for (const reason of ['ProbeFailed', 'SecretNotFound', 'KeyRejected', 'ProviderNotFound']) {
@@ -537,7 +424,7 @@ describe('with everything broken', () => {
 
 describe('without rights', () => {
   test('every view says which right is missing, and shows nothing', async () => {
-    const visit = await Visit.of('norights');
+    const visit = await Visit.of(browser, plane, 'norights');
     const { page } = visit;
     for (const view of VIEWS) {
       await visit.view(view);
@@ -557,7 +444,7 @@ describe('without rights', () => {
 
 describe('with names that are more than names', () => {
   test('they are shown as they are, and do nothing', async () => {
-    const visit = await Visit.of('hostile');
+    const visit = await Visit.of(browser, plane, 'hostile');
     const { page } = visit;
     await visit.view('models');
     for (const name of HOSTILE) {
@@ -585,36 +472,5 @@ describe('with names that are more than names', () => {
     await page.getByRole('heading', { level: 2, name: /Answer|No answer/ }).waitFor(WAIT);
     assert.equal(await page.evaluate(() => window.hacked), undefined);
     await visit.end();
-  });
-});
-
-describe('the address', () => {
-  test('opens the page as a whole, and nothing without its code', async () => {
-    const address = await plane.console('nothing');
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    await page.goto(address.replace(/#.*/, ''));
-    await page.getByText('opened by its whole address').waitFor(WAIT);
-    await page.goto('about:blank');
-    await page.goto(address);
-    await page.getByRole('navigation').waitFor(WAIT);
-    assert.ok(!page.url().includes('code='), 'the code is gone from the address bar');
-    // Another tab has no session of its own accord.
-    const other = await context.newPage();
-    await other.goto(address.replace(/#.*/, '#/models'));
-    await other.getByText('opened by its whole address').waitFor(WAIT);
-    // A page of another origin learns nothing.
-    const evil = await context.newPage();
-    await evil.goto(plane.vendor.url);
-    const learnt = await evil.evaluate(
-      (url) =>
-        fetch(url, { credentials: 'include' }).then(
-          (answer) => answer.status,
-          () => 'refused',
-        ),
-      address.replace(/console\/.*/, 'api/v1/models'),
-    );
-    assert.equal(learnt, 'refused');
-    await context.close();
   });
 });

@@ -23,16 +23,32 @@ export function remedy(reason: string): string | undefined {
 
 /** Why there is no answer, and what to do. */
 export function ProblemNote({ problem, children }: { problem: Problem; children?: ComponentChildren }) {
-  const retried = problem.status === 0 || problem.status >= 500;
   return (
     <div class="note bad" role="alert">
       <Shape level="bad" />
       <div>
         <p class="note-title">{problem.title}</p>
         <p>{problem.detail}</p>
-        {retried && children === undefined ? <p class="quiet">It is tried again by itself.</p> : children}
+        {problem.passes && children === undefined ? (
+          <p class="quiet">It is tried again by itself.</p>
+        ) : (
+          children
+        )}
       </div>
     </div>
+  );
+}
+
+/** Why there is no answer about the audit, and who may read it. */
+export function AuditProblem({ problem }: { problem: Problem }) {
+  return (
+    <ProblemNote problem={problem}>
+      {problem.status === 403 ? (
+        <p class="quiet">
+          The ClusterRole <code>llmplane-auditor</code> holds this right.
+        </p>
+      ) : undefined}
+    </ProblemNote>
   );
 }
 

@@ -54,6 +54,17 @@ export function ObjectLink({ kind, row }: { kind: Kind; row: Row }) {
   );
 }
 
+/** The endpoints of a list that are there. */
+export function EndpointLinks({ ids }: { ids: string[] }) {
+  const at = ids.map((id) => byId.value.LlmEndpoint.get(id)).filter((one) => one !== undefined);
+  return at.map((one, place) => (
+    <span key={one.id}>
+      {place > 0 && ', '}
+      <ObjectLink kind="LlmEndpoint" row={one} />
+    </span>
+  ));
+}
+
 export function ProviderLink({ id }: { id: string }) {
   const provider = byId.value.LlmProvider.get(id);
   return provider === undefined ? (

@@ -22,6 +22,8 @@ export interface Column<Item> {
 /** Height of a row in rem, which all rows have (style.css). */
 const ROW_REM = 3.5;
 const SPARE = 12;
+/** A table of no more rows is in the document as a whole, wherever it is. */
+const FEW = 40;
 
 interface Props<Item> {
   /** What the table lists, for who does not see it. */
@@ -35,7 +37,7 @@ interface Props<Item> {
   sortKey?: string;
 }
 
-/** A table of any length: only the rows in sight are in the document. */
+/** A table of any length: of a long one only the rows in sight are in the document. */
 export function Table<Item>({ caption, columns, items, id, sortedBy, sortKey = 'sort' }: Props<Item>) {
   const order = route.value.query.get(sortKey) ?? sortedBy ?? '';
   const descends = order.startsWith('-');
@@ -120,8 +122,12 @@ function Space({ rows }: { rows: number }) {
 }
 
 function useRange(body: { current: HTMLTableSectionElement | null }, length: number): [number, number] {
-  const [range, setRange] = useState<[number, number]>([0, Math.min(length, 40)]);
+  const [range, setRange] = useState<[number, number]>([0, Math.min(length, FEW)]);
   useLayoutEffect(() => {
+    if (length <= FEW) {
+      setRange([0, length]);
+      return;
+    }
     const measure = () => {
       if (body.current === null) return;
       const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);

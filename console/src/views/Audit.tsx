@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 
 import { asProblem, get, type Problem, session } from '../api';
-import { ProblemNote } from '../parts/Message';
+import { AuditProblem } from '../parts/Message';
 import { Text } from '../parts/Names';
 import { Table, type Column } from '../parts/Table';
 import { Stamp } from '../parts/Time';
@@ -173,20 +173,13 @@ export function Audit() {
       <h1 tabIndex={-1}>Audit</h1>
       <p class="lead">Who was given which key, and who changed what; the newest first.</p>
       <Filters key={key} />
-      {problem !== null && (
-        <ProblemNote problem={problem}>
-          {problem.status === 403 && (
-            <p class="quiet">
-              The ClusterRole <code>llmplane-auditor</code> holds this right.
-            </p>
-          )}
-        </ProblemNote>
-      )}
+      {problem !== null && <AuditProblem problem={problem} />}
       {rows === null && problem === null && <p class="quiet">Reading the audit …</p>}
       {rows !== null && (
         <>
           <p role="status" class="quiet">
-            {rows.length === 0 && 'There is no such row.'}
+            {rows.length === 0 &&
+              (cursor === null ? 'There is no such row.' : 'There is no such row among the newest ones.')}
           </p>
           {rows.length > 0 && (
             <Table

@@ -1,7 +1,5 @@
-import { useEffect, useState } from 'preact/hooks';
-
-import { asProblem, post, type Problem } from '../api';
-import { count, counted, tokens } from '../format';
+import { post } from '../api';
+import { count, counted, spaced, tokens } from '../format';
 import { Conditions, Facts, Gone, ObjectHead } from '../parts/Details';
 import { MarkOf } from '../parts/Mark';
 import { Loaded, ProblemNote } from '../parts/Message';
@@ -9,11 +7,11 @@ import { ObjectLink, OwnName, Text, title } from '../parts/Names';
 import { PassedOver, Targets } from '../parts/Resolution';
 import { Table, type Column } from '../parts/Table';
 import { Time } from '../parts/Time';
+import { useAnswer } from '../parts/useAnswer';
 import { href } from '../router';
 import { LEVELS, stateOf } from '../state';
 import { byId, classes, endpoints, models } from '../store';
 import type { Answer, Considered, ModelClass } from '../types';
-import { spaced } from './Models';
 
 const PREFERRED: Record<ModelClass['prefer'], string> = {
   order: 'named first',
@@ -165,31 +163,17 @@ export function ClassPage({ id }: { id: string }) {
 
 /** What an agent of its namespace gets for its name, and why not another model. */
 function Now({ row }: { row: ModelClass }) {
-  const [answer, setAnswer] = useState<Answer | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  useEffect(() => {
-    const stop = new AbortController();
-    post<Answer>('resolve', { namespace: row.namespace }, { class: row.name }, stop.signal).then(
-      (found) => {
-        setAnswer(found);
-        setProblem(null);
-      },
-      (error: unknown) => {
-        if (stop.signal.aborted) return;
-        setAnswer(null);
-        setProblem(asProblem(error));
-      },
-    );
-    return () => stop.abort();
-    // It may mean another model once its row is another.
-  }, [row.id, row.updated_at]);
+  // It may mean another model once its row is another.
+  const { answer, problem } = useAnswer(`${row.id} ${row.updated_at}`, (signal) =>
+    post<Answer>('resolve', { namespace: row.namespace }, { class: row.name }, signal),
+  );
   const considered = problem?.body.considered;
   return (
     <>
       <section aria-labelledby="targets">
         <h2 id="targets">Targets</h2>
         {answer === null && problem === null && <p class="quiet">Asking …</p>}
-        {problem !== null && <ProblemNote problem={problem}>{null}</ProblemNote>}
+        {problem !== null && <ProblemNote problem={problem} />}
         {answer !== null && (
           <>
             <p>What an agent gets, to be tried in this order:</p>

@@ -1,14 +1,13 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
-
-import { asProblem, get, type Problem } from '../api';
+import { get } from '../api';
 import { count, now } from '../format';
 import { Conditions, Facts, Gone, ObjectHead } from '../parts/Details';
 import { Mark, MarkOf } from '../parts/Mark';
-import { Loaded, ProblemNote } from '../parts/Message';
-import { ObjectLink, OwnName, ProviderLink, Text, title } from '../parts/Names';
+import { AuditProblem, Loaded } from '../parts/Message';
+import { EndpointLinks, ObjectLink, OwnName, ProviderLink, Text, title } from '../parts/Names';
 import { Table, type Column } from '../parts/Table';
 import { Time } from '../parts/Time';
+import { useAnswer } from '../parts/useAnswer';
 import { LEVELS, stateOf } from '../state';
 import { byId, credentials, providerName } from '../store';
 import { EXCHANGERS, type Credential, type Federation, type Holder, type KeyVersion } from '../types';
@@ -196,20 +195,10 @@ interface Holders {
 }
 
 function HolderList({ row }: { row: Credential }) {
-  const [found, setFound] = useState<Holders | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  useEffect(() => {
-    const stop = new AbortController();
-    get<Holders>(`credentials/${row.id}/holders`, { namespace: row.namespace }, stop.signal).then(
-      (holders) => {
-        setFound(holders);
-        setProblem(null);
-      },
-      (error: unknown) => stop.signal.aborted || setProblem(asProblem(error)),
-    );
-    return () => stop.abort();
-    // A new version, or a new verdict, may have new holders.
-  }, [row.id, row.updated_at]);
+  // A new version, or a new verdict, may have new holders.
+  const { answer: found, problem } = useAnswer(`${row.id} ${row.updated_at}`, (signal) =>
+    get<Holders>(`credentials/${row.id}/holders`, { namespace: row.namespace }, signal),
+  );
   const columns: Column<Holder>[] = [
     {
       key: 'actor',
@@ -255,15 +244,7 @@ function HolderList({ row }: { row: Credential }) {
   return (
     <section aria-labelledby="holders">
       <h2 id="holders">Holders</h2>
-      {problem !== null && (
-        <ProblemNote problem={problem}>
-          {problem.status === 403 && (
-            <p class="quiet">
-              The ClusterRole <code>llmplane-auditor</code> holds this right.
-            </p>
-          )}
-        </ProblemNote>
-      )}
+      {problem !== null && <AuditProblem problem={problem} />}
       {found?.items.length === 0 && <p class="quiet">Nobody was given this key.</p>}
       {found !== null && found.items.length > 0 && (
         <Table
@@ -286,7 +267,6 @@ export function KeyPage({ id }: { id: string }) {
 }
 
 function Page({ row }: { row: Credential }) {
-  const at = row.endpoint_ids.map((id) => byId.value.LlmEndpoint.get(id)).filter((one) => one !== undefined);
   return (
     <>
       <ObjectHead kind="LlmCredential" row={row}>
@@ -302,14 +282,11 @@ function Page({ row }: { row: Credential }) {
           ['Quota', quota(row)],
           [
             'For',
-            row.endpoint_ids.length === 0
-              ? 'all endpoints of its provider'
-              : at.map((one, place) => (
-                  <span key={one.id}>
-                    {place > 0 && ', '}
-                    <ObjectLink kind="LlmEndpoint" row={one} />
-                  </span>
-                )),
+            row.endpoint_ids.length === 0 ? (
+              'all endpoints of its provider'
+            ) : (
+              <EndpointLinks key="endpoints" ids={row.endpoint_ids} />
+            ),
           ],
         ]}
       />

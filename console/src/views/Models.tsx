@@ -1,16 +1,16 @@
 import { useMemo } from 'preact/hooks';
 
-import { count, counted, tokens } from '../format';
-import { Conditions, Facts, Gone, ObjectHead } from '../parts/Details';
+import { ENDS, endOf } from '../end';
+import { count, counted, now, spaced, tokens } from '../format';
 import { MarkOf } from '../parts/Mark';
 import { Loaded } from '../parts/Message';
-import { ObjectLink, ProviderLink, Text, title } from '../parts/Names';
+import { ObjectLink, Text, title } from '../parts/Names';
 import { Table, type Column } from '../parts/Table';
 import { Time } from '../parts/Time';
-import { choose, href, route } from '../router';
+import { choose, route } from '../router';
 import { LEVELS, stateOf } from '../state';
-import { byId, models, providerName, providers } from '../store';
-import type { Limit, Model, TokenPrices } from '../types';
+import { models, providerName, providers } from '../store';
+import type { Model } from '../types';
 
 export const CAPABILITIES = [
   'TextGeneration',
@@ -28,12 +28,6 @@ export const CAPABILITIES = [
   'WebSearch',
 ];
 
-/** `FunctionCalling` as people write it. */
-export const spaced = (word: string): string =>
-  word
-    .replace(/(?<=[a-z])(?=[A-Z])/g, ' ')
-    .replace(/(?<= )[A-Z](?=[a-z])/g, (letter) => letter.toLowerCase());
-
 const WINDOWS: [string, string][] = [
   ['', 'any'],
   ['8000', '8k'],
@@ -50,14 +44,6 @@ function amount(value: string | null, currency: string | null) {
       {value} <span class="quiet">{currency}</span>
     </>
   );
-}
-
-/** When it ends: as declared, or as its condition says. */
-function end(row: Model): { at: string | null; word: string } | null {
-  const said = row.conditions.find((one) => one.reason === 'RetiresSoon' || one.reason === 'Retired');
-  if (row.retires_at !== null) return { at: row.retires_at, word: '' };
-  if (said !== undefined) return { at: null, word: said.reason === 'Retired' ? 'retired' : 'soon' };
-  return row.status === 'deprecated' ? { at: null, word: 'deprecated' } : null;
 }
 
 const price = (value: string | null): number | null => (value === null ? null : Number(value));
@@ -86,7 +72,7 @@ const COLUMNS: Column<Model>[] = [
   {
     key: 'state',
     label: 'State',
-    width: 8.5,
+    width: 9.25,
     by: (row) => LEVELS.indexOf(stateOf('LlmModel', row).level),
     cell: (row) => <MarkOf kind="LlmModel" row={row} />,
   },
@@ -142,14 +128,11 @@ const COLUMNS: Column<Model>[] = [
   {
     key: 'end',
     label: 'End',
-    width: 6.5,
+    width: 7.5,
     wide: true,
-    by: (row) => {
-      const ends = end(row);
-      return ends === null ? null : ends.at === null ? 0 : Date.parse(ends.at);
-    },
+    by: (row) => endOf(row)?.order ?? null,
     cell: (row) => {
-      const ends = end(row);
+      const ends = endOf(row);
       if (ends === null) return <span class="quiet">–</span>;
       return ends.at === null ? ends.word : <Time at={ends.at} />;
     },
@@ -164,6 +147,8 @@ interface Filter {
   window: number;
   price: number | null;
   currency: string;
+  /** One of ENDS; all where it is none of them. */
+  end: string;
 }
 
 function filterOf(query: URLSearchParams): Filter {
@@ -176,13 +161,15 @@ function filterOf(query: URLSearchParams): Filter {
     window: Number(query.get('window') ?? 0),
     price: most === '' || Number.isNaN(Number(most)) ? null : Number(most),
     currency: query.get('currency') ?? '',
+    end: query.get('end') ?? '',
   };
 }
 
 /** What is not known passes no bound, as in the API. */
 function passes(
   row: Model,
-  { text, provider, state, can, window, price: most, currency: code }: Filter,
+  { text, provider, state, can, window, price: most, currency: code, end: ends }: Filter,
+  at: number,
 ): boolean {
   const called = [row.name, row.model_id, row.display_name ?? '', row.namespace];
   if (text !== '' && !called.some((name) => name.toLowerCase().includes(text))) return false;
@@ -191,6 +178,7 @@ function passes(
   if (window > 0 && (row.context_window === null || row.context_window < window)) return false;
   if (code !== '' && row.currency !== code) return false;
   if (most !== null && (row.input_price === null || Number(row.input_price) > most)) return false;
+  if (ENDS.get(ends)?.holds(endOf(row), at) === false) return false;
   return can.every((wanted) => row.capabilities.some(({ name }) => name === wanted));
 }
 
@@ -270,6 +258,17 @@ function Filters({ filter, currencies }: { filter: Filter; currencies: string[] 
             </select>
           </label>
         )}
+        <label>
+          End
+          <select value={filter.end} onChange={(event) => choose({ end: value(event) })}>
+            <option value="">any</option>
+            {[...ENDS].map(([name, { label }]) => (
+              <option key={name} value={name}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </label>
       </div>
       <fieldset class="chips">
         <legend>Can do all of</legend>
@@ -294,7 +293,10 @@ export function Models() {
   const { query } = route.value;
   const key = query.toString();
   const filter = useMemo(() => filterOf(query), [key]);
-  const shown = useMemo(() => all.filter((row) => passes(row, filter)), [all, filter]);
+  const shown = useMemo(
+    () => all.filter((row) => passes(row, filter, now.value)),
+    [all, filter, filter.end === '' ? 0 : now.value],
+  );
   const currencies = useMemo(
     () => [...new Set(all.flatMap((row) => (row.currency === null ? [] : [row.currency])))].sort(),
     [all],
@@ -326,6 +328,7 @@ export function Models() {
                   window: null,
                   price: null,
                   currency: null,
+                  end: null,
                 })
               }
             >
@@ -344,222 +347,6 @@ export function Models() {
           />
         )}
       </Loaded>
-    </>
-  );
-}
-
-const ORIGINS: Record<string, string> = {
-  vendor: 'as the vendor says',
-  catalog: 'from the catalog',
-};
-
-export function ModelPage({ id }: { id: string }) {
-  const row = byId.value.LlmModel.get(id);
-  return <Loaded>{row === undefined ? <Gone noun="model" /> : <Page row={row} />}</Loaded>;
-}
-
-const TOKEN_PRICES: [keyof TokenPrices, string][] = [
-  ['input_price', 'Prompt'],
-  ['output_price', 'Answer'],
-  ['cache_read_price', 'Prompt, read from the cache'],
-  ['cache_write_price', 'Prompt, written to the cache'],
-  ['reasoning_price', 'Reasoning'],
-  ['audio_input_price', 'Audio in the prompt'],
-  ['audio_output_price', 'Audio in the answer'],
-  ['batch_input_price', 'Prompt in a batch'],
-  ['batch_output_price', 'Answer in a batch'],
-];
-
-function Prices({ row }: { row: Model }) {
-  const tiers = row.price_tiers;
-  const ofTokens = TOKEN_PRICES.filter(([field]) => [row, ...tiers].some((one) => one[field] !== null));
-  const others: [string, string, string | null][] = [
-    ['request_price', 'Each call', row.request_price],
-    ['image_price', 'An image', row.image_price],
-  ];
-  const known = others.filter(([, , price]) => price !== null);
-  const origin = ORIGINS[row.origin.input_price ?? row.origin.output_price ?? ''];
-  const cell = (value: string | null) => value ?? <span class="quiet">–</span>;
-  return (
-    <section aria-labelledby="prices">
-      <h2 id="prices">Prices</h2>
-      {ofTokens.length === 0 && known.length === 0 ? (
-        <p class="quiet">Not known.</p>
-      ) : (
-        <>
-          <p class="quiet">
-            In {row.currency ?? 'a currency that nobody said'}
-            {ofTokens.length > 0 && '; those of tokens by the thousand'}
-            {origin !== undefined && ` (${origin})`}.
-          </p>
-          <div class="scroll" tabIndex={0} role="region" aria-labelledby="prices">
-            <table class="plain">
-              <caption class="unseen">Prices of the model</caption>
-              <thead>
-                <tr>
-                  <th scope="col">Of</th>
-                  <th scope="col" class="numeric">
-                    Price
-                  </th>
-                  {tiers.map((tier) => (
-                    <th key={tier.from_input_tokens} scope="col" class="numeric">
-                      Prompts from {tokens(tier.from_input_tokens)}
-                    </th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>
-                {ofTokens.map(([field, word]) => (
-                  <tr key={field}>
-                    <th scope="row">{word}</th>
-                    <td class="numeric">{cell(row[field])}</td>
-                    {tiers.map((tier) => (
-                      <td key={tier.from_input_tokens} class="numeric">
-                        {cell(tier[field])}
-                      </td>
-                    ))}
-                  </tr>
-                ))}
-                {known.map(([field, word, price]) => (
-                  <tr key={field}>
-                    <th scope="row">{word}</th>
-                    <td class="numeric">{price}</td>
-                    {tiers.map((tier) => (
-                      <td key={tier.from_input_tokens} class="numeric">
-                        {price}
-                      </td>
-                    ))}
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-        </>
-      )}
-    </section>
-  );
-}
-
-const UNITS: Record<Limit['unit'], string> = {
-  Requests: 'requests',
-  Tokens: 'tokens',
-  InputTokens: 'tokens of prompt',
-  OutputTokens: 'tokens of answer',
-  ConcurrentRequests: 'requests at once',
-};
-
-function Limits({ row }: { row: Model }) {
-  if (row.limits.length === 0) return null;
-  return (
-    <section aria-labelledby="limits">
-      <h2 id="limits">Limits</h2>
-      <ul class="capabilities">
-        {row.limits.map(({ unit, limit, period }) => (
-          <li key={`${unit} ${period ?? ''}`}>
-            {count(limit)} {UNITS[unit]} {period !== null && `a ${period.toLowerCase()}`}
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
-
-function Page({ row }: { row: Model }) {
-  /** A value, and where it comes from unless somebody declared it. */
-  const from = (field: string, value: string | null) => {
-    if (value === null) return null;
-    const origin = ORIGINS[row.origin[field] ?? ''];
-    return (
-      <>
-        {value} {origin !== undefined && <span class="quiet">({origin})</span>}
-      </>
-    );
-  };
-  const size = (field: 'context_window' | 'max_input_tokens' | 'max_output_tokens') =>
-    from(field, row[field] === null ? null : `${count(row[field])} tokens`);
-  const next = models.value.find(
-    (one) => one.provider_id === row.provider_id && one.model_id === row.replacement_model_id,
-  );
-  const at = row.endpoint_ids
-    .map((one) => byId.value.LlmEndpoint.get(one))
-    .filter((one) => one !== undefined);
-  const ends = end(row);
-  return (
-    <>
-      <ObjectHead kind="LlmModel" row={row}>
-        of <ProviderLink id={row.provider_id} />
-      </ObjectHead>
-      <Facts
-        of={[
-          ['Vendor’s id', <Text key="id" of={row.model_id} />],
-          ['Version', row.version],
-          ['Type', row.type],
-          ['Status', row.status],
-          [
-            'Ends',
-            ends === null ? null : ends.at === null ? ends.word : <Time key="end" at={ends.at} exact />,
-          ],
-          [
-            'Deprecated',
-            row.deprecated_at === null ? null : <Time key="deprecated" at={row.deprecated_at} exact />,
-          ],
-          [
-            'Replaced by',
-            row.replacement_model_id === null ? null : next === undefined ? (
-              <Text key="next" of={row.replacement_model_id} />
-            ) : (
-              <ObjectLink key="next" kind="LlmModel" row={next} />
-            ),
-          ],
-          ['Base model', row.base_model === null ? null : <Text key="base" of={row.base_model} />],
-          ['Takes', row.input_modalities.join(', ')],
-          ['Gives', row.output_modalities.join(', ')],
-          ['Dimensions', row.embedding_dimensions === null ? null : count(row.embedding_dimensions)],
-          ['Context window', size('context_window')],
-          ['Prompt, at most', size('max_input_tokens')],
-          ['Answer, at most', size('max_output_tokens')],
-          ['Recommended for', row.recommended_for.join(', ')],
-          [
-            'Served by',
-            row.endpoint_ids.length === 0
-              ? 'all endpoints of its provider'
-              : at.map((one, place) => (
-                  <span key={one.id}>
-                    {place > 0 && ', '}
-                    <ObjectLink kind="LlmEndpoint" row={one} />
-                  </span>
-                )),
-          ],
-        ]}
-      />
-      <section aria-labelledby="can">
-        <h2 id="can">Can do</h2>
-        {row.capabilities.length === 0 ? (
-          <p class="quiet">Nobody said.</p>
-        ) : (
-          <ul class="capabilities">
-            {row.capabilities.map(({ name, score }) => (
-              <li key={name}>
-                {spaced(name)} <span class="quiet">{score === null ? 'not scored' : `${score} of 5`}</span>
-              </li>
-            ))}
-          </ul>
-        )}
-      </section>
-      <Prices row={row} />
-      <Limits row={row} />
-      {row.default_parameters !== null && (
-        <section aria-labelledby="parameters">
-          <h2 id="parameters">Default parameters</h2>
-          <pre tabIndex={0}>{JSON.stringify(row.default_parameters, null, 2)}</pre>
-        </section>
-      )}
-      <p>
-        <a href={href('resolve', undefined, { model: row.name, namespace: row.namespace })}>
-          Resolve it as an agent would
-        </a>
-      </p>
-      <Conditions of={row.conditions} />
     </>
   );
 }

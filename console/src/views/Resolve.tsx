@@ -1,12 +1,13 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { asProblem, post, Problem, session } from '../api';
+import { spaced } from '../format';
 import { Note, ProblemNote } from '../parts/Message';
 import { PassedOver, Targets } from '../parts/Resolution';
 import { Text } from '../parts/Names';
 import { choose, href, route } from '../router';
 import type { Answer, Considered } from '../types';
-import { CAPABILITIES, spaced } from './Models';
+import { CAPABILITIES } from './Models';
 
 const TYPES = [
   'OpenAI',
