@@ -4,7 +4,7 @@ WORKDIR /llmplane
 COPY . .
 RUN SQLX_OFFLINE=true cargo build --release --locked --bin llmplane
 
-# libc, libgcc and certificates; no shell.
+# libc, libgcc and the certificates of Debian's package, none of the machine that builds; no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /llmplane/target/release/llmplane /usr/bin/llmplane
 USER 65532:65532

@@ -1,4 +1,4 @@
--- Health of llmplane's four resources for Argo CD. In the ConfigMap argocd-cm:
+-- Health of llmplane's five kinds of resources for Argo CD. In the ConfigMap argocd-cm:
 --   resource.customizations.health.llmplane.dev_LlmProvider: | (this file; the same for the other kinds)
 local hs = { status = "Progressing", message = "waiting for the first verdict" }
 

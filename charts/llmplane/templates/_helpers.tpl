@@ -71,7 +71,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:
@@ -124,8 +124,20 @@ LLMPLANE_SHARED_NAMESPACES: {{ join "," . | quote }}
 LLMPLANE_LOG_FORMAT: {{ .Values.log.format | quote }}
 RUST_LOG: {{ .Values.log.level | quote }}
 {{- range $name, $value := .Values.settings }}
-{{ $name }}: {{ $value | toString | quote }}
+{{ $name }}: {{ include "llmplane.text" $value | quote }}
 {{- end }}
+{{- end }}
+
+{{/* Where the environment of a process comes from; what comes later counts. */}}
+{{- define "llmplane.environment" -}}
+- configMapRef:
+    name: llmplane-settings
+{{- with .root.Values.settingsFromSecret }}
+- secretRef:
+    name: {{ . | quote }}
+{{- end }}
+- secretRef:
+    name: {{ include "llmplane.databaseSecret" . | quote }}
 {{- end }}
 
 {{- define "llmplane.probes" -}}
@@ -155,7 +167,7 @@ metadata:
   labels:
     {{- include "llmplane.labels" $.root | nindent 4 }}
 spec:
-  maxUnavailable: {{ .maxUnavailable }}
+  maxUnavailable: {{ include "llmplane.text" .maxUnavailable }}
   selector:
     matchLabels:
       app.kubernetes.io/name: llmplane
