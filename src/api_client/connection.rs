@@ -11,9 +11,11 @@ use reqwest::{Certificate, Client, RequestBuilder, Url};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::cluster::Cluster;
 use super::port_forward::PortForward;
+use super::service::SERVICE;
 use super::token::{TOKEN_LIFETIME, TokenSource};
 
 /// How long the API may take to answer a command.
@@ -58,12 +60,26 @@ pub struct ApiConnection {
     pub tokens: TokenSource,
     way: Way,
     certificates: Vec<Certificate>,
-    open: Mutex<Option<OpenWay>>,
+    state: Mutex<State>,
+}
+
+/// What the last attempt at a way came to.
+#[derive(Default)]
+struct State {
+    open: Option<OpenWay>,
+    failed: Option<Failure>,
+}
+
+/// Why no way was opened, for all who waited for that.
+struct Failure {
+    at: Instant,
+    said: String,
 }
 
 enum Way {
     Url(Url),
     Forward {
+        client: kube::Client,
         namespace: String,
         kubectl_flags: Vec<String>,
     },
@@ -79,6 +95,24 @@ struct OpenWay {
 pub struct Link {
     pub base: Url,
     pub client: Client,
+    /// What to look at where nobody answers.
+    remedy: String,
+}
+
+impl Link {
+    pub fn new(base: Url, client: Client, remedy: String) -> Self {
+        Self {
+            base,
+            client,
+            remedy,
+        }
+    }
+
+    /// Nobody answers by this link: why, and what to look at.
+    pub fn unanswered(&self, error: reqwest::Error) -> anyhow::Error {
+        let (base, remedy) = (&self.base, &self.remedy);
+        anyhow!(error.without_url()).context(format!("the API at {base} does not answer; {remedy}"))
+    }
 }
 
 /// A connection to the API for one command.
@@ -124,6 +158,7 @@ impl ApiArgs {
         let way = match &self.api_url {
             Some(url) => Way::Url(url.clone()),
             None => Way::Forward {
+                client: cluster.client.clone(),
                 namespace: self.api_namespace.clone(),
                 kubectl_flags: cluster.kubectl_flags.clone(),
             },
@@ -137,7 +172,7 @@ impl ApiArgs {
             ),
             way,
             certificates,
-            open: Mutex::default(),
+            state: Mutex::default(),
         })
     }
 }
@@ -148,26 +183,53 @@ impl ApiConnection {
     /// # Errors
     /// Where no port can be forwarded.
     pub async fn link(&self) -> anyhow::Result<Arc<Link>> {
-        let mut open = self.open.lock().await;
-        if let Some(way) = open.as_mut()
+        let asked = Instant::now();
+        let mut state = self.state.lock().await;
+        if let Some(way) = state.open.as_mut()
             && way.forward.as_mut().is_none_or(PortForward::runs)
         {
             return Ok(way.link.clone());
         }
-        let made = self.make().await?;
-        let link = made.link.clone();
-        *open = Some(made);
-        Ok(link)
+        // An attempt takes seconds: those who waited for this one do not each make another.
+        if let Some(failure) = state.failed.as_ref().filter(|failure| asked < failure.at) {
+            return Err(anyhow!(failure.said.clone()));
+        }
+        match self.make().await {
+            Ok(made) => {
+                let link = made.link.clone();
+                state.open = Some(made);
+                Ok(link)
+            }
+            Err(error) => {
+                state.open = None;
+                state.failed = Some(Failure {
+                    at: Instant::now(),
+                    said: format!("{error:#}"),
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// Finds out whether anybody answers, whatever it is.
+    ///
+    /// # Errors
+    /// Where nobody does: why, and what to look at.
+    pub async fn probe(&self) -> anyhow::Result<()> {
+        let link = self.link().await?;
+        let asked = link.client.get(link.base.join("/api/v1/")?);
+        match asked.timeout(ANSWER_TIMEOUT).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(link.unanswered(error)),
+        }
     }
 
     /// Uses this link no more: nothing came of a request by it.
     pub async fn give_up(&self, link: &Arc<Link>) {
-        let mut open = self.open.lock().await;
-        if open
-            .as_ref()
-            .is_some_and(|way| Arc::ptr_eq(&way.link, link))
-        {
-            *open = None;
+        let mut state = self.state.lock().await;
+        let open = state.open.as_ref();
+        if open.is_some_and(|way| Arc::ptr_eq(&way.link, link)) {
+            state.open = None;
         }
     }
 
@@ -181,24 +243,29 @@ impl ApiConnection {
         for certificate in &self.certificates {
             client = client.add_root_certificate(certificate.clone());
         }
-        let (base, forward) = match &self.way {
-            Way::Url(url) => (url.clone(), None),
+        let (base, forward, mut remedy) = match &self.way {
+            Way::Url(url) => {
+                let remedy = "see whether it runs there, or name another place with --api-url";
+                (url.clone(), None, remedy.to_owned())
+            }
             Way::Forward {
+                client: cluster,
                 namespace,
                 kubectl_flags,
             } => {
-                let forward = PortForward::start(namespace, kubectl_flags).await?;
-                let (host, port) = (format!("llmplane-api.{namespace}.svc"), forward.port);
+                let forward = PortForward::start(cluster, namespace, kubectl_flags).await?;
+                let (host, port) = (format!("{SERVICE}.{namespace}.svc"), forward.port);
                 client = client.resolve(&host, ([127, 0, 0, 1], port).into());
                 let base = Url::parse(&format!("https://{host}:{port}"))?;
-                (base, Some(forward))
+                let remedy = format!("see kubectl get deployments,pods -n {namespace}");
+                (base, Some(forward), remedy)
             }
         };
-        let client = client.build()?;
-        Ok(OpenWay {
-            link: Arc::new(Link { base, client }),
-            forward,
-        })
+        if base.scheme() == "https" {
+            remedy.push_str("; --api-ca names the certificates that sign its own");
+        }
+        let link = Arc::new(Link::new(base, client.build()?, remedy));
+        Ok(OpenWay { link, forward })
     }
 }
 
@@ -226,9 +293,7 @@ impl ApiClient {
         let token = self.connection.tokens.token().await?;
         let request = request.timeout(ANSWER_TIMEOUT);
         let answer = request.bearer_auth(token.expose_secret()).send().await;
-        let answer = answer.map_err(|error| {
-            anyhow!(error.without_url()).context(format!("the API at {base} does not answer"))
-        })?;
+        let answer = answer.map_err(|error| self.link.unanswered(error))?;
         let status = answer.status().as_u16();
         let text = answer.text().await.map_err(reqwest::Error::without_url)?;
         let document = serde_json::from_str(&text);

@@ -7,6 +7,7 @@
 mod cluster;
 mod connection;
 mod port_forward;
+mod service;
 mod token;
 
 pub use cluster::{Cluster, ClusterArgs};

@@ -1,15 +1,20 @@
 //! A port of this machine that leads to the Service of the API, by `kubectl port-forward`.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::service::{SERVICE, fault};
+
 /// How long a port-forward may take to begin.
 const AT_MOST: Duration = Duration::from_secs(30);
+/// How long kubectl waits for a pod where there is none, which it says by nothing.
+const POD_AT_MOST: &str = "--pod-running-timeout=5s";
 
 /// A forwarded port. It ends with this value, or with the pod at its other end.
 pub struct PortForward {
@@ -19,62 +24,65 @@ pub struct PortForward {
 }
 
 impl PortForward {
-    /// To the Service `llmplane-api` of a namespace; the flags say which cluster.
+    /// To the Service `llmplane-api` of a namespace; the flags say to kubectl which cluster it is.
     ///
     /// # Errors
-    /// Where kubectl cannot be run, or does not reach the Service.
-    pub async fn start(namespace: &str, flags: &[String]) -> anyhow::Result<Self> {
-        Self::start_by("kubectl".as_ref(), namespace, flags).await
+    /// Where kubectl cannot be run, or does not reach the Service: with why, as far as the cluster tells.
+    pub async fn start(
+        client: &kube::Client,
+        namespace: &str,
+        flags: &[String],
+    ) -> anyhow::Result<Self> {
+        match Self::start_by("kubectl".as_ref(), namespace, flags).await? {
+            Started::Forwards(forward) => Ok(forward),
+            Started::Ended(said) => Err(match fault(client, namespace).await {
+                Some(fault) => anyhow!(fault),
+                None => anyhow!(
+                    "Service {SERVICE} in namespace {namespace} is not reached by kubectl port-forward{said}; \
+                     name its namespace with --api-namespace, or the API's URL with --api-url"
+                ),
+            }),
+        }
     }
 
-    async fn start_by(kubectl: &OsStr, namespace: &str, flags: &[String]) -> anyhow::Result<Self> {
+    async fn start_by(
+        kubectl: &OsStr,
+        namespace: &str,
+        flags: &[String],
+    ) -> anyhow::Result<Started> {
         let mut kubectl = Command::new(kubectl);
         kubectl
             .args(flags)
-            .args([
-                "port-forward",
-                "--address=127.0.0.1",
-                "-n",
-                namespace,
-                "service/llmplane-api",
-                ":443",
-            ])
+            .args(["port-forward", "--address=127.0.0.1", POD_AT_MOST, "-n"])
+            .args([namespace, &format!("service/{SERVICE}"), ":443"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let mut child = kubectl.spawn().context(
-            "kubectl, which forwards a port to the API, cannot be run; give --api-url instead",
-        )?;
+        let mut child = kubectl.spawn().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow!(
+                "there is no kubectl, which forwards a port to the API: install it, or name the API's URL with \
+                 --api-url"
+            ),
+            _ => anyhow!(error).context(
+                "kubectl, which forwards a port to the API, cannot be run; name the API's URL with --api-url \
+                 instead",
+            ),
+        })?;
         let said = child.stdout.take().context("kubectl has no output")?;
         let mut lines = BufReader::new(said).lines();
         let first = tokio::time::timeout(AT_MOST, lines.next_line()).await;
-        let port = first
-            .ok()
-            .and_then(Result::ok)
-            .flatten()
-            .as_deref()
-            .and_then(forwarded_port);
-        match port {
-            Some(port) => {
-                // It says more with each connection, and ends where nobody reads that.
-                let errors = child.stderr.take();
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                if let Some(mut errors) = errors {
-                    tokio::spawn(async move {
-                        tokio::io::copy(&mut errors, &mut tokio::io::sink()).await
-                    });
-                }
-                Ok(Self { port, child })
-            }
-            None => {
-                let why = complaint(child).await;
-                bail!(
-                    "Service llmplane-api in namespace {namespace} is not reached by kubectl port-forward{why}; \
-                     give --api-url where it is elsewhere"
-                )
-            }
+        let first = first.ok().and_then(Result::ok).flatten();
+        let Some(port) = first.as_deref().and_then(forwarded_port) else {
+            return Ok(Started::Ended(complaint(child).await));
+        };
+        // It says more with each connection, and ends where nobody reads that.
+        let errors = child.stderr.take();
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        if let Some(mut errors) = errors {
+            tokio::spawn(async move { tokio::io::copy(&mut errors, &mut tokio::io::sink()).await });
         }
+        Ok(Started::Forwards(Self { port, child }))
     }
 
     /// Whether it goes on.
@@ -83,7 +91,14 @@ impl PortForward {
     }
 }
 
-/// What kubectl said before it ended.
+/// What came of running kubectl.
+enum Started {
+    Forwards(PortForward),
+    /// With what it said, in brackets; nothing where it said nothing.
+    Ended(String),
+}
+
+/// What kubectl said before it ended, in one line.
 async fn complaint(mut child: Child) -> String {
     let _ = child.start_kill();
     let said = child
@@ -91,8 +106,9 @@ async fn complaint(mut child: Child) -> String {
         .await
         .map(|output| output.stderr)
         .unwrap_or_default();
-    match String::from_utf8_lossy(&said).trim() {
-        "" => String::new(),
+    let said = String::from_utf8_lossy(&said);
+    match said.split_whitespace().collect::<Vec<_>>().join(" ") {
+        said if said.is_empty() => said,
         said => format!(" ({said})"),
     }
 }
@@ -126,8 +142,10 @@ mod tests {
             std::os::unix::fs::PermissionsExt::from_mode(0o755),
         )
         .unwrap();
-        let forward = PortForward::start_by(kubectl.as_os_str(), "n", &[]);
-        let mut forward = forward.await.unwrap();
+        let started = PortForward::start_by(kubectl.as_os_str(), "n", &[]);
+        let Started::Forwards(mut forward) = started.await.unwrap() else {
+            panic!("it does not begin");
+        };
         assert_eq!(forward.port, 40123);
         let deadline = tokio::time::Instant::now() + AT_MOST;
         while !survived.exists() {

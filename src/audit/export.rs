@@ -49,6 +49,7 @@ pub fn export_line(row: &AuditRow) -> String {
             "purpose": row.purpose,
             "count": row.count,
             "detail": detail,
+            "unreadable": row.unreadable,
             "previous_hash": hex(&row.previous_hash),
         },
     });

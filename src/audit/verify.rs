@@ -15,6 +15,9 @@ const MAX_FINDINGS: usize = 100;
 /// Removals by the retention that are told, the last ones.
 const MAX_PRUNES: usize = 10;
 
+/// Breaks of the chain that wait for what the retention says; beyond them each is told as if it said nothing.
+const MAX_RUNS: usize = 100_000;
+
 /// Something in the chain that cannot be so unless someone tampered with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "finding", rename_all = "snake_case")]
@@ -36,10 +39,19 @@ pub enum Finding {
         /// The last of them.
         last: i64,
     },
-    /// A second row has this position.
+    /// A row is there that no chain has there: behind its head, before what the retention kept, or beside another.
     Inserted {
         /// The row.
         seq: i64,
+        /// Whether another one has its position.
+        is_second: bool,
+    },
+    /// The head of the chain was set back: rows behind it were anchored.
+    HeadMoved {
+        /// Where it is.
+        head: i64,
+        /// The newest row that was anchored.
+        anchored: i64,
     },
     /// The chain was made anew from some row behind `after` on: at `seq` it is not what was anchored.
     Rewritten {
@@ -62,6 +74,21 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// Where in the chain it is.
+    fn place(&self) -> i64 {
+        match self {
+            Self::Edited { seq }
+            | Self::Replaced { seq }
+            | Self::Inserted { seq, .. }
+            | Self::Rewritten { seq, .. } => *seq,
+            Self::Removed { first, .. } => *first,
+            Self::Truncated { .. } | Self::HeadMoved { .. } => i64::MAX,
+            Self::ForgedAnchor { .. } => i64::MIN,
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,7 +102,15 @@ impl fmt::Display for Finding {
             ),
             Self::Removed { first, last } if first == last => write!(f, "row {first} was removed"),
             Self::Removed { first, last } => write!(f, "rows {first} to {last} were removed"),
-            Self::Inserted { seq } => write!(f, "a second row {seq} was inserted"),
+            Self::Inserted {
+                seq,
+                is_second: true,
+            } => write!(f, "a second row {seq} was inserted"),
+            Self::Inserted { seq, .. } => write!(f, "row {seq} was inserted"),
+            Self::HeadMoved { head, anchored } => write!(
+                f,
+                "the head of the chain was set back to row {head}: row {anchored} was anchored"
+            ),
             Self::Rewritten { after, seq } => write!(
                 f,
                 "rows were changed, and all behind them hashed anew: somewhere from row {} to row {seq}, \
@@ -139,27 +174,56 @@ impl ChainReport {
 #[derive(Debug)]
 pub struct Verifier {
     anchors: BTreeMap<i64, Vec<Vec<u8>>>,
-    last: Option<(i64, Vec<u8>)>,
-    /// Whether the last row's own hash fits its columns.
-    last_is_intact: bool,
+    head: AuditHead,
+    /// No chain is longer, by its head and by the anchors: rows behind were inserted.
+    end: i64,
+    /// The oldest row that can be of the chain.
+    first: Option<i64>,
+    /// Rows that are chained to each other, but for the last ones.
+    runs: Vec<Run>,
+    last: Option<Run>,
+    position: Option<Position>,
     pruned_before: Option<i64>,
     report: ChainReport,
 }
 
+/// Rows from one position to another, each chained to the one before.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    first: i64,
+    last: i64,
+}
+
+/// The rows of a position: one, where nobody inserted another.
+#[derive(Debug)]
+struct Position {
+    seq: i64,
+    hashes: Vec<Vec<u8>>,
+    /// Whether the hash of each fits its columns.
+    is_intact: bool,
+}
+
 impl Verifier {
-    /// With these genuine anchors; those that are not are named by `forged`.
+    /// With these genuine anchors; those that are not are named by `forged`. `head` is what the database believes to be
+    /// the newest row.
     pub fn new(
         genuine: impl IntoIterator<Item = Anchor>,
         forged: impl IntoIterator<Item = i64>,
+        head: &AuditHead,
     ) -> Self {
         let mut anchors: BTreeMap<i64, Vec<Vec<u8>>> = BTreeMap::new();
         for anchor in genuine {
             anchors.entry(anchor.seq).or_default().push(anchor.hash);
         }
+        let anchored = anchors.keys().next_back().copied().unwrap_or(0);
         let mut verifier = Self {
             anchors,
+            head: head.clone(),
+            end: head.seq.max(anchored),
+            first: None,
+            runs: Vec::new(),
             last: None,
-            last_is_intact: true,
+            position: None,
             pruned_before: None,
             report: ChainReport {
                 first: None,
@@ -188,34 +252,80 @@ impl Verifier {
     pub fn row(&mut self, row: &AuditRow) {
         self.report.rows += 1;
         self.report.first.get_or_insert(row.seq);
-        let is_intact = row_hash(row)[..] == row.hash[..];
+        self.report.last = Some(row.seq);
+        // What cannot be read was not written so, whatever else the row says.
+        let is_intact = row.unreadable.is_empty() && row_hash(row)[..] == row.hash[..];
         if !is_intact {
             self.found(Finding::Edited { seq: row.seq });
         }
-        if row.seq < 1 {
-            self.found(Finding::Inserted { seq: row.seq });
+        if row.seq < 1 || row.seq > self.end {
+            self.found(Finding::Inserted {
+                seq: row.seq,
+                is_second: false,
+            });
+            return;
         }
+        self.first.get_or_insert(row.seq);
         if row.action == "Prune" && is_intact {
             self.pruned(row);
         }
-        match self.last.take() {
-            Some((seq, _)) if row.seq <= seq => self.found(Finding::Inserted { seq: row.seq }),
-            Some((seq, _)) if row.seq > seq + 1 => self.found(Finding::Removed {
-                first: seq + 1,
-                last: row.seq - 1,
-            }),
-            // Where the former row does not fit its own hash, that is said already.
-            Some((seq, hash)) if hash != row.previous_hash && self.last_is_intact => {
-                self.found(Finding::Replaced { seq });
-            }
-            None if row.seq == 1 && row.previous_hash != [0; 32] => {
-                self.found(Finding::Edited { seq: 1 });
-            }
-            _ => {}
+        if let Some(position) = &mut self.position
+            && position.seq == row.seq
+        {
+            position.hashes.push(row.hash.clone());
+            position.is_intact &= is_intact;
+            self.found(Finding::Inserted {
+                seq: row.seq,
+                is_second: true,
+            });
+            return;
         }
-        self.at_anchor(row.seq, &row.hash);
-        self.last = Some((row.seq, row.hash.clone()));
-        self.last_is_intact = is_intact;
+        let before = self.close();
+        let is_chained = match &before {
+            // Where the former row does not fit its own hash, that is said already.
+            Some(before) if before.seq + 1 == row.seq => {
+                !before.is_intact || before.hashes.contains(&row.previous_hash)
+            }
+            _ => false,
+        };
+        if row.seq == 1 && row.previous_hash != [0; 32] {
+            self.found(Finding::Edited { seq: 1 });
+        }
+        match &mut self.last {
+            Some(run) if is_chained => run.last = row.seq,
+            last => {
+                let new = Run {
+                    first: row.seq,
+                    last: row.seq,
+                };
+                let ended = last.replace(new);
+                self.runs.extend(ended);
+            }
+        }
+        if self.runs.len() >= MAX_RUNS {
+            self.tell_breaks(i64::MIN);
+        }
+        self.position = Some(Position {
+            seq: row.seq,
+            hashes: vec![row.hash.clone()],
+            is_intact,
+        });
+    }
+
+    /// The rows of the last position are known: compares them with its anchors.
+    fn close(&mut self) -> Option<Position> {
+        let position = self.position.take()?;
+        let Some(anchored) = self.anchors.remove(&position.seq) else {
+            return Some(position);
+        };
+        if anchored.iter().all(|hash| position.hashes.contains(hash)) {
+            self.report.anchored_to = Some(position.seq);
+        } else {
+            let after = self.report.anchored_to.unwrap_or(0);
+            let seq = position.seq;
+            self.found(Finding::Rewritten { after, seq });
+        }
+        Some(position)
     }
 
     fn pruned(&mut self, row: &AuditRow) {
@@ -234,246 +344,66 @@ impl Verifier {
         });
     }
 
-    fn at_anchor(&mut self, seq: i64, hash: &[u8]) {
-        let Some(anchored) = self.anchors.remove(&seq) else {
-            return;
-        };
-        if anchored.iter().all(|anchored| anchored == hash) {
-            self.report.anchored_to = Some(seq);
-        } else {
-            let after = self.report.anchored_to.unwrap_or(0);
-            self.found(Finding::Rewritten { after, seq });
+    /// Tells of what is between the rows that are chained to each other, from the oldest row that was kept on.
+    fn tell_breaks(&mut self, first_kept: i64) {
+        let runs = std::mem::take(&mut self.runs);
+        for (place, run) in runs.iter().enumerate() {
+            let next = runs.get(place + 1).or(self.last.as_ref()).copied();
+            if run.last < first_kept {
+                // Of what was removed nothing is left: these came later.
+                for seq in run.first..=run.last {
+                    self.found(Finding::Inserted {
+                        seq,
+                        is_second: false,
+                    });
+                }
+            }
+            let Some(next) = next else { continue };
+            let gap = (run.last + 1).max(first_kept)..next.first;
+            if !gap.is_empty() {
+                self.found(Finding::Removed {
+                    first: gap.start,
+                    last: gap.end - 1,
+                });
+            } else if run.last + 1 == next.first && run.last >= first_kept {
+                self.found(Finding::Replaced { seq: run.last });
+            }
         }
     }
 
-    /// All rows were there. `head` is what the database believes to be the newest one.
-    pub fn end(mut self, head: &AuditHead) -> ChainReport {
-        let last = self.last.as_ref().map_or(0, |(seq, _)| *seq);
-        self.report.last = self.last.as_ref().map(|(seq, _)| *seq);
+    /// All rows were there.
+    pub fn end(mut self) -> ChainReport {
+        let last = self.close();
         // Rows that the retention removed are named by a row of the chain.
         let first_kept = self.pruned_before.unwrap_or(1);
-        if let Some(first) = self.report.first.filter(|first| *first > first_kept) {
+        if let Some(first) = self.first.filter(|first| *first > first_kept) {
             self.found(Finding::Removed {
                 first: first_kept,
                 last: first - 1,
             });
         }
-        let lost = self.anchors.keys().copied().filter(|seq| *seq > last).max();
-        let expected = lost.unwrap_or(0).max(head.seq);
-        if expected > last {
-            self.found(Finding::Truncated { last, expected });
-        } else if head.seq == last
-            && self
-                .last
-                .as_ref()
-                .is_some_and(|(_, hash)| *hash != head.hash)
+        self.tell_breaks(first_kept);
+        let end = last.as_ref().map_or(0, |position| position.seq);
+        if self.end > end {
+            self.found(Finding::Truncated {
+                last: end,
+                expected: self.end,
+            });
+        } else if self.head.seq < end {
+            self.found(Finding::HeadMoved {
+                head: self.head.seq,
+                anchored: end,
+            });
+        } else if let Some(position) = last
+            && !position.hashes.contains(&self.head.hash)
         {
-            self.found(Finding::Replaced { seq: last });
-        } else if head.seq < last {
-            self.found(Finding::Inserted { seq: head.seq + 1 });
+            self.found(Finding::Replaced { seq: end });
         }
+        self.report.findings.sort_by_key(Finding::place);
         self.report
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(seq: i64, previous_hash: Vec<u8>) -> AuditRow {
-        let mut row = AuditRow {
-            at: Timestamp::from_second(seq).unwrap(),
-            seq,
-            action: "Disclose".to_owned(),
-            result: "Disclosed".to_owned(),
-            actor: format!("caller-{seq}"),
-            actor_uid: None,
-            actor_groups: vec!["a".to_owned()],
-            pod: None,
-            pod_uid: None,
-            node: None,
-            token_id: None,
-            namespace: Some("team".to_owned()),
-            kind: None,
-            name: None,
-            object_uid: None,
-            credential_version: Some(1),
-            fingerprint: None,
-            purpose: None,
-            count: 1,
-            detail: "{}".to_owned(),
-            previous_hash,
-            hash: Vec::new(),
-        };
-        row.hash = row_hash(&row).to_vec();
-        row
-    }
-
-    fn chain(length: i64) -> Vec<AuditRow> {
-        let mut rows: Vec<AuditRow> = Vec::new();
-        for seq in 1..=length {
-            let previous = rows.last().map_or(vec![0; 32], |row| row.hash.clone());
-            rows.push(row(seq, previous));
-        }
-        rows
-    }
-
-    /// Hashes all rows from here on anew, as who can edit them can.
-    fn rehash(rows: &mut [AuditRow], from: usize) {
-        for at in from..rows.len() {
-            if at > 0 {
-                rows[at].previous_hash = rows[at - 1].hash.clone();
-            }
-            rows[at].hash = row_hash(&rows[at]).to_vec();
-        }
-    }
-
-    fn anchors(rows: &[AuditRow], at: &[usize]) -> Vec<Anchor> {
-        at.iter()
-            .map(|at| Anchor {
-                seq: rows[*at].seq,
-                hash: rows[*at].hash.clone(),
-                mac: Vec::new(),
-            })
-            .collect()
-    }
-
-    fn report(rows: &[AuditRow], anchors: Vec<Anchor>, head: &AuditRow) -> ChainReport {
-        let mut verifier = Verifier::new(anchors, []);
-        for row in rows {
-            verifier.row(row);
-        }
-        verifier.end(&AuditHead {
-            seq: head.seq,
-            hash: head.hash.clone(),
-        })
-    }
-
-    fn found(rows: &[AuditRow], anchors: Vec<Anchor>) -> Vec<Finding> {
-        report(rows, anchors, rows.last().unwrap()).findings
-    }
-
-    #[test]
-    fn a_whole_chain_is_whole_and_says_how_far_it_is_anchored() {
-        let rows = chain(9);
-        let report = report(&rows, anchors(&rows, &[2, 6]), &rows[8]);
-        assert!(report.is_whole(), "{:?}", report.findings);
-        assert_eq!(report.anchored_to, Some(7));
-        assert_eq!(
-            (report.first, report.last, report.rows),
-            (Some(1), Some(9), 9)
-        );
-    }
-
-    #[test]
-    fn each_row_that_was_edited_removed_or_inserted_is_named() {
-        for at in 0..9 {
-            let seq = at as i64 + 1;
-            let mut edited = chain(9);
-            edited[at].actor = "someone else".to_owned();
-            assert_eq!(found(&edited, vec![]), [Finding::Edited { seq }]);
-
-            let mut replaced = chain(9);
-            let head = replaced[8].clone();
-            replaced[at].purpose = Some("another".to_owned());
-            replaced[at].hash = row_hash(&replaced[at]).to_vec();
-            assert_eq!(
-                report(&replaced, vec![], &head).findings,
-                [Finding::Replaced { seq }]
-            );
-
-            let mut removed = chain(9);
-            let head = removed[8].clone();
-            removed.remove(at);
-            let expected = match at {
-                8 => Finding::Truncated {
-                    last: 8,
-                    expected: 9,
-                },
-                _ => Finding::Removed {
-                    first: seq,
-                    last: seq,
-                },
-            };
-            assert_eq!(report(&removed, vec![], &head).findings, [expected]);
-
-            let mut inserted = chain(9);
-            let head = inserted[8].clone();
-            let mut second = inserted[at].clone();
-            second.actor = "someone else".to_owned();
-            second.hash = row_hash(&second).to_vec();
-            inserted.insert(at + 1, second);
-            assert!(
-                report(&inserted, vec![], &head)
-                    .findings
-                    .contains(&Finding::Inserted { seq })
-            );
-        }
-    }
-
-    #[test]
-    fn a_chain_that_was_made_anew_shows_at_the_next_anchor() {
-        let whole = chain(9);
-        let mut rows = whole.clone();
-        rows[4].actor = "someone else".to_owned();
-        rehash(&mut rows, 4);
-        assert_eq!(
-            found(&rows, anchors(&whole, &[2, 6])),
-            [Finding::Rewritten { after: 3, seq: 7 }]
-        );
-        // Behind the last anchor it cannot show; that is what is claimed, and no more.
-        assert!(found(&rows, anchors(&whole, &[2])).is_empty());
-    }
-
-    #[test]
-    fn rows_cut_off_show_by_an_anchor_also_where_the_head_was_moved() {
-        let whole = chain(9);
-        let rows = &whole[..5];
-        assert_eq!(
-            found(rows, anchors(&whole, &[7])),
-            [Finding::Truncated {
-                last: 5,
-                expected: 8
-            }]
-        );
-        assert_eq!(
-            report(&[], anchors(&whole, &[7]), &row(0, vec![])).findings,
-            [Finding::Truncated {
-                last: 0,
-                expected: 8
-            }]
-        );
-    }
-
-    #[test]
-    fn what_the_retention_removed_is_told_from_what_someone_did() {
-        let mut rows = chain(9);
-        rows[8].action = "Prune".to_owned();
-        rows[8].detail = r#"{"first_kept": 4, "removed_from": 1}"#.to_owned();
-        rehash(&mut rows, 8);
-        assert!(found(&rows[3..], vec![]).is_empty());
-        assert_eq!(
-            found(&rows[5..], vec![]),
-            [Finding::Removed { first: 4, last: 5 }]
-        );
-        assert_eq!(
-            found(&chain(9)[3..], vec![]),
-            [Finding::Removed { first: 1, last: 3 }]
-        );
-    }
-
-    #[test]
-    fn a_forged_anchor_is_named() {
-        let rows = chain(3);
-        let mut verifier = Verifier::new([], [2]);
-        rows.iter().for_each(|row| verifier.row(row));
-        let head = AuditHead {
-            seq: 3,
-            hash: rows[2].hash.clone(),
-        };
-        assert_eq!(
-            verifier.end(&head).findings,
-            [Finding::ForgedAnchor { seq: 2 }]
-        );
-    }
-}
+#[path = "verify_tests.rs"]
+mod tests;

@@ -224,8 +224,10 @@ impl Runner {
             Err(error) => return Ok(Err(unsealed(error.to_string()))),
         };
         let each = Fingerprint::of_each(&key, uid, &payload.fields);
-        let judged = versions::judgement(verdicts.values().map(Some));
-        let (state, moves) = places(&rows, credential, judged, now);
+        let is_rejected = |verdict: &StoredCheck| verdict.reason == Reason::KeyRejected;
+        let refused = verdicts.values().any(is_rejected)
+            && versions::judgement(verdicts.values().map(Some)) != VersionVerdict::Accepted;
+        let (state, moves) = places(&rows, credential, refused, now);
         // A gateway may answer everybody: what proves a key there, the check of the stored token knows.
         let verdicts = match provider.type_ {
             ProviderType::OpenAICompatible => BTreeMap::new(),
@@ -275,7 +277,7 @@ impl Runner {
             let (said, _) = self
                 .ask(&target, Some(&bound), timeout, CheckCall::Validate)
                 .await;
-            let found = open_server::without_list(said.found);
+            let found = open_server::without_list(said.found, target.driver);
             let verdict = found.verdict(
                 credential.generation,
                 target.endpoint.check_inputs.clone(),
@@ -358,12 +360,12 @@ impl Runner {
 }
 
 /// The new version's state, and what becomes of the others: the one in use stays usable until it ends, a
-/// Secret's key for its grace. A token that the vendor's own API refuses takes no place while another
-/// is in use.
+/// Secret's key for its grace. A token that the vendor's own API refuses, and takes nowhere, takes no place
+/// while another is in use.
 fn places(
     rows: &[CredentialVersionRow],
     credential: &CredentialRow,
-    judged: VersionVerdict,
+    refused: bool,
     now: Timestamp,
 ) -> (VersionState, Vec<(i32, VersionState, Option<Timestamp>)>) {
     let mut moves = Vec::new();
@@ -377,7 +379,7 @@ fn places(
         let until = end.unwrap_or(now + grace);
         if until <= now {
             moves.push((current.version, VersionState::Destroyed, None));
-        } else if judged == VersionVerdict::Rejected {
+        } else if refused {
             return (VersionState::Pending, moves);
         } else {
             moves.push((current.version, VersionState::Previous, Some(until)));

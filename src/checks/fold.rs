@@ -53,15 +53,16 @@ impl CheckResult {
             proves_key: None,
             proved_with: None,
             was_accepted: false,
+            missing: self.missing,
         }
     }
 
     /// Whether an answer puts in doubt that the vendor takes the key, and may pass: a refusal that
     /// names no cause, or a list that is not there.
     fn casts_doubt(&self) -> bool {
-        match self.http_status {
-            Some(400 | 401 | 403 | 406..=499) => self.may_be_the_key(),
-            Some(404 | 405 | 501) => self.reason == Reason::Unverifiable,
+        match self.reason {
+            Reason::CheckInconclusive => self.refused,
+            Reason::Unverifiable => self.missing,
             _ => false,
         }
     }
@@ -69,30 +70,44 @@ impl CheckResult {
     /// Whether an answer that says nothing of the key may be what it is because of the key: not where
     /// the vendor is overloaded, broken, or asks to wait.
     pub fn may_be_the_key(&self) -> bool {
-        match (self.reason, self.http_status) {
-            (_, None | Some(402 | 407 | 408 | 409 | 425 | 429 | 500..)) => false,
-            (Reason::CheckInconclusive, Some(_)) => true,
-            (Reason::Unverifiable, Some(status)) => status >= 400,
-            _ => false,
-        }
+        let is_success = matches!(self.http_status, Some(200..=299));
+        self.casts_doubt() || self.reason == Reason::CheckInconclusive && is_success
+    }
+
+    /// Whether the call failed, for the key's sake or not, and nothing is said of the key.
+    pub fn says_nothing_of_the_key(&self) -> bool {
+        self.reason == Reason::CheckInconclusive || self.may_be_the_key()
     }
 
     /// Whether the vendor answered the call, whatever that proves.
     pub fn is_answered(&self) -> bool {
         match self.reason {
             Reason::KeyAccepted => true,
-            Reason::Unverifiable => matches!(self.http_status, Some(200..=299)),
+            Reason::Unverifiable => !self.missing && matches!(self.http_status, Some(200..=299)),
             _ => false,
         }
     }
 
-    /// What such an answer comes to where the same call was answered with this version of the key.
-    pub fn rejected_beside(self, version: i32) -> Self {
-        let status = self.http_status.unwrap_or_default();
+    /// What such an answer comes to where the same call was answered with this version of the key: a
+    /// refusal, or where the server was only overloaded or broken, one more doubt.
+    pub fn beside_answered(self, version: i32) -> Self {
+        let answered = format!("and answers the same call with version {version} of it");
+        if !self.may_be_the_key() {
+            return Self {
+                message: format!("{}, {answered}", self.message),
+                refused: true,
+                ..self
+            };
+        }
+        let how = match self.http_status {
+            // A success that is an error has no status to tell.
+            None | Some(200..=299) => String::new(),
+            Some(status) => format!(" (HTTP {status})"),
+        };
         Self {
             reason: Reason::KeyRejected,
             message: format!(
-                "the vendor refuses the key (HTTP {status}), and answers the same call with version {version} of it; put a valid one in the Secret"
+                "the vendor refuses the key{how}, {answered}; put a valid one in the Secret"
             ),
             ..self
         }
@@ -181,10 +196,11 @@ fn after_doubt(stored: &StoredCheck, new: StoredCheck) -> StoredCheck {
     let stands = match stored.reason {
         Reason::KeyRejected => new.reason != Reason::QuotaExhausted,
         // It says nothing of the key, and is over when the key can be opened.
-        Reason::KeyringUnavailable => false,
+        reason if reason.is_of_what_we_depend_on() => false,
         reason if reason == new.reason => false,
         reason => {
-            !reason.is_open() && (new.reason.is_open() || new.doubts > 0) && doubts < MAX_DOUBTS
+            let is_doubt = new.reason.says_nothing() || new.doubts > 0;
+            !reason.is_open() && is_doubt && doubts < MAX_DOUBTS
         }
     };
     if stands {
@@ -233,197 +249,5 @@ fn settles_key(reason: Reason) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn verdict(reason: Reason, generation: i64, second: i64) -> StoredCheck {
-        let at = Timestamp::from_second(second).unwrap();
-        CheckResult::new(reason, "").verdict(generation, "inputs".to_owned(), at)
-    }
-
-    #[test]
-    fn a_verdict_that_was_found_with_other_inputs_does_not_stand() {
-        let with = |reason, inputs: &str| StoredCheck {
-            inputs: inputs.to_owned(),
-            ..verdict(reason, 1, 10)
-        };
-        for inputs in ["other", ""] {
-            let stored = with(Reason::KeyAccepted, inputs);
-            let open = verdict(Reason::CheckInconclusive, 1, 20);
-            assert_eq!(after(Some(&stored), open.clone()), open);
-            assert_eq!(after_key(Some(&stored), open.clone()), open);
-        }
-        let unknown = with(Reason::CheckInconclusive, "");
-        let stored = with(Reason::KeyAccepted, "");
-        assert_eq!(after(Some(&stored), unknown.clone()), unknown);
-    }
-
-    #[test]
-    fn a_verdict_whose_key_is_gone_does_not_stand_and_is_remembered() {
-        let stored = StoredCheck {
-            key: Some("f1".to_owned()),
-            ..verdict(Reason::SyncSucceeded, 1, 10)
-        };
-        let usable = |keys: &[&str]| {
-            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-            with_usable_key(Some(&stored), &keys).is_some()
-        };
-        assert!(usable(&["f2", "f1"]) && !usable(&["f2"]) && !usable(&[]));
-        let keyless = verdict(Reason::SyncSucceeded, 1, 10);
-        assert!(with_usable_key(Some(&keyless), &[]).is_some());
-        let no_key = verdict(Reason::NoValidCredential, 1, 20);
-        assert_eq!(after(Some(&keyless), no_key.clone()), no_key);
-        let at = Timestamp::from_second(15).unwrap();
-        let passed = last_passed(Some(&stored), Some(at)).unwrap();
-        assert_eq!((passed.at, passed.key.as_deref()), (at, Some("f1")));
-        let later = StoredCheck {
-            last_passed: Some(passed.clone()),
-            ..no_key
-        };
-        assert_eq!(last_passed(Some(&later), None), Some(passed));
-    }
-
-    #[test]
-    fn the_last_verdict_stands_when_a_check_proves_nothing() {
-        let stored = verdict(Reason::KeyAccepted, 1, 10);
-        let open = verdict(Reason::CheckInconclusive, 1, 20);
-        assert_eq!(after(Some(&stored), open.clone()), stored);
-        assert_eq!(after(None, open.clone()), open);
-    }
-
-    #[test]
-    fn an_edit_that_changes_none_of_the_inputs_leaves_a_verdict_as_it_is() {
-        let stored = verdict(Reason::KeyAccepted, 1, 10);
-        let open = verdict(Reason::CheckInconclusive, 2, 20);
-        assert_eq!(after(Some(&stored), open), stored);
-    }
-
-    #[test]
-    fn what_is_proved_of_a_key_outlives_a_change_of_its_credential() {
-        let open = verdict(Reason::CheckInconclusive, 2, 20);
-        for proved in [Reason::KeyRejected, Reason::KeyAccepted] {
-            let stored = verdict(proved, 1, 10);
-            let kept = after_key(Some(&stored), open.clone());
-            assert_eq!((kept.reason, kept.since), (proved, stored.since));
-            assert_eq!(kept.generation, 2);
-        }
-        let rejected = verdict(Reason::KeyRejected, 1, 10);
-        let refused = verdict(Reason::AddressRefused, 1, 20);
-        let kept = after_key(Some(&rejected), refused);
-        assert_eq!(kept.reason, Reason::KeyRejected);
-        let accepted = verdict(Reason::KeyAccepted, 1, 20);
-        assert_eq!(after_key(Some(&rejected), accepted.clone()), accepted);
-        let elsewhere = StoredCheck {
-            inputs: "other".to_owned(),
-            ..open
-        };
-        assert_eq!(after_key(Some(&rejected), elsewhere.clone()), elsewhere);
-    }
-
-    #[test]
-    fn a_key_that_nothing_can_prove_is_no_open_question() {
-        let unverifiable = verdict(Reason::Unverifiable, 1, 20);
-        for stored in [
-            Reason::KeyAccepted,
-            Reason::KeyRejected,
-            Reason::CheckInconclusive,
-        ] {
-            let stored = verdict(stored, 1, 10);
-            assert_eq!(after_key(Some(&stored), unverifiable.clone()), unverifiable);
-        }
-        let open = verdict(Reason::CheckInconclusive, 1, 30);
-        assert_eq!(after_key(Some(&unverifiable), open.clone()), unverifiable);
-        assert_eq!(after(Some(&unverifiable), open), unverifiable);
-    }
-
-    #[test]
-    fn a_key_that_nothing_is_said_of_waits_from_the_first_such_answer() {
-        let stored = verdict(Reason::CheckInconclusive, 1, 10);
-        let other = verdict(Reason::QuotaExhausted, 1, 20);
-        assert_eq!(after_key(Some(&stored), other).since, stored.since);
-    }
-
-    /// An answer with this status that names no cause.
-    fn unclear(status: u16, second: i64) -> StoredCheck {
-        unclear_result(status).verdict(
-            1,
-            "inputs".to_owned(),
-            Timestamp::from_second(second).unwrap(),
-        )
-    }
-
-    #[test]
-    fn an_accepted_key_that_is_refused_three_times_in_a_row_is_accepted_no_more() {
-        for status in [400, 401, 403, 422] {
-            let mut stored = verdict(Reason::KeyAccepted, 1, 10);
-            for second in 20..22 {
-                // An outage in between is no acceptance.
-                stored = after_key(Some(&stored), unclear(503, second));
-                stored = after_key(Some(&stored), unclear(status, second));
-                assert_eq!(
-                    (stored.reason, stored.since.as_second()),
-                    (Reason::KeyAccepted, 10)
-                );
-            }
-            stored = after_key(Some(&stored), unclear(status, 30));
-            assert_eq!(
-                (stored.reason, stored.since.as_second()),
-                (Reason::CheckInconclusive, 30)
-            );
-            assert!(stored.was_accepted && stored.message.contains("took this key before"));
-            let again = after_key(Some(&stored), unclear(status, 40));
-            assert_eq!(again, stored, "it is written once");
-            let accepted = after_key(Some(&stored), verdict(Reason::KeyAccepted, 1, 50));
-            assert_eq!((accepted.reason, accepted.doubts), (Reason::KeyAccepted, 0));
-        }
-    }
-
-    #[test]
-    fn refusals_that_an_acceptance_interrupts_do_not_add_up() {
-        let mut stored = verdict(Reason::KeyAccepted, 1, 10);
-        for second in 0..9 {
-            stored = after_key(Some(&stored), unclear(403, second));
-            stored = after_key(Some(&stored), unclear(403, second));
-            stored = after_key(Some(&stored), verdict(Reason::KeyAccepted, 1, second));
-            assert_eq!(stored.reason, Reason::KeyAccepted);
-        }
-    }
-
-    #[test]
-    fn neither_an_outage_nor_a_limit_says_anything_of_a_key() {
-        let mut stored = verdict(Reason::KeyAccepted, 1, 10);
-        for status in [408, 429, 500, 503, 529, 429, 502] {
-            assert!(!unclear_result(status).may_be_the_key(), "{status}");
-            stored = after_key(Some(&stored), unclear(status, 20));
-        }
-        assert_eq!((stored.reason, stored.doubts), (Reason::KeyAccepted, 0));
-        assert!(unclear_result(403).may_be_the_key());
-        assert_eq!(
-            unclear_result(403).rejected_beside(1).reason,
-            Reason::KeyRejected
-        );
-    }
-
-    fn unclear_result(status: u16) -> CheckResult {
-        CheckResult {
-            http_status: Some(status),
-            ..CheckResult::new(Reason::CheckInconclusive, "unclear")
-        }
-    }
-
-    #[test]
-    fn an_endpoint_that_cannot_be_called_says_nothing_of_keys_and_lists() {
-        let endpoint = CheckResult::new(Reason::ProbeFailed, "spec.caBundle is no certificate");
-        assert_eq!(endpoint.of_endpoint().success(), None);
-        assert!(endpoint.of_endpoint().message.contains("spec.caBundle"));
-    }
-
-    #[test]
-    fn the_same_reason_keeps_its_time() {
-        let stored = verdict(Reason::ProbeFailed, 1, 10);
-        let again = after(Some(&stored), verdict(Reason::ProbeFailed, 2, 20));
-        assert_eq!((again.since, again.generation), (stored.since, 2));
-        let other = verdict(Reason::ProbeSucceeded, 1, 20);
-        assert_eq!(after(Some(&stored), other.clone()), other);
-    }
-}
+#[path = "fold_tests.rs"]
+mod tests;

@@ -62,11 +62,14 @@ impl CheckMetrics {
             "How long checks took",
             metrics.seconds.clone(),
         );
-        // Prometheus sees no increase in a counter's first value, and the first refusal of a key counts.
-        drop(metrics.made.get_or_create(&CheckLabels {
-            kind: word(CheckKind::Validation),
-            reason: Reason::KeyRejected.as_str(),
-        }));
+        // Prometheus sees no increase in a counter's first value, and the first refusal counts.
+        for (kind, reason) in [
+            (CheckKind::Validation, Reason::KeyRejected),
+            (CheckKind::Exchange, Reason::ExchangeRefused),
+        ] {
+            let (kind, reason) = (word(kind), reason.as_str());
+            drop(metrics.made.get_or_create(&CheckLabels { kind, reason }));
+        }
         metrics
     }
 }

@@ -166,6 +166,16 @@ impl Checks {
         self.0.changed.notify_one();
     }
 
+    /// Makes those checks now that lacked what it takes to ask, and tells these owners: the keyring has
+    /// another key than before.
+    pub fn keyring_changed(&self, waiting: impl IntoIterator<Item = Owner>) {
+        self.schedule().retry_unasked(Instant::now());
+        self.0.changed.notify_one();
+        for owner in waiting {
+            self.0.runner.tell_credential(owner);
+        }
+    }
+
     /// The object's request whose checks have all been made, and of which its row may not say so yet.
     pub fn request_made(&self, owner: Uuid) -> Option<CompletedRequest> {
         self.schedule().request_made(owner)
@@ -291,7 +301,12 @@ impl Checks {
 /// How long ago each job last asked somebody.
 fn ages(last: &[LastCheck], now: Timestamp) -> HashMap<JobKey, Duration> {
     let mut ages: HashMap<JobKey, Duration> = HashMap::new();
-    let unasked = [Reason::NoValidCredential, Reason::NoEndpoint].map(Reason::as_str);
+    let unasked = [
+        Reason::NoValidCredential,
+        Reason::NoEndpoint,
+        Reason::KeyringUnavailable,
+    ]
+    .map(Reason::as_str);
     for check in last {
         if unasked.contains(&check.reason.as_str()) {
             continue;

@@ -9,7 +9,10 @@ use super::{
     target::{CheckCall, ChosenKey, Target, TargetResult},
 };
 use crate::{
-    crd::{Kind, reasons::Reason},
+    crd::{
+        Kind,
+        reasons::{ConditionStatus, Reason},
+    },
     db::{CheckKind, DbError, EndpointRow, ModelRow, StoredCheck},
     keys::open::UsableKey,
     vendors::{CheckResult, TestedModel},
@@ -25,6 +28,29 @@ fn tested_for(last: Option<&StoredCheck>, generation: i64, now: Timestamp) -> Du
     let since = last.map(|last| now.duration_since(last.since));
     let since = since.map(Duration::try_from).and_then(Result::ok);
     since.unwrap_or_default()
+}
+
+/// Whether a test passed.
+fn passed(found: &CheckResult) -> bool {
+    matches!(found.reason, Reason::ModelAnswered | Reason::ModelListed)
+}
+
+/// What a test comes to that passes without the key too.
+fn without_proof_of_key(found: CheckResult) -> CheckResult {
+    CheckResult {
+        message: format!(
+            "{}, and to a caller without a key the answer is the same: it proves no key",
+            found.message
+        ),
+        ..found
+    }
+}
+
+/// The verdict that is to stand after a test that had nothing to ask: what was proved there, as through any
+/// outage.
+fn standing<'a>(stored: Option<&'a StoredCheck>, found: &CheckResult) -> Option<&'a StoredCheck> {
+    let had_nothing_to_ask = found.missing && found.reason == Reason::Unverifiable;
+    stored.filter(|stored| had_nothing_to_ask && stored.reason.status() == ConditionStatus::True)
 }
 
 impl Runner {
@@ -52,17 +78,20 @@ impl Runner {
                     type_: model.type_,
                     tested_for: tested_for(last, model.generation, Timestamp::now()),
                 });
-                let called;
+                let mut called;
                 (called, keys) = self.test_with_keys(&target, planned, question).await?;
                 if let Some(key) = &keys.key
-                    && called.found.reason == Reason::ModelAnswered
+                    && passed(&called.found)
                     && !self.is_proved_at(key, &target).await?
                 {
-                    // A model that answers without the key too proves nothing of it.
+                    // A test that passes without the key too proves nothing of it.
                     let (without, _) = self.ask(&target, None, timeout, question).await;
                     let refused = without.found.may_be_the_key();
                     proves_key = refused.then(|| key.fingerprint.clone());
                     proved_with = refused.then(|| target.endpoint.check_inputs.clone());
+                    if passed(&without.found) {
+                        called.found = without_proof_of_key(called.found);
+                    }
                 }
                 at = Some(target.endpoint);
                 called
@@ -74,6 +103,7 @@ impl Runner {
             |e: &EndpointRow| inputs::of_test(&e.check_inputs, &model.model_id, model.type_);
         let stored = fold::with_usable_key(model.found.test_verdict.as_ref(), &keys.usable)
             .filter(|stored| endpoints.iter().any(|e| stored.is_of(&inputs(e))));
+        let standing = standing(stored, &called.found);
         let found_with = match stored {
             Some(stored) if called.found.reason.is_open() => stored.inputs.clone(),
             _ => at.as_ref().map(inputs).unwrap_or_default(),
@@ -88,7 +118,10 @@ impl Runner {
                 .found
                 .verdict(model.generation, found_with, Timestamp::now())
         };
-        let mut verdict = fold::after(stored, new);
+        let mut verdict = match standing {
+            Some(standing) => standing.clone(),
+            None => fold::after(stored, new),
+        };
         if called.found.may_be_the_key() {
             // Whatever else it says, it is no proof any more.
             verdict.proves_key = None;
@@ -206,6 +239,34 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_proved_stands_where_there_is_nothing_to_ask_and_nothing_else_does() {
+        let missing = CheckResult {
+            missing: true,
+            ..CheckResult::new(Reason::Unverifiable, "")
+        };
+        let stands = |reason: Reason, found: &CheckResult| {
+            let stored =
+                CheckResult::new(reason, "").verdict(1, String::new(), Timestamp::UNIX_EPOCH);
+            standing(Some(&stored), found).is_some()
+        };
+        for proved in [Reason::ModelAnswered, Reason::ModelListed] {
+            assert!(stands(proved, &missing), "{proved}");
+            // A test that never has anything to ask replaces what another call proved.
+            let never = CheckResult::new(Reason::Unverifiable, "");
+            assert!(!stands(proved, &never), "{proved}");
+        }
+        for other in [
+            Reason::CheckInconclusive,
+            Reason::ModelNotFound,
+            Reason::ModelAccessDenied,
+            Reason::NoValidCredential,
+        ] {
+            assert!(!stands(other, &missing), "{other}");
+        }
+        assert!(standing(None, &missing).is_none());
+    }
 
     #[test]
     fn a_declaration_is_tested_since_its_verdict_was_first_given() {

@@ -101,7 +101,7 @@ pub enum Stored {
 impl Stored {
     /// What this verdict, which was made for the trigger, comes to.
     pub fn of(verdict: &StoredCheck) -> Self {
-        match verdict.reason.is_open() {
+        match verdict.reason.says_nothing() {
             true => Self::Open,
             false => Self::StoredCheck,
         }
@@ -159,6 +159,8 @@ struct Job {
     again: bool,
     /// Runs in a row that proved nothing, or were not made.
     open_runs: u32,
+    /// The last run lacked what it takes to ask.
+    unasked: bool,
     /// When the last run that may have asked somebody began, as far as that is known.
     asked_at: Option<Instant>,
     /// Since when its trigger is not answered, or it was asked for.
@@ -271,6 +273,7 @@ impl Schedule {
                     answered,
                     again: false,
                     open_runs: 0,
+                    unasked: false,
                     asked_at: since.and_then(|since| now.checked_sub(since)),
                     wanted: answered.is_none().then_some(now),
                     cause: None,
@@ -370,6 +373,7 @@ impl Schedule {
         if !matches!(ended, JobEnd::Unasked | JobEnd::Unmade) {
             job.asked_at = Some(begun);
         }
+        job.unasked = ended == JobEnd::Unasked;
         let failed_before = job.open_runs;
         job.open_runs = match ended {
             JobEnd::Judged if job.planned.not_final.is_none() => 0,
@@ -468,6 +472,19 @@ impl Schedule {
                 job.wanted = Some(now);
             }
             self.set_due(key, Some(now));
+        }
+    }
+
+    /// Makes those jobs due whose last run lacked what it takes to ask: it may be there now.
+    pub fn retry_unasked(&mut self, now: Instant) {
+        let waiting = |job: &&mut Job| job.unasked && job.due.is_some_and(|due| due > now);
+        let mut due = Vec::new();
+        for job in self.jobs.values_mut().filter(waiting) {
+            job.open_runs = 0;
+            due.push((job.planned.key, job.not_before(now)));
+        }
+        for (key, at) in due {
+            self.set_due(key, Some(at));
         }
     }
 

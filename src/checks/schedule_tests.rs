@@ -287,6 +287,57 @@ fn a_run_that_asked_nobody_keeps_nothing_apart() {
 }
 
 #[test]
+fn what_lacked_what_it_takes_to_ask_runs_at_once_when_that_may_be_there() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let jobs = (1..=3).map(|n| planned(n, 7, Stored::Nothing)).collect();
+    schedule.plan(&owner(), jobs, &nothing(), now);
+    assert_eq!(schedule.take_due(now).len(), 3);
+    for (n, ended) in [
+        (1, JobEnd::Unasked),
+        (2, JobEnd::Judged),
+        (3, JobEnd::Open(Duration::ZERO)),
+    ] {
+        schedule.finish(key(n), ended, now);
+    }
+    // It has waited longer each time.
+    let mut later = now;
+    for _ in 0..6 {
+        later += PERIOD * 2;
+        let due = schedule.take_due(later);
+        for job in due {
+            let ended = match job.planned.key == key(1) {
+                true => JobEnd::Unasked,
+                false => JobEnd::Judged,
+            };
+            schedule.finish(job.planned.key, ended, later);
+        }
+    }
+    assert!(schedule.take_due(later).is_empty());
+    schedule.retry_unasked(later);
+    let due = schedule.take_due(later);
+    let keys: Vec<JobKey> = due.iter().map(|job| job.planned.key).collect();
+    assert_eq!(keys, [key(1)]);
+    schedule.retry_unasked(later);
+    assert!(schedule.take_due(later).is_empty(), "it runs already");
+    schedule.finish(key(1), JobEnd::Judged, later);
+    schedule.retry_unasked(later);
+    assert!(schedule.take_due(later).is_empty(), "it was answered");
+}
+
+#[test]
+fn what_lacked_a_key_encryption_key_is_tried_soon_after_a_restart() {
+    let verdict = |reason| {
+        let found = crate::vendors::CheckResult::new(reason, "");
+        found.verdict(1, String::new(), Timestamp::UNIX_EPOCH)
+    };
+    let stored = |reason| Stored::of(&verdict(reason));
+    use crate::crd::reasons::Reason;
+    assert_eq!(stored(Reason::KeyringUnavailable), Stored::Open);
+    assert_eq!(stored(Reason::CheckInconclusive), Stored::Open);
+    assert_eq!(stored(Reason::KeyRejected), Stored::StoredCheck);
+}
+
+#[test]
 fn a_run_that_could_not_be_made_answers_nothing_and_is_tried_again_soon() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.plan(

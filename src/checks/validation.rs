@@ -109,6 +109,7 @@ impl Runner {
             Err(KeyError::Keyring(why)) => {
                 let (namespace, name) = (&credential.namespace, &credential.name);
                 tracing::warn!(%namespace, %name, version = row.version, %why, "a stored key cannot be opened");
+                self.tell_credential(Owner::of_credential(credential));
                 (None, cannot_be_opened(Reason::KeyringUnavailable, &why))
             }
         };
@@ -125,13 +126,13 @@ impl Runner {
         let asked = self.ask(target, bound, timeout, CheckCall::Validate);
         let said = asked.await.0;
         TargetResult {
-            found: open_server::without_list(said.found),
+            found: open_server::without_list(said.found, target.driver),
             ..said
         }
     }
 
-    /// Takes an acceptance back where the server answers others too, unless it has a call of its own
-    /// that proves keys.
+    /// Takes back that a key is genuine where the server answers others alike, unless it has a call of its
+    /// own that proves keys.
     async fn counter_prove(
         &self,
         target: &Target,
@@ -139,23 +140,30 @@ impl Runner {
         timeout: Duration,
         asked: &mut [AskedVersion<'_>],
     ) {
-        let accepted =
-            |version: &&mut AskedVersion<'_>| version.said.found.reason == Reason::KeyAccepted;
-        if !asked.iter_mut().any(|version| accepted(&version)) {
+        let is_genuine = |version: &&mut AskedVersion<'_>| {
+            let reason = version.said.found.reason;
+            matches!(reason, Reason::KeyAccepted | Reason::KeyRestricted)
+        };
+        if !asked.iter_mut().any(|version| is_genuine(&version)) {
             return;
         }
-        let answers = self.answers_to(target, wanted, timeout).await;
-        if answers == AnswersTo::TheKey {
-            return;
-        }
-        for version in asked.iter_mut().filter(accepted) {
+        let others = self.answers_to_others(target, wanted, timeout).await;
+        for version in asked.iter_mut().filter(is_genuine) {
             let Some(key) = &version.key else { continue };
+            let Some(others) = others else {
+                version.said.found = open_server::not_found_out(version.said.found.clone());
+                continue;
+            };
+            let answers = others.answers_to(version.said.found.reason);
+            if answers == AnswersTo::TheKey {
+                continue;
+            }
             let proof = self.ask(target, Some(&key.bound), timeout, CheckCall::ProveKey);
             let (proof, _) = proof.await;
             match proof.found.reason {
                 Reason::Unverifiable => {
                     let said = version.said.found.clone();
-                    version.said.found = open_server::unverifiable(said, answers);
+                    version.said.found = open_server::unverifiable(said, answers, target.driver);
                 }
                 _ => version.said = proof,
             }
@@ -164,7 +172,8 @@ impl Runner {
 
     /// Rejects a version whose answer names no cause, where the very same call is answered with the
     /// version before it: nothing but the key differs. It is asked once more first, for a server
-    /// may have changed its mind between the two calls.
+    /// may have changed its mind between the two calls. One whose call only fails is in doubt, and does not
+    /// take over while the other is answered.
     async fn counter_check(
         &self,
         credential: &CredentialRow,
@@ -175,8 +184,12 @@ impl Runner {
     ) -> Result<(), DbError> {
         for at in 0..asked.len() {
             let version = &asked[at];
-            let Some(key) = (version.key.as_ref()).filter(|_| version.said.found.may_be_the_key())
-            else {
+            // A limit or an outage says nothing against a key that is in use.
+            let is_open = |found: &CheckResult| match version.row.state {
+                VersionState::Pending => found.says_nothing_of_the_key(),
+                _ => found.may_be_the_key(),
+            };
+            let Some(key) = (version.key.as_ref()).filter(|_| is_open(&version.said.found)) else {
                 continue;
             };
             let Some(before) = before(rows, version.row) else {
@@ -198,8 +211,8 @@ impl Runner {
                 continue;
             }
             let mut said = self.ask_validity(target, key, timeout).await;
-            if said.found.may_be_the_key() {
-                said.found = said.found.rejected_beside(before.version);
+            if is_open(&said.found) {
+                said.found = said.found.beside_answered(before.version);
             }
             asked[at].said = said;
         }

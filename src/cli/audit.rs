@@ -9,9 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::audit::{Anchor, ChainReport, Verifier, export_line};
-use crate::db::{
-    AuditAction, AuditEntry, AuditObject, AuditReader, Db, DbOptions, StoredFingerprints,
-};
+use crate::db::{AuditAction, AuditEntry, AuditObject, Db, DbOptions, StoredFingerprints};
 use crate::encryption::KeyringHandle;
 use crate::keys::whose;
 use crate::output::printable;
@@ -172,28 +170,17 @@ async fn verify(
             false => forged.push(anchor.seq),
         }
     }
-    let mut verifier = Verifier::new(genuine, forged);
-    for_each_row(&mut reader, i64::MIN, |row| {
-        verifier.row(row);
-        Ok(())
-    })
-    .await?;
-    Ok(verifier.end(&head))
-}
-
-async fn for_each_row(
-    reader: &mut AuditReader,
-    mut after: i64,
-    mut each: impl FnMut(&crate::db::AuditRow) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    let mut verifier = Verifier::new(genuine, forged, &head);
+    let mut after = i64::MIN;
     loop {
         let rows = reader.rows(after, PAGE).await?;
-        let Some(last) = rows.last() else {
-            return Ok(());
-        };
+        let Some(last) = rows.last() else { break };
         after = last.seq;
-        rows.iter().try_for_each(&mut each)?;
+        for row in &rows {
+            verifier.row(row);
+        }
     }
+    Ok(verifier.end())
 }
 
 fn print_report(
@@ -247,14 +234,19 @@ fn print_report(
 impl ExportArgs {
     async fn run(self) -> anyhow::Result<()> {
         let db = self.database.open().await?;
-        db.audit_append(&[self.read()]).await?;
-        let mut reader = db.audit_reader().await?;
+        // Up to the row that says so: what comes meanwhile is exported next time.
+        let end = db.audit_append(&[self.read()]).await?;
         let mut out = crate::output::stdout();
-        for_each_row(&mut reader, self.after, |row| {
-            writeln!(out, "{}", export_line(row))?;
-            Ok(())
-        })
-        .await?;
+        let mut after = self.after;
+        // No transaction is open while lines wait for who reads them, however long that takes.
+        while after < end {
+            let rows = db.audit_rows_after(after, PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.seq;
+            for row in rows.iter().take_while(|row| row.seq <= end) {
+                writeln!(out, "{}", export_line(row))?;
+            }
+        }
         Ok(out.flush()?)
     }
 }
@@ -276,15 +268,16 @@ impl ExportArgs {
 impl WhoseKeyArgs {
     async fn run(self) -> anyhow::Result<()> {
         let keyring = KeyringHandle::open(&self.keyring_dir)?;
-        let string = key_on_standard_input()?;
+        let strings = whose::strings_in(&key_on_standard_input()?)
+            .context("the text on standard input cannot be looked up")?;
         let db = self.database.open().await?;
         if let Some(check) = db.keyring_check().await? {
             keyring.expect(check);
         }
         let stored = db.stored_fingerprints(None).await?;
         let known = stored.len();
-        let found = whose::versions_with(&*keyring.fingerprint_key()?, &string, stored);
-        drop(string);
+        let found = whose::versions_with(&*keyring.fingerprint_key()?, &strings, stored);
+        drop(strings);
         db.audit_append(&whose::audited(&person(), None, &found))
             .await?;
         let mut out = crate::output::stdout();
@@ -301,7 +294,7 @@ impl WhoseKeyArgs {
     }
 }
 
-/// The string, without the line break that a shell adds.
+/// The string, or the line that it stands in.
 fn key_on_standard_input() -> anyhow::Result<SecretString> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY as usize + 1));
     std::io::stdin()
@@ -312,13 +305,12 @@ fn key_on_standard_input() -> anyhow::Result<SecretString> {
         bail!("the string on standard input is longer than any key");
     }
     let text = std::str::from_utf8(&bytes).context("the string on standard input is no UTF-8")?;
-    let key = text.trim_end_matches(['\n', '\r']);
-    if key.is_empty() {
+    if text.trim().is_empty() {
         bail!(
             "give the string on standard input, for example: llmplane audit whose-key < found.txt"
         );
     }
-    Ok(SecretString::from(key))
+    Ok(SecretString::from(text))
 }
 
 async fn print_version(
@@ -340,37 +332,25 @@ async fn print_version(
         version.state.as_str(),
         version.since
     )?;
-    let filter = crate::db::AuditFilter {
-        action: Some("Disclose".to_owned()),
-        result: Some("Disclosed".to_owned()),
-        object_uid: Some(version.credential_uid),
-        credential_version: Some(version.version),
-        ..crate::db::AuditFilter::default()
-    };
-    let mut before = None;
-    let mut any = false;
-    loop {
-        let rows = db.audit_rows(&filter, before, PAGE).await?;
-        let Some(last) = rows.last() else { break };
-        before = Some(last.seq);
-        any = true;
-        for row in &rows {
-            let pod = row.pod.as_deref().map(|pod| format!(" in pod {pod}"));
-            let purpose = row
-                .purpose
-                .as_deref()
-                .map(|purpose| format!(", for {purpose:?}"));
-            let line = format!(
-                "  given to {}{}{} at {}",
-                row.actor,
-                pod.unwrap_or_default(),
-                purpose.unwrap_or_default(),
-                row.at
-            );
-            writeln!(out, "{}", printable(&line))?;
-        }
+    let holders = db
+        .all_holders(version.credential_uid, Some(version.version))
+        .await?;
+    for holder in &holders {
+        let pod = holder.pod.as_deref().map(|pod| format!(" in pod {pod}"));
+        let purpose = holder
+            .purpose
+            .as_deref()
+            .map(|purpose| format!(", for {purpose:?}"));
+        let line = format!(
+            "  given to {}{}{}, last at {}",
+            holder.actor,
+            pod.unwrap_or_default(),
+            purpose.unwrap_or_default(),
+            holder.last_at
+        );
+        writeln!(out, "{}", printable(&line))?;
     }
-    if !any {
+    if holders.is_empty() {
         writeln!(out, "  given to nobody that the audit knows of")?;
     }
     Ok(())

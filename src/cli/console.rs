@@ -1,6 +1,8 @@
 //! `llmplane console`.
 
 use std::io::{ErrorKind, Write};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -35,14 +37,13 @@ impl ConsoleCommand {
     /// Serves until SIGTERM or SIGINT.
     ///
     /// # Errors
-    /// Where the cluster is not known, the port is taken, or no token can be made.
+    /// Where the cluster is not known, the port is taken, no token can be made, or the API does not answer.
     pub async fn run(self) -> anyhow::Result<()> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = self.cluster.open().await?;
         let api = self.api.connection(&cluster, TOKEN_LIFETIME)?;
         // What can be wrong from the start is said in the terminal.
         api.tokens.token().await?;
-        api.link().await?;
         let user = api.tokens.user();
         let console = match Console::bind(self.port, cluster, api).await {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
@@ -50,6 +51,7 @@ impl ConsoleCommand {
             }
             bound => bound.context("no port of 127.0.0.1 can be opened")?,
         };
+        console.probe_api().await?;
         let shutdown = CancellationToken::new();
         let signalled = crate::telemetry::cancel_on_signal(shutdown.clone())?;
         let mut out = crate::output::stdout();
@@ -58,13 +60,29 @@ impl ConsoleCommand {
         drop(out);
         eprintln!("asks the API as {}; Ctrl-C ends it", printable(&user));
         if !self.no_open {
-            let address = console.address_for_once()?;
-            if let Err(error) = open::that_detached(address) {
-                eprintln!("no browser was opened ({error}); open the address above");
-            }
+            open_browser(&console.address_for_once()?);
         }
         let ended = console.run(shutdown).await;
         signalled.abort();
         Ok(ended?)
     }
+}
+
+/// Has the first of the system's programs for it that is there open an address, and says where none does.
+fn open_browser(address: &str) {
+    let started = open::commands(address).into_iter().find_map(|mut command| {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // Ctrl-C is for the console, and not for the browser.
+        command.process_group(0).spawn().ok()
+    });
+    // `open::that_detached` waits on a stack that a build without optimization runs out of.
+    std::thread::spawn(move || {
+        let ended = started.map(|mut program| program.wait());
+        if !ended.is_some_and(|it| it.is_ok_and(|status| status.success())) {
+            eprintln!("no browser was opened; open the address above");
+        }
+    });
 }

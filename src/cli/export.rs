@@ -10,7 +10,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::cluster::ClusterArgs;
+use crate::config::cluster::KubectlArgs;
 use crate::crd::manifest::{Declaration, Format, ManifestWriter};
 use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmModelClass, LlmProvider};
 use crate::output::{Output, printable, stdout};
@@ -35,7 +35,7 @@ pub struct ExportCommand {
     #[arg(long, value_parser = format, default_value = "yaml", value_name = "yaml|json")]
     format: Format,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: KubectlArgs,
 }
 
 fn format(word: &str) -> Result<Format, String> {

@@ -8,7 +8,7 @@ use http::Request;
 use kube::{Api, Client};
 use serde_json::Value;
 
-use crate::config::cluster::ClusterArgs;
+use crate::config::cluster::KubectlArgs;
 use crate::crd::LlmCredential;
 use crate::crd::federation::{ExchangeStatus, Exchanger, Federation};
 use crate::output::{printable, stdout};
@@ -32,7 +32,7 @@ pub struct ShowCommand {
     #[arg(long)]
     jwks: bool,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: KubectlArgs,
 }
 
 /// The cluster's own documents, which vendors fetch where they can reach it.

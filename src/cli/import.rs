@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use kube::Client;
 use serde::Serialize;
 
-use crate::config::cluster::ClusterArgs;
+use crate::config::cluster::KubectlArgs;
 use crate::import::apply::{Applied, ApplyError, apply_all};
 use crate::import::{self, Conversion, Finding, Format, Level, Manifest, Refused};
 use crate::lint::documents::{Document, Source, read_all};
@@ -50,7 +50,7 @@ pub struct ImportCommand {
     #[arg(long, short, value_enum)]
     output: Option<Output>,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: KubectlArgs,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -42,7 +42,7 @@ use healthcheck::HealthcheckCommand;
 use import::ImportCommand;
 use init::InitCommand;
 use keyring::KeyringCommand;
-use kubectl_llm::KubectlLlm;
+pub use kubectl_llm::KubectlLlm;
 use lint::LintCommand;
 use local::LocalArgs;
 use migrate::MigrateCommand;
@@ -122,19 +122,28 @@ enum Command {
     Preflight(Box<PreflightCommand>),
 }
 
-/// Runs this process's command, and answers the code to end with: `kubectl-llm`'s under that name, else
-/// `llmplane`'s. Where the command line cannot be understood, one line on standard error says why, and the
-/// process ends with 1 where something is not set, with 2 for wrong usage.
+/// Runs this process's command, and answers the code to end with: `kubectl-llm`'s and `kubectl_complete-llm`'s
+/// under these names, else `llmplane`'s. Where the command line cannot be understood, one line on standard error
+/// says why, and the process ends with 1 where something is not set, with 2 for wrong usage.
 pub fn run() -> ExitCode {
     let name = std::env::args_os().next().map(PathBuf::from);
     let name = name.as_deref().and_then(Path::file_stem);
-    if name.is_some_and(|name| name == "kubectl-llm") {
-        return match KubectlLlm::parse().run() {
-            Ok(code) => ExitCode::from(code),
-            Err(error) => failed(&error, CANNOT_TELL),
-        };
+    match name.and_then(|name| name.to_str()) {
+        Some("kubectl-llm") => {
+            let plugin: KubectlLlm = parsed().unwrap_or_else(|error: clap::Error| error.exit());
+            plugin
+                .run()
+                .map_or_else(|error| failed(&error, CANNOT_TELL), ExitCode::from)
+        }
+        Some("kubectl_complete-llm") => succeeded(
+            KubectlLlm::complete(std::env::args_os().skip(1)).map_err(anyhow::Error::from),
+        ),
+        _ => succeeded(Cli::from_args().run()),
     }
-    match Cli::from_args().run() {
+}
+
+fn succeeded(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error, 1),
     }
@@ -148,7 +157,7 @@ fn failed(error: &anyhow::Error, code: u8) -> ExitCode {
 impl Cli {
     /// The command line of this process.
     fn from_args() -> Self {
-        Self::try_from_args().unwrap_or_else(|error| match error.kind() {
+        parsed().unwrap_or_else(|error: clap::Error| match error.kind() {
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
@@ -158,11 +167,6 @@ impl Cli {
                 std::process::exit(code)
             }
         })
-    }
-
-    fn try_from_args() -> Result<Self, clap::Error> {
-        let mut matches = without_empty_variables(Self::command()).try_get_matches()?;
-        Self::from_arg_matches_mut(&mut matches)
     }
 
     /// Runs the subcommand that was named.
@@ -327,6 +331,12 @@ fn find_argument<'a>(
             .get_subcommands()
             .find_map(|sub| find_argument(sub, wanted))
     })
+}
+
+/// The command line of this process, as that of this command.
+fn parsed<T: CommandFactory + FromArgMatches>() -> Result<T, clap::Error> {
+    let mut matches = without_empty_variables(T::command()).try_get_matches()?;
+    T::from_arg_matches_mut(&mut matches)
 }
 
 /// An empty variable counts as one that is not set: manifests and shells have no other way to say so.

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::needs::read_needs;
 use crate::checks::models_of;
-use crate::config::cluster::ClusterArgs;
+use crate::config::cluster::KubectlArgs;
 use crate::controller::settings::MODEL_SYNC_LIMIT;
 use crate::crd::conditions::seconds;
 use crate::crd::{Kind, LlmCredential, LlmEndpoint, LlmModel, LlmModelClass, LlmProvider};
@@ -32,9 +32,9 @@ use crate::vendors::catalog::Catalog;
 /// Objects that are read at once.
 const PAGE: u32 = 250;
 /// Rows of the audit that are looked at for each key that would be withheld, the newest.
-const MAX_GIVEN: i64 = 50_000;
+const MAX_GIVEN: usize = 50_000;
 /// Callers of each, by endpoint and model.
-const MAX_CALLERS: i64 = 1000;
+const MAX_CALLERS: usize = 1000;
 
 /// Say what manifests would do: which objects change, and what agents would be answered otherwise
 ///
@@ -84,7 +84,7 @@ pub struct PlanCommand {
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: KubectlArgs,
 }
 
 /// How a plan is printed.

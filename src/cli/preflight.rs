@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use kube::Client;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::ended;
-use crate::config::cluster::ClusterArgs;
+use crate::config::cluster::KubectlArgs;
 use crate::output::{printable, printable_json, stdout};
-use crate::preflight::{self, NAMESPACE, Report, Target, Urls, Values, Verdict};
+use crate::preflight::{self, NAMESPACE, Reading, Report, Target, Urls, Values, Verdict};
 
 /// Say whether a cluster and a database have what an installation needs, and what to do where they have not
 ///
@@ -25,6 +25,12 @@ pub struct PreflightCommand {
     /// The chart's values, as for `helm install -f`; without them its defaults
     #[arg(long, short = 'f', value_name = "FILE")]
     values: Vec<PathBuf>,
+    /// Values over those of files, as for `helm install --set`: a.b=c,d[0]=e,f={g,h}; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<SecretString>,
+    /// The same, of which every value is a text, as for `helm install --set-string`
+    #[arg(long, value_name = "NAME=VALUE")]
+    set_string: Vec<SecretString>,
     /// PostgreSQL URL of the controller's role
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<SecretString>,
@@ -56,7 +62,7 @@ pub struct PreflightCommand {
     )]
     audience: Option<String>,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: KubectlArgs,
     /// How the answer is printed
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -78,7 +84,9 @@ impl PreflightCommand {
     /// Where the values cannot be read.
     pub async fn run(self) -> anyhow::Result<()> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let values = Values::read(&self.values)?;
+        let values = Values::read(&self.values)?
+            .set(Reading::Typed, exposed(&self.set))?
+            .set(Reading::Text, exposed(&self.set_string))?;
         let audience = self.audience.as_deref().or(values.audience());
         let target = Target {
             audience: audience.unwrap_or("llmplane").to_owned(),
@@ -88,7 +96,7 @@ impl PreflightCommand {
                 api: self.api_database_url,
                 owner: self.owner_database_url,
             },
-            installs: self.cluster.kubeconfig.is_some(),
+            installs: self.cluster.has_kubeconfig(),
             namespace: self.namespace,
             keyring_dir: self.keyring_dir,
         };
@@ -108,7 +116,11 @@ impl PreflightCommand {
     }
 }
 
-async fn client(cluster: &ClusterArgs) -> Result<Client, String> {
+fn exposed(assignments: &[SecretString]) -> impl Iterator<Item = &str> {
+    assignments.iter().map(ExposeSecret::expose_secret)
+}
+
+async fn client(cluster: &KubectlArgs) -> Result<Client, String> {
     let config = cluster.config().await.map_err(|error| error.to_string())?;
     Client::try_from(config).map_err(|error| error.to_string())
 }

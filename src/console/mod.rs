@@ -63,6 +63,14 @@ impl Console {
         })
     }
 
+    /// Finds out whether the API answers.
+    ///
+    /// # Errors
+    /// Where it does not: why, and what to look at.
+    pub async fn probe_api(&self) -> anyhow::Result<()> {
+        self.state.api.probe().await
+    }
+
     /// The address to print for its user: it opens the page as often as it is used.
     pub fn address(&self) -> String {
         self.opened_by(self.state.guard.code())

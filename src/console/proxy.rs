@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use anyhow::anyhow;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State as FromState};
 use axum::http::header::{
@@ -142,8 +141,7 @@ async fn answer(api: &ApiConnection, question: &Question) -> Result<reqwest::Res
             Err(error) => {
                 api.give_up(&link).await;
                 if is_last {
-                    let error = anyhow!(error.without_url());
-                    let error = error.context(format!("the API at {} does not answer", link.base));
+                    let error = link.unanswered(error);
                     return Err(Problem::unreachable("The API is not reached", &error));
                 }
             }
@@ -250,10 +248,9 @@ mod tests {
 
     #[tokio::test]
     async fn no_path_leads_out_of_the_api_and_no_header_of_the_page_to_it() {
-        let link = Link {
-            base: Url::parse("https://api.example:8443").expect("a URL"),
-            client: reqwest::Client::builder().build().expect("a client"),
-        };
+        let base = Url::parse("https://api.example:8443").expect("a URL");
+        let client = reqwest::Client::builder().build().expect("a client");
+        let link = Link::new(base, client, String::new());
         for path in [
             "/api/v1/../../metrics",
             "/api/v1/%2e%2e/%2e%2e/docs",

@@ -39,6 +39,7 @@ use crate::db::{
     ModelRow, ObjectRow, ProviderRow, StoredCheck,
 };
 use crate::snapshot::{Revision, Snapshot};
+use crate::vendors::CheckResult;
 use crate::vendors::catalog::Catalog;
 
 pub use assumptions::{Assumed, Assumption, assumed_uid};
@@ -443,22 +444,7 @@ impl Forecaster<'_> {
     }
 
     fn passed(&self, reason: Reason, inputs: &str) -> StoredCheck {
-        StoredCheck {
-            reason,
-            message: "taken to be so".to_owned(),
-            since: self.now,
-            generation: 0,
-            inputs: inputs.to_owned(),
-            key: None,
-            last_passed: None,
-            http_status: None,
-            code: None,
-            request_id: None,
-            doubts: 0,
-            proves_key: None,
-            proved_with: None,
-            was_accepted: false,
-        }
+        CheckResult::new(reason, "taken to be so").verdict(0, inputs.to_owned(), self.now)
     }
 
     fn refuse(&mut self, key: &ObjectKey, refusal: Option<Refusal>) {

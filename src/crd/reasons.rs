@@ -70,6 +70,11 @@ macro_rules! reasons {
                 self.status() == ConditionStatus::Unknown && self != Reason::Unverifiable
             }
 
+            /// Whether it tells of PostgreSQL or the keyring, and says nothing of the object itself.
+            pub fn is_of_what_we_depend_on(self) -> bool {
+                self.ready() == ReadyEffect::AsItWas
+            }
+
             /// The reason of this name, if there is one.
             pub fn parse(name: &str) -> Option<Reason> {
                 match name { $(stringify!($name) => Some(Reason::$name),)+ _ => None }
@@ -187,6 +192,12 @@ reasons! {
 }
 
 impl Reason {
+    /// Whether a check that ends with it says nothing of what it asked: its question stays open, or tells of
+    /// PostgreSQL or the keyring.
+    pub fn says_nothing(self) -> bool {
+        self.is_open() || self.is_of_what_we_depend_on()
+    }
+
     /// Whether another object ends it, which may still be applied, or deleted: a tool applies many
     /// objects in any order over seconds. `Stalled` is absent until it has stood for
     /// [`STALL_GRACE`](super::conditions::STALL_GRACE).

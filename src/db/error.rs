@@ -26,6 +26,9 @@ pub enum DbError {
     /// The schema is not the one that this binary was built for.
     #[error("{0}")]
     SchemaUnknown(String),
+    /// The server is older than what the schema needs.
+    #[error("PostgreSQL {0} is too old; use PostgreSQL 15 or later")]
+    ServerTooOld(String),
     /// Another transaction got in the way, or a row that this one needs is not there (yet). Read
     /// again, then try again.
     #[error("conflicts with another write: {0}")]

@@ -6,6 +6,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 use super::database_url::connect_options;
+use super::server_facts::check_version;
 use super::transactions::deadline::within;
 use super::{Db, DbError};
 
@@ -153,6 +154,7 @@ async fn connect(url: &str) -> Result<PgConnection, DbError> {
         .application_name("llmplane-migrate")
         .connect()
         .await?;
+    check_version(connection.server_version_num())?;
     let takes_the_role = sqlx::query_scalar!(
         r#"SELECT EXISTS (
                SELECT FROM pg_roles

@@ -26,7 +26,7 @@ pub use pool::{Db, DbOptions};
 pub use server_facts::{ROLES, ServerFacts};
 pub use tables::audit_log::{
     AuditAction, AuditActor, AuditAnchor, AuditEntry, AuditFilter, AuditHead, AuditObject,
-    AuditReader, AuditRow, CredentialHolder,
+    AuditReader, AuditRow, AuditRows, CredentialHolder, CredentialHolders,
 };
 pub use tables::check_requests::{AskedCheck, CheckRequest};
 pub use tables::credential_versions::{

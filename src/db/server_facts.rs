@@ -29,14 +29,27 @@ pub struct ServerFacts {
 }
 
 impl ServerFacts {
+    /// The oldest server that the schema can be made on: PostgreSQL 15.
+    pub const LEAST_VERSION: u32 = 150_000;
+
     /// As people write it: `15.4`.
     pub fn version(&self) -> String {
-        format!(
-            "{}.{}",
-            self.version_number / 10_000,
-            self.version_number % 10_000
-        )
+        version(self.version_number)
     }
+}
+
+/// Refuses a server that the schema cannot be made on. One that does not say what it is has to be tried.
+pub(super) fn check_version(number: Option<u32>) -> Result<(), DbError> {
+    match number {
+        Some(number) if number < ServerFacts::LEAST_VERSION => {
+            Err(DbError::ServerTooOld(version(number)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn version(number: u32) -> String {
+    format!("{}.{}", number / 10_000, number % 10_000)
 }
 
 impl Db {
@@ -77,4 +90,21 @@ async fn facts(connection: &mut PgConnection) -> Result<ServerFacts, DbError> {
         is_encrypted: row.is_encrypted,
         is_remote: row.is_remote,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_before_postgresql_15_is_refused_in_one_line() {
+        let refused = check_version(Some(140_019)).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "PostgreSQL 14.19 is too old; use PostgreSQL 15 or later"
+        );
+        for number in [Some(150_000), Some(180_001), None] {
+            check_version(number).unwrap();
+        }
+    }
 }

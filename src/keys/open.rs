@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::destinations::{BoundKey, HostNotAllowed, Vendor};
 use crate::{
     db::{CredentialRow, CredentialVersionRow, Db, DbError, SealedVersion},
-    encryption::{Binding, KeyringHandle, OpenError, Payload, Sealed, open},
+    encryption::{Binding, KekSource, KeyringHandle, OpenError, Payload, Sealed, open},
 };
 
 /// Why a stored key cannot be used.
@@ -96,6 +96,19 @@ pub async fn open_stored(
     name: &str,
     stored: SealedVersion,
 ) -> Result<Payload, OpenError> {
+    open_stored_with(keyring.keks(), namespace, name, stored).await
+}
+
+/// [`open_stored`] with the key-encryption keys of another source than the process's keyring.
+///
+/// # Errors
+/// As [`open_stored`].
+pub async fn open_stored_with(
+    keks: &dyn KekSource,
+    namespace: &str,
+    name: &str,
+    stored: SealedVersion,
+) -> Result<Payload, OpenError> {
     let kek_id = (stored.kek_id.parse()).map_err(|_| OpenError::Tampered)?;
     let binding = Binding {
         namespace,
@@ -108,5 +121,5 @@ pub async fn open_stored(
         wrapped_key: stored.wrapped_key,
         payload: stored.payload,
     };
-    open(keyring.keks(), &binding, &sealed).await
+    open(keks, &binding, &sealed).await
 }

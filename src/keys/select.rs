@@ -4,6 +4,7 @@ use crate::{
     crd::{
         conditions::{self, ConditionType},
         credential::VersionState,
+        reasons::{ConditionStatus, Reason},
     },
     db::{CredentialRow, CredentialVersionRow, EndpointRow},
 };
@@ -67,18 +68,21 @@ fn validity_here(
 ) -> Option<bool> {
     let verdict = current(versions, credential)?.verdicts.get(&endpoint.uid)?;
     let verdict = Some(verdict).filter(|v| v.is_of(&endpoint.check_inputs))?;
-    known(verdict.reason.status().as_str())
+    known(verdict.reason)
 }
 
 fn validity(credential: &CredentialRow) -> Option<bool> {
-    known(&conditions::find(&credential.conditions, ConditionType::Valid)?.status)
+    let valid = conditions::find(&credential.conditions, ConditionType::Valid)?;
+    known(Reason::parse(&valid.reason)?)
 }
 
-fn known(status: &str) -> Option<bool> {
-    match status {
-        "True" => Some(true),
-        "False" => Some(false),
-        _ => None,
+/// Whether a reason says of a key that it is valid. That the keyring lacks what opens it says nothing of it.
+fn known(reason: Reason) -> Option<bool> {
+    match reason.status() {
+        _ if reason.is_of_what_we_depend_on() => None,
+        ConditionStatus::True => Some(true),
+        ConditionStatus::False => Some(false),
+        ConditionStatus::Unknown => None,
     }
 }
 
@@ -102,8 +106,8 @@ mod tests {
     use crate::crd::{ProviderType, reasons::Reason};
     use crate::db::{
         DeclaredCredential, DeclaredEndpoint, FoundCredential, FoundEndpoint, ObjectColumns,
-        StoredCheck,
     };
+    use crate::vendors::CheckResult;
 
     fn row(name: &str, valid: Reason) -> CredentialRow {
         CredentialRow {
@@ -150,22 +154,11 @@ mod tests {
 
     fn version(verdicts: &[(&EndpointRow, Reason, &str)]) -> CredentialVersionRow {
         let verdict = |(at, reason, inputs): &(&EndpointRow, Reason, &str)| {
-            let verdict = StoredCheck {
-                reason: *reason,
-                message: String::new(),
-                since: Timestamp::UNIX_EPOCH,
-                generation: 1,
-                inputs: (*inputs).to_owned(),
-                key: None,
-                last_passed: None,
-                http_status: None,
-                code: None,
-                request_id: None,
-                doubts: 0,
-                proves_key: None,
-                proved_with: None,
-                was_accepted: false,
-            };
+            let verdict = CheckResult::new(*reason, "").verdict(
+                1,
+                (*inputs).to_owned(),
+                Timestamp::UNIX_EPOCH,
+            );
             (at.uid, verdict)
         };
         CredentialVersionRow {
@@ -196,7 +189,13 @@ mod tests {
             );
             listed == 1
         };
-        for valid in [Reason::KeyAccepted, Reason::CheckInconclusive] {
+        for valid in [
+            Reason::KeyAccepted,
+            Reason::CheckInconclusive,
+            Reason::KeyringUnavailable,
+        ] {
+            let unopened = [version(&[(&here, Reason::KeyringUnavailable, "now")])];
+            assert!(used(valid, &unopened, &here));
             let rejected = [version(&[(&here, Reason::KeyRejected, "now")])];
             assert!(!used(valid, &rejected, &here));
             assert!(used(valid, &rejected, &there));

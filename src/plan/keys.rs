@@ -77,7 +77,7 @@ pub struct KeysReport {
     /// The keys that would not be given any more.
     pub lost: Vec<LostKey>,
     /// Callers of such keys, by endpoint and model, that were not looked at: they are too many.
-    pub left_out: i64,
+    pub left_out: usize,
 }
 
 /// A key that was given for an endpoint, and would not be any more.

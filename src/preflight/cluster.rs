@@ -11,7 +11,8 @@ use super::said;
 /// Definitions with selectable fields, and admission policies, need it.
 const LEAST_MINOR: u32 = 32;
 
-pub(super) const REMEDY: &str = "set KUBECONFIG to the cluster that is installed on, or run this in a pod with a service account";
+pub(super) const REMEDY: &str = "name the cluster that is installed on as for kubectl (KUBECONFIG, --context), or run this in a pod with a \
+     service account";
 
 /// The cluster's identity (the UID of `kube-system`); empty where it may not be read, none where nothing answers.
 pub(super) async fn check(client: &Client, target: &Target, report: &mut Report) -> Option<String> {

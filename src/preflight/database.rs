@@ -6,9 +6,6 @@ use super::Urls;
 use super::report::Report;
 use crate::db::{Db, DbError, DbOptions, ROLES, SchemaState, ServerFacts};
 
-/// PostgreSQL 15.
-const LEAST_VERSION: u32 = 150_000;
-
 /// Whose URL it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Account {
@@ -112,7 +109,7 @@ async fn connect(account: Account, url: &SecretString, report: &mut Report) -> O
 
 fn judge(account: Account, facts: &ServerFacts, report: &mut Report) {
     let (check, role) = (account.check(), account.role());
-    if facts.version_number < LEAST_VERSION {
+    if facts.version_number < ServerFacts::LEAST_VERSION {
         return report.fail(
             check,
             format!("PostgreSQL {} is too old", facts.version()),

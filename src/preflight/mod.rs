@@ -2,7 +2,9 @@
 //! looked at before anything is installed or upgraded. Nothing is changed: what is created is created as a dry run,
 //! but for the token whose review is tried.
 
+mod assignments;
 mod cluster;
+mod contradictions;
 mod database;
 mod definitions;
 mod keyring;
@@ -18,7 +20,9 @@ use std::path::PathBuf;
 use kube::Client;
 use secrecy::SecretString;
 
+pub use assignments::Reading;
 pub use report::{Finding, Report, Verdict};
+pub use rights::{Installed, installed};
 pub use values::Values;
 
 /// Where an installation goes unless somebody says otherwise.
@@ -68,7 +72,7 @@ pub async fn run(target: Target, client: Result<Client, String>) -> Report {
     if let Some(client) = &client {
         let (namespace, values) = (&target.namespace, &target.values);
         definitions::check(client, values, &mut report).await;
-        rights::check(client, namespace, target.installs, &mut report).await;
+        rights::check(client, values, namespace, target.installs, &mut report).await;
         let there = namespace::check(client, namespace, &mut report).await;
         namespace::check_watched(client, values, &mut report).await;
         token::check(client, namespace, there, &target.audience, &mut report).await;

@@ -1,5 +1,7 @@
 //! The namespace that is installed into, and those that are watched.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::PostParams;
@@ -154,16 +156,16 @@ fn pod() -> serde_json::Value {
     })
 }
 
-/// Each namespace that is watched must be there, for a RoleBinding is made in it.
+/// Each namespace that the values name must be there: objects are made in those that are watched and those whose
+/// ServiceAccounts have tokens, and models are looked for in those that are shared.
 pub(super) async fn check_watched(client: &Client, values: &Values, report: &mut Report) {
     const CHECK: &str = "watched namespaces";
-    let watched = values.list(&["namespaces"]);
-    if watched.contains(&"*") {
-        return report.ok(CHECK, "all of them");
-    }
+    let federation = values.entries(&["federation"]).map(|(name, _)| name);
+    let named = values.secret_namespaces().into_iter().chain(federation);
+    let named: BTreeSet<&str> = named.chain(values.list(&["sharedNamespaces"])).collect();
     let api: Api<Namespace> = Api::all(client.clone());
     let mut absent = Vec::new();
-    for name in &watched {
+    for name in &named {
         match api.get_metadata_opt(name).await {
             Ok(Some(_)) => {}
             Ok(None) => absent.push(*name),
@@ -178,11 +180,12 @@ pub(super) async fn check_watched(client: &Client, values: &Values, report: &mut
         }
     }
     match absent.is_empty() {
-        true => report.ok(CHECK, watched.join(", ")),
+        true if values.list(&["namespaces"]).contains(&"*") => report.ok(CHECK, "all of them"),
+        true => report.ok(CHECK, named.into_iter().collect::<Vec<_>>().join(", ")),
         false => report.fail(
             CHECK,
             format!("not there: {}", absent.join(", ")),
-            "create them, or take them out of the value `namespaces`",
+            "create them, or take them out of the values `namespaces`, `sharedNamespaces` and `federation`",
         ),
     }
 }

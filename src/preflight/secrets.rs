@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use zeroize::Zeroize;
 
 use super::Urls;
+use super::contradictions::{FIXED, OWN};
 use super::report::Report;
 use super::values::Values;
 use crate::encryption::{KEY_BYTES, KekId, KeyBytes};
@@ -43,9 +44,7 @@ pub(super) async fn check(
     };
     for (role, url) in [("controller", &mut urls.controller), ("api", &mut urls.api)] {
         if values.text(&["database", role, "url"]).is_empty() {
-            let default = format!("llmplane-{role}-database");
-            let name = values.text_or(&["database", role, "existingSecret"], &default);
-            secrets.url(name, role, url).await;
+            secrets.url(&values.database_secret(role), role, url).await;
         }
     }
     let owner = values.text(&["database", "owner", "existingSecret"]);
@@ -54,6 +53,7 @@ pub(super) async fn check(
     }
     secrets.keyring(values).await;
     secrets.certificate(values).await;
+    secrets.settings(values).await;
 }
 
 impl Secrets<'_> {
@@ -132,8 +132,11 @@ impl Secrets<'_> {
         if values.is_on(&["api", "tls", "certManager", "enabled"]) {
             return;
         }
-        let name = values.text_or(&["api", "tls", "existingSecret"], "llmplane-api-tls");
-        let make = format!("tls {name} --cert=tls.crt --key=tls.key");
+        let name = values.tls_secret();
+        let make = format!(
+            "generic {name} --type=kubernetes.io/tls --from-file=tls.crt --from-file=tls.key --from-file=ca.crt \
+             (ca.crt where no public authority signed)"
+        );
         if let Some(entries) = self.entries(name, &make).await {
             let begins = |entry: &str| {
                 let pem = entries.0.get(entry).map(|it| it.0.as_slice());
@@ -144,6 +147,19 @@ impl Secrets<'_> {
                 .find(|entry| !begins(entry));
             let fault = fault.map(|entry| format!("{entry} is missing, or no PEM"));
             self.said(name, fault, "a certificate and its key", &make);
+        }
+    }
+
+    /// Settings that are secret, where the values name a Secret for them.
+    async fn settings(&mut self, values: &Values) {
+        let name = values.text(&["settingsFromSecret"]);
+        if name.is_empty() {
+            return;
+        }
+        let make = format!("generic {name} --from-literal=LLMPLANE_HTTPS_PROXY=<the URL>");
+        if let Some(entries) = self.entries(name, &make).await {
+            let fault = settings_fault(&entries.0);
+            self.said(name, fault, "settings", &make);
         }
     }
 
@@ -190,6 +206,22 @@ fn ring_fault(entries: &BTreeMap<String, ByteString>) -> Option<String> {
 fn is_key(bytes: &[u8], id: &str) -> bool {
     let key: Option<Box<[u8; KEY_BYTES]>> = bytes.try_into().ok().map(Box::new);
     key.is_some_and(|key| KekId::of(&KeyBytes::new(key)).to_string() == id)
+}
+
+/// What is wrong with a Secret of settings. Its names may be anything, and are repeated only where they are known.
+fn settings_fault(entries: &BTreeMap<String, ByteString>) -> Option<String> {
+    if let Some((name, decides)) = OWN.iter().find(|(name, _)| entries.contains_key(*name)) {
+        return Some(format!("it holds {name}, which {decides} decides"));
+    }
+    if let Some(name) = FIXED.iter().find(|name| entries.contains_key(**name)) {
+        return Some(format!(
+            "it holds {name}, whose port probes, Services and policies name"
+        ));
+    }
+    let url = entries.keys().find(|name| name.ends_with("DATABASE_URL"))?;
+    Some(format!(
+        "it holds {url}, which both processes would get: use database.controller and database.api"
+    ))
 }
 
 fn key_fault(entries: &BTreeMap<String, ByteString>, name: &str) -> Option<String> {

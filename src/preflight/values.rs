@@ -1,10 +1,11 @@
-//! The chart's values: the defaults with the user's over them, as Helm merges them, held to the chart's schema.
-//! What contradicts itself the chart refuses when it is rendered.
+//! The chart's values: the defaults with the user's over them, as Helm merges them, held to what the chart takes.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::assignments::{AssignmentError, Reading, assign};
+use super::contradictions;
 use super::report::Report;
 
 const DEFAULTS: &str = include_str!("../../charts/llmplane/values.yaml");
@@ -13,8 +14,10 @@ const SCHEMA: &str = include_str!("../../charts/llmplane/values.schema.json");
 /// Values of the chart. `Debug` shows none, for they may hold passwords.
 #[derive(Clone)]
 pub struct Values {
+    /// The user's, where some are given.
+    given: Option<Value>,
+    /// The defaults with these over them.
     merged: Value,
-    given: bool,
 }
 
 impl std::fmt::Debug for Values {
@@ -37,6 +40,9 @@ pub enum ValuesError {
     /// The file is no YAML, or no table of values.
     #[error("{0} holds no values: write YAML as for `helm install -f`")]
     Yaml(PathBuf),
+    /// An assignment cannot be read.
+    #[error("the values of {0} cannot be read: {1}")]
+    Assignment(&'static str, AssignmentError),
 }
 
 impl Values {
@@ -45,18 +51,44 @@ impl Values {
     /// # Errors
     /// Where a file cannot be read, or holds no values.
     pub fn read(files: &[PathBuf]) -> Result<Self, ValuesError> {
-        let mut merged = parse(DEFAULTS).unwrap_or_default();
+        let mut given = None;
         for path in files {
             let text = std::fs::read_to_string(path).map_err(|source| ValuesError::Read {
                 path: path.clone(),
                 source,
             })?;
-            merge(&mut merged, file(path, &text)?);
+            overlay(given.get_or_insert_default(), file(path, &text)?);
         }
-        Ok(Self {
-            merged,
-            given: !files.is_empty(),
-        })
+        Ok(Self::over_the_defaults(given))
+    }
+
+    /// The same with these assignments, of `--set` or of `--set-string`, over them.
+    ///
+    /// # Errors
+    /// Where one cannot be read.
+    pub fn set<'a>(
+        self,
+        reading: Reading,
+        assignments: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, ValuesError> {
+        let mut given = self.given;
+        let flag = match reading {
+            Reading::Typed => "--set",
+            Reading::Text => "--set-string",
+        };
+        for text in assignments {
+            let assigned = assign(given.get_or_insert_default(), text, reading);
+            assigned.map_err(|why| ValuesError::Assignment(flag, why))?;
+        }
+        Ok(Self::over_the_defaults(given))
+    }
+
+    fn over_the_defaults(given: Option<Value>) -> Self {
+        let mut merged = parse(DEFAULTS).unwrap_or_default();
+        if let Some(given) = &given {
+            merge(&mut merged, given.clone());
+        }
+        Self { given, merged }
     }
 
     /// The audience of the API's tokens, where they name one.
@@ -90,23 +122,75 @@ impl Values {
         }
     }
 
+    /// A table's entries, by their names.
+    pub(super) fn entries(&self, path: &[&str]) -> impl Iterator<Item = (&str, &Value)> {
+        let table = self.at(path).and_then(Value::as_object);
+        let entries = table.into_iter().flatten();
+        entries.map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// A text, a number or a switch as text.
+    pub(super) fn plain(&self, path: &[&str]) -> String {
+        self.at(path).map(plain).unwrap_or_default()
+    }
+
+    /// Name of the Secret with the URL of a role; empty for the owner's where the chart migrates nothing.
+    pub(super) fn database_secret(&self, role: &str) -> String {
+        match self.text(&["database", role, "existingSecret"]) {
+            "" if role == "owner" && !self.migrates() => String::new(),
+            "" => format!("llmplane-{role}-database"),
+            named => named.to_owned(),
+        }
+    }
+
+    /// Name of the Secret with the API's certificate.
+    pub(super) fn tls_secret(&self) -> &str {
+        self.text_or(&["api", "tls", "existingSecret"], "llmplane-api-tls")
+    }
+
+    /// Namespaces that get a RoleBinding of the right to read Secrets.
+    pub(super) fn secret_namespaces(&self) -> Vec<&str> {
+        let watched = self.list(&["namespaces"]);
+        // The base's keeps its own where every namespace is watched.
+        match watched.contains(&"*") {
+            true => vec!["default"],
+            false => watched,
+        }
+    }
+
+    /// Whether the chart brings the schema up to date.
+    pub(super) fn migrates(&self) -> bool {
+        let owner = |field| self.text(&["database", "owner", field]);
+        !(owner("url").is_empty() && owner("existingSecret").is_empty())
+    }
+
     fn at(&self, path: &[&str]) -> Option<&Value> {
         path.iter()
             .try_fold(&self.merged, |value, key| value.get(key))
     }
 
     pub(super) fn check(&self, report: &mut Report) {
-        if !self.given {
+        if self.given.is_none() {
             return;
         }
-        let violations = self.violations();
-        match violations.is_empty() {
-            true => report.ok("values", "each value is as the chart's schema wants it"),
+        let faults = self.faults();
+        match faults.is_empty() {
+            true => report.ok("values", "the chart takes them"),
             false => report.fail(
                 "values",
-                violations.join("; "),
+                faults.join("; "),
                 "correct these values; charts/llmplane/values.yaml documents each",
             ),
+        }
+    }
+
+    /// Why the chart would refuse them, one sentence a fault and without a password: what its schema says of each
+    /// value, else where they contradict each other.
+    pub fn faults(&self) -> Vec<String> {
+        let violations = self.violations();
+        match violations.is_empty() {
+            true => contradictions::find(self),
+            false => violations,
         }
     }
 
@@ -130,6 +214,17 @@ impl Values {
     }
 }
 
+/// A text as it is, anything else as in JSON; a whole number without its fraction.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map(|it| it.to_string()).unwrap_or_default()
+        }
+        other => other.to_string(),
+    }
+}
+
 fn parse(text: &str) -> Option<Value> {
     serde_saphyr::from_str(text).ok()
 }
@@ -144,6 +239,18 @@ fn file(path: &Path, text: &str) -> Result<Value, ValuesError> {
         false => parse(text).filter(Value::is_object),
     };
     parsed.ok_or_else(|| ValuesError::Yaml(path.to_owned()))
+}
+
+/// Tables are merged, anything else replaces what was there.
+fn overlay(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                overlay(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
 }
 
 /// Tables are merged, `null` takes a value away, anything else replaces what was there.
@@ -175,7 +282,7 @@ mod tests {
     #[test]
     fn the_defaults_are_as_the_schema_wants_them() {
         let defaults = Values::read(&[]).unwrap();
-        assert_eq!(defaults.violations(), [""; 0]);
+        assert_eq!(defaults.faults(), [""; 0]);
         assert_eq!(defaults.list(&["namespaces"]), ["default"]);
         assert!(defaults.is_on(&["crds", "install"]));
     }
@@ -186,6 +293,30 @@ mod tests {
         assert_eq!(values.text(&["log", "level"]), "debug");
         assert_eq!(values.text(&["log", "format"]), "json");
         assert_eq!(values.violations(), [""; 0]);
+    }
+
+    #[test]
+    fn assignments_come_over_files_and_texts_last() {
+        let values = values("log: {level: debug}\nnamespaces: [a]\napi: {replicas: 2}\n");
+        let values = values.set(
+            Reading::Typed,
+            ["api.replicas=3,namespaces[1]=b"].into_iter(),
+        );
+        let values = values.unwrap();
+        assert_eq!(values.plain(&["api", "replicas"]), "3");
+        assert_eq!(values.list(&["namespaces"]), ["a", "b"]);
+        assert_eq!(values.text(&["log", "level"]), "debug");
+        assert_eq!(values.violations(), [""; 0]);
+        let values = values.set(Reading::Text, ["api.replicas=3"].into_iter());
+        let said = values.unwrap().violations().join("\n");
+        assert!(said.contains("api.replicas"), "a text is no number: {said}");
+        let refused = Values::read(&[]).unwrap();
+        let refused = refused.set(Reading::Text, ["canary"].into_iter());
+        let said = refused.unwrap_err().to_string();
+        assert!(
+            said.contains("--set-string") && !said.contains("canary"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -9,14 +9,23 @@ use crate::snapshot::{AvailabilityState, ModelStatus, ModelView, Snapshot};
 impl Need {
     /// Why this model does not meet it: the first reason in their order.
     pub(super) fn refuses(&self, snapshot: &Snapshot, model: &ModelView) -> Option<Reason> {
-        self.refuses_state(model)
-            .or_else(|| self.refuses_kind(snapshot, model))
-            .or_else(|| self.refuses_abilities(model))
+        self.refuses_beside_price(snapshot, model)
             .or_else(|| self.refuses_price(model))
             .or_else(|| {
                 let unavailable = model.availability.state == AvailabilityState::Unavailable;
                 unavailable.then_some(Reason::Unavailable)
             })
+    }
+
+    /// The same, whatever it costs, and whether it answers or not.
+    pub(super) fn refuses_beside_price(
+        &self,
+        snapshot: &Snapshot,
+        model: &ModelView,
+    ) -> Option<Reason> {
+        self.refuses_state(model)
+            .or_else(|| self.refuses_kind(snapshot, model))
+            .or_else(|| self.refuses_abilities(model))
     }
 
     fn refuses_state(&self, model: &ModelView) -> Option<Reason> {

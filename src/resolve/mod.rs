@@ -9,6 +9,7 @@ mod choose;
 mod class;
 mod client;
 mod considered;
+mod currency;
 mod exchange;
 mod filter;
 mod named;
@@ -24,11 +25,12 @@ pub use choose::resolve;
 pub use class::{Class, resolve_class};
 pub use client::client_config;
 pub use considered::{Considered, MAX_CONSIDERED, PassedOver};
+pub use currency::{CurrencyUnclear, settle_currency};
 pub use exchange::{ExchangeOffer, exchange_offer};
 pub use passed_over::{CredentialReason, Reason};
 pub use price::Prices;
 pub use request::{Need, Prefer, Request, TypicalCall, Wanted};
-pub use targets::{Target, withheld};
+pub use targets::{Target, is_in, withheld};
 
 use std::sync::Arc;
 

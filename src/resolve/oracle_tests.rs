@@ -1,6 +1,7 @@
 //! The choice against an oracle: a plain reading of the rules over plain values, which shares no
 //! code with what it checks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,6 +19,9 @@ use crate::snapshot::{
     AvailabilityState, ClassNeedView, HealthState, KeyInForce, ModelClassView, ModelStatus,
     PreferView, PriceTierView, Snapshot, ValidityState, Views,
 };
+
+#[path = "oracle_reasons_tests.rs"]
+mod reasons;
 
 const TYPES: [ProviderType; 3] = [
     ProviderType::OpenAI,
@@ -178,11 +182,18 @@ fn oracle(world: &World, need: &PlainNeed) -> Answer {
 /// Where a model can be called; none where nowhere.
 fn callable(world: &World, need: &PlainNeed, number: usize) -> Option<Vec<(usize, Vec<usize>)>> {
     let targets = targets(world, need, number);
-    let needs_key = need.with_key && world.types[world.models[number].provider] != 1;
-    let has_key = targets
-        .iter()
-        .any(|(_, credentials)| !credentials.is_empty());
-    (!targets.is_empty() && (has_key || !needs_key)).then_some(targets)
+    let provider = world.models[number].provider;
+    let is_declared_for = |endpoint: usize| {
+        world.credentials.iter().any(|one| {
+            let is_for_it = one.only_endpoint.is_none_or(|only| only == endpoint);
+            one.provider == provider && one.mine && is_for_it
+        })
+    };
+    let is_open = |endpoint| world.types[provider] == 1 && !is_declared_for(endpoint);
+    let is_called = targets.iter().any(|(endpoint, credentials)| {
+        !need.with_key || !credentials.is_empty() || is_open(*endpoint)
+    });
+    is_called.then_some(targets)
 }
 
 /// What the oracle answers of a class: the model, and for each target the model, the endpoint and the
@@ -745,6 +756,10 @@ proptest! {
         told.sort_unstable();
         prop_assert_eq!(told, (0..world.models.len()).collect::<Vec<_>>());
         prop_assert_eq!(considered.omitted, 0);
+        let reasons: BTreeMap<usize, &str> = (considered.models.iter())
+            .map(|one| (number_of(&one.model), one.reason.as_str()))
+            .collect();
+        prop_assert_eq!(reasons, reasons::of(&world, &need));
         let again = resolve(&snapshot, &asked(&need), access, now);
         prop_assert_eq!(format!("{found:?}"), format!("{again:?}"));
     }

@@ -35,7 +35,8 @@ pub struct Need {
     pub min_context_window: Option<i64>,
     /// Tokens of answer, at least.
     pub min_output_tokens: Option<i64>,
-    /// Price of 1,000 tokens of prompt in `currency`, at most.
+    /// Price of 1,000 tokens of prompt in `currency`, at most. Without a currency that of each model counts; see
+    /// [`settle_currency`](super::settle_currency).
     pub max_input_price: Option<Decimal>,
     /// Price of 1,000 tokens of answer in `currency`, at most.
     pub max_output_price: Option<Decimal>,

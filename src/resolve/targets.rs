@@ -45,9 +45,13 @@ impl Target {
         vendor(self.provider.view.type_)
     }
 
-    /// Whether a client may do without a credential here: servers of one's own often take none.
-    fn works_without_credential(&self) -> bool {
-        self.provider.view.type_.is_self_hosted()
+    /// Whether a client may do without a credential here: servers of one's own often take none. Where one is
+    /// declared for the endpoint, calls need it, whatever became of it.
+    pub fn works_without_credential(&self) -> bool {
+        use CredentialReason::{NoCredential, NotForEndpoint};
+        let none_is_declared =
+            matches!(self.without_credential, Some(NoCredential | NotForEndpoint));
+        self.provider.view.type_.is_self_hosted() && none_is_declared
     }
 
     /// Whether it is known not to answer.
@@ -163,8 +167,15 @@ impl<'a> TargetFinder<'a> {
         let named = &credential.endpoint_ids;
         credential.federation.is_some()
             && credential.common.is_active
-            && credential.expires_at.is_none_or(|end| end > self.now)
+            && !self.has_expired(credential)
             && (named.is_empty() || named.contains(&endpoint.common.id))
+    }
+
+    /// Whether a credential's time is up: by this clock, or once the controller has said so.
+    fn has_expired(&self, credential: &CredentialView) -> bool {
+        let said = ConditionReason::parse(&credential.validity.reason);
+        said == Some(ConditionReason::Expired)
+            || credential.expires_at.is_some_and(|end| end <= self.now)
     }
 
     fn note_change(&self, at: Timestamp) {
@@ -185,10 +196,10 @@ impl<'a> TargetFinder<'a> {
         if !named.is_empty() && !named.contains(&endpoint.common.id) {
             return Some(CredentialReason::NotForEndpoint);
         }
+        if self.has_expired(credential) {
+            return Some(CredentialReason::Expired);
+        }
         if let Some(end) = credential.expires_at {
-            if end <= self.now {
-                return Some(CredentialReason::Expired);
-            }
             self.note_change(end);
         }
         if credential.validity.state == ValidityState::Invalid {
@@ -201,6 +212,8 @@ impl<'a> TargetFinder<'a> {
                     | ConditionReason::KeyMalformed
                     | ConditionReason::ExchangeRefused,
                 ) => {}
+                // What the controller lacks, whoever gives the key out may have.
+                Some(why) if why.is_of_what_we_depend_on() => {}
                 why => return Some(invalid(why)),
             }
         }
@@ -284,12 +297,16 @@ fn invalid(why: Option<ConditionReason>) -> CredentialReason {
     }
 }
 
+/// One whose URL cannot be read serves nothing.
 fn serves(endpoint: &EndpointView, model: &ModelView) -> bool {
     let named = &model.endpoint_ids;
-    endpoint.common.is_active && (named.is_empty() || named.contains(&endpoint.common.id))
+    endpoint.common.is_active
+        && endpoint.base_url.url().is_some()
+        && (named.is_empty() || named.contains(&endpoint.common.id))
 }
 
-fn is_in(endpoint: &EndpointView, regions: &[String]) -> bool {
+/// Whether an endpoint is in one of these regions; none named: in any.
+pub fn is_in(endpoint: &EndpointView, regions: &[String]) -> bool {
     let here = |region: &String| {
         let theirs = endpoint.region.as_deref();
         theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(region))

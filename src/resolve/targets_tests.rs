@@ -204,6 +204,35 @@ fn a_credential_that_does_not_fit_is_left_out_and_the_target_says_why() {
 }
 
 #[test]
+fn an_endpoint_whose_url_cannot_be_read_serves_nothing_whatever_region_is_asked_for() {
+    let provider = openai();
+    let mut broken = endpoint(10, &provider, "main");
+    broken.base_url = BaseUrl::new("no url");
+    let snapshot = with(vec![broken], Vec::new(), provider);
+    let refused = ask(&snapshot, named("gpt")).expect_err("it cannot be called");
+    assert_eq!(reasons(&refused.considered), [("gpt", "NoEndpoint")]);
+}
+
+#[test]
+fn a_key_stays_in_use_while_the_vendor_has_said_nothing_against_it() {
+    let provider = openai();
+    for reason in [
+        Reason::SecretFieldMissing,
+        Reason::KeyMalformed,
+        Reason::ExchangeRefused,
+        Reason::KeyringUnavailable,
+        Reason::DatabaseUnavailable,
+    ] {
+        let mut kept = credential(20, &provider, "key");
+        kept.validity = state(ValidityState::Invalid, reason);
+        let endpoints = vec![endpoint(10, &provider, "main")];
+        let found = ask(&with(endpoints, vec![kept], provider.clone()), named("gpt"));
+        let found = found.expect("an answer");
+        assert_eq!(credential_names(&found), ["key"], "{reason:?}");
+    }
+}
+
+#[test]
 fn a_refusal_at_another_endpoint_or_of_a_former_url_is_none_here() {
     let provider = openai();
     for refused_at in [(uid(11), "now"), (uid(10), "before"), (uid(10), "")] {
@@ -355,6 +384,29 @@ fn a_credential_that_is_not_the_callers_looks_like_none() {
         let none = with_key(&absent, wanted, &|_| true);
         assert_eq!(format!("{hidden:?}"), format!("{none:?}"));
     }
+}
+
+#[test]
+fn a_server_that_a_credential_is_declared_for_is_not_called_without_one() {
+    let provider = provider(1, "team", ProviderType::OpenAICompatible);
+    let mut main = endpoint(10, &provider, "main");
+    main.base_url = BaseUrl::new(HOST);
+    let refused = CredentialView {
+        validity: state(ValidityState::Invalid, Reason::KeyRejected),
+        ..credential(20, &provider, "key")
+    };
+    let elsewhere = CredentialView {
+        endpoint_ids: vec![endpoint(11, &provider, "other").common.id],
+        ..refused.clone()
+    };
+    let asked = |credential| {
+        let snapshot = with(vec![main.clone()], vec![credential], provider.clone());
+        with_key(&snapshot, need(Need::default()), &|_| true)
+    };
+    let considered = asked(refused).expect_err("its key is refused").considered;
+    assert_eq!(reasons(&considered), [("gpt", "NoCredential")]);
+    let found = asked(elsewhere).expect("none is declared for this endpoint");
+    assert!(found.targets[0].works_without_credential());
 }
 
 #[test]

@@ -105,6 +105,15 @@ pub struct TestedModel<'a> {
     pub tested_for: Duration,
 }
 
+/// What a test of a model asks, and so what it can prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestedBy {
+    /// The model itself, or what the vendor says of it alone. Where that wants a key, it proves the key.
+    Model,
+    /// The vendor's list, so that it proves nothing that reading the list does not.
+    List,
+}
+
 /// A vendor's whole list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelList {
@@ -356,7 +365,14 @@ pub trait Driver: Send + Sync {
         spellings.next().unwrap_or(Cow::Borrowed(model_id))
     }
 
-    /// Whether one model answers, by the cheapest honest proof.
+    /// What [`Self::test_model`] asks of a model of this type.
+    fn tested_by(&self, type_: Option<ModelType>) -> TestedBy {
+        let _ = type_;
+        TestedBy::Model
+    }
+
+    /// Whether one model answers, by the cheapest honest proof: `Unverifiable` where there is nothing to
+    /// ask.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult;
 
     /// What a LangChain client needs.

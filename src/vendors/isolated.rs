@@ -10,11 +10,14 @@ use tracing::Instrument;
 use url::Url;
 
 use super::{
-    Call, CheckResult, ClientConfig, ClientInput, Driver, HttpClient, KeyFields, ModelList, Retry,
-    TestedModel, http::key_echo::KeyForms,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, HttpClient, KeyFields, ListedModel,
+    ModelList, Retry, TestedBy, TestedModel, http::key_echo::KeyForms,
 };
 use crate::{
-    crd::{model::ModelType, reasons::Reason},
+    crd::{
+        model::{ModelType, PriceTier, Pricing},
+        reasons::Reason,
+    },
     encryption::SecretFields,
     keys::BoundKey,
 };
@@ -107,6 +110,10 @@ impl Driver for Isolated {
 
     fn same_id<'a>(&self, model_id: &'a str) -> Cow<'a, str> {
         self.0.same_id(model_id)
+    }
+
+    fn tested_by(&self, type_: Option<ModelType>) -> TestedBy {
+        self.0.tested_by(type_)
     }
 
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
@@ -220,19 +227,40 @@ fn without_key(call: &Call<'_>, mut result: CheckResult) -> CheckResult {
 
 /// All that is kept of a list and that a vendor may write as it likes.
 fn texts(list: &ModelList) -> impl Iterator<Item = &str> {
-    list.models.iter().flat_map(|model| {
-        let prices = model.pricing.as_ref().map(|pricing| {
-            [
-                Some(pricing.currency.as_str()),
-                pricing.input_per1k_tokens.as_deref(),
-                pricing.output_per1k_tokens.as_deref(),
-            ]
-        });
-        [Some(model.id.as_str()), model.display_name.as_deref()]
-            .into_iter()
-            .chain(prices.into_iter().flatten())
-            .flatten()
-    })
+    list.models.iter().flat_map(texts_of_model)
+}
+
+/// The same of one model. Every field is named here, so that a new one is sorted into what is searched or not.
+fn texts_of_model(model: &ListedModel) -> impl Iterator<Item = &str> {
+    let ListedModel {
+        id,
+        display_name,
+        base_model,
+        replacement,
+        pricing,
+        // Numbers, times, and words of which each is one of ours.
+        context_window: _,
+        max_input_tokens: _,
+        max_output_tokens: _,
+        type_: _,
+        capabilities: _,
+        embedding_dimensions: _,
+        modalities: _,
+        deprecated_at: _,
+        retires_at: _,
+        phase: _,
+    } = model;
+    let own = [Some(id), display_name.as_ref()];
+    let of_others = [base_model.as_ref(), replacement.as_ref()];
+    let texts = own.into_iter().chain(of_others).flatten();
+    let prices = pricing.iter().flat_map(texts_of_pricing);
+    texts.map(String::as_str).chain(prices)
+}
+
+fn texts_of_pricing(pricing: &Pricing) -> impl Iterator<Item = &str> {
+    let tiers = pricing.tiers.iter().flat_map(PriceTier::token_prices);
+    let prices = pricing.prices().chain(tiers);
+    std::iter::once(pricing.currency.as_str()).chain(prices.filter_map(|(_, price)| price))
 }
 
 fn echoes_the_key() -> CheckResult {
@@ -246,12 +274,17 @@ fn echoes_the_key() -> CheckResult {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::{
-        crd::ProviderType,
+        crd::{
+            ProviderType,
+            model::{Capability, Modalities, Modality, ModelCapability},
+        },
         vendors::{
+            VendorPhase,
             answers::refusal::testing::answer,
             driver,
             http::script::{
@@ -288,6 +321,122 @@ mod tests {
                 .await
                 .is_ok()
         );
+    }
+
+    #[tokio::test]
+    async fn a_list_that_shows_the_key_beside_an_id_is_none() {
+        for shown in [KEY.to_owned(), hex::encode(KEY)] {
+            let entry = json!({
+                "id": "m", "deprecation": "2027-01-01", "deprecation_replacement_model": shown,
+            });
+            let refused = listed(json!({ "data": [entry] })).await;
+            let refused = refused.expect_err("no list");
+            assert!(
+                refused.message.contains("shows the key"),
+                "{}",
+                refused.message
+            );
+        }
+        let entry = json!({ "id": "m", "deprecation_replacement_model": "n" });
+        let list = listed(json!({ "data": [entry] })).await.expect("a list");
+        assert_eq!(list.models[0].replacement.as_deref(), Some("n"));
+    }
+
+    /// A model of which everything is known.
+    fn whole() -> ListedModel {
+        let price = || Some("1".to_owned());
+        let now = Some(Timestamp::UNIX_EPOCH);
+        ListedModel {
+            id: "m".to_owned(),
+            display_name: Some("M".to_owned()),
+            context_window: Some(1),
+            max_input_tokens: Some(1),
+            max_output_tokens: Some(1),
+            type_: Some(ModelType::Chat),
+            capabilities: Some(vec![ModelCapability {
+                name: Capability::Chat,
+                score: Some(1),
+            }]),
+            pricing: Some(Pricing {
+                currency: "USD".to_owned(),
+                input_per1k_tokens: price(),
+                output_per1k_tokens: price(),
+                cache_read_per1k_tokens: price(),
+                cache_write_per1k_tokens: price(),
+                reasoning_per1k_tokens: price(),
+                audio_input_per1k_tokens: price(),
+                audio_output_per1k_tokens: price(),
+                batch_input_per1k_tokens: price(),
+                batch_output_per1k_tokens: price(),
+                per_image: price(),
+                per_request: price(),
+                tiers: vec![PriceTier {
+                    from_input_tokens: 1,
+                    input_per1k_tokens: price(),
+                    output_per1k_tokens: price(),
+                    cache_read_per1k_tokens: price(),
+                    cache_write_per1k_tokens: price(),
+                    reasoning_per1k_tokens: price(),
+                    audio_input_per1k_tokens: price(),
+                    audio_output_per1k_tokens: price(),
+                    batch_input_per1k_tokens: price(),
+                    batch_output_per1k_tokens: price(),
+                }],
+            }),
+            base_model: Some("b".to_owned()),
+            embedding_dimensions: Some(1),
+            modalities: Some(Modalities {
+                input: vec![Modality::Text],
+                output: vec![Modality::Text],
+            }),
+            deprecated_at: now,
+            retires_at: now,
+            replacement: Some("r".to_owned()),
+            phase: Some(VendorPhase::Active),
+        }
+    }
+
+    /// Where the texts of a document stand, as JSON pointers.
+    fn texts_in(document: &Value, at: &str, found: &mut Vec<String>) {
+        match document {
+            Value::String(_) => found.push(at.to_owned()),
+            Value::Array(items) => {
+                for (place, item) in items.iter().enumerate() {
+                    texts_in(item, &format!("{at}/{place}"), found);
+                }
+            }
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    texts_in(field, &format!("{at}/{name}"), found);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    #[test]
+    fn every_text_that_is_kept_of_a_model_is_searched_for_the_key() {
+        let forms = KeyForms::of(std::iter::once(KEY.as_bytes()));
+        let kept = serde_json::to_value(whole()).expect("a document");
+        let mut places = Vec::new();
+        texts_in(&kept, "", &mut places);
+        let mut free = Vec::new();
+        for place in places {
+            let mut shows = kept.clone();
+            *shows.pointer_mut(&place).expect("a text") = KEY.into();
+            // A time, or a word of ours, cannot be the key.
+            let Ok(model) = serde_json::from_value(shows) else {
+                continue;
+            };
+            let list = ModelList {
+                models: vec![model],
+                skipped: 0,
+            };
+            assert!(forms.are_in(texts(&list)), "{place}");
+            free.push(place);
+        }
+        // The id, its name, two ids of other models, a currency, eleven prices and a tier's nine.
+        assert_eq!(free.len(), 25, "{free:?}");
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ mod property_tests;
 pub use answers::result::{CheckResult, Retry};
 pub use driver::{
     Call, ClientConfig, ClientInput, Driver, KeyField, KeyFields, Listed, ListedModel, ModelList,
-    TestedModel, VendorPhase, WrongFields, find, is_pattern, like_id,
+    TestedBy, TestedModel, VendorPhase, WrongFields, find, is_pattern, like_id,
 };
 pub use drivers::{driver, vendor};
 pub use http::{HttpClient, HttpClients};

@@ -5,32 +5,41 @@
 
 mod body;
 mod caller_rate;
+mod refused_before;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Instant;
 
-use uuid::Uuid;
-
-use super::auth::Caller;
+use super::auth::{Auth, Caller, Scope};
 use super::problem::{Problem, ProblemType};
-use crate::db::AuditActor;
+use crate::db::{AuditAction, AuditActor, AuditObject};
 use crate::encryption::KeyringHandle;
-use crate::keys::disclose::{Discloser, Refusal, RefusalDraft};
+use crate::keys::disclose::{
+    DisclosedKey, Discloser, KeyRequest, Refusal, RefusalDraft, RefusalLog,
+};
+use crate::snapshot::{CredentialView, Entry};
 
 pub use body::{SecretBody, SecretView};
 use caller_rate::CallerRate;
+use refused_before::RefusedBefore;
 
 /// Gives out keys, or says why this replica cannot.
 pub struct Disclosure {
     discloser: Option<Discloser>,
+    refusals: RefusalLog,
+    refused_before: RefusedBefore<Entry<CredentialView>>,
     rate: CallerRate,
 }
 
 impl Disclosure {
-    /// With what gives keys out (none: this replica has no keyring), and how many keys one caller may
-    /// ask for in a second, on average.
-    pub fn new(discloser: Option<Discloser>, per_second: NonZeroU32) -> Self {
+    /// With what gives keys out (none: this replica has no keyring), what tells the audit of refusals, and
+    /// how many keys one caller may ask for in a second, on average.
+    pub fn new(discloser: Option<Discloser>, refusals: RefusalLog, per_second: NonZeroU32) -> Self {
         Self {
             discloser,
+            refusals,
+            refused_before: RefusedBefore::default(),
             rate: CallerRate::new(per_second),
         }
     }
@@ -51,13 +60,19 @@ impl Disclosure {
         })
     }
 
-    /// What gives keys out, for a caller whose turn it is, who asks for this many keys.
+    /// What gives keys out, for a caller whose turn it is, who asks for this many keys, or about one.
     ///
     /// # Errors
     ///
-    /// 503 where this replica has no keyring; 429 where the caller asks too often, which is audited.
-    pub fn turn(&self, caller: &Caller, keys: u32) -> Result<&Discloser, Problem> {
+    /// 503 where this replica has no keyring; 429 where the caller asks too often. Both are audited.
+    pub fn turn(
+        &self,
+        caller: &Caller,
+        action: AuditAction,
+        keys: u32,
+    ) -> Result<&Discloser, Problem> {
         let discloser = self.discloser.as_ref().ok_or_else(|| {
+            self.note_no_turn(caller, action, "NoKeyring");
             Problem::new(
                 ProblemType::NoKeyring,
                 "this replica gives out no keys, for it has no keyring (LLMPLANE_KEYRING_DIR); \
@@ -65,27 +80,117 @@ impl Disclosure {
             )
         })?;
         self.rate.take(&caller.username, keys).map_err(|wait| {
-            let actor = AuditActor::clone(caller.audit_actor());
-            discloser.note_refusal(RefusalDraft::of_key(actor, None, "RateLimited"));
+            self.note_no_turn(caller, action, "RateLimited");
             let detail = "you ask for keys too often; keep a key until its valid_until";
             Problem::new(ProblemType::RateLimited, detail).after(wait)
         })?;
         Ok(discloser)
     }
 
-    /// Notes for the audit that a caller may not use a credential; nobody waits for that.
-    pub fn note_forbidden(
+    /// The key of this credential, unless the database refused it to the caller a moment ago.
+    ///
+    /// # Errors
+    ///
+    /// As [`Discloser::disclose`].
+    pub async fn disclose(
         &self,
-        actor: &AuditActor,
-        credential: (Uuid, &str, &str),
+        discloser: &Discloser,
+        caller: &Caller,
+        entry: &Arc<Entry<CredentialView>>,
+        request: KeyRequest,
+    ) -> Result<DisclosedKey, Refusal> {
+        let common = &entry.view.common;
+        let who = (&*caller.username, common.id);
+        if let Some(refusal) = self.refused_before.get(who, entry, Instant::now()) {
+            let purpose = request.purpose.as_deref();
+            self.note_refusal(caller, &entry.view, refusal.word(), purpose);
+            return Err(refusal);
+        }
+        let answered = discloser.disclose(request).await;
+        if let Err(refusal) = &answered {
+            self.refused_before
+                .note(who, entry, refusal, Instant::now());
+        }
+        answered
+    }
+
+    /// Notes for the audit that a caller was given no key of a credential, and why. Nobody waits for that.
+    pub fn note_refusal(
+        &self,
+        caller: &Caller,
+        credential: &CredentialView,
+        why: &'static str,
         purpose: Option<&str>,
     ) {
-        if let Some(discloser) = &self.discloser {
-            discloser.note_refusal(RefusalDraft {
-                purpose: purpose.map(str::to_owned),
-                ..RefusalDraft::of_key(actor.clone(), Some(credential), "Forbidden")
-            });
+        let common = &credential.common;
+        let which = (common.id, &*common.namespace, &*common.name);
+        let actor = AuditActor::clone(caller.audit_actor());
+        self.refusals.note_key(RefusalDraft {
+            purpose: purpose.map(str::to_owned),
+            ..RefusalDraft::of_key(actor, Some(which), why)
+        });
+    }
+
+    /// The same, where no credential is known: in this namespace, or in several.
+    pub fn note_refusal_in(
+        &self,
+        caller: &Caller,
+        namespace: Option<&str>,
+        why: &'static str,
+        purpose: Option<&str>,
+    ) {
+        let actor = AuditActor::clone(caller.audit_actor());
+        let mut draft = RefusalDraft::of_key(actor, None, why);
+        draft.object.namespace = namespace.map(str::to_owned);
+        draft.purpose = purpose.map(str::to_owned);
+        self.refusals.note_key(draft);
+    }
+
+    fn note_no_turn(&self, caller: &Caller, action: AuditAction, why: &'static str) {
+        match action {
+            AuditAction::Disclose => self.note_refusal_in(caller, None, why, None),
+            action => self.note_refused(caller, action, None, why),
         }
+    }
+
+    /// Makes sure that the caller may read the audit here, for this; the audit is told of one who may not.
+    ///
+    /// # Errors
+    ///
+    /// 403 when not.
+    pub async fn require_auditor(
+        &self,
+        auth: &Auth,
+        caller: &Caller,
+        scope: &Scope,
+        action: AuditAction,
+    ) -> Result<(), Problem> {
+        let allowed = scope.require_audit(auth, caller).await;
+        allowed.inspect_err(|problem| {
+            if problem.kind == ProblemType::Forbidden {
+                self.note_refused(caller, action, scope.namespace(), "Forbidden");
+            }
+        })
+    }
+
+    /// Notes for the audit that a caller is refused this, and why: to read it, or to ask whose key a string is.
+    fn note_refused(
+        &self,
+        caller: &Caller,
+        action: AuditAction,
+        namespace: Option<&str>,
+        why: &'static str,
+    ) {
+        self.refusals.note(RefusalDraft {
+            actor: AuditActor::clone(caller.audit_actor()),
+            action,
+            object: AuditObject {
+                namespace: namespace.map(str::to_owned),
+                ..AuditObject::default()
+            },
+            result: why,
+            purpose: None,
+        });
     }
 }
 

@@ -16,7 +16,7 @@ use crate::api::ApiState;
 use crate::api::auth::{Caller, Scope};
 use crate::api::problem::{Problem, ProblemType};
 use crate::crd::Capability;
-use crate::db::ChangedRows;
+use crate::db::{AuditAction, ChangedRows};
 use crate::snapshot::{Entry, Snapshot, Table, View, name_key};
 
 /// Rows of a page where the request does not say.
@@ -244,9 +244,9 @@ async fn list_with_deleted<V: Resource>(
     index: Index,
     after: Option<CursorPlace>,
 ) -> Result<Response<Body>, Problem> {
-    request
-        .scope
-        .require_audit(&state.auth, request.caller)
+    let (disclosure, scope) = (&state.disclosure, &request.scope);
+    disclosure
+        .require_auditor(&state.auth, request.caller, scope, AuditAction::Read)
         .await?;
     let rows = deleted::page(state, &request, &index, after.as_ref()).await?;
     let (_, own) = written(state, &request, &rows).await?;
@@ -378,7 +378,9 @@ pub async fn find<V: Resource>(
         Box::pin(Scope::All.require_get(auth, caller, V::KIND)).await?;
     }
     if let Some(scope) = scope.as_ref().filter(|_| include_deleted) {
-        Box::pin(scope.require_audit(auth, caller)).await?;
+        let disclosure = &state.disclosure;
+        let audited = disclosure.require_auditor(auth, caller, scope, AuditAction::Read);
+        Box::pin(audited).await?;
     }
     if let Some(uid) = uid {
         let here = |namespace: &str| scope.as_ref().is_none_or(|scope| scope.holds(namespace));

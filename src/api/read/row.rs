@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::list_query::{self, ListParams, Resource};
 use super::revisions;
 use crate::api::ApiState;
-use crate::api::auth::{Auth, Caller, Scope};
+use crate::api::auth::{Caller, Scope};
 use crate::api::problem::{Problem, ProblemType};
 use crate::crd::Kind;
-use crate::db::Revision;
+use crate::db::{AuditAction, Revision};
 use crate::snapshot::{Entry, Snapshot};
 
 /// A right that a route needs beside the one to get the row, in the row's namespace.
@@ -23,12 +23,22 @@ pub enum FurtherRight {
 }
 
 impl FurtherRight {
-    async fn require(self, auth: &Auth, caller: &Caller, namespace: &str) -> Result<(), Problem> {
-        let scope = Scope::One(namespace.into());
+    async fn require(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        namespace: &str,
+    ) -> Result<(), Problem> {
+        let (auth, scope) = (&state.auth, Scope::One(namespace.into()));
         match self {
             Self::No => Ok(()),
             Self::List(kind) => scope.require_list(auth, caller, kind).await,
-            Self::Audit => scope.require_audit(auth, caller).await,
+            Self::Audit => {
+                let disclosure = &state.disclosure;
+                disclosure
+                    .require_auditor(auth, caller, &scope, AuditAction::Read)
+                    .await
+            }
         }
     }
 }
@@ -55,7 +65,7 @@ pub async fn find<V: Resource>(
         && further != FurtherRight::No
     {
         let namespace = &found.view.common().namespace;
-        Box::pin(further.require(&state.auth, caller, namespace)).await?;
+        Box::pin(further.require(state, caller, namespace)).await?;
     }
     if asked
         .min_revision
@@ -90,6 +100,6 @@ async fn find_later<V: Resource>(
     let snapshot = revisions::snapshot(state, asked.min_revision).await?;
     let found = list_query::find::<V>(state, caller, &snapshot, id, asked).await?;
     let namespace = &found.view.common().namespace;
-    further.require(&state.auth, caller, namespace).await?;
+    further.require(state, caller, namespace).await?;
     Ok((snapshot, found))
 }

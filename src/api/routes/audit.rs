@@ -1,5 +1,7 @@
 //! `GET /audit`.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
@@ -19,6 +21,8 @@ use crate::db::{AuditAction, AuditFilter, AuditRow};
 
 /// Most rows of a page.
 const MAX_LIMIT: usize = 1000;
+/// How long rows are looked at for a page that is not full yet.
+const LOOK_FOR: Duration = Duration::from_millis(500);
 
 /// Which rows of the audit.
 #[derive(Debug, IntoParams)]
@@ -96,9 +100,10 @@ struct AuditPlace {
 /// A page of the audit.
 #[derive(Serialize, ToSchema)]
 pub struct AuditPage {
-    /// Its rows, newest first.
+    /// Its rows, newest first. There may be fewer than asked for, or none, before the last page: a page looks at a
+    /// bounded number of rows.
     items: Vec<AuditView>,
-    /// What to send as `cursor` for older ones; null on the last page.
+    /// What to send as `cursor` for older ones; null on the last page, and on no other.
     next_cursor: Option<String>,
     /// The revision of the configuration at this moment.
     revision: i64,
@@ -151,6 +156,11 @@ pub struct AuditView {
     detail: serde_json::Value,
     /// SHA-256 of this row, which covers the hash of the row before it: hexadecimal.
     hash: String,
+    /// Columns that hold what cannot be read, so that someone edited them: they count as empty here. Only
+    /// where there are some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    unreadable: Vec<&'static str>,
 }
 
 impl From<AuditRow> for AuditView {
@@ -177,6 +187,7 @@ impl From<AuditRow> for AuditView {
             count: row.count,
             detail: serde_json::from_str(&row.detail).unwrap_or_default(),
             hash: hex::encode(row.hash),
+            unreadable: row.unreadable,
         }
     }
 }
@@ -184,7 +195,7 @@ impl From<AuditRow> for AuditView {
 /// Who used which key, and who changed what.
 ///
 /// Needs the right to `get` `auditlogs.llmplane.dev` in the namespace asked for. Rows come from
-/// PostgreSQL, newest first.
+/// PostgreSQL, newest first. A page may be short, or empty, and not be the last: `next_cursor` says so.
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "audit", operation_id = "list_audit",
     params(AuditParams),
@@ -197,7 +208,10 @@ pub async fn list(
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     let scope = Scope::of(asked.namespace.as_deref(), &caller)?;
-    scope.require_audit(&state.auth, &caller).await?;
+    let disclosure = &state.disclosure;
+    disclosure
+        .require_auditor(&state.auth, &caller, &scope, AuditAction::Read)
+        .await?;
     let before = match asked.cursor.as_deref() {
         Some(text) => Some(cursor::read::<AuditPlace>(text)?.audit_before),
         None => None,
@@ -215,19 +229,12 @@ pub async fn list(
         until: asked.until,
     };
     let limit = asked.limit.unwrap_or(100);
-    // One more than asked for tells whether there are older ones.
-    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut rows = state.db.audit_rows(&filter, before, one_more).await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| more).map(|row| {
-        cursor::write(&AuditPlace {
-            audit_before: row.seq,
-        })
-    });
+    let page = state.db.audit_page(&filter, before, limit, LOOK_FOR);
+    let page = page.await?;
+    let next_cursor = (page.next).map(|audit_before| cursor::write(&AuditPlace { audit_before }));
     let revision = state.store.revision();
     let body = AuditPage {
-        items: rows.into_iter().map(AuditView::from).collect(),
+        items: page.rows.into_iter().map(AuditView::from).collect(),
         next_cursor,
         revision: revision.0,
     };

@@ -1,5 +1,7 @@
 //! `GET /credentials/{id}/holders`.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
@@ -10,18 +12,18 @@ use uuid::Uuid;
 
 use super::PathId;
 use crate::api::ApiState;
-use crate::api::auth::Authenticated;
+use crate::api::auth::{Authenticated, Caller};
 use crate::api::openapi::Problems;
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, ProblemType};
 use crate::api::read::answer::{self, RequestHeaders};
 use crate::api::read::list_query::ListParams;
 use crate::api::read::query_params::{FromQuery, Query, QueryParamsOfTwo, documented_names};
 use crate::api::read::row::{self, FurtherRight};
 use crate::db::CredentialHolder;
-use crate::snapshot::{CredentialVersionView, CredentialView};
+use crate::snapshot::{CredentialVersionView, CredentialView, Entry, Snapshot};
 
 /// Most holders of an answer.
-const MAX_HOLDERS: i64 = 1000;
+const MAX_HOLDERS: usize = 1000;
 
 /// How many holders.
 #[derive(Debug, IntoParams)]
@@ -29,7 +31,7 @@ const MAX_HOLDERS: i64 = 1000;
 pub struct HolderPage {
     /// Holders of the answer, those who were given a key latest.
     #[param(minimum = 1, maximum = 1000, default = 1000)]
-    limit: Option<i64>,
+    limit: Option<usize>,
 }
 
 impl FromQuery for HolderPage {
@@ -51,7 +53,8 @@ pub struct Holders {
     versions: Vec<CredentialVersionView>,
     /// One row for each caller and pod, the latest first.
     items: Vec<Holder>,
-    /// Whether there are more than the answer holds.
+    /// Whether there are more than the answer holds, or may be: of thousands, those are looked up that are found
+    /// soon, and those of the newest rows. The command `llmplane rotation status` counts all.
     is_partial: bool,
     /// The revision that `versions` is of.
     revision: i64,
@@ -99,7 +102,7 @@ impl From<CredentialHolder> for Holder {
 /// Which callers were given which version of a key last, and when.
 ///
 /// Needs the right to `get` `auditlogs.llmplane.dev` in the credential's namespace. It comes from the
-/// audit: a pod that is no more is still listed.
+/// audit: a pod that is no more is still listed, and so are the holders of a credential that was deleted.
 #[utoipa::path(
     get, path = "/api/v1/credentials/{id}/holders", tag = "audit", operation_id = "list_credential_holders",
     params(("id" = String, Path, description = "UID, or name in the namespace asked for"), ListParams, HolderPage),
@@ -112,21 +115,38 @@ pub async fn list(
     QueryParamsOfTwo(asked, page): QueryParamsOfTwo<ListParams, HolderPage>,
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
-    let further = FurtherRight::Audit;
-    let (snapshot, found) =
-        row::find::<CredentialView>(&state, &caller, &id, &asked, further).await?;
+    let (snapshot, found) = Box::pin(find(&state, &caller, &id, asked)).await?;
     let common = &found.view.common;
     let limit = page.limit.unwrap_or(MAX_HOLDERS);
-    let mut holders = state.db.credential_holders(common.id, limit + 1).await?;
-    let is_partial = i64::try_from(holders.len()).unwrap_or(i64::MAX) > limit;
-    holders.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let told = state.db.latest_holders(common.id, None, limit).await?;
     let body = Holders {
         credential_id: common.id,
         versions: found.view.versions.clone(),
-        items: holders.into_iter().map(Holder::from).collect(),
-        is_partial,
+        items: told.holders.into_iter().map(Holder::from).collect(),
+        is_partial: told.is_partial,
         revision: snapshot.revision.0,
     };
     let told = (&body.versions, &body.items, body.is_partial);
     answer::fresh(&state.memory, &body, &told, snapshot.revision, &sent).await
+}
+
+/// The credential, also one that was deleted, whose holders hold its key all the same.
+async fn find(
+    state: &ApiState,
+    caller: &Caller,
+    id: &str,
+    mut asked: ListParams,
+) -> Result<(Arc<Snapshot>, Arc<Entry<CredentialView>>), Problem> {
+    let further = FurtherRight::Audit;
+    let missing = match row::find(state, caller, id, &asked, further).await {
+        Err(missing) if missing.kind == ProblemType::NotFound => missing,
+        found => return found,
+    };
+    asked.include_deleted = Some(true);
+    // Who may not read the audit where it is looked for is told what anybody is told of what is not there.
+    let deleted = row::find(state, caller, id, &asked, further).await;
+    deleted.map_err(|problem| match problem.kind {
+        ProblemType::Forbidden | ProblemType::NamespaceRequired => missing,
+        _ => problem,
+    })
 }

@@ -14,7 +14,7 @@ use crate::api::problem::Problem;
 use crate::api::read::answer::{self, RequestHeaders};
 use crate::api::read::cursor;
 use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
-use crate::db::CountedNeed;
+use crate::db::{AuditAction, CountedNeed};
 
 /// Most needs of a page.
 const MAX_LIMIT: usize = 1000;
@@ -119,7 +119,10 @@ pub async fn list(
     sent: RequestHeaders,
 ) -> Result<Response<Body>, Problem> {
     let scope = Scope::of(asked.namespace.as_deref(), &caller)?;
-    scope.require_audit(&state.auth, &caller).await?;
+    let disclosure = &state.disclosure;
+    disclosure
+        .require_auditor(&state.auth, &caller, &scope, AuditAction::Read)
+        .await?;
     let after = match asked.cursor.as_deref() {
         Some(text) => place(text)?,
         None => Vec::new(),

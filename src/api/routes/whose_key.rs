@@ -19,14 +19,16 @@ use crate::api::read::answer::RequestHeaders;
 use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
 use crate::api::read::request_body;
 use crate::crd::credential::VersionState;
-use crate::db::{AuditAction, AuditFilter, AuditRow, StoredFingerprints};
+use crate::db::{AuditAction, CredentialHolder, StoredFingerprints};
 use crate::keys::whose;
 
-/// Times that a version was given out that are told of, the latest first.
-const MAX_DISCLOSURES: i64 = 1000;
+/// Holders of a version that are told of, those who were given it latest.
+const MAX_HOLDERS: usize = 1000;
 
 /// Characters of a string at most; no field of a key has more.
 const MAX_STRING: usize = 16384;
+/// Strings of a text that one turn of the caller's pays for.
+const STRINGS_A_TURN: usize = 16;
 
 /// Where to look.
 #[derive(Debug, IntoParams)]
@@ -51,7 +53,7 @@ impl FromQuery for WhoseKeyParams {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FoundString {
-    /// The string: a key, or a field of one. It is never logged.
+    /// The string: a key, or a field of one, or a line that it stands in. It is never logged.
     #[schema(min_length = 1, max_length = 16384, format = Password)]
     key: String,
 }
@@ -90,8 +92,11 @@ struct FoundVersion {
     since: Timestamp,
     /// Its fingerprint.
     fingerprint: String,
-    /// When it was given to whom, the latest first; at most 1000.
+    /// When it was given to whom last: one row for each caller and pod, the latest first; at most 1000.
     disclosures: Vec<Disclosure>,
+    /// Whether it was given to more than these, or may have been: where there are thousands, those that are
+    /// found in time and those of the newest rows are named. The command `llmplane audit whose-key` names all.
+    is_partial: bool,
 }
 
 /// A key that was given out.
@@ -104,6 +109,8 @@ struct Disclosure {
     actor: String,
     /// The pod that its token was bound to.
     pod: Option<String>,
+    /// UID of that pod.
+    pod_uid: Option<String>,
     /// The node that the pod ran on.
     node: Option<String>,
     /// Why, in its words.
@@ -112,15 +119,16 @@ struct Disclosure {
     seq: i64,
 }
 
-impl From<AuditRow> for Disclosure {
-    fn from(row: AuditRow) -> Self {
+impl From<CredentialHolder> for Disclosure {
+    fn from(holder: CredentialHolder) -> Self {
         Self {
-            at: row.at,
-            actor: row.actor,
-            pod: row.pod,
-            node: row.node,
-            purpose: row.purpose,
-            seq: row.seq,
+            at: holder.last_at,
+            actor: holder.actor,
+            pod: holder.pod,
+            pod_uid: holder.pod_uid,
+            node: holder.node,
+            purpose: holder.purpose,
+            seq: holder.seq,
         }
     }
 }
@@ -144,9 +152,12 @@ pub async fn post(
     body: Body,
 ) -> Result<Response<Body>, Problem> {
     let scope = Scope::of(params.namespace.as_deref(), &caller)?;
-    scope.require_audit(&state.auth, &caller).await?;
-    state.disclosure.turn(&caller, 1)?;
-    let keyring = state.disclosure.keyring()?;
+    let disclosure = &state.disclosure;
+    disclosure
+        .require_auditor(&state.auth, &caller, &scope, AuditAction::WhoseKey)
+        .await?;
+    disclosure.turn(&caller, AuditAction::WhoseKey, 1)?;
+    let keyring = disclosure.keyring()?;
     if let Some(check) = state.db.keyring_check().await? {
         keyring.expect(check);
     }
@@ -172,8 +183,15 @@ pub async fn post(
     }
     let string = SecretString::from(found.key.as_str());
     drop((found, body));
+    let strings =
+        whose::strings_in(&string).map_err(|error| Problem::body(format!("key: {error}")))?;
+    // Each is compared with every version.
+    let further = u32::try_from(strings.len() / STRINGS_A_TURN).unwrap_or(u32::MAX);
+    if further > 0 {
+        disclosure.turn(&caller, AuditAction::WhoseKey, further)?;
+    }
     let stored = state.db.stored_fingerprints(scope.namespace()).await?;
-    let search = move || whose::versions_with(&key, &string, stored);
+    let search = move || whose::versions_with(&key, &strings, stored);
     let versions = tokio::task::spawn_blocking(search)
         .await
         .map_err(|_| Problem::internal())?;
@@ -203,14 +221,8 @@ async fn with_disclosures(
     state: &ApiState,
     version: StoredFingerprints,
 ) -> Result<FoundVersion, Problem> {
-    let filter = AuditFilter {
-        action: Some(AuditAction::Disclose.as_str().to_owned()),
-        result: Some("Disclosed".to_owned()),
-        object_uid: Some(version.credential_uid),
-        credential_version: Some(version.version),
-        ..AuditFilter::default()
-    };
-    let rows = state.db.audit_rows(&filter, None, MAX_DISCLOSURES).await?;
+    let (uid, number) = (version.credential_uid, Some(version.version));
+    let told = state.db.latest_holders(uid, number, MAX_HOLDERS).await?;
     Ok(FoundVersion {
         credential_id: version.credential_uid,
         namespace: version.namespace,
@@ -220,6 +232,7 @@ async fn with_disclosures(
         state: version.state,
         since: version.since,
         fingerprint: version.fingerprint,
-        disclosures: rows.into_iter().map(Disclosure::from).collect(),
+        disclosures: told.holders.into_iter().map(Disclosure::from).collect(),
+        is_partial: told.is_partial,
     })
 }

@@ -72,7 +72,7 @@ impl KeyService {
     /// What the handlers ask.
     pub(super) fn for_callers(&self, per_second: NonZeroU32) -> Disclosure {
         let discloser = self.keys.as_ref().map(|parts| parts.discloser.clone());
-        Disclosure::new(discloser, per_second)
+        Disclosure::new(discloser, self.refusals(), per_second)
     }
 
     /// What is to run beside the server, with names: until `shutdown`, or until the last caller was

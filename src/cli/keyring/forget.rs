@@ -12,7 +12,7 @@ use crate::crd::credential::VersionState;
 use crate::crd::reasons::Reason;
 use crate::db::{Db, KeyUnder};
 use crate::encryption::KekId;
-use crate::encryption::kek::folder::{self, Keyring};
+use crate::encryption::kek::folder::{self, Survey};
 use crate::output::printable;
 
 /// What became of a key, or would.
@@ -25,6 +25,8 @@ struct Report {
     from_secrets: Vec<Version>,
     /// Versions that nobody can read any more.
     lost: Vec<Version>,
+    /// What is wrong with the folder: with a file that is mended the key may be there again.
+    faults: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,7 +42,7 @@ struct Version {
 }
 
 pub(super) async fn run(args: ForgetArgs, out: &mut impl Write) -> Result<(), KeyringCommandError> {
-    let keyring = Keyring::load(&args.dir)?;
+    let keyring = Survey::of(&args.dir)?;
     let db = connect(&args.database).await?;
     let report = match args.lost {
         true => give_up(&args, &keyring, &db).await?,
@@ -75,17 +77,18 @@ async fn remove(args: &ForgetArgs, db: &Db) -> Result<Report, KeyringCommandErro
         removed: true,
         from_secrets: Vec::new(),
         lost: Vec::new(),
+        faults: Vec::new(),
     })
 }
 
 /// Hands what is stored under a lost key to the controller.
 async fn give_up(
     args: &ForgetArgs,
-    keyring: &Keyring,
+    keyring: &Survey,
     db: &Db,
 ) -> Result<Report, KeyringCommandError> {
     let id = args.id;
-    if keyring.contains(&id) {
+    if keyring.has(&id) {
         let dir = args.dir.clone();
         return Err(KeyringCommandError::NotLost { id, dir });
     }
@@ -102,6 +105,7 @@ async fn give_up(
         removed: false,
         from_secrets,
         lost,
+        faults: keyring.faults(),
     })
 }
 
@@ -146,6 +150,9 @@ fn print(
             "replace the keyring's Secret with the folder; keep a copy of the key elsewhere for as long as you may restore a backup of the database that was made while it was in use"
         )?;
         return Ok(());
+    }
+    for fault in &report.faults {
+        writeln!(out, "{}", printable(fault))?;
     }
     for version in &report.lost {
         let why = version.why.as_deref().unwrap_or_default();

@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use crate::db::{Db, DbError, DbOptions};
-use crate::encryption::kek::folder::{self, Keyring, KeyringError};
-use crate::encryption::{KekError, KekId, MacKeyError};
+use crate::encryption::kek::folder::{self, KeyringError, Survey, SurveyedFile};
+use crate::encryption::{KekError, KekId};
 use crate::output::{printable, printable_json};
 
 /// Make and rotate the keys that encrypt credentials
@@ -120,9 +120,6 @@ pub enum KeyringCommandError {
     /// A key-encryption key could not be used.
     #[error(transparent)]
     Kek(#[from] KekError),
-    /// The key of fingerprints could not be used.
-    #[error(transparent)]
-    MacKey(#[from] MacKeyError),
     /// The database cannot be read.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -136,6 +133,9 @@ pub enum KeyringCommandError {
         /// How many are stored.
         versions: usize,
     },
+    /// Parts of the folder cannot be used; the rest was looked at.
+    #[error("the keyring folder is not whole: {}", .0.join("; "))]
+    NotWhole(Vec<String>),
     /// A key is still needed.
     #[error(
         "{versions} stored keys are encrypted under key {id}, so that its file stays: the controller re-wraps them under the active key within minutes of its activation; look at `llmplane keyring status`, and forget it when none is left"
@@ -239,29 +239,46 @@ fn activate(dir: &Path, id: &KekId, out: &mut impl Write) -> Result<(), KeyringC
 /// A key file, as `list` shows it.
 #[derive(Serialize)]
 struct ListedKey {
-    id: KekId,
+    /// None where the file holds no key.
+    id: Option<KekId>,
     active: bool,
     file: String,
+    /// Why the file holds none.
+    fault: Option<String>,
 }
 
 fn list(dir: &Path, form: Form, out: &mut impl Write) -> Result<(), KeyringCommandError> {
-    let keyring = Keyring::load(dir)?;
-    let files = folder::kek_files(dir)?.into_iter();
-    let keys: Vec<ListedKey> = files
-        .map(|file| ListedKey {
-            id: file.id,
-            active: file.id == keyring.active(),
+    let survey = Survey::of(dir)?;
+    let listed = |file: &SurveyedFile| {
+        let id = file.id.as_ref().ok().copied();
+        ListedKey {
+            id,
+            active: id.is_some() && id == survey.active_kek(),
             file: file.name.to_string_lossy().into_owned(),
-        })
-        .collect();
+            fault: file.id.as_ref().err().map(ToString::to_string),
+        }
+    };
+    let keys: Vec<ListedKey> = survey.files().iter().map(listed).collect();
     if form == Form::Json {
-        return print_json(&keys, out);
+        print_json(&keys, out)?;
+    } else {
+        for key in keys {
+            let mark = if key.active { "active" } else { "" };
+            let id = key
+                .id
+                .map_or_else(|| "no key".to_owned(), |id| id.to_string());
+            writeln!(out, "{id:16}  {mark:6}  {}", printable(&key.file))?;
+        }
     }
-    for key in keys {
-        let mark = if key.active { "active" } else { "" };
-        writeln!(out, "{}  {mark:6}  {}", key.id, printable(&key.file))?;
+    whole(survey.faults())
+}
+
+/// What a command ends with that has looked at such a folder.
+fn whole(faults: Vec<String>) -> Result<(), KeyringCommandError> {
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(KeyringCommandError::NotWhole(faults)),
     }
-    Ok(())
 }
 
 fn print_json(answer: &impl Serialize, out: &mut impl Write) -> Result<(), KeyringCommandError> {

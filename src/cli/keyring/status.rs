@@ -6,15 +6,17 @@ use std::io::Write;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{DatabaseArgs, Form, KeyringCommandError, connect, counted, print_json};
+use super::{DatabaseArgs, Form, KeyringCommandError, connect, counted, print_json, whole};
 use crate::db::RewrapState;
-use crate::encryption::kek::folder::Keyring;
+use crate::encryption::kek::folder::Survey;
 use crate::output::printable;
 
 #[derive(Debug, Serialize)]
 struct Report {
     keys: Vec<Key>,
     rewrap: Rewrap,
+    /// What is wrong with the folder; its other files were looked at.
+    faults: Vec<String>,
 }
 
 /// A key-encryption key that is in the folder, or that something is stored under.
@@ -31,6 +33,9 @@ struct Key {
     lost: bool,
     /// Stored versions under it.
     versions: i64,
+    /// Whether it was never the active one, as far as any controller noted: then the rows that name it were
+    /// changed by somebody.
+    unknown: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,7 +67,7 @@ pub(super) async fn run(
     args: DatabaseArgs,
     out: &mut impl Write,
 ) -> Result<(), KeyringCommandError> {
-    let keyring = Keyring::load(&args.folder.dir)?;
+    let keyring = Survey::of(&args.folder.dir)?;
     let db = connect(&args.database).await?;
     let state = db.rewrap_state().await?;
     let mut keys: BTreeMap<String, Key> = BTreeMap::new();
@@ -71,10 +76,12 @@ pub(super) async fn run(
         id.clone_into(&mut key.id);
         note(key);
     };
-    for id in keyring.ids() {
+    for id in keyring.keks() {
         key(&id.to_string(), &|key| key.in_folder = true);
     }
-    key(&keyring.active().to_string(), &|key| key.active = true);
+    if let Some(active) = keyring.active_kek() {
+        key(&active.to_string(), &|key| key.active = true);
+    }
     for used in db.kek_uses().await? {
         key(&used.kek_id, &|key| key.versions = used.versions);
     }
@@ -84,14 +91,27 @@ pub(super) async fn run(
     if let Some(state) = &state {
         key(&state.active_kek, &|key| key.active_for_controller = true);
     }
-    let keys: Vec<Key> = keys.into_values().collect();
+    let mut keys: Vec<Key> = keys.into_values().collect();
+    for key in keys.iter_mut().filter(|key| key.is_missing()) {
+        // Before the first controller nothing is noted.
+        key.unknown = state.is_some() && !db.kek_was_active(&key.id).await?;
+    }
     let report = Report {
         rewrap: rewrap(state.as_ref(), &keys),
         keys,
+        faults: keyring.faults(),
     };
     match args.form.output {
-        Form::Json => print_json(&report, out),
-        Form::Text => print(&report, out),
+        Form::Json => print_json(&report, out)?,
+        Form::Text => print(&report, out)?,
+    }
+    whole(report.faults)
+}
+
+impl Key {
+    /// Whether something is stored under it that nobody can open for now.
+    fn is_missing(&self) -> bool {
+        self.versions > 0 && !self.in_folder && !self.lost
     }
 }
 
@@ -130,7 +150,13 @@ fn print(report: &Report, out: &mut impl Write) -> Result<(), KeyringCommandErro
         let notes: Vec<&str> = notes.into_iter().filter(|note| !note.is_empty()).collect();
         let line = format!("{}  {:>9}  {}", key.id, key.versions, notes.join(", "));
         writeln!(out, "{}", printable(&line))?;
-        if key.versions > 0 && !key.in_folder && !key.lost {
+        if key.is_missing() && key.unknown {
+            writeln!(
+                out,
+                "  key {} was never the active one here: the rows that name it were changed in the database, or it was activated a moment ago; the controller encrypts anew what the Secrets still hold",
+                printable(&key.id)
+            )?;
+        } else if key.is_missing() {
             writeln!(
                 out,
                 "  put the file of key {} back into the folder; where it is lost for good: llmplane keyring forget DIR {} --lost",

@@ -5,10 +5,11 @@ use std::io::Write;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{DatabaseArgs, Form, KeyringCommandError, connect, counted, print_json};
+use super::{DatabaseArgs, Form, KeyringCommandError, connect, counted, print_json, whole};
 use crate::db::StoredKey;
-use crate::encryption::{Fingerprint, FingerprintKey, KeyringHandle};
-use crate::keys::open::open_stored;
+use crate::encryption::Fingerprint;
+use crate::encryption::kek::folder::Survey;
+use crate::keys::open::open_stored_with;
 use crate::output::printable;
 
 /// Rows that are read at once.
@@ -22,6 +23,9 @@ struct Report {
     /// Those that open.
     opened: usize,
     failed: Vec<Failure>,
+    /// What is wrong with the folder; its other files were used. Without `fingerprint.key` no row's fingerprint
+    /// is compared.
+    faults: Vec<String>,
 }
 
 /// A version that does not open, or is not what its row says.
@@ -41,17 +45,20 @@ pub(super) async fn run(
     args: DatabaseArgs,
     out: &mut impl Write,
 ) -> Result<(), KeyringCommandError> {
-    let keyring = KeyringHandle::open(&args.folder.dir)?;
-    let key = keyring.fingerprint_key()?;
+    let keyring = Survey::of(&args.folder.dir)?;
     let db = connect(&args.database).await?;
-    let (mut report, mut after) = (Report::default(), None);
+    let mut report = Report {
+        faults: keyring.faults(),
+        ..Report::default()
+    };
+    let mut after = None;
     loop {
         let page = db.stored_keys(after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some((last.sealed.credential_uid, last.sealed.version));
         for row in page {
             report.versions += 1;
-            match fault(&keyring, &key, row).await {
+            match fault(&keyring, row).await {
                 None => report.opened += 1,
                 Some(failure) => report.failed.push(failure),
             }
@@ -62,7 +69,7 @@ pub(super) async fn run(
         Form::Text => print(&report, out)?,
     }
     match report.failed.len() {
-        0 => Ok(()),
+        0 => whole(report.faults),
         failed => Err(KeyringCommandError::NotAllOpen {
             failed,
             versions: report.versions,
@@ -71,7 +78,7 @@ pub(super) async fn run(
 }
 
 /// What is wrong with a row, if anything is.
-async fn fault(keyring: &KeyringHandle, key: &FingerprintKey, row: StoredKey) -> Option<Failure> {
+async fn fault(keyring: &Survey, row: StoredKey) -> Option<Failure> {
     let StoredKey {
         namespace,
         name,
@@ -79,10 +86,12 @@ async fn fault(keyring: &KeyringHandle, key: &FingerprintKey, row: StoredKey) ->
         sealed,
     } = row;
     let (uid, version, kek_id) = (sealed.credential_uid, sealed.version, sealed.kek_id.clone());
-    let (reason, message) = match open_stored(keyring, &namespace, &name, sealed).await {
+    let (reason, message) = match open_stored_with(keyring, &namespace, &name, sealed).await {
         Err(why) => (why.reason(), why.to_string()),
         Ok(payload) => {
-            if Fingerprint::of(key, uid, &payload.fields).to_string() == fingerprint {
+            let is_stored =
+                |key| Fingerprint::of(key, uid, &payload.fields).to_string() == fingerprint;
+            if keyring.fingerprint_key().is_none_or(is_stored) {
                 return None;
             }
             let why = "it opens, but its fingerprint is not the stored one: its row was changed, or fingerprint.key is another";
@@ -107,6 +116,9 @@ fn print(report: &Report, out: &mut impl Write) -> Result<(), KeyringCommandErro
             failure.namespace, failure.name, failure.version, failure.kek_id, failure.message
         );
         writeln!(out, "{}", printable(&line))?;
+    }
+    for fault in report.faults.iter().filter(|_| !report.failed.is_empty()) {
+        writeln!(out, "{}", printable(fault))?;
     }
     writeln!(
         out,

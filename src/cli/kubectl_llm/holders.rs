@@ -1,5 +1,6 @@
 //! `kubectl llm holders`.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use clap::Args;
@@ -42,8 +43,15 @@ impl HoldersArgs {
                 }
             }
             Format::Name => {
-                for holder in holders {
-                    writeln!(out, "{}", printable(who(holder)))?;
+                let (names, others) = names(holders, &cluster.namespace);
+                for name in names {
+                    writeln!(out, "{}", printable(&name))?;
+                }
+                if others > 0 {
+                    eprintln!(
+                        "left out: {others} who are no ServiceAccounts of namespace {}; -o json has them",
+                        printable(&cluster.namespace)
+                    );
                 }
             }
             format => write_document(&mut out, format, &answer)?,
@@ -55,6 +63,19 @@ impl HoldersArgs {
 
 fn who(holder: &Value) -> &str {
     holder["actor"].as_str().unwrap_or("-")
+}
+
+/// The ServiceAccounts of a namespace among the holders, as kubectl names them, each once; and how many
+/// others there are.
+fn names(holders: &[Value], namespace: &str) -> (BTreeSet<String>, usize) {
+    let prefix = format!("system:serviceaccount:{namespace}:");
+    let everybody: BTreeSet<&str> = holders.iter().map(who).collect();
+    let own = everybody
+        .iter()
+        .filter_map(|user| user.strip_prefix(&prefix));
+    let names: BTreeSet<String> = own.map(|name| format!("serviceaccount/{name}")).collect();
+    let others = everybody.len() - names.len();
+    (names, others)
 }
 
 fn text(name: &str, holders: &[Value], paint: Paint) -> String {
@@ -88,4 +109,24 @@ fn text(name: &str, holders: &[Value], paint: Paint) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_accounts_of_the_namespace_are_named_once_and_others_are_counted() {
+        let holders = [
+            json!({ "actor": "system:serviceaccount:team-a:agent", "pod": "agent-1" }),
+            json!({ "actor": "system:serviceaccount:team-a:agent", "pod": "agent-2" }),
+            json!({ "actor": "system:serviceaccount:team-b:agent" }),
+            json!({ "actor": "ann@example.com" }),
+        ];
+        let (found, others) = names(&holders, "team-a");
+        assert_eq!(Vec::from_iter(found), ["serviceaccount/agent"]);
+        assert_eq!(others, 2);
+    }
 }

@@ -3,6 +3,7 @@
 
 mod causes;
 mod check;
+mod complete;
 mod holders;
 mod objects;
 mod paint;
@@ -12,8 +13,10 @@ mod status;
 mod tree;
 mod why;
 
+use std::ffi::OsString;
 use std::io::Write;
 
+use anyhow::bail;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -63,11 +66,19 @@ enum Format {
     Text,
     Json,
     Yaml,
-    /// The names alone, as `kubectl` takes them
+    /// The names alone, as kubectl takes them
     Name,
 }
 
 impl KubectlLlm {
+    /// Prints what may stand in the place of the last of these words, for kubectl.
+    ///
+    /// # Errors
+    /// Where standard output does not take it.
+    pub fn complete(words: impl Iterator<Item = OsString>) -> std::io::Result<()> {
+        complete::run(Self::command(), words)
+    }
+
     /// Runs the command; answers the code to end with.
     ///
     /// # Errors
@@ -83,6 +94,11 @@ impl KubectlLlm {
         let _ = rustls::crypto::ring::default_provider().install_default();
         super::runtime()?.block_on(async move {
             let cluster = cluster.open().await?;
+            if cluster.all_namespaces && !command.takes_all_namespaces() {
+                bail!(
+                    "-A is for `status`, and for `tree` without a name: all else is of one namespace, which -n names"
+                );
+            }
             match command {
                 Command::Status(args) => args.run(&cluster).await,
                 Command::Tree(args) => args.run(&cluster).await,
@@ -94,6 +110,16 @@ impl KubectlLlm {
                 Command::Completion { .. } => Ok(0),
             }
         })
+    }
+}
+
+impl Command {
+    fn takes_all_namespaces(&self) -> bool {
+        match self {
+            Self::Status(_) => true,
+            Self::Tree(args) => args.name.is_none(),
+            _ => false,
+        }
     }
 }
 

@@ -124,8 +124,13 @@ impl Declared {
 
     /// As kubectl names it.
     pub fn resource_name(&self) -> String {
-        format!("{}.llmplane.dev/{}", self.kind.singular(), self.name)
+        resource_name(self.kind, &self.name)
     }
+}
+
+/// The name of an object as kubectl prints and takes it.
+pub fn resource_name(kind: Kind, name: &str) -> String {
+    format!("{}.llmplane.dev/{name}", kind.singular())
 }
 
 pub fn resource(kind: Kind) -> ApiResource {

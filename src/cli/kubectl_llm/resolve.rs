@@ -5,11 +5,15 @@ use std::io::Write;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::objects::State;
+use super::complete::words;
+use super::objects::{self, State};
 use super::paint::Paint;
 use super::{Format, write_document};
 use crate::api_client::{ApiArgs, Cluster, problem};
+use crate::crd::model::Capability;
+use crate::crd::{Kind, ProviderType};
 use crate::output::printable;
+use crate::resolve::Prefer;
 
 /// What an agent would ask for. No key is asked for.
 #[derive(Debug, Args)]
@@ -25,7 +29,7 @@ pub struct ResolveArgs {
         "exclude", "recommended_for", "allow_deprecated"])]
     class: Option<String>,
     /// What it must be able to do, for example FunctionCalling; repeat it for several
-    #[arg(long, value_name = "CAPABILITY")]
+    #[arg(long, value_name = "CAPABILITY", add = words(Capability::ALL.map(Capability::as_str)))]
     capability: Vec<String>,
     /// The least score in each of these, 1 to 5
     #[arg(long, value_name = "SCORE")]
@@ -55,10 +59,10 @@ pub struct ResolveArgs {
     #[arg(long, value_name = "TOKENS")]
     output_tokens: Option<u64>,
     /// What decides between those that fit: price, score or context
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "WORD", add = words(Prefer::ALL.map(Prefer::as_str)))]
     prefer: Option<String>,
     /// Only of these provider types
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", add = words(ProviderType::ALL.map(ProviderType::as_str)))]
     provider_type: Vec<String>,
     /// Only at endpoints in these regions
     #[arg(long, value_name = "REGION")]
@@ -94,7 +98,8 @@ impl ResolveArgs {
         match self.output {
             Format::Text => write!(out, "{}", text(&answer, &api.user, Paint::of_stdout()))?,
             Format::Name if has_answer => {
-                writeln!(out, "{}", printable(word(&answer["model"]["name"])))?;
+                let name = objects::resource_name(Kind::Model, word(&answer["model"]["name"]));
+                writeln!(out, "{}", printable(&name))?;
             }
             Format::Name => {}
             format => write_document(&mut out, format, &answer)?,

@@ -12,17 +12,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::check::{checked, verdict};
-use super::objects::{self, Declared, status_text};
+use super::complete::words;
+use super::objects::{self, Declared, State, status_text};
 use super::paint::Paint;
+use super::{Format, write_document};
 use crate::api_client::Cluster;
 use crate::crd::Kind;
 use crate::crd::conditions::ConditionType;
 use crate::crd::gitops::Manager;
+use crate::crd::remedy;
 use crate::output::printable;
 
 /// Longest key that is read; the controller says what is too long for a key.
@@ -40,7 +44,7 @@ pub struct RotateArgs {
     /// The LlmCredential
     name: String,
     /// Which entry of its Secret the new key is for: apiKey, secretKey or accessToken
-    #[arg(long, default_value = "apiKey", value_name = "FIELD")]
+    #[arg(long, default_value = "apiKey", value_name = "FIELD", add = words(["apiKey", "secretKey", "accessToken"]))]
     field: String,
     /// How long to wait for the vendor's verdict, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
@@ -48,6 +52,31 @@ pub struct RotateArgs {
     /// Write the Secret also where another tool keeps it
     #[arg(long)]
     force: bool,
+    /// How the answer is printed
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// What became of the key that the Secret holds now.
+#[derive(Debug, Serialize)]
+struct Rotated<'a> {
+    kind: &'static str,
+    namespace: &'a str,
+    name: &'a str,
+    is_in_use: bool,
+    /// Whether the Secret held another one before.
+    secret_changed: bool,
+    /// Whether it became a new version of the credential's key.
+    is_new_version: bool,
+    /// The version that it is, where it is in use.
+    version: Option<i64>,
+    /// The key that is in use, this one or the one before.
+    masked_key: Option<&'a str>,
+    condition: Option<&'a str>,
+    reason: Option<&'a str>,
+    message: Option<&'a str>,
+    /// What to do.
+    remedy: Option<&'static str>,
 }
 
 impl RotateArgs {
@@ -110,42 +139,73 @@ impl RotateArgs {
             true => "the Secret holds the new key",
             false => "the Secret held this key already",
         })?;
+        let rotated = Rotated::of(&seen, newest_version(before), is_new);
         let mut out = crate::output::stdout();
-        let masked = status_text(&seen.object, "/maskedKey").unwrap_or_default();
-        let masked = printable(masked);
-        let is_in_use = newest_state(&seen) == Some("Current") && !is_refused(&seen);
-        let version = newest_version(&seen);
-        if is_in_use && version > newest_version(before) {
-            writeln!(
-                out,
-                "version {version} ({masked}) is in use; the one before can be used until its grace ends\n\
-                 `kubectl llm holders {}` says who has which",
-                printable(&self.name)
-            )?;
-        } else if is_in_use {
-            let again = if is_new {
-                "again holds"
-            } else {
-                "held already"
-            };
-            writeln!(
-                out,
-                "the Secret {again} the key that is in use: version {version} ({masked})"
-            )?;
-        } else {
-            write!(out, "{}", verdict(&seen, Paint::of_stdout()))?;
-            if !masked.is_empty() {
-                writeln!(
-                    out,
-                    "the Secret holds this key; the one in use ({masked}) stays so until one is accepted"
-                )?;
-            }
+        match self.output {
+            Format::Text => write!(out, "{}", rotated.text(&seen, Paint::of_stdout()))?,
+            Format::Name => writeln!(out, "{}", printable(&seen.resource_name()))?,
+            format => write_document(&mut out, format, &rotated)?,
         }
-        Ok(u8::from(!is_in_use))
+        out.flush()?;
+        Ok(u8::from(!rotated.is_in_use))
     }
 }
 
-/// Whether the key that the Secret holds is refused.
+impl<'a> Rotated<'a> {
+    /// From the credential as it is now, and the newest version that it had before.
+    fn of(seen: &'a Declared, newest_before: i64, secret_changed: bool) -> Self {
+        let is_in_use = newest_state(seen) == Some("Current") && !is_refused(seen);
+        let version = newest_version(seen);
+        let decided = seen.deciding();
+        Self {
+            kind: seen.kind.kubernetes(),
+            namespace: &seen.namespace,
+            name: &seen.name,
+            is_in_use,
+            secret_changed,
+            is_new_version: is_in_use && version > newest_before,
+            version: is_in_use.then_some(version),
+            masked_key: status_text(&seen.object, "/maskedKey"),
+            condition: decided.map(|condition| condition.type_.as_str()),
+            reason: decided.map(|condition| condition.reason.as_str()),
+            message: decided.map(|condition| condition.message.as_str()),
+            remedy: decided
+                .filter(|_| seen.state() != State::Works)
+                .and_then(|condition| remedy::of(&condition.reason)),
+        }
+    }
+
+    fn text(&self, seen: &Declared, paint: Paint) -> String {
+        let masked = printable(self.masked_key.unwrap_or_default());
+        if let (Some(version), true) = (self.version, self.is_new_version) {
+            return format!(
+                "version {version} ({masked}) is in use; the one before can be used until its grace ends\n\
+                 `kubectl llm holders {}` says who has which\n",
+                printable(self.name)
+            );
+        }
+        if let Some(version) = self.version {
+            let again = match self.secret_changed {
+                true => "again holds",
+                false => "held already",
+            };
+            return format!(
+                "the Secret {again} the key that is in use: version {version} ({masked})\n"
+            );
+        }
+        let mut text = verdict(seen, paint);
+        // The vendor refuses the one before as well, or its time is over.
+        let is_usable = !masked.is_empty() && !is_refused(seen);
+        if is_usable {
+            text.push_str(&format!(
+                "the Secret holds this key; the one in use ({masked}) stays so until one is accepted\n"
+            ));
+        }
+        text
+    }
+}
+
+/// Whether the key in use is refused.
 fn is_refused(credential: &Declared) -> bool {
     let valid = credential.condition(ConditionType::Valid);
     valid.is_some_and(|valid| valid.status == "False")

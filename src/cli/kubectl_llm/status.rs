@@ -14,9 +14,6 @@ use crate::api_client::Cluster;
 use crate::crd::remedy;
 use crate::output::printable;
 
-/// Objects that wait for another, of which the names are told.
-const MAX_NAMED: usize = 20;
-
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// How the answer is printed
@@ -130,14 +127,8 @@ fn text(cluster: &Cluster, all: &[Declared], found: &[Trouble<'_>], paint: Paint
         text.push_str(&told(&found[root], cluster.all_namespaces, paint));
         let waiting: Vec<String> = waiting(root).map(|other| name(other.object)).collect();
         if !waiting.is_empty() {
-            let more = waiting.len().saturating_sub(MAX_NAMED);
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            let names = waiting[..waiting.len().min(MAX_NAMED)].join(", ");
-            text.push_str(&format!("  waiting for it: {}{more}\n", printable(&names)));
+            let names = waiting.join(", ");
+            text.push_str(&format!("  waiting for it: {}\n", printable(&names)));
         }
     }
     text

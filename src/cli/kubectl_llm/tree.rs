@@ -17,7 +17,7 @@ use crate::output::printable;
 pub struct TreeArgs {
     /// A provider, anything that belongs to one, or a class: NAME or KIND/NAME; without it every
     /// provider and every class
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// How the answer is printed
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
@@ -41,9 +41,6 @@ struct Node<'a> {
 impl TreeArgs {
     pub async fn run(self, cluster: &Cluster) -> anyhow::Result<u8> {
         let wanted = match &self.name {
-            Some(_) if cluster.all_namespaces => {
-                bail!("name a namespace, not all of them, together with an object")
-            }
             Some(name) => Some(objects::named(cluster, name, Some(Kind::Provider)).await?),
             None => None,
         };

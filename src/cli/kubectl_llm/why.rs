@@ -74,13 +74,7 @@ struct ToldEvent {
 impl WhyArgs {
     pub async fn run(self, cluster: &Cluster) -> anyhow::Result<u8> {
         let asked = objects::named(cluster, &self.name, None).await?;
-        let all = objects::all(&Cluster {
-            client: cluster.client.clone(),
-            namespace: cluster.namespace.clone(),
-            all_namespaces: false,
-            kubectl_flags: Vec::new(),
-        })
-        .await?;
+        let all = objects::all(cluster).await?;
         let why = explain(&asked, &all, events(cluster, &asked).await?);
         let mut out = crate::output::stdout();
         match self.output {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::controller::{error::Error, runtime::context::Context};
 use crate::crd::Kind;
 use crate::db::{DbError, WriteTx};
-use crate::encryption::KekId;
+use crate::encryption::{KekError, KekId};
 
 /// Time between two looks at the database, the keyring, and a kube-apiserver that was lost.
 const DEPENDENCY_POLL: Duration = Duration::from_secs(5);
@@ -43,13 +43,13 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) -> Result<(), E
 async fn look(context: &Context) -> Result<(), Error> {
     let mut look = tokio::time::interval(DEPENDENCY_POLL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut active = context.keyring.keks().active().await.ok().map(|it| it.id);
+    let mut seen = KeyringSeen::now(context).await.ok();
     loop {
         look.tick().await;
         look_at_database(context).await?;
         look_at_swept(context).await;
         look_at_apiserver(context).await;
-        look_at_keyring(context, &mut active).await;
+        look_at_keyring(context, &mut seen).await;
     }
 }
 
@@ -86,25 +86,55 @@ async fn look_at_swept(context: &Context) {
     }
 }
 
-/// Reads the keyring anew if it has changed, and says so where another key is active than before.
-async fn look_at_keyring(context: &Context, active: &mut Option<KekId>) {
+/// What a look at the keyring tells from another.
+#[derive(PartialEq, Eq)]
+struct KeyringSeen {
+    active: KekId,
+    keks: Vec<KekId>,
+    fingerprint_check: [u8; 32],
+}
+
+impl KeyringSeen {
+    async fn now(context: &Context) -> Result<Self, KekError> {
+        let keks = context.keyring.keks();
+        Ok(Self {
+            active: keks.active().await?.id,
+            keks: keks.ids().await?,
+            fingerprint_check: context.keyring.fingerprint_check(),
+        })
+    }
+}
+
+/// Reads the keyring anew if it has changed, says so where another key is active than before, and wakes
+/// what waited for a key that is there now.
+async fn look_at_keyring(context: &Context, seen: &mut Option<KeyringSeen>) {
     let read = match context.keyring.refresh().await {
-        Ok(()) => context.keyring.keks().active().await,
+        Ok(()) => KeyringSeen::now(context).await,
         Err(error) => Err(error),
     };
-    match read {
-        Ok(now) => {
-            if active
-                .replace(now.id)
-                .is_some_and(|before| before != now.id)
-            {
-                tracing::info!(kek = %now.id, "another key-encryption key is active: new rows are encrypted under it");
-            }
-        }
+    let now = match read {
+        Ok(now) => now,
         Err(error) => {
             tracing::error!(%error, "the keyring cannot be read; the keys known so far stay in use");
+            return;
         }
+    };
+    let before = seen.as_ref();
+    if before.is_some_and(|before| before.active != now.active) {
+        tracing::info!(kek = %now.active, "another key-encryption key is active: new rows are encrypted under it");
     }
+    let waiting = context.unreadable.waiting().into_iter();
+    let found: Vec<_> = waiting
+        .filter(|(_, keks)| keks.iter().any(|kek| now.keks.contains(kek)))
+        .map(|(owner, _)| owner)
+        .collect();
+    for owner in &found {
+        context.unreadable.woken(owner.uid);
+    }
+    if !found.is_empty() || before != Some(&now) {
+        context.checks.keyring_changed(found);
+    }
+    *seen = Some(now);
 }
 
 /// The watches say when the kube-apiserver is lost; that it is back they say only when something

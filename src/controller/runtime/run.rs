@@ -76,13 +76,12 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Opens keyring and catalog, and registers what is counted.
+    /// Opens the catalog, and registers what is counted.
     ///
     /// # Errors
-    /// What no waiting heals: an unusable keyring, catalog, kubeconfig or database URL.
+    /// What no waiting heals: an unusable catalog, kubeconfig or database URL.
     pub async fn prepare(settings: Settings, host: &mut Host) -> Result<Self, StartError> {
         let config = settings.cluster.config().await?;
-        let keyring = KeyringHandle::open(&settings.keyring_dir)?;
         let catalog = start::catalog(&settings)?;
         let db = start::database(&settings)?;
         let lease_namespace = settings.leader_election.then(|| {
@@ -104,7 +103,6 @@ impl Controller {
             settings,
             client,
             db,
-            keyring,
             clients: Arc::new(clients),
             own_audiences,
             catalog: Arc::new(catalog),
@@ -140,7 +138,6 @@ struct ControllerDeps {
     settings: Settings,
     client: Client,
     db: Db,
-    keyring: KeyringHandle,
     clients: Arc<HttpClients>,
     /// Audiences whose tokens are sent to no vendor.
     own_audiences: OwnAudiences,
@@ -153,8 +150,13 @@ struct ControllerDeps {
     lease_namespace: Option<String>,
 }
 
-/// Waits for its turn, leads, and gives the turn back.
+/// Waits for the keyring and for its turn, leads, and gives the turn back.
 async fn take_turns(parts: ControllerDeps, stop: &CancellationToken) -> Result<(), StartError> {
+    let keyring = start::keyring(&parts.settings.keyring_dir, &parts.readiness, stop).await;
+    // Whoever has none leaves the lead to who has.
+    let Some(keyring) = keyring else {
+        return Ok(());
+    };
     let mut lease = match &parts.lease_namespace {
         Some(namespace) => Lease::join(
             parts.client.clone(),
@@ -167,7 +169,7 @@ async fn take_turns(parts: ControllerDeps, stop: &CancellationToken) -> Result<(
     let ended = match lease.wait(stop).await {
         Ok(false) => Ok(()),
         Ok(true) => tokio::select! {
-            ended = lead(parts, stop) => ended,
+            ended = lead(parts, keyring, stop) => ended,
             why = lease.lost() => Err(why),
         },
         Err(error) => Err(error),
@@ -177,24 +179,28 @@ async fn take_turns(parts: ControllerDeps, stop: &CancellationToken) -> Result<(
     ended
 }
 
-async fn lead(parts: ControllerDeps, stop: &CancellationToken) -> Result<(), StartError> {
+async fn lead(
+    parts: ControllerDeps,
+    keyring: KeyringHandle,
+    stop: &CancellationToken,
+) -> Result<(), StartError> {
     parts.readiness.waiting("watches", "the first lists");
     let needs = start::StartDeps {
         settings: &parts.settings,
         client: &parts.client,
         db: &parts.db,
-        keyring: &parts.keyring,
+        keyring: &keyring,
         identity: &parts.identity,
         readiness: &parts.readiness,
         metrics: &parts.metrics,
     };
     let epoch = start::lead(&needs, stop).await?;
     let Some(epoch) = epoch else { return Ok(()) };
-    if let Err(error) = parts.keyring.fingerprint_key() {
+    if let Err(error) = keyring.fingerprint_key() {
         tracing::error!(%error, "no key is taken from any Secret");
     }
     parts.metrics.leading.set(1);
-    Ok(join(spawn(parts, epoch, stop), stop).await?)
+    Ok(join(spawn(parts, keyring, epoch, stop), stop).await?)
 }
 
 /// Waits for all tasks. Each runs until shutdown: the first that ends ends them all, and what then
@@ -228,7 +234,12 @@ async fn join(mut tasks: Tasks, stop: &CancellationToken) -> Result<(), Error> {
 
 type Tasks = JoinSet<Result<(), Error>>;
 
-fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks {
+fn spawn(
+    parts: ControllerDeps,
+    keyring: KeyringHandle,
+    epoch: Epoch,
+    stop: &CancellationToken,
+) -> Tasks {
     let mut tasks: Tasks = JoinSet::new();
     let (waker, wakes) = Waker::channel();
     let (sweeper, sweeps) = Sweeper::channel();
@@ -240,7 +251,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
     let (checks, reports) = Checks::new(CheckDeps {
         db: parts.db.clone(),
         epoch,
-        keyring: parts.keyring.clone(),
+        keyring: keyring.clone(),
         clients: parts.clients.clone(),
         minter: Arc::new(TokenRequests {
             client: parts.client.clone(),
@@ -256,7 +267,7 @@ fn spawn(parts: ControllerDeps, epoch: Epoch, stop: &CancellationToken) -> Tasks
         index,
         waker,
         checks: checks.clone(),
-        keyring: parts.keyring.clone(),
+        keyring,
         events,
         sweeper,
         model_sync,

@@ -1,6 +1,6 @@
 //! What must be there before anything is reconciled: keyring, cluster, database, leadership.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
@@ -13,7 +13,7 @@ use crate::{
     admin::Readiness,
     config::cluster::ClusterError,
     db::{Db, DbError, DbOptions, Epoch},
-    encryption::{KeyringError, KeyringHandle},
+    encryption::KeyringHandle,
     vendors::{
         catalog::{Catalog, CatalogError},
         http::{address_guard::AddressGuard, own_addresses::OwnAddresses},
@@ -28,9 +28,6 @@ const CLUSTER_NAMESPACE: &str = "kube-system";
 /// Why the controller does not start, or why it ended.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The keyring cannot be used.
-    #[error(transparent)]
-    Keyring(#[from] KeyringError),
     /// The catalog cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -58,6 +55,34 @@ pub enum StartError {
     /// A part of the controller ended that should not have.
     #[error("the controller stopped: {0}")]
     SyncEnd(#[from] Error),
+}
+
+/// Opens the keyring, as soon as it can be opened: a folder that is delivered late, or half, is mended while this
+/// waits. `None`: shutdown came first.
+pub async fn keyring(
+    dir: &Path,
+    readiness: &Readiness,
+    shutdown: &CancellationToken,
+) -> Option<KeyringHandle> {
+    let mut said = String::new();
+    loop {
+        let why = match KeyringHandle::open(dir) {
+            Ok(keyring) => {
+                readiness.ready("keyring");
+                return Some(keyring);
+            }
+            Err(error) => error.to_string(),
+        };
+        if said != why {
+            tracing::error!(%why, "the keyring cannot be opened; the controller waits for it");
+            said.clone_from(&why);
+        }
+        readiness.waiting("keyring", why);
+        tokio::select! {
+            () = shutdown.cancelled() => return None,
+            () = tokio::time::sleep(RETRY_DELAY) => {}
+        }
+    }
 }
 
 /// Opens the database's pool. It connects when it is needed: a database that is away is waited

@@ -271,6 +271,7 @@ impl WriteTx {
         )
         .execute(&mut *self.tx)
         .await?;
+        self.kek_note(&new.sealed.kek_id).await?;
         self.changed(Kind::Credential, new.sealed.credential_uid);
         Ok(())
     }
@@ -396,6 +397,7 @@ impl WriteTx {
         )
         .execute(&mut *self.tx)
         .await?;
+        self.kek_note(&sealed.kek_id).await?;
         self.wrote();
         Ok(())
     }

@@ -141,7 +141,7 @@ impl Db {
                    FROM models
                    WHERE provider_uid = $1 AND coalesce(deleted_at, 'infinity') = 'infinity'
                      AND is_active AND availability_test @> '{"enabled": true}'
-                     AND test_verdict ->> 'reason' = 'ModelAnswered'
+                     AND test_verdict ->> 'reason' IN ('ModelAnswered', 'ModelListed')
                      AND test_verdict ->> 'proved_with' IS NOT NULL
                      AND test_verdict ->> 'proves_key' IS NOT NULL
                    ORDER BY name"#,

@@ -294,6 +294,19 @@ impl Db {
         .await
     }
 
+    /// Whether this key-encryption key was ever the active one.
+    pub async fn kek_was_active(&self, kek_id: &str) -> Result<bool, DbError> {
+        self.in_time(async {
+            Ok(sqlx::query_scalar!(
+                r#"SELECT EXISTS (SELECT FROM known_keks WHERE kek_id = $1) AS "was_active!""#,
+                kek_id,
+            )
+            .fetch_one(&self.pool)
+            .await?)
+        })
+        .await
+    }
+
     /// Ids of the key-encryption keys that were declared lost and still wrap something.
     pub async fn lost_keks(&self) -> Result<Vec<String>, DbError> {
         self.in_time(async {
@@ -337,10 +350,22 @@ impl WriteTx {
         .await?
         .rows_affected()
             > 0;
-        if changed {
+        let new = self.kek_note(kek_id).await?;
+        if changed || new {
             self.wrote();
         }
         Ok(changed)
+    }
+
+    /// Notes that something was sealed under this key-encryption key. Answers whether that is news.
+    pub(in crate::db) async fn kek_note(&mut self, kek_id: &str) -> Result<bool, DbError> {
+        let noted = sqlx::query!(
+            "INSERT INTO known_keks (kek_id) VALUES ($1) ON CONFLICT DO NOTHING",
+            kek_id,
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(noted.rows_affected() > 0)
     }
 
     /// Notes that re-wrapping begins, unless it has begun and not ended. Answers whether it does.

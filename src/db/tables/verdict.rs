@@ -48,6 +48,9 @@ pub struct StoredCheck {
     /// Whether the vendor took this key here before, and was not heard to reject it since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_accepted: bool,
+    /// Whether there was nothing at the path that was called, for now at least.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missing: bool,
 }
 
 fn is_zero(count: &u8) -> bool {

@@ -138,6 +138,12 @@ impl RefusalLog {
         }
     }
 
+    /// Notes the refusal of a key, which is counted with what became of other requests for keys.
+    pub fn note_key(&self, draft: RefusalDraft) {
+        self.metrics.ended(draft.result);
+        self.note(draft);
+    }
+
     /// Notes a refusal. One that finds too many others waiting is counted, and written nowhere.
     pub fn note(&self, draft: RefusalDraft) {
         let alike = draft.alike();

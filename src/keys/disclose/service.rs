@@ -122,12 +122,6 @@ impl Discloser {
         self.refusals.note(RefusalDraft::of(&request, result));
         Err(refusal)
     }
-
-    /// Notes a refusal that was decided before a key was asked for.
-    pub fn note_refusal(&self, draft: RefusalDraft) {
-        self.metrics.ended(draft.result);
-        self.refusals.note(draft);
-    }
 }
 
 impl<L: Ledger> Workers<L> {

@@ -268,6 +268,23 @@ async fn a_key_leaves_with_its_row() {
     assert_eq!(service.rows(), [("a".to_owned(), Verdict::Disclosed)]);
 }
 
+/// However many wait: two seconds are promised, and a busy machine is given as many again.
+#[tokio::test]
+async fn an_answer_comes_in_time_where_the_ledger_gives_none() {
+    let service = Service::start(4).await;
+    service.ledger.turns.forget_permits(Semaphore::MAX_PERMITS);
+    let names: Vec<String> = (0..200).map(|number| format!("actor-{number}")).collect();
+    let asked = names.iter().enumerate();
+    let asked = join_all(asked.map(|(number, name)| service.ask(name, number % 4)));
+    let answers = tokio::time::timeout(Duration::from_secs(4), asked).await;
+    let answers = answers.expect("everybody is answered in time");
+    let refused = |answer: &Result<String, Refusal>| {
+        matches!(answer, Err(Refusal::AuditUnavailable | Refusal::Overloaded))
+    };
+    assert!(answers.iter().all(refused), "{answers:?}");
+    assert!(service.rows().is_empty());
+}
+
 #[tokio::test]
 async fn debug_output_of_a_key_that_is_given_out_shows_nothing_of_it() {
     let service = Service::start(1).await;

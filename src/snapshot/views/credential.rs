@@ -165,10 +165,10 @@ impl CredentialView {
 
 impl KeyInForce {
     fn of(version: &CredentialVersionRow) -> Self {
-        let refused = version
-            .verdicts
-            .iter()
-            .filter(|(_, verdict)| verdict.reason.status() == ConditionStatus::False);
+        let refused = version.verdicts.iter().filter(|(_, verdict)| {
+            verdict.reason.status() == ConditionStatus::False
+                && !verdict.reason.is_of_what_we_depend_on()
+        });
         Self {
             provider_type: version.provider_type,
             allowed_hosts: version.allowed_hosts.clone(),

@@ -255,9 +255,9 @@ fn place_of(name: &str, around: Place) -> Place {
         | "errorname" | "errorreason" | "retcode" | "errno" => Place::Code,
         "type" | "errortype" | "kind" | "exception" => Place::Type,
         "error" | "err" | "errors" | "detail" | "details" | "fault" | "baseresp" => Place::Error,
-        "param" | "params" | "loc" | "field" => Place::Param,
-        "input" | "ctx" | "path" | "url" | "instance" | "id" | "requestid" | "traceid"
-        | "timestamp" | "docurl" | "documentationurl" | "help" | "ip" => Place::Skipped,
+        "param" | "params" | "loc" | "field" | "path" => Place::Param,
+        "input" | "ctx" | "url" | "instance" | "id" | "requestid" | "traceid" | "timestamp"
+        | "docurl" | "documentationurl" | "help" | "ip" => Place::Skipped,
         _ if around == Place::Skipped => Place::Skipped,
         _ => Place::Text,
     }

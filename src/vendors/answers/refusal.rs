@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     error_body::{ErrorBody, Form},
     result::{CheckResult, Retry},
-    words::{Topic, has_code, has_text, speaks_of},
+    words::{Topic, blames_key_or, has_code, has_text, speaks_of},
 };
 use crate::crd::reasons::Reason;
 use crate::vendors::{
@@ -139,9 +139,13 @@ pub(in crate::vendors) fn by_shape(answer: &Response, body: &ErrorBody) -> Refus
         return K::Page;
     }
     let challenge = challenge(answer);
+    let or_else = blames_key_or(body);
     match status {
         _ if has_code(body, Topic::BadKey) => K::BadKey,
         402 => K::Quota,
+        // It is either of two things, and is not said to be a genuine key.
+        401 if or_else == Some(Topic::Scope) => K::BadKey,
+        _ if or_else.is_some() => K::Unclear,
         _ if says(Topic::Billing) => K::Quota,
         // Google's 403 `rateLimitExceeded`.
         _ if has_code(body, Topic::Rate) => K::RateLimited,
@@ -152,15 +156,18 @@ pub(in crate::vendors) fn by_shape(answer: &Response, body: &ErrorBody) -> Refus
         _ if has_text(body, Topic::OtherOperation) => K::OtherOperation,
         _ if has_code(body, Topic::NoModel) => K::NoModel,
         _ if says(Topic::NoPath) => K::NoSuchPath,
+        // AWS API Gateway's for a route that it does not have; anybody else's 401 asks for a key.
+        403 if says(Topic::NoToken) => K::NoSuchPath,
         // vLLM's for a model (facts, 10); llama.cpp has it for a path too.
         _ if body.has_code(&["notfounderror"]) => K::NoModel,
-        404 if has_text(body, Topic::NoModel) || body.blames_field("model") => K::NoModel,
+        404 | 410 if has_text(body, Topic::NoModel) || body.blames_field("model") => K::NoModel,
         451 => K::Caller,
         _ if has_code(body, Topic::Caller) => K::Caller,
         401 | 403 if has_text(body, Topic::NoModel) => K::NoModel,
         400 | 401 | 403 | 422 if has_text(body, Topic::BadKey) => K::BadKey,
         400..=403 if has_text(body, Topic::Caller) => K::Caller,
         401 if challenge.contains("invalid_token") => K::BadKey,
+        400 | 422 if body.has_code(&["unauthorized"]) => K::BadKey,
         // What names no other cause refuses the key; of an empty answer or one that is no text
         // nobody knows whose it is.
         401 if matches!(body.form, Form::Json | Form::Text | Form::Xml) => K::BadKey,
@@ -234,6 +241,16 @@ impl Exchanged {
         classify(&self.answer, self.table).kind
     }
 
+    /// Whether there is nothing at the path that was called, by what the refusal says or by its status alone.
+    pub fn is_missing(&self) -> bool {
+        self.is_missing_by(self.kind())
+    }
+
+    fn is_missing_by(&self, kind: RefusalKind) -> bool {
+        kind == RefusalKind::NoSuchPath
+            || matches!(self.answer.status.as_u16(), 404 | 405 | 410 | 501)
+    }
+
     /// A successful answer, or what the refusal means.
     pub fn or_refused(self, check: Check) -> Result<Response, CheckResult> {
         match is_refusal(&self.answer) {
@@ -262,9 +279,14 @@ impl Exchanged {
             }
             _ => message.to_owned(),
         };
-        CheckResult::of(answer, reason, message)
-            .with_code(refusal.code)
-            .with_retry(retry)
+        let status = answer.status.as_u16();
+        CheckResult {
+            missing: self.is_missing_by(refusal.kind),
+            refused: !refusal.kind.may_pass() && status != 407,
+            ..CheckResult::of(answer, reason, message)
+        }
+        .with_code(refusal.code)
+        .with_retry(retry)
     }
 
     /// What was asked, what answered in the API's place, and which URL is the likely one.
@@ -310,7 +332,10 @@ pub(in crate::vendors) fn unreadable(check: Check, answer: &Response, what: &str
         Check::List => format!("the vendor's answer is no model list: {what}"),
         Check::Validate | Check::Test => format!("the vendor's answer cannot be read: {what}"),
     };
-    CheckResult::of(answer, check.inconclusive(), message).with_retry(Retry::Backoff)
+    CheckResult {
+        refused: ErrorBody::read(answer).form == Form::Page,
+        ..CheckResult::of(answer, check.inconclusive(), message).with_retry(Retry::Backoff)
+    }
 }
 
 fn meaning(check: Check, kind: RefusalKind) -> (Reason, &'static str) {

@@ -40,6 +40,12 @@ fn a_refused_key_is_told_by_the_shape_of_its_refusal() {
         (403, r#"{"success":false,"errors":[{"code":9109,"message":"Invalid access token"}]}"#),
         (403, r#"{"error":{"code":403,"message":"Your API key was reported as leaked.","status":"PERMISSION_DENIED"}}"#),
         (403, r#"{"error":{"code":"invalid-api-key"}}"#),
+        (401, r#"{"error":"Invalid API key or insufficient permissions"}"#),
+        (401, r#"{"detail":"Invalid token or insufficient scope"}"#),
+        (401, r#"{"message":"Missing Authentication Token"}"#),
+        (200, r#"{"error":"Unauthorized"}"#),
+        (200, r#"{"error":{"code":"unauthorized"}}"#),
+        (400, r#"{"error":{"code":"unauthorized"}}"#),
     ]
     .map(|(status, body)| (status, body, KeyRejected, Unsure))
     .into();
@@ -80,6 +86,11 @@ fn what_blames_another_thing_than_the_key_does_not_reject_it() {
         (404, r#"{"detail":"Not Found"}"#),
         (404, r#"{"message":"no Route matched with those values"}"#),
         (403, r#"{"message":"Missing Authentication Token"}"#),
+        (403, r#"{"error":"Invalid API key or insufficient permissions"}"#),
+        (403, r#"{"message":"API key expired or not enough credits"}"#),
+        (401, r#"{"message":"Insufficient credits or invalid API key"}"#),
+        (403, r#"{"error":"Insufficient scopes or the API key was revoked"}"#),
+        (200, r#"{"success":false,"message":"Access denied"}"#),
         (400, r#"{"error":{"message":"max_tokens is invalid: too many tokens"}}"#),
         (422, r#"{"detail":[{"loc":["query","limit"],"msg":"invalid"}]}"#),
         (429, r#"{"error":{"code":"invalid_api_key","message":"Incorrect API key provided"}}"#),
@@ -150,6 +161,19 @@ fn a_models_refusal_says_what_it_says_of_the_model() {
             Unsure,
             ModelNotFound,
         ),
+        (
+            410,
+            r#"{"error":"model 'm' not found"}"#,
+            Unsure,
+            ModelNotFound,
+        ),
+        (
+            410,
+            r#"{"error":{"message":"m","param":"model","code":null}}"#,
+            Unsure,
+            ModelNotFound,
+        ),
+        (410, r#"{"detail":"Gone"}"#, Unsure, Unsure),
         (
             404,
             r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","code":404}}"#,

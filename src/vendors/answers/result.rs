@@ -38,6 +38,11 @@ pub struct CheckResult {
     pub request_id: Option<String>,
     /// Whether to try again.
     pub retry: Retry,
+    /// Whether there is nothing at the path that was called: the check has nothing to ask.
+    pub missing: bool,
+    /// Whether the call was refused, or something else answered in the API's place; not where the
+    /// vendor is overloaded, broken, or asks to wait.
+    pub refused: bool,
 }
 
 impl CheckResult {
@@ -50,6 +55,8 @@ impl CheckResult {
             code: None,
             request_id: None,
             retry: Retry::No,
+            missing: false,
+            refused: false,
         }
     }
 
@@ -83,7 +90,11 @@ impl CheckResult {
     pub fn from_http_error(error: &HttpError, failed: Reason) -> Self {
         match error {
             HttpError::AddressRefused(_) => Self::new(Reason::AddressRefused, error.to_string()),
-            _ => Self::new(failed, error.to_string()).with_retry(Retry::Backoff),
+            _ => Self {
+                // To a login, for one.
+                refused: matches!(error, HttpError::Redirect),
+                ..Self::new(failed, error.to_string()).with_retry(Retry::Backoff)
+            },
         }
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Topic {
     NoModel,
     /// A path that is not there.
     NoPath,
+    /// A token is missing, or so it says.
+    NoToken,
     /// A firewall or a proxy in between.
     Firewall,
     /// The answer was cut at its limit of tokens.
@@ -48,6 +50,7 @@ pub(super) fn has_code(body: &ErrorBody, topic: Topic) -> bool {
         Topic::Rate => RATE_CODES,
         Topic::NoModel => NO_MODEL_CODES,
         Topic::NoPath => NO_PATH_CODES,
+        Topic::NoToken => NO_TOKEN_CODES,
         Topic::Firewall | Topic::CutShort | Topic::OtherOperation => &[],
     })
 }
@@ -62,11 +65,28 @@ pub(super) fn has_text(body: &ErrorBody, topic: Topic) -> bool {
         Topic::Rate => &RATE,
         Topic::NoModel => &NO_MODEL,
         Topic::NoPath => &NO_PATH,
+        Topic::NoToken => &NO_TOKEN,
         Topic::Firewall => &FIREWALL,
         Topic::CutShort => &CUT_SHORT,
         Topic::OtherOperation => &OTHER_OPERATION,
     };
     pattern.is_match(&body.text)
+}
+
+/// What a text names beside the key, as the other of two causes: a right or money that a genuine one lacks, as in
+/// `Invalid API key or insufficient permissions`.
+pub(super) fn blames_key_or(body: &ErrorBody) -> Option<Topic> {
+    body.text.lines().find_map(|line| {
+        let causes: Vec<&str> = EITHER.split(line).collect();
+        let names = |cause: &str, pattern: &Regex| pattern.is_match(cause);
+        let key = causes.iter().position(|cause| names(cause, &BAD_KEY))?;
+        let mut others = causes.iter().enumerate().filter(|(at, _)| *at != key);
+        others.find_map(|(_, cause)| {
+            let topics = [(Topic::Billing, &*BILLING), (Topic::Scope, &*SCOPE)];
+            let mut topics = topics.into_iter();
+            topics.find_map(|(topic, pattern)| names(cause, pattern).then_some(topic))
+        })
+    })
 }
 
 const BAD_KEY_CODES: &[&str] = &[
@@ -211,7 +231,6 @@ const NO_MODEL_CODES: &[&str] = &[
 const NO_PATH_CODES: &[&str] = &[
     "endpointnotfound",
     "methodnotallowed",
-    "missingauthenticationtokenexception",
     "noroute",
     "notimplemented",
     "pathnotfound",
@@ -220,6 +239,8 @@ const NO_PATH_CODES: &[&str] = &[
     "unknownoperationexception",
     "unknownurl",
 ];
+
+const NO_TOKEN_CODES: &[&str] = &["missingauthenticationtokenexception"];
 
 fn pattern(alternatives: &[&str]) -> Regex {
     let alternatives = alternatives.join("|");
@@ -319,7 +340,17 @@ static NO_PATH: LazyLock<Regex> = LazyLock::new(|| {
         r"\b(url|endpoint|path|route|page|file|resource)\b[^.\n]{0,60}(not found|does not exist|doesn't exist)",
         r"\b(could not route|cannot (get|post)|no static resource)\b",
         r"method not allowed",
-        r"missing authentication token",
+    ])
+});
+
+static NO_TOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(&[r"missing authentication token"]));
+
+/// What stands between two causes.
+static EITHER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(&[
+        r"\b(or|and/or|oder|ou|o|или)\b",
+        r"\s/\s",
+        r"或者?|または|또는",
     ])
 });
 

@@ -97,15 +97,8 @@ impl Driver for Anthropic {
     /// that it says.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let request = request(call, &["models", model.id], &[]);
-        match refusal::ask(call, Check::Test, request, read).await {
-            Ok(answer) => match document::json(&answer) {
-                Ok(body) if body.get("id").is_some_and(Value::is_string) => {
-                    CheckResult::of(&answer, Reason::ModelListed, "the vendor lists the model")
-                }
-                _ => refusal::unreadable(Check::Test, &answer, "it describes no model"),
-            },
-            Err(outcome) => outcome,
-        }
+        let described = |answer: &Response| protocol::described_by(answer, "id");
+        protocol::test_by_description(call, self, model.id, (request, read), described).await
     }
 
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {

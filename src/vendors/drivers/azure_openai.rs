@@ -207,8 +207,15 @@ fn dated(api_version: Option<&str>) -> Option<&str> {
     api_version.filter(|v| v.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The resource's URL, without the path of either API.
+/// The resource's URL, without the path of either API, or of a deployment's call as the portal shows it.
 fn root(base: &Url) -> Url {
+    let path = base.path();
+    let calls = ["/openai/deployments/", "/openai/v1/"];
+    if let Some(at) = calls.iter().find_map(|api| path.rfind(api)) {
+        let mut root = base.clone();
+        root.set_path(&path[..at]);
+        return root;
+    }
     base_url::without(&base_url::without(base, &["/v1"]), &["/openai"])
 }
 
@@ -381,6 +388,10 @@ mod tests {
             "https://r.openai.azure.com",
             "https://r.openai.azure.com/openai/v1/",
             "https://r.openai.azure.com/openai",
+            // As the portal shows where a deployment is called.
+            "https://r.openai.azure.com/openai/deployments/chat",
+            "https://r.openai.azure.com/openai/deployments/chat/chat/completions",
+            "https://r.openai.azure.com/openai/v1/responses",
         ] {
             assert_eq!(
                 root(&Url::parse(base).expect("a URL")).as_str(),

@@ -178,7 +178,7 @@ impl Driver for Bedrock {
             call,
             model_id: model.id,
         };
-        test.run().await.unwrap_or_else(|outcome| outcome)
+        test.run().await.unwrap_or_else(protocol::or_untestable)
     }
 
     fn spellings<'a>(&self, model_id: &'a str) -> Vec<Cow<'a, str>> {

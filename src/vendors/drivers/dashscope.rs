@@ -7,10 +7,14 @@ use serde_json::Value;
 use url::Url;
 
 use super::openai_protocol as protocol;
-use crate::crd::{model::Capability, model::ModelCapability, names::did_you_mean, reasons::Reason};
+use crate::crd::{
+    model::{Capability, ModelCapability, ModelType},
+    names::did_you_mean,
+    reasons::Reason,
+};
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
-    TestedModel,
+    TestedBy, TestedModel,
     answers::{
         document,
         error_body::ErrorBody,
@@ -124,10 +128,14 @@ impl Driver for DashScope {
         Err(CheckResult::new(Reason::SyncFailed, message))
     }
 
+    fn tested_by(&self, _type: Option<ModelType>) -> TestedBy {
+        TestedBy::List
+    }
+
     /// By the list with this id alone: listed, which is not yet granted.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let request = list_request(call, 1, 1, Some(model.id));
-        match refusal::ask(call, Check::Test, request, read).await {
+        match protocol::ask_test(call, request, read).await {
             Ok(answer) => match page(&answer) {
                 Ok(page) if page.models.iter().any(|m| m.id == model.id) => {
                     CheckResult::of(&answer, Reason::ModelListed, "the vendor lists the model")

@@ -102,15 +102,8 @@ impl Driver for Gemini {
     /// By `GET /v1beta/models/{id}`, which spends nothing: listed is the most that it says.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let request = request(call, &["models", bare(model.id)], &[]);
-        match refusal::ask(call, Check::Test, request, read).await {
-            Ok(answer) => match document::json(&answer) {
-                Ok(body) if body.get("name").is_some_and(Value::is_string) => {
-                    CheckResult::of(&answer, Reason::ModelListed, "the vendor lists the model")
-                }
-                _ => refusal::unreadable(Check::Test, &answer, "it describes no model"),
-            },
-            Err(outcome) => outcome,
-        }
+        let described = |answer: &Response| protocol::described_by(answer, "name");
+        protocol::test_by_description(call, self, model.id, (request, read), described).await
     }
 
     /// `ChatGoogleGenerativeAI`, which appends the version itself (facts, 16).

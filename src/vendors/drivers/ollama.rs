@@ -18,7 +18,10 @@ use crate::vendors::{
     http::client::{HttpError, Request, Response},
 };
 use crate::{
-    crd::model::{Capability, ModelCapability, ModelType},
+    crd::{
+        model::{Capability, ModelCapability, ModelType},
+        reasons::Reason,
+    },
     encryption::SecretFields,
 };
 
@@ -48,18 +51,21 @@ impl Driver for Ollama {
         Ok(())
     }
 
+    /// By the server's version, then by its list: others tell a version at that path too, as Open WebUI
+    /// does in front of an Ollama.
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
         let is_own = |answer: &Response| match document::unreadable(answer, &["version"]) {
             Some(what) => Err(what),
             None => Ok(()),
         };
-        health::probe(
-            call,
-            native(call, &["api", "version"]),
-            refusal::common,
-            is_own,
-        )
-        .await
+        let version = native(call, &["api", "version"]);
+        let told = health::probe(call, version, refusal::common, is_own).await;
+        if told.reason != Reason::ProbeSucceeded {
+            return told;
+        }
+        let list = native(call, &["api", "tags"]);
+        let empty = describe(call, &json!({}));
+        protocol::probe_list_or(call, refusal::common, list, is_list, empty).await
     }
 
     /// Only ollama.com, or a proxy, looks at a key; a local server answers everyone.
@@ -67,7 +73,7 @@ impl Driver for Ollama {
         let request = native(call, &["api", "tags"]);
         match refusal::ask(call, Check::Validate, request, refusal::common).await {
             Ok(answer) => {
-                let read = protocol::read_page(&answer, read_model).map(drop);
+                let read = is_list(&answer);
                 protocol::accepted(&answer, read)
             }
             Err(said) => said,
@@ -91,16 +97,9 @@ impl Driver for Ollama {
 
     /// By `POST /api/show`, which reads the model's file and does not load it.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
-        let root = native_root(call.base_url);
-        let at_root = Call {
-            base_url: &root,
-            ..*call
-        };
-        let request = protocol::post(&at_root, &["api", "show"], &json!({ "model": model.id }));
-        match refusal::ask(call, Check::Test, request, refusal::common).await {
-            Ok(answer) => protocol::described(&answer, &DESCRIPTION),
-            Err(said) => said,
-        }
+        let request = describe(call, &json!({ "model": model.id }));
+        let read = |answer: &Response| protocol::described(answer, &DESCRIPTION);
+        protocol::test_by_description(call, self, model.id, (request, refusal::common), read).await
     }
 
     /// `ChatOllama` takes no key, timeout or retries of its own: they go through `client_kwargs`
@@ -140,6 +139,20 @@ fn native(call: &Call<'_>, segments: &[&str]) -> Result<Request, HttpError> {
         },
         segments,
     )
+}
+
+/// The call that describes the model that its body names.
+fn describe(call: &Call<'_>, body: &Value) -> Result<Request, HttpError> {
+    let root = native_root(call.base_url);
+    let at_root = Call {
+        base_url: &root,
+        ..*call
+    };
+    protocol::post(&at_root, &["api", "show"], body)
+}
+
+fn is_list(answer: &Response) -> Result<(), String> {
+    protocol::read_page(answer, read_model).map(drop)
 }
 
 /// People write the root, `/api` or `/v1`; the native calls stand at the root.
@@ -209,6 +222,38 @@ fn capability(word: &str) -> &'static [Capability] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vendors::{
+        answers::refusal::testing::answer,
+        http::script::{Script, testing::with_call},
+    };
+
+    /// Open WebUI has a version at this path too, and its Ollama at another.
+    #[tokio::test]
+    async fn a_version_alone_is_no_ollama() {
+        let list = || answer(200, r#"{"models":[]}"#);
+        let not_here = || answer(404, r#"{"detail":"Not Found"}"#);
+        for (answers, reason) in [
+            ([list(), not_here()], Reason::ProbeSucceeded),
+            (
+                [answer(401, "Unauthorized"), not_here()],
+                Reason::ProbeSucceeded,
+            ),
+            (
+                [not_here(), answer(400, r#"{"error":"model is required"}"#)],
+                Reason::ProbeSucceeded,
+            ),
+            ([not_here(), answer(405, "")], Reason::ProbeFailed),
+            (
+                [answer(200, "<!doctype html>"), not_here()],
+                Reason::ProbeFailed,
+            ),
+        ] {
+            let version = answer(200, r#"{"version":"0.6.5"}"#);
+            let script = Script::new([version].into_iter().chain(answers));
+            let said = with_call(&script, async |call| Ollama.probe(call).await).await;
+            assert_eq!(said.reason, reason, "{said:?}");
+        }
+    }
 
     #[test]
     fn a_name_without_a_tag_is_the_latest() {

@@ -7,10 +7,8 @@ use super::openai_protocol as protocol;
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
     TestedModel,
-    answers::{
-        moment,
-        refusal::{self, Check},
-    },
+    answers::{moment, refusal},
+    http::client::Response,
 };
 
 pub(in crate::vendors) struct OpenAi;
@@ -56,10 +54,8 @@ impl Driver for OpenAi {
     /// By `GET /models/{id}`, which spends nothing.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let request = protocol::get(call, &["models", model.id]);
-        match refusal::ask(call, Check::Test, request, refusal::common).await {
-            Ok(answer) => protocol::described(&answer, &["id"]),
-            Err(said) => said,
-        }
+        let read = |answer: &Response| protocol::described(answer, &["id"]);
+        protocol::test_by_description(call, self, model.id, (request, refusal::common), read).await
     }
 
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {

@@ -10,7 +10,7 @@ use crate::crd::{model::ModelType, reasons::Reason};
 use crate::public_lists::{modalities, modality, openrouter};
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, Listed, ListedModel,
-    ModelList, TestedModel,
+    ModelList, TestedBy, TestedModel,
     answers::{
         document, moment,
         refusal::{self, Check, RefusalKind},
@@ -69,27 +69,37 @@ impl Driver for OpenAiCompatible {
         spellings.into_iter().chain(tagged).collect()
     }
 
+    fn tested_by(&self, type_: Option<ModelType>) -> TestedBy {
+        protocol::tested_by_call(type_)
+    }
+
     /// By the smallest call: `GET /models/{id}` is not everywhere, and a gateway's list says
-    /// nothing of what stands behind it. But it says what a plain 400 or 404 for a name that it does
-    /// not know leaves open (LiteLLM 1.106 answers so).
+    /// nothing of what stands behind it. But it says what a plain 400, 404 or 410 for a name that it
+    /// does not know leaves open (LiteLLM 1.106 answers so).
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
         let tested = protocol::test_by_call(call, refusal::common, self, model).await;
-        if !matches!(tested.http_status, Some(400 | 404 | 422 | 503))
-            || tested.reason != Reason::CheckInconclusive
-        {
+        let leaves_open = match tested.reason {
+            Reason::CheckInconclusive => matches!(tested.http_status, Some(400 | 422 | 503)),
+            Reason::Unverifiable => self.tested_by(model.type_) == TestedBy::Model,
+            _ => false,
+        };
+        if !leaves_open {
             return tested;
         }
-        match protocol::list(call, refusal::common, protocol::read_id).await {
-            Ok(list) if !list.models.is_empty() && list.find(self, model.id) == Listed::No => {
-                CheckResult {
-                    reason: Reason::ModelNotFound,
-                    message:
-                        "the gateway neither answers for the model nor lists it; check modelId"
-                            .to_owned(),
-                    retry: Retry::No,
-                    ..tested
-                }
-            }
+        let listed = protocol::list(call, refusal::common, protocol::read_id).await;
+        let listed = listed.unwrap_or_default();
+        match listed.find(self, model.id) {
+            Listed::No if !listed.models.is_empty() => CheckResult {
+                reason: Reason::ModelNotFound,
+                message: "the gateway neither answers for the model nor lists it; check modelId"
+                    .to_owned(),
+                retry: Retry::No,
+                ..tested
+            },
+            Listed::Yes(_) if tested.reason == Reason::Unverifiable => CheckResult {
+                message: format!("the gateway lists the model; {}", tested.message),
+                ..tested
+            },
             _ => tested,
         }
     }
@@ -234,7 +244,7 @@ mod tests {
     use super::*;
     use crate::crd::model::Modality;
     use crate::vendors::{
-        answers::refusal::testing::answer,
+        answers::refusal::testing::{answer, page},
         http::script::{
             Script,
             testing::{asked, of, with_call},
@@ -387,6 +397,13 @@ mod tests {
             let said = with_call(&script, async |call| OpenAiCompatible.probe(call).await).await;
             assert_eq!(said.reason, reason, "{said:?}");
             assert_eq!(asked(&script), ["/v1/models", "/v1/chat/completions"]);
+        }
+        // A proxy's page in the place of a path that is not there, or no more.
+        for status in [404, 410] {
+            let refused = answer(400, r#"{"error":{"message":"model is required"}}"#);
+            let script = Script::new([page(status, "<html>no such page</html>"), refused]);
+            let said = with_call(&script, async |call| OpenAiCompatible.probe(call).await).await;
+            assert_eq!(said.reason, Reason::ProbeSucceeded, "{said:?}");
         }
     }
 

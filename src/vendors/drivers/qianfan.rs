@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::openai_protocol as protocol;
 use crate::vendors::{
-    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ModelList, TestedModel,
+    Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ModelList, TestedBy,
+    TestedModel,
     answers::{
         document,
         error_body::ErrorBody,
@@ -14,7 +16,10 @@ use crate::vendors::{
     },
     http::client::Response,
 };
-use crate::{crd::reasons::Reason, encryption::SecretFields};
+use crate::{
+    crd::{model::ModelType, reasons::Reason},
+    encryption::SecretFields,
+};
 
 pub(in crate::vendors) struct Qianfan;
 
@@ -47,40 +52,48 @@ impl Driver for Qianfan {
     }
 
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
-        protocol::probe_list(call, read).await
+        let base = versioned(call.base_url);
+        protocol::probe_list(&at(&base, call), read).await
     }
 
     async fn validate(&self, call: &Call<'_>) -> CheckResult {
-        protocol::validate_by_list(call, read).await
+        let base = versioned(call.base_url);
+        protocol::validate_by_list(&at(&base, call), read).await
     }
 
     /// Windows and prices that some answers hold disagree with the vendor's pages (facts, 8.1) and
     /// are not taken.
     async fn list_models(&self, call: &Call<'_>) -> Result<ModelList, CheckResult> {
-        let request = protocol::get(call, &["models"]);
+        let base = versioned(call.base_url);
+        let request = protocol::get(&at(&base, call), &["models"]);
         let answer = refusal::ask(call, Check::List, request, read).await?;
         protocol::read_list(&answer, protocol::read_id)
     }
 
+    fn tested_by(&self, type_: Option<ModelType>) -> TestedBy {
+        protocol::tested_by_call(type_)
+    }
+
     /// By the list; a model that it lacks, by the smallest call that its type answers.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
-        let request = protocol::get(call, &["models"]);
-        if let Ok(answer) = refusal::ask(call, Check::Test, request, read).await {
-            let listed = protocol::read_page(&answer, protocol::read_id)
-                .is_ok_and(|page| page.models.iter().any(|m| m.id == model.id));
-            if listed {
-                return CheckResult::of(&answer, Reason::ModelListed, "the vendor lists the model");
-            }
+        let listed = protocol::test_by_list(call, self, model.id).await;
+        if listed.reason == Reason::ModelListed {
+            return listed;
         }
         let Some(mut smallest) = protocol::smallest_call(model.type_) else {
-            return CheckResult::new(
-                Reason::Unverifiable,
-                "the vendor does not list the model, and a model of this type has no call that \
-                 costs next to nothing",
-            );
+            return match listed.reason {
+                // The list is not complete.
+                Reason::ModelNotFound => CheckResult::new(
+                    Reason::Unverifiable,
+                    "the vendor does not list the model, and a model of this type has no call that \
+                     costs next to nothing",
+                ),
+                _ => listed,
+            };
         };
         smallest.body["model"] = json!(model.id);
-        let request = |body: &Value| protocol::post(call, smallest.path, body);
+        let base = versioned(call.base_url);
+        let request = |body: &Value| protocol::post(&at(&base, call), smallest.path, body);
         match protocol::ask_model(call, read, &smallest.body, request).await {
             Ok(answer) => match document::unreadable(&answer, &smallest.fields) {
                 Some(what) => refusal::unreadable(Check::Test, &answer, &what),
@@ -91,8 +104,25 @@ impl Driver for Qianfan {
     }
 
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
-        protocol::client_config(input)
+        let base_url = versioned(input.base_url);
+        protocol::client_config(&ClientInput {
+            base_url: &base_url,
+            ..*input
+        })
     }
+}
+
+/// The base URL with the version, which people leave out: there is nothing at the host itself.
+fn versioned(base: &Url) -> Url {
+    match base.path().trim_end_matches('/') {
+        "" => protocol::url(base, &["v2"]),
+        _ => base.clone(),
+    }
+}
+
+/// The call, made there.
+fn at<'a>(base_url: &'a Url, call: &Call<'a>) -> Call<'a> {
+    Call { base_url, ..*call }
 }
 
 /// A wrong model name is a 401 here and arrears are a 403: the code decides (facts, 8.4). v1's
@@ -121,6 +151,34 @@ fn read(_: &Response, body: &ErrorBody) -> Option<RefusalKind> {
 mod tests {
     use super::*;
     use crate::vendors::answers::refusal::testing::{holds, is_careful};
+
+    #[test]
+    fn a_base_url_may_leave_the_version_out_and_keeps_any_other_path() {
+        for (base, is) in [
+            (
+                "https://qianfan.baidubce.com",
+                "https://qianfan.baidubce.com/v2",
+            ),
+            (
+                "https://qianfan.baidubce.com/",
+                "https://qianfan.baidubce.com/v2",
+            ),
+            (
+                "https://qianfan.baidubce.com/v2",
+                "https://qianfan.baidubce.com/v2",
+            ),
+            (
+                "https://qianfan.baidubce.com/v2/coding",
+                "https://qianfan.baidubce.com/v2/coding",
+            ),
+            (
+                "https://gateway.example/baidu",
+                "https://gateway.example/baidu",
+            ),
+        ] {
+            assert_eq!(versioned(&Url::parse(base).expect("a URL")).as_str(), is);
+        }
+    }
 
     #[test]
     fn every_documented_error_has_its_reason() {

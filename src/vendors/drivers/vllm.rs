@@ -6,16 +6,19 @@ use serde_json::Value;
 use super::openai_protocol as protocol;
 use crate::vendors::{
     Call, CheckResult, ClientConfig, ClientInput, Driver, KeyFields, ListedModel, ModelList,
-    TestedModel,
+    TestedBy, TestedModel,
     answers::{
-        document, health,
+        health,
         refusal::{self, Exchanged},
         result::Retry,
     },
     base_url,
-    http::client::{Request, Response},
+    http::client::Request,
 };
-use crate::{crd::reasons::Reason, encryption::SecretFields};
+use crate::{
+    crd::{model::ModelType, reasons::Reason},
+    encryption::SecretFields,
+};
 
 pub(in crate::vendors) struct Vllm;
 
@@ -38,17 +41,15 @@ impl Driver for Vllm {
         Ok(())
     }
 
-    /// By `GET /health` at the server's root: 200, or 503 when the engine is dead. It needs no key.
+    /// By `GET /health` at the server's root, which is 503 when the engine is dead, and needs no key;
+    /// then by the list, for of the API at the base URL that says nothing.
     async fn probe(&self, call: &Call<'_>) -> CheckResult {
         let mut request = Request::get(at_root(call, "health"));
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
         match refusal::exchange(call, Ok(request), refusal::common).await {
-            Ok(Exchanged { answer, .. }) if answer.status.is_success() && is_its_own(&answer) => {
-                health::alive(&answer, "the server says that it is healthy")
-            }
-            // A gateway in front may hide /health; then the list call tells.
+            // A gateway in front may hide /health.
             Ok(Exchanged { answer, .. }) if !answer.status.is_server_error() => {
                 protocol::probe_server(call, refusal::common).await
             }
@@ -71,9 +72,13 @@ impl Driver for Vllm {
         protocol::list(call, refusal::common, read_model).await
     }
 
+    fn tested_by(&self, _type: Option<ModelType>) -> TestedBy {
+        TestedBy::List
+    }
+
     /// The server has no `GET /v1/models/{id}`; it lists just what it has loaded.
     async fn test_model(&self, call: &Call<'_>, model: &TestedModel<'_>) -> CheckResult {
-        protocol::test_by_list(call, refusal::common, self, model.id).await
+        protocol::test_by_list(call, self, model.id).await
     }
 
     fn client_config(&self, input: &ClientInput<'_>) -> ClientConfig {
@@ -89,11 +94,6 @@ fn read_model(entry: &Value) -> ListedModel {
     }
 }
 
-/// The server's sign of life has no body (facts, 10); a gateway may put JSON in it.
-fn is_its_own(answer: &Response) -> bool {
-    answer.body.is_empty() || document::unreadable(answer, &[]).is_none()
-}
-
 fn at_root(call: &Call<'_>, path: &str) -> url::Url {
     protocol::url(&base_url::without(call.base_url, &["/v1"]), &[path])
 }
@@ -103,8 +103,48 @@ mod tests {
     use super::*;
     use crate::vendors::{
         answers::refusal::testing::answer,
-        http::script::{Script, testing::with_call},
+        http::script::{
+            Script,
+            testing::{asked, with_call},
+        },
     };
+
+    #[tokio::test]
+    async fn a_sign_of_life_says_nothing_of_what_stands_at_the_base_url() {
+        let list = || answer(200, r#"{"object":"list","data":[]}"#);
+        let no_such_path = || answer(404, r#"{"detail":"Not Found"}"#);
+        for (list, call, reason) in [
+            (list(), no_such_path(), Reason::ProbeSucceeded),
+            (
+                answer(401, r#"{"error":"Unauthorized"}"#),
+                no_such_path(),
+                Reason::ProbeSucceeded,
+            ),
+            (
+                no_such_path(),
+                answer(400, r#"{"error":{"message":"model is required"}}"#),
+                Reason::ProbeSucceeded,
+            ),
+            (no_such_path(), no_such_path(), Reason::ProbeFailed),
+            (answer(200, ""), no_such_path(), Reason::ProbeFailed),
+            (
+                answer(200, r#"{"status":"ok"}"#),
+                list(),
+                Reason::ProbeFailed,
+            ),
+        ] {
+            for health in ["", r#"{"status":"ok"}"#] {
+                let answers = [answer(200, health), list.clone(), call.clone()];
+                let script = Script::new(answers);
+                let said = with_call(&script, async |call| Vllm.probe(call).await).await;
+                assert_eq!(said.reason, reason, "{said:?}");
+                assert_eq!(asked(&script)[..2], ["/health", "/v1/models"]);
+            }
+        }
+        let dead = Script::new([answer(503, ""), list()]);
+        let said = with_call(&dead, async |call| Vllm.probe(call).await).await;
+        assert_eq!(said.reason, Reason::ProbeFailed);
+    }
 
     /// Wrappers give an error with HTTP 200 too (facts, 10).
     #[tokio::test]

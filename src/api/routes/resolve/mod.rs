@@ -3,9 +3,11 @@
 //! The choice is `crate::resolve`'s, which is pure; here is what it is asked with and how it is told.
 
 mod answer;
+mod misfits;
 mod places;
 mod prepared;
 pub mod request;
+mod told;
 mod values;
 mod with_key;
 
@@ -29,7 +31,7 @@ use with_key::KeySearch;
 use crate::api::ApiState;
 use crate::api::auth::Authenticated;
 use crate::api::openapi::PostProblems;
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, ProblemType};
 use crate::api::read::answer::{REVISION, RequestHeaders};
 use crate::api::read::query_params::{FromQuery, Query, QueryParams, documented_names};
 use crate::api::read::revision_cache::{CacheSize, RevisionCache};
@@ -128,11 +130,22 @@ pub async fn post(
 ) -> Result<Response<Body>, Problem> {
     let body = request_body::json(&state.memory, &sent, body, request_body::MAX_QUESTION).await?;
     let request = request::read(&body)?;
-    let places = Places::of(&state, &caller, params.namespace.as_deref()).await?;
+    let places = Places::of(&state, &caller, params.namespace.as_deref()).await;
+    let places = places.inspect_err(|problem| {
+        if request.asked.with_key && problem.kind == ProblemType::Forbidden {
+            let place = match params.namespace.as_deref() {
+                None => caller.namespace().map(AsRef::as_ref),
+                named => named.filter(|name| *name != "*"),
+            };
+            let purpose = request.purpose.as_deref();
+            (state.disclosure).note_refusal_in(&caller, place, "Forbidden", purpose);
+        }
+    })?;
     let snapshot = revisions::snapshot(&state, params.min_revision).await?;
     let places = places
         .with_classes(&state, &caller, &snapshot, &request.asked.wanted)
         .await?;
+    let request = request.with_currency(&snapshot, &places.tiers)?;
     state.needs.note(&places.tiers, &request.asked);
     let (revision, now) = (snapshot.revision, Timestamp::now());
     if request.asked.with_key {

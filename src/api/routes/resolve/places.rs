@@ -115,6 +115,14 @@ impl Places {
         })
     }
 
+    /// The namespace that is looked in; none: several.
+    pub fn namespace(&self) -> Option<&str> {
+        match &self.tiers[..] {
+            [Tier::Namespaces(names)] if names.len() == 1 => Some(&names[0]),
+            _ => None,
+        }
+    }
+
     /// Whether a credential may be shown.
     pub fn show(&self, credential: &CredentialView) -> bool {
         self.show_credentials_of(&credential.common.namespace)

@@ -12,7 +12,8 @@ use crate::crd::model::Modality;
 use crate::crd::names::did_you_mean;
 use crate::crd::rules::{MAX_DIMENSIONS, MAX_TOKENS};
 use crate::crd::{Capability, ProviderType};
-use crate::resolve::{self, Need, Prefer, TypicalCall, Wanted};
+use crate::resolve::{self, Need, Prefer, Tier, TypicalCall, Wanted};
+use crate::snapshot::Snapshot;
 
 type Tokens = Whole<1, MAX_TOKENS>;
 type TokensOfCall = Whole<0, MAX_TOKENS>;
@@ -315,6 +316,29 @@ impl ResolveRequest {
     }
 }
 
+impl ReadRequest {
+    /// Gives prices their currency where they name none and only one can be meant.
+    ///
+    /// # Errors
+    ///
+    /// 400 that says which currencies there are.
+    pub fn with_currency(mut self, snapshot: &Snapshot, tiers: &[Tier]) -> Result<Self, Problem> {
+        let settled = resolve::settle_currency(snapshot, tiers, &mut self.asked);
+        settled.map_err(|unclear| {
+            let field = match &self.asked.wanted {
+                Wanted::Need(need) if need.max_input_price.is_some() => "max_input_price",
+                _ => "max_output_price",
+            };
+            let currencies = unclear.currencies.join(", ");
+            Problem::body(format!(
+                "{field}: a price needs its currency where models have prices in several; add currency, one of \
+                 {currencies}"
+            ))
+        })?;
+        Ok(self)
+    }
+}
+
 /// A name and a need.
 fn not_both(named: &str, field: &str) -> Problem {
     Problem::body(format!(
@@ -325,17 +349,8 @@ fn not_both(named: &str, field: &str) -> Problem {
 
 /// What makes no sense together.
 fn contradictions(need: &Need) -> Result<(), Problem> {
-    let currency = "add currency, for example \"USD\"";
     let score = "a score is a capability's; add capabilities";
     let found = [
-        (
-            need.max_input_price.is_some() && need.currency.is_none(),
-            format!("max_input_price: a price needs its currency; {currency}"),
-        ),
-        (
-            need.max_output_price.is_some() && need.currency.is_none(),
-            format!("max_output_price: a price needs its currency; {currency}"),
-        ),
         (
             need.min_score.is_some() && need.capabilities.is_empty(),
             format!("min_score: {score}"),

@@ -22,6 +22,7 @@ use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::disclosure::{SecretBody, problem_of};
 use crate::api::problem::Problem;
+use crate::db::AuditAction;
 use crate::keys::disclose::{DisclosedKey, Discloser, KeyRequest, Refusal, WantedKey};
 use crate::resolve::{Access, CredentialReason, Resolution, Target, Unresolved, resolve};
 use crate::snapshot::{Common, CredentialView, Entry, Snapshot};
@@ -32,8 +33,6 @@ const MAX_CHOICES: usize = 64;
 /// Choices that the turn of a request serves for: each further one takes a turn of the caller's, for each
 /// goes through everything that is declared.
 const CHOICES_OF_A_TURN: usize = 8;
-/// Credentials that a caller may not use, of which one request leaves word in the audit.
-const MAX_FORBIDDEN_TOLD: usize = 10;
 
 /// A request for a key, on its way.
 pub struct KeySearch<'a> {
@@ -47,17 +46,17 @@ pub struct KeySearch<'a> {
 
 /// What is known so far of the credentials that were looked at.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     /// By credential, whether the caller may use it.
-    usable: HashMap<Uuid, bool>,
+    pub(super) usable: HashMap<Uuid, bool>,
     /// Those whose keys must not leave now, whichever endpoint they are for, and why.
-    refused: HashMap<Uuid, CredentialReason>,
+    pub(super) refused: HashMap<Uuid, CredentialReason>,
     /// Those that led to no key: the next choice is made without them.
-    tried: HashSet<Uuid>,
-    /// By endpoint, why a credential that would have fitted gave no key.
-    reasons: HashMap<Uuid, CredentialReason>,
+    pub(super) tried: HashSet<Uuid>,
+    /// By endpoint, why a credential that would have fitted gave no key, or one that the caller may use serves nobody.
+    pub(super) reasons: HashMap<Uuid, CredentialReason>,
     /// What to say where no other credential serves.
-    problem: Option<Problem>,
+    pub(super) problem: Option<Problem>,
 }
 
 /// By target of a resolution, the place of a credential among its own, and the key that was given out.
@@ -70,14 +69,14 @@ impl KeySearch<'_> {
     ///
     /// 429 and 503, where nothing may be given out now.
     pub async fn run(&self) -> Result<Written, Problem> {
-        let discloser = self.state.disclosure.turn(self.caller, 1)?;
+        let discloser = self.turn(1)?;
         let mut known = Known::default();
         let prepared = self.prepared();
         let mut choices = 0;
         loop {
             choices += 1;
             if choices > CHOICES_OF_A_TURN {
-                self.state.disclosure.turn(self.caller, 1)?;
+                self.turn(1)?;
             }
             let is_last = choices == MAX_CHOICES;
             // The first choice is among all credentials, whoever asks.
@@ -101,9 +100,13 @@ impl KeySearch<'_> {
             }
             if given.is_empty() {
                 self.tell_forbidden(&known);
+                self.tell_without_key(&found, &known);
                 if let Some(problem) = known.problem {
                     return Err(problem);
                 }
+            }
+            if given.is_empty() || self.request.all_targets {
+                self.look_up_misfits(&found, &mut known).await;
             }
             let body = match prepared {
                 Some(prepared) => self.write_prepared(prepared, given, &known),
@@ -111,6 +114,11 @@ impl KeySearch<'_> {
             };
             return Ok(Written::once(None, body.map_err(unwritten)?.into_bytes()));
         }
+    }
+
+    fn turn(&self, keys: u32) -> Result<&Discloser, Problem> {
+        let disclosure = &self.state.disclosure;
+        disclosure.turn(self.caller, AuditAction::Disclose, keys)
     }
 
     fn choose(&self, known: &Known, is_last: bool) -> Result<Resolution, Unresolved> {
@@ -124,6 +132,7 @@ impl KeySearch<'_> {
 
     fn no_answer(&self, known: Known, refused: &Unresolved) -> Result<Written, Problem> {
         self.tell_forbidden(&known);
+        self.tell_no_answer(refused, &known);
         if let Some(problem) = known.problem {
             return Err(problem);
         }
@@ -188,7 +197,7 @@ impl KeySearch<'_> {
                 .filter(|(_, target)| !target.credentials.is_empty())
                 .count();
             let more = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
-            self.state.disclosure.turn(self.caller, more)?;
+            self.turn(more)?;
             let asks = keyed()
                 .map(|(place, _)| self.first_of(discloser, found, prepared, place, &known.refused));
             let outcomes = join_all(asks).await;
@@ -228,14 +237,16 @@ impl KeySearch<'_> {
                 continue;
             }
             let known = prepared.filter(|prepared| prepared.place == (target, place));
-            let asked = discloser.disclose(KeyRequest {
+            let asked = KeyRequest {
                 actor: self.caller.audit_actor().clone(),
                 key: known.map_or_else(
                     || Arc::new(wanted(found, target, place)),
                     |prepared| prepared.wanted.clone(),
                 ),
                 purpose: self.request.purpose.clone(),
-            });
+            };
+            let disclosure = &self.state.disclosure;
+            let asked = disclosure.disclose(discloser, self.caller, entry, asked);
             match asked.await {
                 Ok(key) => return Ok((place, key)),
                 Err(refusal) => {
@@ -345,29 +356,21 @@ impl KeySearch<'_> {
             } else if target.credentials.is_empty()
                 && !self.places.show_credentials_of(&endpoint.namespace)
             {
-                // One that does not fit was never asked about: it may be there without the caller's knowing.
+                // Of those that are not its own it may not know.
                 told.withhold(target, CredentialReason::NoCredential);
             }
         }
         answer
     }
-
-    /// Leaves word in the audit of the credentials that would have fitted, had the caller the right.
-    fn tell_forbidden(&self, known: &Known) {
-        let actor = self.caller.audit_actor();
-        let forbidden = known.usable.iter().filter(|(_, usable)| !**usable);
-        for (id, _) in forbidden.take(MAX_FORBIDDEN_TOLD) {
-            if let Some(entry) = self.snapshot.credentials.by_uid(*id) {
-                let common = &entry.view.common;
-                let which = (*id, common.namespace.as_str(), common.name.as_str());
-                let purpose = self.request.purpose.as_deref();
-                (self.state.disclosure).note_forbidden(actor, which, purpose);
-            }
-        }
-    }
 }
 
 impl Known {
+    /// Those that the caller may not use.
+    pub(super) fn forbidden(&self) -> impl Iterator<Item = &Uuid> {
+        let forbidden = self.usable.iter().filter(|(_, usable)| !**usable);
+        forbidden.map(|(id, _)| id)
+    }
+
     /// Whether a credential may be chosen: one that is not known to be another's; where no more are to
     /// be asked about, one that is known to be the caller's.
     fn may_have(&self, credential: &CredentialView, is_last: bool) -> bool {

@@ -14,7 +14,7 @@ use crate::{
         runtime::{context::Context, object_key::ObjectKey},
     },
     crd::{Kind, LlmCredential, LlmEndpoint, reasons::Reason},
-    db::{CredentialRow, CredentialVersionRow, EndpointRow},
+    db::{CredentialRow, CredentialVersionRow, EndpointRow, StoredCheck},
     encryption::SecretFields,
 };
 
@@ -103,10 +103,14 @@ async fn prove_by_tests(
     let Ok(provider) = parent.found() else {
         return Ok(());
     };
-    let unproved = |v: &CredentialVersionRow| {
-        (v.verdicts.values()).any(|verdict| verdict.reason == Reason::Unverifiable)
+    // One that the vendor took before, and does not say so any more, is not proved by an older test.
+    let unproved = |verdict: &StoredCheck| match verdict.reason {
+        Reason::Unverifiable => true,
+        Reason::CheckInconclusive => !verdict.was_accepted,
+        _ => false,
     };
-    if !versions.iter().any(unproved) {
+    let any_unproved = |v: &CredentialVersionRow| v.verdicts.values().any(unproved);
+    if !versions.iter().any(any_unproved) {
         return Ok(());
     }
     let proved = context.db.proved_keys(identity::uid(provider)).await?;
@@ -115,7 +119,7 @@ async fn prove_by_tests(
             let proof = proved.iter().find(|proved| {
                 proved.fingerprint == version.fingerprint && verdict.is_of(&proved.inputs)
             });
-            if let Some(proof) = proof.filter(|_| verdict.reason == Reason::Unverifiable) {
+            if let Some(proof) = proof.filter(|_| unproved(verdict)) {
                 verdict.reason = Reason::KeyAccepted;
                 verdict.message = format!(
                     "LlmModel {} answers with the key, and not without it",

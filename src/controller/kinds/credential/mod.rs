@@ -2,6 +2,7 @@
 //! versions.
 
 pub mod dereference;
+mod expiry;
 pub mod federation;
 pub mod intact;
 mod jobs;
@@ -32,7 +33,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     };
     context
         .metrics
-        .credential_expires(key, validate::expires_at(&input));
+        .credential_expires(key, expiry::expires_at(&input.object));
     let now = context.now();
     let desired = validate::desired(&input);
     if desired.is_ok() {

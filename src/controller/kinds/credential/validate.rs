@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     dereference::CredentialInputs,
-    federation, proof,
+    expiry, federation, proof,
     secret_cache::SecretProblem,
     usable::{Usable, in_state},
     verdicts::{allowed, judged, judged_at_endpoints, named},
@@ -113,6 +113,7 @@ pub fn steps(
         rows: &input.versions,
         told: status.map_or(&[], |status| &status.versions),
         unreadable: &input.unreadable.versions,
+        unknown_kek: &input.unreadable.unknown_kek,
     };
     let terms = VersionRules {
         grace: Duration::from_secs(u64::try_from(spec.rotation.grace_seconds).unwrap_or(0)),
@@ -196,7 +197,7 @@ fn proof_inputs(
     }
 }
 
-/// A new key that the vendor refuses: the old one stays in use, and the owner has to act.
+/// A new key that the vendor refuses: it does not replace the one before, and the owner has to act.
 fn rejected_successor(
     input: &CredentialInputs,
     desired: Option<&ValidatedCredential>,
@@ -204,17 +205,29 @@ fn rejected_successor(
 ) -> Option<ConditionInput> {
     let pending = in_state(versions, VersionState::Pending)?;
     let current = in_state(versions, VersionState::Current)?;
+    let of_current = judged(input, desired, current.row?);
     (judged(input, desired, pending.row?) == VersionVerdict::Rejected).then(|| {
         ConditionInput::new(
             Reason::KeyRejected,
             format!(
-                "version {} of the key, now in {}, is refused by the vendor; version {} stays in use",
+                "version {} of the key, now in {}, is refused by the vendor; {}",
                 pending.version,
                 input.object.spec.source(),
-                current.version
+                before_rejected(current.version, of_current),
             ),
         )
     })
+}
+
+/// What is left where a new version is rejected: the one before, which may be no better.
+fn before_rejected(version: i32, judged: VersionVerdict) -> String {
+    match judged {
+        VersionVerdict::Rejected => {
+            format!("so is version {version}, the one before, and nobody is given a key")
+        }
+        judged if judged.is_proved() => format!("version {version} stays in use"),
+        _ => format!("version {version}, which no check has accepted, stays in use"),
+    }
 }
 
 fn validity(
@@ -223,7 +236,7 @@ fn validity(
     (steps, versions): (&VersionSteps, &[Usable<'_>]),
     now: Timestamp,
 ) -> ConditionInput {
-    if let Some(expires) = expires_at(input).filter(|at| *at <= now) {
+    if let Some(expires) = expiry::expired_at(&input.object, input.row.as_ref(), now) {
         return ConditionInput::new(
             Reason::Expired,
             format!("spec.expiresAt {expires} has passed; store a new key and move it"),
@@ -243,6 +256,7 @@ fn validity(
         Some(federation) => federation::validity(input, (desired, federation), versions, judged),
         None => judged,
     };
+    let judged = with_keyring(input, versions, judged);
     let mut notes = holding.map_or_else(Vec::new, |h| h.notes.clone());
     let waiting = steps
         .waits
@@ -264,9 +278,8 @@ fn waiting(
     let (allowed, _) = allowed(input, desired, &eligible);
     let said: Vec<(&str, &str)> = (allowed.iter())
         .filter_map(|endpoint| {
-            let verdict = pending.row?.verdicts.get(&endpoint.uid)?;
-            let here = verdict.is_of(&endpoint.base_url);
-            here.then_some((endpoint.name.as_str(), verdict.message.as_str()))
+            let verdict = pending.verdict(endpoint)?;
+            Some((endpoint.name.as_str(), verdict.message.as_str()))
         })
         .collect();
     let why = match said.as_slice() {
@@ -285,22 +298,45 @@ fn waiting(
             "version {version} of the key, now in {source}, waits until {until} to replace version {current}, unless a check decides before: {why}"
         ),
         None => format!(
-            "version {version} of the key, now in {source}, was refused and does not replace version {current}, which was accepted: {why}; put another key there, or take this one unchecked with spec.validation.enabled: false"
+            "version {version} of the key, now in {source}, was refused and does not replace version {current}, which was accepted, before it is accepted too: {why}; if it stays so, put another key there, or take this one unchecked with spec.validation.enabled: false"
         ),
     })
+}
+
+/// What is said of the key in use where the keyring lacks what opens it: that, unless something is said against
+/// the key itself. What was said for it stands, and counts again once the keyring has what it lacks.
+fn with_keyring(
+    input: &CredentialInputs,
+    versions: &[Usable<'_>],
+    judged: ConditionInput,
+) -> ConditionInput {
+    let current = in_state(versions, VersionState::Current);
+    let why = current.and_then(|current| input.unreadable.waiting.get(&current.version));
+    let Some(why) = why else { return judged };
+    let is_against = judged.reason.status() == ConditionStatus::False
+        && !judged.reason.is_of_what_we_depend_on();
+    match is_against {
+        true => with_notes(judged, std::slice::from_ref(why)),
+        false => ConditionInput::new(Reason::KeyringUnavailable, why.clone()),
+    }
 }
 
 /// A sentence for each version that stays as it is until the Secret's key can be sealed anew.
 fn unreadable(input: &CredentialInputs, versions: &[Usable<'_>]) -> Vec<String> {
     versions
         .iter()
-        .filter(|usable| input.unreadable.versions.contains(&usable.version))
-        .map(|usable| {
+        .filter_map(|usable| {
+            if let Some(why) = input.unreadable.waiting.get(&usable.version) {
+                return Some(why.clone());
+            }
+            if !input.unreadable.versions.contains(&usable.version) {
+                return None;
+            }
             let why = match input.unreadable.lost.get(&usable.version) {
                 Some(kek) => format!("cannot be opened: its key-encryption key {kek} is lost"),
                 None => "does not authenticate and cannot be used: its row in the database was changed or moved".to_owned(),
             };
-            format!("version {} of the key, as it is stored, {why}", usable.version)
+            Some(format!("version {} of the key, as it is stored, {why}", usable.version))
         })
         .collect()
 }
@@ -337,7 +373,7 @@ fn soon_expired(
     finding: ConditionInput,
     now: Timestamp,
 ) -> ConditionInput {
-    let warning = expires_at(input).and_then(|at| EXPIRY.warning(at, now));
+    let warning = expiry::expires_at(&input.object).and_then(|at| EXPIRY.warning(at, now));
     let Some(warning) = warning.filter(|_| finding.reason.status() != ConditionStatus::False)
     else {
         return finding;
@@ -349,14 +385,9 @@ fn soon_expired(
     ConditionInput::new(reason, format!("{warning}; {}", finding.message))
 }
 
-/// When it expires, if it does.
-pub fn expires_at(input: &CredentialInputs) -> Option<Timestamp> {
-    input.object.spec.expires_at.as_ref().map(|t| t.0)
-}
-
 /// When time alone changes something: a grace, a wait, an expiry.
 pub fn next(input: &CredentialInputs, steps: &VersionSteps, now: Timestamp) -> Next {
-    let expiry = expires_at(input).and_then(|at| EXPIRY.next(at, now));
+    let expiry = expiry::expires_at(&input.object).and_then(|at| EXPIRY.next(at, now));
     [steps.again_at, expiry]
         .into_iter()
         .flatten()
@@ -366,4 +397,32 @@ pub fn next(input: &CredentialInputs, steps: &VersionSteps, now: Timestamp) -> N
         .map_or(Next::Done, |wait| {
             Next::After(wait + Duration::from_secs(1))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::versions::OpenVerdict;
+
+    #[test]
+    fn of_the_version_before_a_rejected_one_nothing_better_is_said_than_what_checks_found() {
+        use VersionVerdict::{Accepted, NotYet, Open, Rejected, Unverifiable};
+        let open = |was_accepted| {
+            Open(OpenVerdict {
+                was_accepted,
+                ..OpenVerdict::default()
+            })
+        };
+        let not_yet = |was_accepted| NotYet { was_accepted };
+        for judged in [Accepted, open(true), not_yet(true)] {
+            assert_eq!(before_rejected(1, judged), "version 1 stays in use");
+        }
+        for judged in [Unverifiable, open(false), not_yet(false)] {
+            let said = before_rejected(1, judged);
+            assert_eq!(said, "version 1, which no check has accepted, stays in use");
+        }
+        let said = before_rejected(1, Rejected);
+        assert!(said.contains("nobody is given a key"), "{said}");
+        assert!(!said.contains("in use"), "{said}");
+    }
 }

@@ -1,24 +1,14 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::vendors::CheckResult;
 
 fn verdict(reason: Reason) -> StoredCheck {
-    StoredCheck {
-        reason,
-        message: format!("{reason}."),
-        since: Timestamp::UNIX_EPOCH,
-        generation: 1,
-        inputs: "inputs".to_owned(),
-        key: None,
-        last_passed: None,
-        http_status: None,
-        code: None,
-        request_id: None,
-        doubts: 0,
-        proves_key: None,
-        proved_with: None,
-        was_accepted: false,
-    }
+    CheckResult::new(reason, format!("{reason}.")).verdict(
+        1,
+        "inputs".to_owned(),
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 fn combined(reasons: &[Option<Reason>], not_at: &[&str]) -> ConditionInput {

@@ -26,13 +26,13 @@ use crate::{
     crd::{
         LlmModel, ProviderType,
         conditions::{self, ConditionInput, ConditionType, seconds as seconds_of},
-        model::{EffectiveModel, Lifecycle, Origin},
+        model::{EffectiveModel, Lifecycle, ModelType, Origin},
         names,
         ownership::{ForeignFields, is_generated},
         reasons::{ReadyEffect, Reason},
     },
     db::{CheckKind, EndpointRow, StoredCheck},
-    vendors::{self, Listed, ListedModel},
+    vendors::{self, Driver, Listed, ListedModel, TestedBy},
 };
 
 /// What is to be in force.
@@ -311,7 +311,10 @@ fn listed(input: &ModelInputs) -> ConditionInput {
     if driver.spellings(id).is_empty() && !keyless {
         return ConditionInput::new(
             Reason::Unverifiable,
-            "the vendor's list names no models by ids of this form; to have this one asked, switch spec.availabilityTest on",
+            format!(
+                "the vendor's list names no models by ids of this form; {}",
+                by_test(driver, type_of(input))
+            ),
         );
     }
     let pattern = found.iter().find_map(|(_, found)| match found {
@@ -321,12 +324,14 @@ fn listed(input: &ModelInputs) -> ConditionInput {
     match (unread, pattern) {
         (Some((endpoint, _)), _) => {
             let last = last_listed(input);
-            not_read(&endpoint.name, endpoint.list_verdict_here(), last)
+            let test = by_test(driver, type_of(input));
+            not_read(&endpoint.name, endpoint.list_verdict_here(), last, test)
         }
         (None, Some(pattern)) => ConditionInput::new(
             Reason::Unverifiable,
             format!(
-                "the vendor lists {pattern} in the place of the models that it covers; to have this one asked, switch spec.availabilityTest on"
+                "the vendor lists {pattern} in the place of the models that it covers; {}",
+                by_test(driver, type_of(input))
             ),
         ),
         (None, None) if input.lists_settle || was_not_found(input) => {
@@ -338,6 +343,22 @@ fn listed(input: &ModelInputs) -> ConditionInput {
                 "the vendor's list does not hold {id}; it is read once more before that counts"
             ),
         ),
+    }
+}
+
+/// Its type, as far as that is known.
+fn type_of(input: &ModelInputs) -> Option<ModelType> {
+    let known = input.row.as_ref().and_then(|row| row.type_);
+    input.object.spec.type_.or(known)
+}
+
+/// What a test would add to the lists.
+fn by_test(driver: &dyn Driver, type_: Option<ModelType>) -> &'static str {
+    match driver.tested_by(type_) {
+        TestedBy::Model => "to have the model asked, switch spec.availabilityTest on",
+        TestedBy::List => {
+            "a test of a model of this type reads the same list, so that nothing proves it"
+        }
     }
 }
 
@@ -369,6 +390,7 @@ fn not_read(
     endpoint: &str,
     verdict: Option<&StoredCheck>,
     last_listed: Option<Timestamp>,
+    by_test: &str,
 ) -> ConditionInput {
     match verdict {
         None => ConditionInput::new(
@@ -388,7 +410,7 @@ fn not_read(
         Some(verdict) if verdict.reason == Reason::Unverifiable => ConditionInput::new(
             Reason::Unverifiable,
             format!(
-                "nothing free tells whether endpoint {endpoint} serves it: {}; to have the model asked, switch spec.availabilityTest on",
+                "nothing free tells whether endpoint {endpoint} serves it: {}; {by_test}",
                 verdict.message
             ),
         ),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::dereference::ClassInputs;
+use super::{dereference::ClassInputs, off::lacks_what_is_off};
 use crate::{
     controller::{error::Refusal, kinds::storable},
     crd::{
@@ -100,14 +100,13 @@ pub fn meaning(input: &ClassInputs, now: Timestamp) -> ClassMeaning {
             }
         }
         Err(refused) => {
-            let (available, lacks_what_is_off) =
-                no_model(input, &refused.considered, &missing, refused.candidates);
+            let considered = &refused.considered;
             ClassMeaning {
                 refusal: None,
                 current: None,
                 candidates: count(refused.candidates),
-                available,
-                lacks_what_is_off,
+                available: no_model(input, considered, &missing, refused.candidates),
+                lacks_what_is_off: lacks_what_is_off(input, considered),
                 changes_at: refused.changes_at,
             }
         }
@@ -162,13 +161,13 @@ fn behind(missing: &[String]) -> String {
     told.map(|one| format!("; {one}")).collect()
 }
 
-/// Why it means no model, and whether that is so because of what is switched off on purpose alone.
+/// Why it means no model.
 fn no_model(
     input: &ClassInputs,
     considered: &Considered,
     missing: &[String],
     candidates: usize,
-) -> (ConditionInput, bool) {
+) -> ConditionInput {
     let any = |reasons: &[PassedFor]| {
         let mut models = considered.models.iter();
         models.any(|passed| reasons.contains(&passed.reason))
@@ -180,9 +179,9 @@ fn no_model(
             PassedFor::NoEndpoint,
             PassedFor::NoCredential,
         ]);
-    let is_off = !is_unavailable && any(&[PassedFor::Inactive, PassedFor::UnderMaintenance]);
+    let rests = any(&[PassedFor::Inactive, PassedFor::UnderMaintenance]);
     let told = told(considered);
-    let finding = match (is_unavailable || is_off, told.is_empty()) {
+    match (is_unavailable || rests, told.is_empty()) {
         (true, _) => ConditionInput::new(
             Reason::CandidatesUnavailable,
             format!(
@@ -203,8 +202,7 @@ fn no_model(
             let told = format!("{asked}: {told}{}", behind(missing));
             ConditionInput::new(Reason::NoCandidate, told)
         }
-    };
-    (finding, is_off)
+    }
 }
 
 /// The models that came nearest, each with the word that `POST /resolve` has for it. Those that are not

@@ -4,6 +4,7 @@
 
 pub mod dereference;
 pub mod meaning;
+mod off;
 mod proof;
 mod status;
 pub mod store;

@@ -10,7 +10,7 @@ use crate::{
         runtime::index::asked_at,
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
-    crd::conditions::ConditionType,
+    crd::{conditions::ConditionType, reasons::ConditionStatus},
 };
 
 /// The conditions, and whether it is in force.
@@ -28,8 +28,12 @@ pub fn validate(input: &ClassInputs, meaning: &ClassMeaning, now: Timestamp) -> 
         Some(inputs::of_meaning(&class, which))
     };
     let current = meaning.current.as_ref().map(|current| &current.model);
-    let is_named =
-        |name: &&String| spec.models.is_empty() || spec.models.iter().any(|it| it.name == **name);
+    // What else would do is asked only where nothing can be called now.
+    let is_proved = meaning.available.reason.status() == ConditionStatus::True;
+    let is_possible = |name: &&String| {
+        let named = &spec.models;
+        !is_proved && (named.is_empty() || named.iter().any(|it| it.name == **name))
+    };
     evaluate(
         &EvaluationInputs {
             generation,
@@ -40,7 +44,7 @@ pub fn validate(input: &ClassInputs, meaning: &ClassMeaning, now: Timestamp) -> 
             outside: (ConditionType::Available, meaning.available.clone()),
             proof: ProofInputs {
                 passed: current.and_then(meaning_of).into_iter().collect(),
-                possible: (input.models.iter().filter(is_named))
+                possible: (input.models.iter().filter(is_possible))
                     .filter_map(meaning_of)
                     .collect(),
                 is_partial: false,

@@ -64,13 +64,19 @@ pub fn synced(input: &ProviderInputs) -> ConditionInput {
     }
 }
 
+/// Why the lists that there are were not read, or that there are none.
 fn not_read(active: &[&EndpointRow]) -> Option<ConditionInput> {
     let failed = active.iter().find_map(|e| {
         let verdict = e.list_verdict_here()?;
-        (verdict.reason != Reason::SyncSucceeded).then_some((*e, verdict))
+        let settled = match verdict.reason {
+            Reason::SyncSucceeded => true,
+            // One that had a list and has it no more is looked for.
+            Reason::Unverifiable => e.list_read_here().is_none(),
+            _ => false,
+        };
+        (!settled).then_some((*e, verdict))
     });
     if let Some((endpoint, verdict)) = failed {
-        // That there is no list is a failure of what is to read one.
         let reason = match verdict.reason {
             Reason::Unverifiable => Reason::SyncFailed,
             reason => reason,
@@ -80,11 +86,29 @@ fn not_read(active: &[&EndpointRow]) -> Option<ConditionInput> {
             format!("at endpoint {}: {}", endpoint.name, verdict.message),
         ));
     }
-    let unread = active.iter().find(|e| e.list_verdict_here().is_none())?;
+    if let Some(unread) = active.iter().find(|e| e.list_verdict_here().is_none()) {
+        return Some(ConditionInput::new(
+            Reason::NotCheckedYet,
+            format!("the model list of endpoint {} is being read", unread.name),
+        ));
+    }
+    if active.iter().any(|e| has_list(e)) {
+        return None;
+    }
+    let first = active.first()?;
+    let said = &first.list_verdict_here()?.message;
     Some(ConditionInput::new(
-        Reason::NotCheckedYet,
-        format!("the model list of endpoint {} is being read", unread.name),
+        Reason::Unverifiable,
+        format!(
+            "at endpoint {}: {said}; where there is no list there is nothing to sync: declare the models, and switch spec.modelSync off",
+            first.name
+        ),
     ))
+}
+
+/// Whether an endpoint has a list: each that was looked at and has none is [`Reason::Unverifiable`].
+fn has_list(endpoint: &EndpointRow) -> bool {
+    (endpoint.list_verdict_here()).is_some_and(|verdict| verdict.reason != Reason::Unverifiable)
 }
 
 /// What was said before, where objects were made or could not be: while a pass is under way it
@@ -99,9 +123,13 @@ fn before(input: &ProviderInputs) -> Option<ConditionInput> {
 
 /// What a complete sync comes to: nothing in it changes but with the lists and the spec.
 fn complete(active: &[&EndpointRow], plan: &Plan) -> String {
-    let lists = match active {
-        [one] => format!("the model list of endpoint {} was read", one.name),
-        several => format!("the model lists of {} endpoints were read", several.len()),
+    let read: Vec<&str> = (active.iter())
+        .filter(|e| has_list(e))
+        .map(|e| e.name.as_str())
+        .collect();
+    let lists = match read[..] {
+        [one] => format!("the model list of endpoint {one} was read"),
+        _ => format!("the model lists of {} endpoints were read", read.len()),
     };
     let mut said = vec![format!("{lists}: {}", counted(plan.ids, "id"))];
     if plan.over_limit > 0 {

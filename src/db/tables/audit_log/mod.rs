@@ -1,16 +1,21 @@
 //! Who used which key, and who changed what. Rows are added by the database's own functions, each
 //! chained to the one before it; no account but the owner can change or remove one.
 //!
-//! Here is who did what with what; `write` is what is appended, anchored and removed, `read` what is asked for.
+//! Here is who did what with what; `write` is what is appended, anchored and removed, `rows` what is asked for,
+//! `holders` who has which key, and `read` the chain's head and its anchors.
 
+mod holders;
 mod read;
+mod rows;
 mod write;
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumCount, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-pub use read::{AuditAnchor, AuditFilter, AuditHead, AuditReader, AuditRow, CredentialHolder};
+pub use holders::{CredentialHolder, CredentialHolders};
+pub use read::{AuditAnchor, AuditHead};
+pub use rows::{AuditFilter, AuditReader, AuditRow, AuditRows};
 pub use write::AuditEntry;
 
 use crate::crd::words::words;

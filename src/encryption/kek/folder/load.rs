@@ -84,7 +84,7 @@ const MAX_ACTIVE: u64 = 256;
 
 /// Refuses a folder in which another user could replace a key. A kubelet mounts a Secret as a
 /// folder of mode 1777, or 3777 with `fsGroup`: the sticky bit keeps its files the kubelet's.
-fn refuse_writable_folder(dir: &Path) -> Result<(), KeyringError> {
+pub(super) fn refuse_writable_folder(dir: &Path) -> Result<(), KeyringError> {
     let unreadable = |source| KeyringError::Unreadable {
         path: dir.to_owned(),
         source,
@@ -127,11 +127,7 @@ fn open(path: &Path) -> Result<Option<File>, KeyringError> {
 fn read_keyring(dir: &Path) -> Result<Keyring, KeyringError> {
     let keks = read_keks(dir)?;
     let active = read_active(dir, &keks)?;
-    let fingerprint_key = read_key(dir, FINGERPRINT_KEY.as_ref())?.ok_or_else(|| {
-        KeyringError::FingerprintKeyMissing {
-            path: dir.join(FINGERPRINT_KEY),
-        }
-    })?;
+    let fingerprint_key = read_fingerprint_key(dir)?;
     let audit_key = read_key(dir, AUDIT_KEY.as_ref())?;
     Ok(Keyring {
         dir: dir.to_owned(),
@@ -142,48 +138,47 @@ fn read_keyring(dir: &Path) -> Result<Keyring, KeyringError> {
     })
 }
 
+pub(super) fn read_fingerprint_key(dir: &Path) -> Result<KeyBytes, KeyringError> {
+    read_key(dir, FINGERPRINT_KEY.as_ref())?.ok_or_else(|| KeyringError::FingerprintKeyMissing {
+        path: dir.join(FINGERPRINT_KEY),
+    })
+}
+
 /// All key-encryption keys of the folder; never none.
 pub(super) fn read_keks(dir: &Path) -> Result<BTreeMap<KekId, KeyBytes>, KeyringError> {
-    let mut keks = BTreeMap::new();
-    for name in kek_file_names(dir)? {
-        // A file that vanished since it was listed is no longer a key.
-        if let Some(key) = read_key(dir, name.as_ref())? {
-            keks.insert(KekId::of(&key), key);
-        }
-    }
-    if keks.is_empty() {
-        return Err(KeyringError::Empty {
-            dir: dir.to_owned(),
-        });
-    }
-    Ok(keks)
+    let files = kek_files(dir)?.into_iter();
+    Ok(files.map(|file| (file.id, file.key)).collect())
 }
 
 /// A file that holds a key-encryption key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KekFile {
+pub(super) struct KekFile {
     /// The key's id.
     pub id: KekId,
     /// The file's name within the folder.
     pub name: OsString,
+    key: KeyBytes,
 }
 
-/// The files that hold key-encryption keys, in the order of their names.
-///
-/// # Errors
-/// [`KeyringError`], where the folder or one of the files cannot be read, or a file holds no key.
-pub fn kek_files(dir: &Path) -> Result<Vec<KekFile>, KeyringError> {
+/// The files that hold key-encryption keys, in the order of their names; never none.
+pub(super) fn kek_files(dir: &Path) -> Result<Vec<KekFile>, KeyringError> {
     let mut files = Vec::new();
     for name in kek_file_names(dir)? {
+        // A file that vanished since it was listed is no longer a key.
         if let Some(key) = read_key(dir, name.as_ref())? {
             let id = KekId::of(&key);
-            files.push(KekFile { id, name });
+            files.push(KekFile { id, name, key });
         }
     }
+    if files.is_empty() {
+        return Err(KeyringError::Empty {
+            dir: dir.to_owned(),
+        });
+    }
+    refuse_writable_folder(dir)?;
     Ok(files)
 }
 
-fn kek_file_names(dir: &Path) -> Result<Vec<OsString>, KeyringError> {
+pub(super) fn kek_file_names(dir: &Path) -> Result<Vec<OsString>, KeyringError> {
     let listing_failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => KeyringError::FolderMissing {
             dir: dir.to_owned(),
@@ -204,7 +199,6 @@ fn kek_file_names(dir: &Path) -> Result<Vec<OsString>, KeyringError> {
         }
     }
     names.sort();
-    refuse_writable_folder(dir)?;
     Ok(names)
 }
 
@@ -214,7 +208,10 @@ fn is_key_file(name: &OsString) -> bool {
     name.ends_with(b".key") && !name.starts_with(b".")
 }
 
-fn read_active(dir: &Path, keks: &BTreeMap<KekId, KeyBytes>) -> Result<KekId, KeyringError> {
+pub(super) fn read_active(
+    dir: &Path,
+    keks: &BTreeMap<KekId, KeyBytes>,
+) -> Result<KekId, KeyringError> {
     let path = dir.join(ACTIVE);
     let known = || keks.keys().copied().collect();
     let Some(file) = open(&path)? else {
@@ -246,7 +243,7 @@ fn read_active(dir: &Path, keks: &BTreeMap<KekId, KeyBytes>) -> Result<KekId, Ke
 }
 
 /// Reads one key file; None where there is none.
-fn read_key(dir: &Path, name: &Path) -> Result<Option<KeyBytes>, KeyringError> {
+pub(super) fn read_key(dir: &Path, name: &Path) -> Result<Option<KeyBytes>, KeyringError> {
     let path = dir.join(name);
     let Some(mut file) = open(&path)? else {
         return Ok(None);

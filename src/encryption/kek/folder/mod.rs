@@ -14,6 +14,7 @@
 mod error;
 mod load;
 mod state;
+mod survey;
 mod write;
 
 #[cfg(test)]
@@ -35,9 +36,9 @@ use super::super::gcm;
 use super::super::types::{KEY_BYTES, KekId, KeyBytes};
 use super::{ActiveKek, AuditKey, FingerprintKey, KekError, KekSource, MacKeyError, MacKeySource};
 pub use error::KeyringError;
-pub use load::{KekFile, kek_files};
 use load::{Stamp, load_stamped};
 pub use state::Keyring;
+pub use survey::{Survey, SurveyedFile};
 pub use write::{activate, add, create, remove};
 
 const ACTIVE: &str = "active";
@@ -175,13 +176,7 @@ impl KekSource for Folder {
         aad: &[u8],
     ) -> Result<KeyBytes, KekError> {
         let keyring = self.with(kek).await?;
-        let bytes = gcm::decrypt(keyring.kek(kek)?, aad, wrapped_key)?;
-        if bytes.len() != KEY_BYTES {
-            return Err(KekError::Malformed(Malformed::DataKeyLength));
-        }
-        let mut data_key = KeyBytes::default();
-        data_key.expose_secret_mut().copy_from_slice(&bytes);
-        Ok(data_key)
+        unwrap_with(keyring.kek(kek)?, wrapped_key, aad)
     }
 
     async fn refresh(&self) -> Result<(), KekError> {
@@ -233,6 +228,16 @@ pub(in crate::encryption) fn wrap_with(
     let mut buffer = gcm::framed(nonce);
     buffer.extend_from_slice(data_key.expose_secret());
     gcm::encrypt(kek, nonce, aad, buffer).map_err(|error| KekError::Unavailable(error.to_string()))
+}
+
+fn unwrap_with(kek: &KeyBytes, wrapped_key: &[u8], aad: &[u8]) -> Result<KeyBytes, KekError> {
+    let bytes = gcm::decrypt(kek, aad, wrapped_key)?;
+    if bytes.len() != KEY_BYTES {
+        return Err(KekError::Malformed(Malformed::DataKeyLength));
+    }
+    let mut data_key = KeyBytes::default();
+    data_key.expose_secret_mut().copy_from_slice(&bytes);
+    Ok(data_key)
 }
 
 impl fmt::Debug for Folder {

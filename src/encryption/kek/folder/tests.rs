@@ -328,3 +328,29 @@ fn what_is_no_file_is_refused_at_once() {
         assert!(fault(&dir).starts_with(&said), "{}", fault(&dir));
     }
 }
+
+#[test]
+fn a_survey_tells_of_each_file_by_itself() {
+    let (_parent, dir, id) = made();
+    let whole = Survey::of(&dir).unwrap();
+    assert!(whole.faults().is_empty());
+    assert_eq!((whole.active_kek(), whole.has(&id)), (Some(id), true));
+    assert!(whole.fingerprint_key().is_some());
+
+    fs::write(dir.join("short.key"), [7; 31]).unwrap();
+    fs::write(dir.join("active"), "0000000000000000").unwrap();
+    fs::remove_file(dir.join("fingerprint.key")).unwrap();
+    let survey = Survey::of(&dir).unwrap();
+    assert!(survey.has(&id), "what is whole can be used");
+    assert_eq!(survey.active_kek(), None);
+    assert!(survey.fingerprint_key().is_none());
+    let faults = survey.faults();
+    for (said, what) in faults
+        .iter()
+        .zip(["short.key", "active", "fingerprint.key"])
+    {
+        assert!(said.contains(what), "{said}");
+    }
+    assert_eq!(faults.len(), 3);
+    assert!(Survey::of(&dir.join("absent")).is_err());
+}

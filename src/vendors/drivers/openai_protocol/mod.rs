@@ -16,14 +16,15 @@ use crate::vendors::{
     Call, ClientConfig, ClientInput, KeyField,
     answers::{
         health,
-        refusal::{self, Check, CodeTable, RefusalKind},
+        refusal::{self, Check, CodeTable},
         result::CheckResult,
     },
     http::client::{HttpError, Request, Response},
 };
 pub(in crate::vendors) use list::{list, read_count, read_id, read_list, read_page};
 pub(in crate::vendors) use model_test::{
-    ask_model, described, smallest_call, smallest_chat, test_by_call, test_by_list,
+    ask_model, ask_test, described, described_by, or_untestable, smallest_call, smallest_chat,
+    test_by_call, test_by_description, test_by_list, tested_by_call,
 };
 
 /// The URL of a path under the base URL. The path's segments are percent-encoded.
@@ -73,21 +74,30 @@ pub(in crate::vendors) async fn probe_list(call: &Call<'_>, table: CodeTable) ->
     health::probe(call, get(call, &["models"]), table, is_list).await
 }
 
-/// Probes a server that may have no list: where there is none, by a call of a model that names no
-/// model, and so costs nothing. A server that has the call refuses it in its own words.
+/// Probes a server that may have no list: where there is none, by a call of a model that names none.
 pub(in crate::vendors) async fn probe_server(call: &Call<'_>, table: CodeTable) -> CheckResult {
-    let listed = match refusal::exchange(call, get(call, &["models"]), table).await {
+    let empty = post(call, &["chat", "completions"], &json!({}));
+    probe_list_or(call, table, get(call, &["models"]), is_list, empty).await
+}
+
+/// Probes by a list, and by what keeps its answer from being one; where there is none, by a call that
+/// names no model, and so costs nothing. A server that has the call refuses it in its own words.
+pub(in crate::vendors) async fn probe_list_or(
+    call: &Call<'_>,
+    table: CodeTable,
+    list: Result<Request, HttpError>,
+    is_list: impl Fn(&Response) -> Result<(), String>,
+    empty: Result<Request, HttpError>,
+) -> CheckResult {
+    let listed = match refusal::exchange(call, list, table).await {
         Ok(listed) => listed,
         Err(error) => return CheckResult::from_http_error(&error, Reason::ProbeFailed),
     };
     let said = health::judge(&listed, is_list);
-    let is_missing = listed.kind() == RefusalKind::NoSuchPath
-        || matches!(listed.answer.status.as_u16(), 404 | 405 | 501);
-    if said.reason == Reason::ProbeSucceeded || !is_missing {
+    if said.reason == Reason::ProbeSucceeded || !listed.is_missing() {
         return said;
     }
-    let request = post(call, &["chat", "completions"], &json!({}));
-    match refusal::exchange(call, request, table).await {
+    match refusal::exchange(call, empty, table).await {
         Ok(refused)
             if !refused.answer.status.is_success()
                 && health::is_own_refusal(&refused, refused.kind()) =>

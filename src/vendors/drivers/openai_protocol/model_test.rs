@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{list, post, read_id};
+use super::post;
 use crate::{
     crd::{model::ModelType, reasons::Reason},
     vendors::{
-        Call, Driver, Listed, TestedModel,
+        Call, Driver, Listed, TestedBy, TestedModel,
         answers::{
             document,
             error_body::ErrorBody,
@@ -58,12 +58,56 @@ pub(in crate::vendors) fn smallest_chat() -> SmallestCall {
     }
 }
 
+/// What a test of a model of this type asks, where models are tested by their smallest calls.
+pub(in crate::vendors) fn tested_by_call(type_: Option<ModelType>) -> TestedBy {
+    match smallest_call(type_) {
+        Some(_) => TestedBy::Model,
+        None => TestedBy::List,
+    }
+}
+
+/// What a failed test comes to: where there is nothing at the path of its call, it has nothing to ask,
+/// now or later.
+pub(in crate::vendors) fn or_untestable(said: CheckResult) -> CheckResult {
+    if !said.missing || said.reason != Check::Test.inconclusive() {
+        return said;
+    }
+    CheckResult {
+        reason: Reason::Unverifiable,
+        message: format!(
+            "{}; a server that does not have this call has nothing else that tests a model of this spec.type",
+            said.message
+        ),
+        ..said
+    }
+}
+
+/// Sends a test's call, and gives back a successful answer or what the refusal means.
+pub(in crate::vendors) async fn ask_test(
+    call: &Call<'_>,
+    request: Result<Request, HttpError>,
+    table: CodeTable,
+) -> Result<Response, CheckResult> {
+    let answer = refusal::ask(call, Check::Test, request, table).await;
+    answer.map_err(or_untestable)
+}
+
 /// What an answer that describes one model says: listed is the most that it proves. A description
 /// has one of these fields.
 pub(in crate::vendors) fn described(answer: &Response, fields: &[&str]) -> CheckResult {
     match document::unreadable(answer, fields) {
         Some(what) => refusal::unreadable(Check::Test, answer, &what),
         None => CheckResult::of(answer, Reason::ModelListed, "the vendor lists the model"),
+    }
+}
+
+/// The same, of a description that has this field, a text.
+pub(in crate::vendors) fn described_by(answer: &Response, field: &str) -> CheckResult {
+    match document::json(answer) {
+        Ok(body) if body.get(field).is_some_and(Value::is_string) => {
+            CheckResult::of(answer, Reason::ModelListed, "the vendor lists the model")
+        }
+        _ => refusal::unreadable(Check::Test, answer, "it describes no model"),
     }
 }
 
@@ -77,19 +121,16 @@ pub(in crate::vendors) async fn ask_model(
     request: impl Fn(&Value) -> Result<Request, HttpError>,
 ) -> Result<Response, CheckResult> {
     let failed =
-        |error: &HttpError| CheckResult::from_http_error(error, Check::Test.inconclusive());
+        |error: HttpError| CheckResult::from_http_error(&error, Check::Test.inconclusive());
     let asked = refusal::exchange(call, request(body), table).await;
-    let asked = asked.map_err(|error| failed(&error))?;
-    let Some(older) = refuses_newer_limit(&asked)
-        .then(|| by_older_limit(body))
-        .flatten()
-    else {
-        return asked.or_refused(Check::Test);
-    };
-    let asked = refusal::exchange(call, request(&older), table).await;
-    asked
-        .map_err(|error| failed(&error))?
-        .or_refused(Check::Test)
+    let mut asked = asked.map_err(failed)?;
+    if refuses_newer_limit(&asked)
+        && let Some(older) = by_older_limit(body)
+    {
+        let again = refusal::exchange(call, request(&older), table).await;
+        asked = again.map_err(failed)?;
+    }
+    asked.or_refused(Check::Test).map_err(or_untestable)
 }
 
 const NEWER_LIMIT: &str = "max_completion_tokens";
@@ -110,14 +151,30 @@ fn by_older_limit(body: &Value) -> Option<Value> {
     Some(older)
 }
 
+/// Tests a model by the vendor's call that describes it; where the server has none, by its list.
+pub(in crate::vendors) async fn test_by_description(
+    call: &Call<'_>,
+    driver: &dyn Driver,
+    model_id: &str,
+    (request, table): (Result<Request, HttpError>, CodeTable),
+    read: impl Fn(&Response) -> CheckResult + Send,
+) -> CheckResult {
+    match ask_test(call, request, table).await {
+        Ok(answer) => read(&answer),
+        Err(said) if said.reason == Reason::Unverifiable => {
+            test_by_list(call, driver, model_id).await
+        }
+        Err(said) => said,
+    }
+}
+
 /// Tests a model by the vendor's list: listed is the most that it says.
 pub(in crate::vendors) async fn test_by_list(
     call: &Call<'_>,
-    table: CodeTable,
     driver: &dyn Driver,
     model_id: &str,
 ) -> CheckResult {
-    match list(call, table, read_id).await {
+    match driver.list_models(call).await {
         Ok(list) => match list.find(driver, model_id) {
             Listed::Yes(_) => CheckResult::new(Reason::ModelListed, "the vendor lists the model"),
             Listed::No => CheckResult::new(
@@ -126,14 +183,23 @@ pub(in crate::vendors) async fn test_by_list(
             ),
             Listed::Perhaps(_) => CheckResult::new(
                 Reason::Unverifiable,
-                "the vendor lists a pattern in the place of the models that it covers, and a model \
-                 of this type has no call that costs next to nothing",
+                "the vendor lists a pattern in the place of the models that it covers, and nothing \
+                 else that costs next to nothing tests a model of this spec.type",
             ),
         },
-        Err(outcome) if outcome.reason == Reason::AddressRefused => outcome,
-        Err(outcome) => CheckResult {
+        Err(said) if matches!(said.reason, Reason::AddressRefused | Reason::Unverifiable) => said,
+        Err(said) if said.missing => CheckResult {
+            reason: Reason::Unverifiable,
+            message: format!(
+                "{}; at a server that has no model list nothing that costs next to nothing tests a \
+                 model of this spec.type",
+                said.message
+            ),
+            ..said
+        },
+        Err(said) => CheckResult {
             reason: Reason::CheckInconclusive,
-            ..outcome
+            ..said
         },
     }
 }
@@ -151,7 +217,7 @@ pub(in crate::vendors) async fn test_by_call(
         fields,
     }) = smallest_call(model.type_)
     else {
-        return test_by_list(call, table, driver, model.id).await;
+        return test_by_list(call, driver, model.id).await;
     };
     body["model"] = json!(model.id);
     match ask_model(call, table, &body, |body| post(call, path, body)).await {

@@ -2,6 +2,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use uuid::Uuid;
 
 use super::*;
+use crate::{crd::reasons::Reason, vendors::CheckResult};
+
+#[path = "judgement_tests.rs"]
+mod judgement_tests;
 
 const GRACE: Duration = Duration::from_secs(3600);
 
@@ -30,22 +34,7 @@ fn row(version: i32, state: VersionState, fingerprint: &str) -> CredentialVersio
 fn judged(mut row: CredentialVersionRow, reason: Reason) -> CredentialVersionRow {
     row.verdicts.insert(
         Uuid::nil(),
-        StoredCheck {
-            reason,
-            message: String::new(),
-            since: at(0),
-            generation: 1,
-            inputs: "inputs".to_owned(),
-            key: None,
-            last_passed: None,
-            http_status: None,
-            code: None,
-            request_id: None,
-            doubts: 0,
-            proves_key: None,
-            proved_with: None,
-            was_accepted: false,
-        },
+        CheckResult::new(reason, "").verdict(1, "inputs".to_owned(), at(0)),
     );
     row
 }
@@ -67,6 +56,7 @@ fn stored(rows: &[CredentialVersionRow]) -> KnownVersions<'_> {
         rows,
         told: &[],
         unreadable: &[],
+        unknown_kek: &[],
     }
 }
 
@@ -307,38 +297,6 @@ fn the_wait_of_a_version_begins_when_it_is_asked_where_its_endpoint_is_now() {
     assert_eq!(after(&rows, "f2", &["a.example"], 5900).moves.len(), 2);
 }
 
-#[test]
-fn verdicts_are_judged_together() {
-    let verdict =
-        |reason| judged(row(1, VersionState::Pending, "f"), reason).verdicts[&Uuid::nil()].clone();
-    let (accepted, rejected, open) = (
-        verdict(Reason::KeyAccepted),
-        verdict(Reason::KeyRejected),
-        verdict(Reason::CheckInconclusive),
-    );
-    let of = |verdicts: &[Option<&StoredCheck>]| judgement(verdicts.iter().copied());
-    assert_eq!(
-        of(&[Some(&rejected), Some(&accepted)]),
-        VersionVerdict::Accepted
-    );
-    assert_eq!(
-        of(&[Some(&rejected), Some(&open)]),
-        VersionVerdict::Rejected
-    );
-    let not_yet = VersionVerdict::NotYet {
-        was_accepted: false,
-    };
-    assert_eq!(of(&[Some(&open), None]), not_yet);
-    let since = |since| {
-        VersionVerdict::Open(OpenVerdict {
-            since,
-            ..OpenVerdict::default()
-        })
-    };
-    assert_eq!(of(&[Some(&open)]), since(Some(at(0))));
-    assert_eq!(of(&[]), since(None));
-}
-
 const HOSTS: &[&str] = &["a.example"];
 
 #[test]
@@ -479,6 +437,33 @@ fn a_key_that_does_not_authenticate_is_sealed_anew_where_the_secret_holds_it() {
         // Without the Secret there is nothing to make it good with.
         let without = steps(known, SecretView::Unknown, &at_one_endpoint, TERMS, at(5));
         assert!(!without.destroys(2));
+    }
+}
+
+#[test]
+fn a_key_under_an_unknown_key_encryption_key_is_sealed_anew_from_the_secret_and_never_destroyed() {
+    let rows = [
+        row(2, VersionState::Current, "f2"),
+        CredentialVersionRow {
+            grace_until: Some(at(3600)),
+            ..row(1, VersionState::Previous, "f1")
+        },
+    ];
+    let known = KnownVersions {
+        unknown_kek: &[2, 1],
+        ..stored(&rows)
+    };
+    let same = knowing(known, "f2", HOSTS, 5);
+    assert_eq!((same.reseal, moved(&same)), (Some(2), vec![]));
+    let other = knowing(known, "f3", HOSTS, 5);
+    assert_eq!((other.reseal, moved(&other)), (None, vec![]));
+    assert_eq!(inserted(&other), Some((3, VersionState::Pending)));
+    for secret in [
+        SecretView::Unknown,
+        SecretView::Exchanged(rows[0].provider_type, None),
+    ] {
+        let without = steps(known, secret, &at_one_endpoint, TERMS, at(5));
+        assert!(!without.destroys(2) && !without.destroys(1));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The life of a key's versions. Pure: what is stored and what the Secret holds go in, the steps
-//! to take come out.
+//! to take come out. Here are the steps; `judgement` is what the checks of one version say together.
+
+mod judgement;
 
 use std::time::Duration;
 
@@ -9,10 +11,10 @@ use crate::{
     crd::{
         ProviderType,
         credential::{KeyVersion, VersionState},
-        reasons::Reason,
     },
-    db::{CredentialVersionRow, StoredCheck},
+    db::CredentialVersionRow,
 };
+pub use judgement::{OpenVerdict, VersionVerdict, judgement};
 
 /// How long a new key that no check could judge waits before it is taken anyway.
 const INCONCLUSIVE_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -30,6 +32,9 @@ pub struct KnownVersions<'a> {
     pub told: &'a [KeyVersion],
     /// The stored ones that do not authenticate.
     pub unreadable: &'a [i32],
+    /// The stored ones under a key-encryption key that was never the active one: sealed anew where the
+    /// Secret holds their key, and else left as they are, for that key may yet come.
+    pub unknown_kek: &'a [i32],
 }
 
 /// What the Secret holds now.
@@ -287,7 +292,8 @@ fn follow_secret<'a>(
         }
     }
     if let Some(matching) = matching {
-        let unreadable = known.unreadable.contains(&matching.version);
+        let mut unreadable = known.unreadable.iter().chain(known.unknown_kek);
+        let unreadable = unreadable.any(|version| *version == matching.version);
         steps.reseal = unreadable.then_some(matching.version);
         return steps.left(live);
     }
@@ -365,12 +371,7 @@ fn is_proved(
     current: Option<&&CredentialVersionRow>,
     judged: &dyn Fn(&CredentialVersionRow) -> VersionVerdict,
 ) -> bool {
-    current.is_some_and(|row| match judged(row) {
-        VersionVerdict::Accepted => true,
-        VersionVerdict::Open(OpenVerdict { was_accepted, .. })
-        | VersionVerdict::NotYet { was_accepted } => was_accepted,
-        VersionVerdict::Rejected | VersionVerdict::Unverifiable => false,
-    })
+    current.is_some_and(|row| judged(row).is_proved())
 }
 
 impl KnownVersions<'_> {
@@ -485,80 +486,9 @@ impl VersionSteps {
     }
 }
 
-/// What the checks of one version say together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VersionVerdict {
-    /// The vendor takes it, at one endpoint at least.
-    Accepted,
-    /// The vendor refuses it wherever it was judged.
-    Rejected,
-    /// It was asked everywhere, and nothing that is switched on can prove it.
-    Unverifiable,
-    /// It was asked everywhere, and nothing was proved.
-    Open(OpenVerdict),
-    /// It has not been asked everywhere yet.
-    NotYet {
-        /// Whether it was accepted somewhere before.
-        was_accepted: bool,
-    },
-}
-
-/// Answers that prove nothing, taken together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenVerdict {
-    /// Since when, at the first endpoint; `None` where there is no endpoint to ask.
-    pub since: Option<Timestamp>,
-    /// Whether it was refused somewhere: without a cause, or for its account's quota.
-    pub refused: bool,
-    /// Whether it was accepted somewhere before.
-    pub was_accepted: bool,
-}
-
-/// What these verdicts say together: one for each endpoint that the key is for, `None` where it was
-/// not asked yet.
-pub fn judgement<'a>(
-    at_endpoints: impl Iterator<Item = Option<&'a StoredCheck>>,
-) -> VersionVerdict {
-    let (mut rejected, mut waits, mut unverifiable) = (false, false, false);
-    let mut open = OpenVerdict::default();
-    for verdict in at_endpoints {
-        let Some(verdict) = verdict else {
-            waits = true;
-            continue;
-        };
-        match verdict.reason {
-            Reason::KeyAccepted | Reason::KeyRestricted => return VersionVerdict::Accepted,
-            Reason::KeyRejected => rejected = true,
-            // A list that is not there may come back.
-            Reason::Unverifiable if verdict.http_status.is_none_or(|s| s < 400) => {
-                unverifiable = true;
-            }
-            // It could not be opened to be asked about.
-            Reason::KeyringUnavailable => waits = true,
-            reason => {
-                open.since = open.since.into_iter().chain([verdict.since]).min();
-                open.refused |= verdict.doubts > 0 || reason == Reason::QuotaExhausted;
-            }
-        }
-        open.was_accepted |= verdict.was_accepted;
-    }
-    if rejected {
-        VersionVerdict::Rejected
-    } else if waits {
-        VersionVerdict::NotYet {
-            was_accepted: open.was_accepted,
-        }
-    } else if unverifiable && !open.refused {
-        VersionVerdict::Unverifiable
-    } else {
-        VersionVerdict::Open(open)
-    }
-}
-
 fn same_hosts(stored: &[String], seen: &[String]) -> bool {
     stored.len() == seen.len() && seen.iter().all(|host| stored.contains(host))
 }
 
 #[cfg(test)]
-#[path = "versions_tests.rs"]
 mod tests;
