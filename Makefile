@@ -20,8 +20,7 @@ test: install ## every test, on a control plane of its own
 PROFILE ?= release
 test-cluster: install build ## image and chart as pods on a real node; root and cgroups needed. PROFILE=debug saves the release build
 	@.ci/install cluster
-	@.ci/tools helm kube-router
-	$(if $(filter release,$(PROFILE)),cargo build --release --locked --bin llmplane)
+	$(if $(filter release,$(PROFILE)),packaging/cargo build --release --locked --bin llmplane)
 	@PROFILE=$(PROFILE) tests/cluster/run
 
 test-chart: install ## the Helm chart alone, rendered, applied, upgraded, uninstalled
@@ -39,11 +38,11 @@ test-signatures: ## AWS signatures, against an independent signer
 	@tests/signatures/run
 
 image: install ## an OCI image of the release build, its SBOM and provenance, in target/image
-	cargo build --release --locked --bin llmplane
+	packaging/cargo build --release --locked --bin llmplane
 	@packaging/image target/release/llmplane target/image
 
-krew: ## the archive that Krew installs kubectl llm from, and its manifest, in target/krew
-	cargo build --release --locked --bin llmplane
+krew: install ## the archive that Krew installs kubectl llm from, and its manifest, in target/krew
+	packaging/cargo build --release --locked --bin llmplane
 	@packaging/krew/make target/release/llmplane target/krew
 
 docs: ## the documentation as a site, in target/site
@@ -58,10 +57,10 @@ generate: build ## CRDs, OpenAPI, .sqlx
 	@.ci/generate
 
 bench: install ## the performance table
-	cargo bench --bench table
+	packaging/cargo bench --bench table
 
 soak: install ## an hour of changes and faults, two replicas of each; SOAK_MINUTES=5 SOAK_RESOURCES=1000 SOAK_NAMESPACES=20 for less
-	cargo bench --bench soak
+	packaging/cargo bench --bench soak
 
 FUZZ_SECONDS ?= 600
 fuzz: ## every fuzz target for FUZZ_SECONDS each; needs cargo-fuzz and a nightly toolchain

@@ -10,7 +10,7 @@ use llmplane::db::{
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -184,6 +184,15 @@ async fn a_credentials_holders_are_told_with_the_version_that_each_was_given_las
     let viewer = api.viewer().await;
     assert_eq!(viewer.get("/credentials/c/holders").await.status, 403);
     assert_eq!(auditor.get("/credentials/absent/holders").await.status, 404);
+
+    // Whoever holds the key of a credential that was deleted holds it all the same.
+    api.delete(llmplane::crd::Kind::Credential, &[uid]).await;
+    for id in ["c".to_owned(), uid.to_string()] {
+        let path = format!("/credentials/{id}/holders");
+        let deleted = auditor.get(&path).await;
+        assert_eq!((deleted.status, deleted.items().len()), (200, 2), "{id}");
+        assert_eq!(viewer.get(&path).await.status, 404, "{id}");
+    }
 }
 
 /// A command of ours against this world's database and keyring.
@@ -234,6 +243,40 @@ async fn current_version(db: &Db, uid: Uuid) -> i32 {
     current.map_or(0, |row| row.version)
 }
 
+/// A pipeline applies the Secret and waits: the controller may not have seen it by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_is_not_over_before_the_controller_has_the_secrets_key() {
+    let (_vendor, mut world, uid) = with_a_key("rotation-early").await;
+    let namespace = world.ns().to_owned();
+    let wait = [
+        "rotation",
+        "wait",
+        "c",
+        "-n",
+        &namespace,
+        "--timeout-seconds",
+        "0",
+    ];
+    let is_over = async || llmplane(&world, &wait, "").await.status.code() == Some(0);
+    eventually("there is nothing to wait for", is_over).await;
+    world.stop().await;
+    world.secret("s", NEXT).await;
+    let output = llmplane(&world, &wait, "").await;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(
+        said(&output).contains("has not taken the key that Secret s holds now"),
+        "{}",
+        said(&output)
+    );
+    world.start().await;
+    eventually(
+        "the new key is current and nobody has the old one",
+        async || llmplane(&world, &wait, "").await.status.code() == Some(0),
+    )
+    .await;
+    assert_eq!(current_version(&world.db().await, uid).await, 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_is_followed_to_its_end_and_its_steps_are_audited() {
     let (_vendor, world, uid) = with_a_key("rotation").await;
@@ -282,7 +325,14 @@ async fn a_rotation_is_followed_to_its_end_and_its_steps_are_audited() {
         "--timeout-seconds",
         "0",
     ];
-    let counted = [&wait[..], &["--without-cluster"]].concat();
+    let alone = [&wait[..], &["--without-cluster"]].concat();
+    let output = llmplane(&world, &alone, "").await;
+    assert!(
+        said(&output).contains("--new-version"),
+        "it cannot tell whether there is a newer key: {}",
+        said(&output)
+    );
+    let counted = [&alone[..], &["--new-version", "2"]].concat();
     let output = llmplane(&world, &counted, "").await;
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(
@@ -296,6 +346,14 @@ async fn a_rotation_is_followed_to_its_end_and_its_steps_are_audited() {
     give(&api, uid, 2, pod_of("a")).await;
     let output = llmplane(&world, &counted, "").await;
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let next = [&alone[..], &["--new-version", "3"]].concat();
+    let output = llmplane(&world, &next, "").await;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(
+        said(&output).contains("version 3 is not current yet"),
+        "{}",
+        said(&output)
+    );
     let status = [
         "rotation",
         "status",
@@ -331,6 +389,48 @@ async fn a_rotation_is_followed_to_its_end_and_its_steps_are_audited() {
         rows_of(&db, AuditAction::Revoke).await.len() == 2
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_waits_for_its_reader_without_a_transaction() {
+    let world = World::new("export").await;
+    let fill = "INSERT INTO audit_log (at, seq, action, actor, result, previous_hash, hash)
+        SELECT now(), n, 'Read', repeat('a', 400), 'Done', '', '' FROM generate_series(1, 5000) n;
+        UPDATE audit_head SET seq = 5000";
+    let mut owner = world.owner().await;
+    sqlx::raw_sql(fill).execute(&mut owner).await.unwrap();
+    let mut export = Command::new(env!("CARGO_BIN_EXE_llmplane"))
+        .args(["audit", "export", "--after", "10"])
+        .env("DATABASE_URL", &world.database.api_url)
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(export.stdout.take().unwrap()).lines();
+    // More than a pipe holds waits behind the first line.
+    let first = lines.next_line().await.unwrap().unwrap();
+    let mut admin = world.database.connect("postgres").await;
+    let states = "SELECT state FROM pg_stat_activity
+        WHERE application_name = 'llmplane-cli' AND datname = $1";
+    let states: Vec<String> = sqlx::query_scalar(states)
+        .bind(&world.database.name)
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+    assert!(
+        !states.is_empty() && states.iter().all(|state| state == "idle"),
+        "{states:?}"
+    );
+    let mut seqs = vec![first];
+    while let Some(line) = lines.next_line().await.unwrap() {
+        seqs.push(line);
+    }
+    let seqs = seqs.iter().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["event"]["sequence"].as_i64().unwrap()
+    });
+    assert_eq!(seqs.collect::<Vec<_>>(), (11..=5001).collect::<Vec<_>>());
+    assert!(export.wait().await.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ use crate::support::{
     fake_vendor::FakeVendor,
     plane::eventually,
     postgres::tool,
-    process::{Process, viewer},
+    process::{Process, agent, viewer},
     vendors::Fake,
     world::World,
 };
@@ -118,13 +118,22 @@ async fn answers(world: &World, api: &Process, token: &str) -> String {
             paths.extend(routes.iter().map(|route| route.replace('*', name)));
         }
     }
-    let mut text = String::new();
+    let described = reqwest::get(format!("http://{}/openapi.json", api.listen())).await;
+    let described = described.unwrap().text().await.unwrap();
+    assert!(described.contains("\"openapi\""), "{described}");
+    let mut text = format!("/openapi.json {described}\n");
     for path in &paths {
         let answer = api.get(token, path).await;
         assert!(answer.status < 500, "{path}: {}", answer.text);
         text += &format!("{path} {:?} {}\n", answer.headers, answer.text);
     }
     text
+}
+
+/// Waits until the API gives this key out: the only place in which it may be.
+async fn given(api: &Process, token: &str, key: &str) {
+    let asked = json!({ "model": "m", "with_secret": true, "purpose": "a nightly run" });
+    api.gives(token, asked, Some(key)).await;
 }
 
 /// Everything that anybody can read, by where it is.
@@ -220,16 +229,20 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
     let url = collector.url();
     let all = loudest(&url);
     let controller = Process::controller(&world, &all);
-    let api = Process::api(&world, &all);
-    let token = viewer(&world).await;
+    let api = Process::api_with_keys(&world, &all).await;
+    let (token, agent) = (viewer(&world).await, agent(&world).await);
     world.secret("s", ACCEPTED).await;
     world.apply_basics(&vendor.url()).await;
     world.model("m", "gpt-a").await;
     world.ready("LlmCredential", "c").await;
     world.ready("LlmModel", "m").await;
-    api.ready().await;
     eventually("the API shows the model", async || {
         api.get(&token, "/models").await.names() == ["m"]
+    })
+    .await;
+    given(&api, &agent, ACCEPTED).await;
+    eventually("the trace of it is there", async || {
+        !collector.named("POST /api/v1/resolve").is_empty()
     })
     .await;
     assert_no_key(
@@ -260,6 +273,7 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
         status["versions"][0]["version"] == 2 && status["versions"][0]["state"] == "Current"
     })
     .await;
+    given(&api, &agent, ROTATED).await;
     assert_no_key(
         &everything(&world, &controller, &api, &collector, &token).await,
         &KEYS,
@@ -287,10 +301,13 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
         let text = place(&places, log);
         assert!(text.contains("TRACE"), "{log}: {text}");
     }
+    let audited = place(&places, "database").matches("a nightly run").count();
+    assert!(audited >= 2, "each key that was given out has its row");
     for (service, name) in [
         ("llmplane-controller", "reconcile credential"),
         ("llmplane-controller", "check Validation"),
         ("llmplane-api", "GET /api/v1/models"),
+        ("llmplane-api", "POST /api/v1/resolve"),
     ] {
         let spans = collector.named(name);
         assert!(
@@ -329,25 +346,31 @@ async fn a_key_is_found_nowhere_through_its_whole_life() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_crashes_leaves_nothing_of_its_memory() {
-    let vendor = FakeVendor::start(&[ACCEPTED], &[]).await;
+    let vendor = FakeVendor::start(&[ACCEPTED], &["gpt-a"]).await;
     let world = World::new("crash").await;
     world.secret("s", ACCEPTED).await;
     world.apply_basics(&vendor.url()).await;
+    world.model("m", "gpt-a").await;
     // Whatever the shell that starts it allows.
     setrlimit_of_children();
     let mut controller = Process::controller(&world, &[]);
     world.ready("LlmCredential", "c").await;
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", controller.pid())).unwrap();
-    let core = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"));
-    let core: Vec<&str> = core.unwrap().split_whitespace().collect();
-    assert_eq!(core[4..6], ["0", "0"], "{core:?}");
-    controller.signal(Signal::SIGABRT);
-    let ended = controller.ended().await;
-    assert_eq!(ended.signal(), Some(Signal::SIGABRT as i32));
-    assert!(!ended.core_dumped());
-    assert_eq!(found(ACCEPTED, &controller.log()), [""; 0]);
+    world.ready("LlmModel", "m").await;
+    let mut api = Process::api_with_keys(&world, &[]).await;
+    given(&api, &agent(&world).await, ACCEPTED).await;
+    for process in [&mut controller, &mut api] {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.pid())).unwrap();
+        let core = limits
+            .lines()
+            .find(|line| line.starts_with("Max core file size"));
+        let core: Vec<&str> = core.unwrap().split_whitespace().collect();
+        assert_eq!(core[4..6], ["0", "0"], "{core:?}");
+        process.signal(Signal::SIGABRT);
+        let ended = process.ended().await;
+        assert_eq!(ended.signal(), Some(Signal::SIGABRT as i32));
+        assert!(!ended.core_dumped());
+        assert_eq!(found(ACCEPTED, &process.log()), [""; 0]);
+    }
 }
 
 /// Allows what this process starts to leave core dumps, as far as it may itself.
@@ -394,15 +417,7 @@ async fn key(world: &World, provider: (&str, ProviderType), name: &str, entries:
     let mut data = entries.clone();
     // What the credential does not name is none of its business.
     data["other"] = PARTS[7].into();
-    let secret = json!({
-        "metadata": {
-            "name": name,
-            "labels": { "llmplane.dev/credential": type_ },
-            "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
-        },
-        "stringData": data,
-    });
-    world.apply_object("Secret", secret).await;
+    world.secret_of(type_, name, data).await;
     let spec = json!({
         "providerRef": { "name": provider },
         "secretRef": { "name": name, "keys": own },

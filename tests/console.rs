@@ -1,6 +1,8 @@
 //! `llmplane console`: one person's page on their own machine. It answers the page that it opened and nobody
 //! else, only reads, and keeps its token to itself. And the same page, served by the API.
 
+mod way;
+
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,11 +37,12 @@ struct Console {
 
 impl Console {
     async fn start(world: &World, api_url: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_llmplane"))
-            .args(["console", "--no-open", "--api", api_url, "--namespace"])
-            .arg(world.ns())
-            .env("KUBECONFIG", world.plane.kubeconfig())
-            .env_remove("LLMPLANE_API_URL")
+        Self::run(command(world).args(["--api", api_url])).await
+    }
+
+    /// Waits for its address.
+    async fn run(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
@@ -82,6 +85,31 @@ impl Console {
             .header("origin", &self.origin)
             .header("sec-fetch-site", "same-origin")
     }
+}
+
+/// `llmplane console` for this world; it finds no API by itself.
+fn command(world: &World) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_llmplane"));
+    command
+        .args(["console", "--no-open", "--namespace", world.ns()])
+        .env("KUBECONFIG", world.plane.kubeconfig())
+        .env_remove("LLMPLANE_API_URL")
+        .env_remove("LLMPLANE_API_CA");
+    command
+}
+
+/// What it says instead of starting, in one line.
+async fn refusal(command: &mut Command) -> String {
+    let output = command.kill_on_drop(true).output();
+    let output = tokio::time::timeout(Duration::from_secs(60), output).await;
+    let output = output.expect("it ends within a minute").unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && output.stdout.is_empty(),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
 }
 
 async fn status(request: RequestBuilder) -> u16 {
@@ -407,26 +435,17 @@ async fn what_keeps_it_from_starting_is_said_in_one_line() {
             "/nowhere.pem cannot be read",
         ),
         (vec!["--port", "70000"], "--port"),
+        (
+            vec![],
+            "the API at http://127.0.0.1:1/ does not answer; see whether it runs there",
+        ),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_llmplane"))
-            .args([
-                "console",
-                "--no-open",
-                "--api",
-                "http://127.0.0.1:1",
-                "--namespace",
-                world.ns(),
-            ])
-            .args(&args)
-            .env("KUBECONFIG", world.plane.kubeconfig())
-            .output()
-            .await
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            !output.status.success() && said.contains(wanted),
-            "{args:?}: {said}"
-        );
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let said = refusal(
+            command(&world)
+                .args(["--api", "http://127.0.0.1:1"])
+                .args(&args),
+        )
+        .await;
+        assert!(said.contains(wanted), "{args:?}: {said}");
     }
 }

@@ -64,30 +64,9 @@ async fn refused(mut command: Command) -> (Option<i32>, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_cannot_start_with_is_said_in_one_line() {
     let world = World::new("refused").await;
-    let folder = tempfile::tempdir().unwrap();
-    let short = folder.path().join("short");
-    llmplane::encryption::kek::folder::create(&short).unwrap();
-    let key = std::fs::read_dir(&short)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| {
-            path.extension().is_some_and(|e| e == "key")
-                && path.file_stem().is_some_and(|s| s.len() == 16)
-        })
-        .unwrap();
-    std::fs::remove_file(&key).unwrap();
-    std::fs::write(&key, [7; 31]).unwrap();
-    let empty = folder.path().join("empty");
-    std::fs::create_dir(&empty).unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().map(|a| (a, taken)).unwrap();
     for (variable, value, names) in [
-        ("LLMPLANE_KEYRING_DIR", short.display().to_string(), "31"),
-        (
-            "LLMPLANE_KEYRING_DIR",
-            empty.display().to_string(),
-            "llmplane keyring new",
-        ),
         ("KUBECONFIG", "/nowhere/config".to_owned(), "KUBECONFIG"),
         (
             "LLMPLANE_ADMIN_LISTEN",
@@ -111,6 +90,42 @@ async fn what_it_cannot_start_with_is_said_in_one_line() {
     assert_eq!(code, Some(1));
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains("set DATABASE_URL"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyring_that_cannot_be_used_yet_is_waited_for() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let world = World::new("late-ring").await;
+    let ring = world.keyring_dir();
+    let active = std::fs::read(ring.join("active")).unwrap();
+    let file = format!("{}.key", String::from_utf8_lossy(&active).trim());
+    let file = ring.join(file);
+    let key = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+
+    let mut controller = Process::controller(&world, &[]);
+    declare(&world, &vendor.url()).await;
+    let waits_for = async |what: &str| {
+        eventually(what, async || {
+            let (status, said) = controller.admin("/readyz").await;
+            status == 503 && said.contains("keyring: ") && said.contains(what)
+        })
+        .await;
+    };
+    waits_for("llmplane keyring new").await;
+    std::fs::write(&file, &key[..31]).unwrap();
+    waits_for("31 bytes").await;
+    std::fs::write(&file, &key).unwrap();
+    std::fs::write(ring.join("active"), "00112233445566ff").unwrap();
+    waits_for("names key 00112233445566ff").await;
+    assert!(controller.runs(), "{}", controller.log());
+    let said = controller.log();
+    let said = said.lines().filter(|line| line.contains("waits for it"));
+    assert!(said.count() >= 3, "{}", controller.log());
+
+    std::fs::write(ring.join("active"), &active).unwrap();
+    settled(&world).await;
+    assert!(controller.runs(), "{}", controller.log());
 }
 
 /// All that a user sees of an object, without what differs from run to run.

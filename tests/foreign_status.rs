@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
 
 const KEY: &str = "sk-test-0123456789abcdef";
-const ALL: [(&str, &str); 4] = [
+const ALL: [(&str, &str); 5] = [
     ("LlmProvider", "p"),
     ("LlmEndpoint", "e"),
     ("LlmCredential", "c"),
     ("LlmModel", "m"),
+    ("LlmModelClass", "k"),
 ];
 
 async fn status(world: &World, kind: &str, name: &str) -> Value {
@@ -33,6 +34,8 @@ async fn what_others_write_into_a_status_is_put_right() {
     world.secret("s", KEY).await;
     world.apply_basics(&vendor.url()).await;
     world.model("m", "gpt-a").await;
+    let class = json!({ "models": [{ "name": "m" }] });
+    world.apply("LlmModelClass", "k", class).await;
     for (kind, name) in ALL {
         world.ready(kind, name).await;
     }
@@ -41,6 +44,9 @@ async fn what_others_write_into_a_status_is_put_right() {
         .await;
     world
         .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    world
+        .says("LlmModelClass", "k", "Available", "True", "CandidateFound")
         .await;
     eventually("the provider counts its children", async || {
         status(&world, "LlmProvider", "p").await["models"] == json!({ "total": 1, "available": 1 })
@@ -52,11 +58,18 @@ async fn what_others_write_into_a_status_is_put_right() {
     }]);
     for (kind, name) in ALL {
         let right = status(&world, kind, name).await;
-        let lies = [
+        let mut lies = vec![
             json!({ "conditions": lie }),
             json!({ "conditions": null }),
             json!({ "observedGeneration": 77 }),
         ];
+        if kind == "LlmModelClass" {
+            let current = json!({ "model": "other", "endpoint": "elsewhere" });
+            lies.extend([
+                json!({ "current": current, "candidates": 7 }),
+                json!({ "current": null, "candidates": null }),
+            ]);
+        }
         for lied in lies {
             write(&world, kind, name, lied.clone()).await;
             let what = format!("{kind} {name} says again what is so after {lied}");

@@ -1,58 +1,161 @@
 //! Somebody writes garbage into the rows: each column is written anew from its resource, or goes with
 //! the row, and nothing else is held up.
 
+use std::collections::BTreeMap;
+
+use llmplane::db::Db;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
 
 const KEY: &str = "sk-test-0123456789abcdef";
 
-/// What a row's column may hold and nobody can read.
-const GARBAGE: [(&str, &str, &str); 21] = [
-    ("providers", "conditions", r#"'"garbage"'"#),
-    ("providers", "model_sync", r#"'"garbage"'"#),
-    ("providers", "last_synced_at", "'infinity'"),
-    ("endpoints", "conditions", r#"'[1]'"#),
-    ("endpoints", "headers", r#"'{"a": 1}'"#),
-    ("endpoints", "health_check", r#"'[]'"#),
-    ("endpoints", "verdict", r#"'"garbage"'"#),
-    ("endpoints", "list_verdict", r#"'"garbage"'"#),
-    ("credentials", "conditions", r#"'"garbage"'"#),
-    ("credentials", "validation", r#"'"garbage"'"#),
-    ("credential_versions", "verdicts", r#"'"garbage"'"#),
-    ("credential_versions", "provider_type", "'Nobody'"),
-    ("credentials", "endpoint_uids", "'{NULL}'"),
-    ("models", "endpoint_uids", "'{NULL}'"),
-    ("models", "recommended_for", "'{NULL}'"),
-    ("models", "default_parameters", r#"'"garbage"'"#),
-    ("models", "conditions", r#"'"garbage"'"#),
-    ("models", "capabilities", r#"'"garbage"'"#),
-    ("models", "origin", r#"'"garbage"'"#),
-    ("models", "availability_test", r#"'"garbage"'"#),
-    ("models", "test_verdict", r#"'"garbage"'"#),
+/// Tables of what is declared, and of what was found of it.
+const TABLES: [&str; 7] = [
+    "providers",
+    "endpoints",
+    "credentials",
+    "credential_versions",
+    "models",
+    "model_classes",
+    "listed_models",
 ];
 
-const KINDS: [(&str, &str); 4] = [
+/// Columns whose text is one of some words.
+const WORDS: [(&str, &str); 8] = [
+    ("providers", "type"),
+    ("credentials", "quota_unit"),
+    ("credentials", "quota_period"),
+    ("credential_versions", "state"),
+    ("credential_versions", "provider_type"),
+    ("models", "type"),
+    ("models", "lifecycle"),
+    ("model_classes", "prefer"),
+];
+
+const KINDS: [(&str, &str); 5] = [
     ("LlmProvider", "p"),
     ("LlmEndpoint", "e"),
     ("LlmCredential", "c"),
     ("LlmModel", "m"),
+    ("LlmModelClass", "k"),
 ];
+
+/// A column, and what it may hold and nobody can read.
+#[derive(Clone, Debug)]
+struct Spoilable {
+    table: &'static str,
+    column: String,
+    garbage: &'static str,
+}
+
+impl Spoilable {
+    fn of(table: &'static str, column: String, type_: &str) -> Option<Self> {
+        let is_word = WORDS.contains(&(table, column.as_str()));
+        let garbage = match type_ {
+            "jsonb" => r#"'"garbage"'"#,
+            "ARRAY" => "'{NULL}'",
+            "timestamp with time zone" => "'infinity'",
+            "text" if is_word => "'Garbage'",
+            _ => return None,
+        };
+        Some(Self {
+            table,
+            column,
+            garbage,
+        })
+    }
+
+    /// Writes the garbage into every row; answers whether the database takes it.
+    async fn spoil(&self, owner: &mut PgConnection) -> bool {
+        let Self {
+            table,
+            column,
+            garbage,
+        } = self;
+        let spoil = format!(r#"UPDATE {table} SET "{column}" = {garbage}"#);
+        match owner.execute(AssertSqlSafe(spoil)).await {
+            Ok(spoilt) => {
+                assert!(spoilt.rows_affected() > 0, "{table} is empty");
+                true
+            }
+            Err(refused) => {
+                let database = refused.as_database_error();
+                let is_check = database.is_some_and(|error| error.is_check_violation());
+                assert!(is_check, "{table}.{column}: {refused}");
+                false
+            }
+        }
+    }
+
+    async fn is_left(&self, db: &Db) -> bool {
+        let Self {
+            table,
+            column,
+            garbage,
+        } = self;
+        let left = format!(r#"SELECT EXISTS (SELECT FROM {table} WHERE "{column}" = {garbage})"#);
+        let left = sqlx::query_scalar(AssertSqlSafe(left));
+        left.fetch_one(db.pool()).await.unwrap()
+    }
+}
+
+/// Every such column, by table and in the order of the table.
+async fn spoilable(owner: &mut PgConnection) -> BTreeMap<&'static str, Vec<Spoilable>> {
+    let mut found = BTreeMap::new();
+    for table in TABLES {
+        let columns: Vec<(String, String)> = sqlx::query_as(
+            "SELECT column_name::text, data_type::text FROM information_schema.columns
+             WHERE table_schema = 'public' AND table_name = $1 ORDER BY ordinal_position",
+        )
+        .bind(table)
+        .fetch_all(&mut *owner)
+        .await
+        .unwrap();
+        for (word_table, word) in WORDS {
+            let is_there = columns.iter().any(|(name, _)| name == word);
+            assert!(word_table != table || is_there, "{table} has no {word}");
+        }
+        let columns = columns.into_iter();
+        let spoilable = columns.filter_map(|(name, type_)| Spoilable::of(table, name, &type_));
+        found.insert(table, spoilable.collect());
+    }
+    found
+}
 
 async fn declared(world: &World, vendor: &FakeVendor) {
     world.secret("s", KEY).await;
     world.apply_basics(&vendor.url()).await;
     world.model("m", "gpt-a").await;
-    for (kind, name) in KINDS {
-        world.ready(kind, name).await;
-    }
+    let class = json!({ "models": [{ "name": "m" }] });
+    world.apply("LlmModelClass", "k", class).await;
+    all_ready(world).await;
 }
 
-async fn spoil(world: &World, table: &str, column: &str, garbage: &str) {
-    let spoil = format!("UPDATE {table} SET {column} = {garbage}");
-    let spoilt = world.owner().await.execute(AssertSqlSafe(spoil)).await;
-    assert!(spoilt.unwrap().rows_affected() > 0, "{table}.{column}");
+async fn all_ready(world: &World) {
+    for (kind, name) in KINDS {
+        world.says(kind, name, "Synced", "True", "Reconciled").await;
+        world.ready(kind, name).await;
+    }
+    world
+        .says("LlmModel", "m", "Available", "True", "ModelListed")
+        .await;
+    world
+        .says("LlmModelClass", "k", "Available", "True", "CandidateFound")
+        .await;
+}
+
+/// Waits until every row can be read, and none of these columns holds its garbage any more.
+async fn are_written_anew(db: &Db, spoilt: &[Spoilable]) {
+    for one in spoilt {
+        let what = format!("{}.{} is written anew", one.table, one.column);
+        eventually(&what, async || !one.is_left(db).await).await;
+    }
+    eventually("every row can be read", async || {
+        db.unreadable_rows().await.unwrap().is_empty()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,32 +163,42 @@ async fn a_row_that_cannot_be_read_is_written_anew_from_its_resource() {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
     let mut world = World::started("garbage").await;
     declared(&world, &vendor).await;
-    let db = world.db().await;
-    for (table, column, garbage) in GARBAGE {
-        spoil(&world, table, column, garbage).await;
-        // Whoever reads it meets it: the next start, or the next change.
-        if column == "conditions" {
-            world.stop().await;
-            world.start().await;
-        } else {
-            let name = format!("{table} {column}");
-            world.provider("p", json!({ "displayName": name })).await;
-            world
-                .endpoint("e", &vendor.url(), json!({ "displayName": name }))
-                .await;
+    let (db, mut owner) = (world.db().await, world.owner().await);
+    let columns = spoilable(&mut owner).await;
+    let most = columns.values().map(Vec::len).max().unwrap();
+    let mut taken = Vec::new();
+    // One column of each table at a time. Whoever reads a row meets it: here with the next change.
+    for turn in 0..most {
+        let mut spoilt = Vec::new();
+        for column in columns.values().filter_map(|of_table| of_table.get(turn)) {
+            if column.spoil(&mut owner).await {
+                spoilt.push(column.clone());
+            }
         }
-        eventually(&format!("{table}.{column} is read again"), async || {
-            db.unreadable_rows().await.unwrap().is_empty()
-        })
-        .await;
-        for (kind, name) in KINDS {
-            world.says(kind, name, "Synced", "True", "Reconciled").await;
-            world.ready(kind, name).await;
-        }
+        let name = format!("turn {turn}");
+        world.provider("p", json!({ "displayName": name })).await;
         world
-            .says("LlmModel", "m", "Available", "True", "ModelListed")
+            .endpoint("e", &vendor.url(), json!({ "displayName": name }))
             .await;
+        are_written_anew(&db, &spoilt).await;
+        all_ready(&world).await;
+        taken.extend(spoilt);
     }
+    // Neither is read with its row: the export reads the one, and the lists' readers the other.
+    for unread in ["models.declaration", "listed_models.facts"] {
+        let is_it = |one: &Spoilable| format!("{}.{}", one.table, one.column) == unread;
+        assert!(taken.iter().any(is_it), "{unread} was not tried");
+    }
+    // All at once, which the next start meets.
+    world.stop().await;
+    for column in &taken {
+        assert!(column.spoil(&mut owner).await);
+    }
+    world.start().await;
+    let name = json!({ "displayName": "at last" });
+    world.endpoint("e", &vendor.url(), name).await;
+    are_written_anew(&db, &taken).await;
+    all_ready(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,9 +208,14 @@ async fn a_row_that_cannot_be_read_goes_with_its_object_and_holds_up_no_other() 
     declared(&world, &vendor).await;
     world.endpoint("f", &vendor.url(), json!({})).await;
     world.ready("LlmEndpoint", "f").await;
-    let db = world.db().await;
-    for column in ["verdict", "list_verdict", "headers", "conditions"] {
-        spoil(&world, "endpoints", column, r#"'"garbage"'"#).await;
+    let (db, mut owner) = (world.db().await, world.owner().await);
+    let columns = spoilable(&mut owner).await;
+    let mut taken = 0;
+    for column in &columns["endpoints"] {
+        if !column.spoil(&mut owner).await {
+            continue;
+        }
+        taken += 1;
         world.delete("LlmEndpoint", "e").await;
         eventually("its row is gone", async || {
             let rows = db.endpoint_rows_all(false).await;
@@ -107,4 +225,5 @@ async fn a_row_that_cannot_be_read_goes_with_its_object_and_holds_up_no_other() 
         world.endpoint("e", &vendor.url(), json!({})).await;
         world.ready("LlmEndpoint", "e").await;
     }
+    assert!(taken > 0, "the database takes no garbage at all");
 }

@@ -1,17 +1,21 @@
 //! What a GitOps tool that waits sees while it applies: nothing that fails for what it is about to
 //! apply, and a failure for what stays missing.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use llmplane::crd::{Kind, ProviderType, conditions::STALL_GRACE};
 use serde_json::{Value, json};
 
+use crate::federation::site::{ACCOUNT, agreement, grant, make_account, start};
 use crate::support::{
     fake_vendor::FakeVendor,
     history::{History, kstatus, summary},
     plane::eventually,
-    vendors::Fake,
+    vendors::{Fake, token_service::TokenService},
     world::{World, find_condition},
 };
 
@@ -19,6 +23,12 @@ const KEY: &str = "sk-test-0123456789abcdef";
 /// Time that a tool takes to apply everything.
 const APPLIED_OVER: Duration = Duration::from_secs(8);
 const PROVIDERS: usize = 4;
+/// Models of each of them.
+const MODELS: usize = 29;
+/// Models of which each is applied anew under another name.
+const RENAMED: usize = 40;
+const AUDIENCE: &str = "https://openrouter.ai";
+const POLICY: &str = "pol_1";
 
 fn secret(name: &str) -> Value {
     json!({
@@ -28,6 +38,13 @@ fn secret(name: &str) -> Value {
             "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
         },
         "stringData": { "api-key": KEY },
+    })
+}
+
+fn federation() -> Value {
+    json!({
+        "serviceAccountRef": { "name": ACCOUNT }, "audience": AUDIENCE,
+        "openRouter": { "federationPolicyId": POLICY },
     })
 }
 
@@ -41,9 +58,11 @@ fn manifests(elsewhere: &str, first: &str, second: &str) -> Vec<(&'static str, V
         let provider = json!({ "name": format!("p{p}") });
         let endpoint = |e: usize| json!({ "name": format!("p{p}-e{e}") });
         for c in 0..10 {
-            let mut spec = json!({
-                "providerRef": provider, "secretRef": { "name": format!("p{p}-s{}", c % 4) },
-            });
+            let mut spec = json!({ "providerRef": provider });
+            match c {
+                9 => spec["federation"] = federation(),
+                c => spec["secretRef"] = json!({ "name": format!("p{p}-s{}", c % 4) }),
+            }
             if c % 2 == 0 {
                 spec["endpointRefs"] = json!([endpoint(0), endpoint(1)]);
             }
@@ -61,13 +80,21 @@ fn manifests(elsewhere: &str, first: &str, second: &str) -> Vec<(&'static str, V
             }
             add("LlmEndpoint", format!("p{p}-e{e}"), spec);
         }
-        for m in 0..30 {
+        for m in 0..MODELS {
             let mut spec = json!({ "providerRef": provider, "modelId": format!("model-{m}") });
             if m % 3 == 0 {
                 spec["endpointRefs"] = json!([endpoint(1), endpoint(2)]);
             }
             add("LlmModel", format!("p{p}-m{m}"), spec);
         }
+        // The models of the first two are renamed, and the classes say what they are for.
+        let class = match p {
+            0 | 1 => json!({ "need": { "providerTypes": ["OpenAICompatible"] } }),
+            p => {
+                json!({ "models": [{ "name": format!("p{p}-m1") }, { "name": format!("p{p}-m0") }] })
+            }
+        };
+        add("LlmModelClass", format!("p{p}-class"), class);
         let sync = json!({ "enabled": p == 0 });
         let spec = json!({
             "type": "OpenAICompatible", "defaultEndpointRef": endpoint(2), "modelSync": sync,
@@ -109,15 +136,28 @@ async fn all_are_current(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_objects_in_fluxs_order_and_forty_renamed_never_fail_on_the_way() {
-    let even: Vec<String> = (0..30).step_by(2).map(|m| format!("model-{m}")).collect();
-    let odd: Vec<String> = (1..30).step_by(2).map(|m| format!("model-{m}")).collect();
-    let listing = async |ids: &[String]| {
+    let listing = async |from: usize| {
+        let ids = (from..MODELS).step_by(2).map(|m| format!("model-{m}"));
+        let ids: Vec<String> = ids.collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        FakeVendor::start(&[KEY], &ids).await
+        Arc::new(FakeVendor::start(&[KEY], &ids).await)
     };
-    let (first, second) = (listing(&even).await, listing(&odd).await);
+    let (first, second) = (listing(0).await, listing(1).await);
     let elsewhere = Fake::at(ProviderType::OpenAICompatible, "127.0.0.2:0").await;
-    let world = World::started("flux").await;
+    let mut world = World::new("flux").await;
+    let ids = [("federation_policy_id", POLICY)];
+    let life = Duration::from_secs(900);
+    let tokens =
+        TokenService::of("openRouter", agreement(&world, AUDIENCE, &ids, life).await).await;
+    let taking = [first.clone(), second.clone()];
+    tokens.on_issue(move |issued| {
+        taking
+            .iter()
+            .for_each(|vendor| vendor.accept(&issued.token))
+    });
+    grant(&world).await;
+    make_account(&world, "127.0.0.1").await;
+    start(&mut world, &[&tokens]).await;
     let history = History::of(&world);
 
     let manifests = manifests(&elsewhere.url(), &first.url(), &second.url());
@@ -137,7 +177,7 @@ async fn two_hundred_objects_in_fluxs_order_and_forty_renamed_never_fail_on_the_
     let models = manifests
         .iter()
         .filter(|(kind, _)| *kind == "LlmModel")
-        .take(40);
+        .take(RENAMED);
     let renamed: Vec<(&str, Value)> = models
         .clone()
         .map(|(kind, object)| {

@@ -1,6 +1,9 @@
 //! `packaging/image`: an image of this binary that holds what the binary needs and nothing else, the same
 //! each time.
 
+mod dockerfile;
+mod folders;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -103,6 +106,7 @@ fn the_same_binary_makes_the_same_bytes() {
     the_archive_holds_the_image_alone(&first);
     the_binary_runs_in_it(&first);
     the_provenance_is_of_this_image(&first);
+    it_trusts_the_authorities_of_the_package_alone(&first);
 }
 
 fn it_is_an_image_with_its_sbom(image: &Image) {
@@ -205,6 +209,39 @@ fn the_binary_runs_in_it(image: &Image) {
     assert!(said.contains("Connection refused"), "{said}");
 }
 
+/// Not those that somebody added on the machine that builds, such as a proxy's.
+fn it_trusts_the_authorities_of_the_package_alone(image: &Image) {
+    let folder = tempfile::tempdir().unwrap();
+    image.unpack(folder.path());
+    let bundle = folder.path().join("etc/ssl/certs/ca-certificates.crt");
+    let bundle = std::fs::read_to_string(bundle).unwrap();
+    let listed = Command::new("dpkg")
+        .args(["-L", "ca-certificates"])
+        .output();
+    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+    // Beside an example of its documentation.
+    let of_an_authority =
+        |it: &&str| it.starts_with("/usr/share/ca-certificates/") && it.ends_with(".crt");
+    let mut files: Vec<&str> = listed.lines().filter(of_an_authority).collect();
+    files.sort_unstable();
+    let texts = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap());
+    let of_the_package = certificates(&texts.collect::<String>());
+    assert!(of_the_package.len() > 100);
+    assert!(
+        certificates(&bundle) == of_the_package,
+        "the image trusts others than the package ca-certificates"
+    );
+}
+
+/// Those of a PEM text, each as its lines are.
+fn certificates(text: &str) -> Vec<String> {
+    let blocks = text.split("-----BEGIN CERTIFICATE-----").skip(1);
+    let bodies = blocks.map(|it| it.split("-----END CERTIFICATE-----").next().unwrap());
+    bodies.map(|it| it.split_whitespace().collect()).collect()
+}
+
 fn list(root: &Path, folder: &Path, files: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -299,24 +336,5 @@ fn the_sbom_lists_what_is_linked_with_the_checksums_of_the_lock_file() {
                 "{reference} is no component"
             );
         }
-    }
-}
-
-/// Who builds by the Dockerfile gets the same compiler, user and entry point.
-#[test]
-fn the_dockerfile_builds_the_same_way() {
-    let read = |name: &str| std::fs::read_to_string(format!("{ROOT}/{name}")).unwrap();
-    let toolchain = read("rust-toolchain.toml");
-    let channel = toolchain
-        .lines()
-        .find_map(|line| line.strip_prefix("channel = "));
-    let image = format!("FROM rust:{}-", channel.unwrap().trim_matches('"'));
-    let dockerfile = read("Dockerfile");
-    for line in [
-        image.as_str(),
-        "USER 65532:65532",
-        r#"ENTRYPOINT ["/usr/bin/llmplane"]"#,
-    ] {
-        assert!(dockerfile.contains(line), "{line} is not in the Dockerfile");
     }
 }

@@ -1,10 +1,11 @@
 //! How a key is proven or refused where the vendor's answer names no cause.
 
-use llmplane::crd::credential::VersionState::{self, Current, Pending};
-use serde_json::{Value, json};
+use llmplane::crd::credential::VersionState::{Current, Pending};
+use serde_json::json;
 
 use crate::support::{
     fake_vendor::FakeVendor,
+    keys::{states, words},
     plane::eventually,
     vendors::{Fault, fixture::Answer},
     world::World,
@@ -25,6 +26,18 @@ fn shapes() -> Vec<(&'static str, Answer)> {
             "page",
             text(401, "<html>sign in</html>").with("content-type", "text/html"),
         ),
+        (
+            "login",
+            text(200, "<html>sign in</html>").with("content-type", "text/html"),
+        ),
+        (
+            "elsewhere",
+            text(302, "").with("location", "https://login.example/"),
+        ),
+        (
+            "error-as-success",
+            Answer::json(200, &json!({ "error": "no" })),
+        ),
     ]
 }
 
@@ -34,37 +47,6 @@ fn refuse(vendor: &FakeVendor, key: &'static str, answer: Answer) {
         move |request| request.bearer() == Some(key),
         Fault::Answer(answer),
     );
-}
-
-async fn states(world: &World, credential: &str) -> Vec<(i64, String)> {
-    let status = world.get("LlmCredential", credential).await["status"].clone();
-    let versions = status["versions"].as_array().cloned().unwrap_or_default();
-    let state = |v: &Value| {
-        let state = v["state"].as_str().unwrap_or_default().to_owned();
-        (v["version"].as_i64().unwrap_or_default(), state)
-    };
-    versions.iter().map(state).collect()
-}
-
-fn words(states: &[(i64, VersionState)]) -> Vec<(i64, String)> {
-    let word = |state: &VersionState| serde_json::to_value(state).unwrap();
-    let words = states.iter().map(|(n, s)| (*n, word(s)));
-    words
-        .map(|(n, s)| (n, s.as_str().unwrap().to_owned()))
-        .collect()
-}
-
-/// Asks for the checks of credential `c` and waits until they were made.
-async fn check(world: &World, asked: &str) {
-    let object = json!({
-        "metadata": { "name": "c", "annotations": { "llmplane.dev/reconcile-requested-at": asked } },
-        "spec": { "providerRef": { "name": "p" }, "secretRef": { "name": "s" } },
-    });
-    world.apply_object("LlmCredential", object).await;
-    eventually("the request is answered", async || {
-        world.get("LlmCredential", "c").await["status"]["lastHandledReconcileAt"] == asked
-    })
-    .await;
 }
 
 /// As if so much time had passed for what is stored of the keys.
@@ -114,11 +96,32 @@ async fn a_new_key_that_alone_is_refused_is_rejected_whatever_the_refusal_looks_
             message.contains("version 1 stays in use"),
             "{name}: {message}"
         );
+        assert!(!message.contains("HTTP 200"), "{name}: {message}");
         let valid = world.said("LlmCredential", name, "Valid").await;
         assert_eq!(valid, Some(("True".into(), "KeyAccepted".into())), "{name}");
         let kept = words(&[(2, Pending), (1, Current)]);
         assert_eq!(states(&world, name).await, kept, "{name}");
     }
+}
+
+/// A key that was never any good is not said to be in use because the next one is none either.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_first_key_and_the_next_are_refused_none_is_said_to_be_in_use() {
+    let vendor = FakeVendor::start(&[], &[]).await;
+    let world = World::started("neither").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "False", "KeyRejected")
+        .await;
+    world.secret("s", SECOND).await;
+    eventually("it says what became of both", async || {
+        let message = world.message("LlmCredential", "c", "Ready").await;
+        let is_of_second = message.contains("version 2 of the key, now in Secret s, is refused");
+        assert!(!message.contains("stays in use"), "{message}");
+        is_of_second && message.contains("so is version 1")
+    })
+    .await;
 }
 
 /// The vendor refuses whoever comes: that is no fault of the keys, and none displaces the other,
@@ -150,12 +153,12 @@ async fn while_every_key_is_refused_none_displaces_the_other_and_nobody_is_blame
     world.abandon().await;
     age(&world, 24).await;
     world.start().await;
-    check(&world, "1").await;
+    world.check_key("1").await;
     let both = words(&[(2, Pending), (1, Current)]);
     assert_eq!(states(&world, "c").await, both);
 
     vendor.mend();
-    check(&world, "2").await;
+    world.check_key("2").await;
     eventually("the new key is in use", async || {
         states(&world, "c").await.first() == words(&[(2, Current)]).first()
     })
@@ -163,6 +166,31 @@ async fn while_every_key_is_refused_none_displaces_the_other_and_nobody_is_blame
     world
         .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
         .await;
+}
+
+/// The server breaks on the new key alone: that may be anybody's fault, and the key in use goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_that_a_server_breaks_on_waits_while_the_other_is_answered() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let mut world = World::started("broken").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.ready("LlmCredential", "c").await;
+    refuse(&vendor, SECOND, Answer::json(500, &json!({ "error": "x" })));
+    world.secret("s", SECOND).await;
+    eventually("it says what the new key waits for", async || {
+        let message = world.message("LlmCredential", "c", "Ready").await;
+        message.contains("does not replace version 1")
+            && message.contains("answers the same call with version 1")
+    })
+    .await;
+    world.abandon().await;
+    age(&world, 24).await;
+    world.start().await;
+    world.check_key("1").await;
+    let both = words(&[(2, Pending), (1, Current)]);
+    assert_eq!(states(&world, "c").await, both);
+    world.ready("LlmCredential", "c").await;
 }
 
 /// A server that changes its mind between two calls says nothing of either key.

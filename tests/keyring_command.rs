@@ -167,6 +167,75 @@ async fn verify_names_what_does_not_open_and_why() {
     );
 }
 
+/// A file that is cut short says no id: what the database names and the folder lacks is the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_with_a_broken_file_is_looked_at_all_the_same() {
+    let vendor = FakeVendor::start(&[KEY], &[]).await;
+    let world = World::new("keyring-broken").await;
+    let mut before = Process::controller(&world, &[]);
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.ready("LlmCredential", "c").await;
+    before.kill().await;
+    let (ring, dir) = (world.keyring_dir(), dir(&world));
+    let (lost, new) = (active(&ring), rotate(&ring));
+    std::fs::rename(ring.join(format!("{lost}.key")), ring.join("old.key")).unwrap();
+    std::fs::write(ring.join("old.key"), [7; 31]).unwrap();
+
+    let (ok, status) = told(&world, &["status"]).await;
+    assert!(!ok && status["faults"][0].as_str().unwrap().contains("old.key"));
+    let keys_of = |status: &Value| {
+        let keys = status["keys"].as_array().unwrap().iter();
+        let told = keys.map(|key| {
+            (
+                key["id"].clone(),
+                key["in_folder"].clone(),
+                key["versions"].clone(),
+            )
+        });
+        let mut told: Vec<_> = told.collect();
+        told.sort_by_key(|(_, in_folder, _)| in_folder.as_bool());
+        told
+    };
+    assert_eq!(
+        keys_of(&status),
+        [
+            (json!(lost.to_string()), json!(false), json!(1)),
+            (json!(new.to_string()), json!(true), json!(0))
+        ]
+    );
+    let said = String::from_utf8(keyring(&world, &["status"]).await.stdout).unwrap();
+    assert!(
+        said.contains(&format!("put the file of key {lost} back")),
+        "{said}"
+    );
+    let (ok, report) = told(&world, &["verify"]).await;
+    assert!(
+        !ok && report["faults"][0].as_str().unwrap().contains("31 bytes"),
+        "{report}"
+    );
+    let failed = &report["failed"][0];
+    assert_eq!(
+        (&failed["reason"], &failed["kek_id"]),
+        (&json!("kek-missing"), &json!(lost.to_string()))
+    );
+    let (ok, listed) = told(&world, &["list"]).await;
+    assert!(
+        !ok && listed[1]["file"] == "old.key" && listed[1]["id"].is_null(),
+        "{listed}"
+    );
+
+    let forget = ["forget", &dir, &lost.to_string(), "--lost", "--dry-run"];
+    let (ok, report) = told(&world, &forget).await;
+    assert!(ok && report["from_secrets"][0]["name"] == "c", "{report}");
+    // Nor does a folder that names no active key keep them from an answer.
+    std::fs::remove_file(ring.join("active")).unwrap();
+    let (ok, status) = told(&world, &["status"]).await;
+    assert!(!ok && keys_of(&status).len() == 2, "{status}");
+    let (_, report) = told(&world, &["verify"]).await;
+    assert_eq!(report["failed"][0]["reason"], "kek-missing");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lost_key_wraps_is_sealed_anew_from_its_secrets_and_the_rest_is_named() {
     let vendor = FakeVendor::start(&[KEY, OTHER], &[]).await;

@@ -160,6 +160,26 @@ fn the_archive_is_what_the_manifest_says_and_runs() {
         said.trim(),
         format!("kubectl-llm {}", env!("CARGO_PKG_VERSION"))
     );
+    completes(&program, &made, &folder.path().join("krew"));
+}
+
+/// Whether the line of the caveats makes kubectl's completer of what Krew links in its folder.
+fn completes(program: &Path, manifest: &Value, krew: &Path) {
+    std::fs::create_dir_all(krew.join("bin")).unwrap();
+    std::os::unix::fs::symlink(program, krew.join("bin/kubectl-llm")).unwrap();
+    let caveats = manifest["spec"]["caveats"].as_str().unwrap();
+    let line = caveats
+        .lines()
+        .find(|line| line.contains("ln -s "))
+        .unwrap();
+    let linked = Command::new("sh")
+        .args(["-c", line])
+        .env("KREW_ROOT", krew)
+        .status();
+    assert!(linked.unwrap().success(), "{line}");
+    let completer = krew.join("bin/kubectl_complete-llm");
+    let ran = Command::new(completer).args(["status", "-o", "y"]).output();
+    assert_eq!(String::from_utf8_lossy(&ran.unwrap().stdout), "yaml\n:4\n");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod api_limits;
 mod api_process;
 mod api_tls;
 mod audit;
+mod audited_refusals;
 mod borders;
 mod canary;
 mod chart;

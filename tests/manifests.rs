@@ -209,12 +209,17 @@ fn lua(value: &Value) -> String {
     }
 }
 
-/// What Argo CD's health script says of an object: status and message.
+/// What Argo CD's health script says of one of llmplane's objects: status and message.
 pub fn argocd_health(object: &Value) -> (String, String) {
+    health_by("argocd/health.lua", object)
+}
+
+/// What a health script for Argo CD says of an object: status and message.
+pub fn health_by(script: &str, object: &Value) -> (String, String) {
     let script = format!(
         "obj = {}\nlocal hs = dofile({:?})\nio.write(hs.status, '\\n', hs.message)",
         lua(object),
-        folder("argocd/health.lua"),
+        folder(script),
     );
     let output = Command::new("lua5.1").arg("-e").arg(script).output();
     let output = output.expect("lua5.1, which .ci/install installs");

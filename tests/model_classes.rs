@@ -7,12 +7,14 @@ use kube::api::ListParams;
 use llmplane::crd::Kind;
 use llmplane::db::AuditFilter;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::support::api::{Answer, TestApi, answer, make_account, token_for};
+use crate::support::api::{Answer, TestApi};
 use crate::support::fake_vendor::FakeVendor;
 use crate::support::plane::eventually;
-use crate::support::process::Process;
+use crate::support::process::{Process, agent};
 use crate::support::rows;
+use crate::support::vendors::Fault;
 use crate::support::world::World;
 
 const KEY: &str = "sk-test-0123456789abcdef";
@@ -93,25 +95,9 @@ impl Scene {
 
     /// An API with the keyring, and the token of somebody who may use its keys.
     async fn api(&self) -> (Process, String) {
-        let (client, ns) = (self.world.client.clone(), self.world.ns());
-        make_account(client.clone(), ns, "agent").await;
-        let account = format!("--serviceaccount={ns}:agent");
-        let role = "--clusterrole=llmplane-credential-user";
-        let binding = ["-n", ns, "create", "rolebinding", "agent", role, &account];
-        assert!(self.world.plane.kubectl(&binding).await.status.success());
-        let keyring = self.world.keyring_dir();
-        let keyring = [("LLMPLANE_KEYRING_DIR", keyring.to_str().unwrap())];
-        let api = Process::api(&self.world, &keyring);
-        api.ready().await;
-        let token = token_for(&client, ns, "agent", &["llmplane"]).await;
-        (api, token)
+        let api = Process::api_with_keys(&self.world, &[]).await;
+        (api, agent(&self.world).await)
     }
-}
-
-async fn resolve(api: &Process, token: &str, body: Value) -> Answer {
-    let url = format!("http://{}/api/v1/resolve", api.listen());
-    let request = reqwest::Client::new().post(url).bearer_auth(token);
-    answer(request.json(&body)).await
 }
 
 /// The model, and the model and endpoint of each target.
@@ -152,14 +138,14 @@ async fn a_class_means_the_first_model_that_answers_and_agents_are_told_the_same
     let answered = async |expected: [(&str, &str); 2]| {
         let what = format!("agents are answered {expected:?}");
         eventually(&what, async || {
-            let answer = resolve(&api, &token, json!({ "class": "smart" })).await;
+            let answer = api.resolve(&token, json!({ "class": "smart" })).await;
             answer.status == 200 && places(&answer) == both(expected)
         })
         .await;
     };
     answered([("large", "p-main"), ("small", "q-main")]).await;
     // A name that no model has is the class's.
-    let named = resolve(&api, &token, json!({ "model": "smart" })).await;
+    let named = api.resolve(&token, json!({ "model": "smart" })).await;
     assert_eq!(named.json()["class"], "smart", "{}", named.text);
     let row = api.get(&token, "/classes/smart").await.json();
     assert_eq!(
@@ -174,10 +160,11 @@ async fn a_class_means_the_first_model_that_answers_and_agents_are_told_the_same
 
     // A key that leaves for it is told of with the class.
     let with_key = json!({ "class": "smart", "with_secret": true, "purpose": "a test" });
-    let keyed = resolve(&api, &token, with_key).await.json();
+    let keyed = api.resolve(&token, with_key).await.json();
     assert_eq!(keyed["targets"][0]["secret"]["api_key"], KEY);
     let filter = AuditFilter {
         action: Some("Disclose".to_owned()),
+        result: Some("Disclosed".to_owned()),
         ..AuditFilter::default()
     };
     let db = scene.world.db().await;
@@ -218,6 +205,52 @@ async fn a_class_means_the_first_model_that_answers_and_agents_are_told_the_same
         .says("smart", "Ready", "True", "CandidatesUnavailable")
         .await;
     answered([("large", "p-main"), ("small", "q-main")]).await;
+}
+
+/// From the vendor's answer to what agents are given, and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_quota_is_used_up_at_the_vendor_is_given_to_nobody_until_it_recovers() {
+    const SPARE: &str = "sk-test-fedcba9876543210";
+    let scene = Scene::new("vendorquota").await;
+    scene.large.accept(SPARE);
+    scene.world.secret("t", SPARE).await;
+    let spare = json!({
+        "providerRef": { "name": "p" }, "secretRef": { "name": "t" }, "priority": 200,
+    });
+    scene.world.apply("LlmCredential", "spare", spare).await;
+    let models = json!({ "models": [{ "name": "large" }] });
+    scene.class("smart", models).await;
+    scene.means("smart", "large", "p-main").await;
+    for name in ["p", "spare"] {
+        scene.world.ready("LlmCredential", name).await;
+    }
+    let (api, token) = scene.api().await;
+    let given = async |key: &str| {
+        let asked = json!({ "class": "smart", "with_secret": true });
+        api.gives(&token, asked, Some(key)).await;
+    };
+    given(KEY).await;
+
+    let credential = scene.world.get("LlmCredential", "p").await["metadata"]["uid"].clone();
+    let credential: Uuid = credential.as_str().unwrap().parse().unwrap();
+    scene.large.fail_when(
+        |request| request.bearer() == Some(KEY),
+        Fault::documented("openai_compatible", "insufficient_quota"),
+    );
+    scene.world.request_check(credential).await;
+    scene
+        .world
+        .says("LlmCredential", "p", "Valid", "False", "QuotaExhausted")
+        .await;
+    given(SPARE).await;
+
+    scene.large.mend();
+    scene.world.request_check(credential).await;
+    scene
+        .world
+        .says("LlmCredential", "p", "Valid", "True", "KeyAccepted")
+        .await;
+    given(KEY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,7 +329,7 @@ async fn a_class_that_is_switched_off_or_gone_means_nothing() {
     scene.class("smart", spec(true)).await;
     scene.means("smart", "small", "q-main").await;
     let (api, token) = scene.api().await;
-    let asked = async || resolve(&api, &token, json!({ "class": "smart" })).await;
+    let asked = async || api.resolve(&token, json!({ "class": "smart" })).await;
     eventually("it is answered", async || asked().await.status == 200).await;
 
     scene.class("smart", spec(false)).await;

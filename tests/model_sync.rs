@@ -12,7 +12,7 @@ use kube::{
 use llmplane::crd::LlmModel;
 use serde_json::{Value, json};
 
-use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
+use crate::support::{fake_vendor::FakeVendor, plane::eventually, vendors::Fault, world::World};
 
 const GENERATED: &str = "llmplane.dev/generated-by=model-sync";
 
@@ -323,6 +323,70 @@ async fn two_lists_are_united_and_the_endpoint_is_named_where_only_one_has_the_m
             .await;
     }
     assert_eq!(ids(&world).await, ["a", "b", "both"]);
+}
+
+/// A GitOps tool that waited for a sync there would wait for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_list_nothing_is_waited_for_and_another_endpoints_is_taken() {
+    let bare = FakeVendor::start(&[""], &[]).await;
+    bare.fail(Fault::documented("gateways", "no_such_path"));
+    let world = World::started("nolist").await;
+    provider(&world, json!({})).await;
+    world.endpoint("bare", &bare.url(), json!({})).await;
+    world
+        .says(
+            "LlmProvider",
+            "p",
+            "ModelsSynced",
+            "Unknown",
+            "Unverifiable",
+        )
+        .await;
+    world
+        .says("LlmProvider", "p", "Ready", "True", "Unverifiable")
+        .await;
+    let message = world.message("LlmProvider", "p", "Ready").await;
+    assert!(message.contains("switch spec.modelSync off"), "{message}");
+    assert!(ids(&world).await.is_empty());
+
+    let full = FakeVendor::start(&[""], &["a"]).await;
+    world.endpoint("full", &full.url(), json!({})).await;
+    synced(&world).await;
+    assert_eq!(ids(&world).await, ["a"]);
+    let message = world.message("LlmProvider", "p", "ModelsSynced").await;
+    let read = "the model list of endpoint full was read";
+    assert!(message.starts_with(read), "{message}");
+    assert!(message.contains("at endpoint bare: "), "{message}");
+    // One that cannot be read is no such thing.
+    full.mend();
+    full.break_with(500);
+    provider_asked(&world, json!({}), "1").await;
+    world
+        .says("LlmProvider", "p", "ModelsSynced", "False", "SyncFailed")
+        .await;
+}
+
+/// A path that answers no more, or a baseUrl that lost its end: somebody has to know.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_had_a_list_and_has_it_no_more_is_named() {
+    let vendor = FakeVendor::start(&[""], &["a"]).await;
+    let other = FakeVendor::start(&[""], &["b"]).await;
+    let world = World::started("lostlist").await;
+    provider(&world, json!({})).await;
+    world.endpoint("e", &vendor.url(), json!({})).await;
+    world.endpoint("other", &other.url(), json!({})).await;
+    synced(&world).await;
+    vendor.fail(Fault::documented("gateways", "no_such_path"));
+    provider_asked(&world, json!({}), "1").await;
+    world
+        .says("LlmProvider", "p", "ModelsSynced", "False", "SyncFailed")
+        .await;
+    let message = world.message("LlmProvider", "p", "ModelsSynced").await;
+    assert!(message.starts_with("at endpoint e: "), "{message}");
+    assert_eq!(ids(&world).await, ["a", "b"]);
+    vendor.mend();
+    provider_asked(&world, json!({}), "2").await;
+    synced(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sqlx::Executor;
 
-use crate::support::api::{TestApi, answer, models};
+use crate::support::api::{TestApi, models};
 use crate::support::database::TestDatabase;
 use crate::support::plane::eventually;
 use crate::support::process::Process;
@@ -110,11 +110,9 @@ async fn a_replica_that_ends_leaves_no_request_uncounted() {
     let token = world
         .account("agent", &["list"], &["llmmodels", "llmendpoints"], &[])
         .await;
-    let url = format!("http://{}/api/v1/resolve", api.listen());
     for number in 0..40 {
-        let request = reqwest::Client::new().post(&url).bearer_auth(&token);
-        let body = json!({ "model": format!("m{}", number % 4) });
-        assert_eq!(answer(request.json(&body)).await.status, 404);
+        let asked = json!({ "model": format!("m{}", number % 4) });
+        assert_eq!(api.resolve(&token, asked).await.status, 404);
     }
     api.signal(Signal::SIGTERM);
     assert!(api.ended().await.success());

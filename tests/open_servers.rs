@@ -6,12 +6,14 @@ use llmplane::{
     crd::{
         Kind,
         ProviderType::{self, *},
-        reasons::Reason::{self, KeyAccepted, KeyRejected, Unverifiable},
+        reasons::Reason::{
+            self, CheckInconclusive, KeyAccepted, KeyRejected, KeyRestricted, Unverifiable,
+        },
     },
     db::CheckKind,
     encryption::SecretFields,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
@@ -120,6 +122,57 @@ async fn a_server_that_takes_whatever_looks_like_a_key_proves_none() {
     assert_eq!(scene.validated().await, Some(Unverifiable));
 }
 
+/// A list that is for administrators is refused to whoever comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_others_get_too_makes_no_key_genuine() {
+    let checks = RunningChecks::start().await;
+    let scene = Scene::set(&checks, OpenAICompatible).await;
+    let restricted = || {
+        Fault::Answer(Answer::json(
+            403,
+            &json!({ "message": "Insufficient permissions" }),
+        ))
+    };
+    scene.vendor.fail(restricted());
+    assert_eq!(scene.validated().await, Some(Unverifiable));
+    scene.vendor.mend();
+    scene
+        .vendor
+        .fail_when(|request| !is_keyless(request), restricted());
+    assert_eq!(
+        scene.validated().await,
+        Some(Unverifiable),
+        "to a made-up key"
+    );
+    scene.vendor.mend();
+    scene
+        .vendor
+        .fail_when(|request| request.bearer() == Some(KEY), restricted());
+    assert_eq!(scene.validated().await, Some(KeyRestricted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_accepted_once_it_is_known_what_others_are_answered() {
+    let checks = RunningChecks::start().await;
+    for fault in [429, 503] {
+        let scene = Scene::set(&checks, OpenAICompatible).await;
+        let busy = || Fault::Answer(Answer::json(fault, &json!({ "error": "busy" })));
+        scene.vendor.fail_when(is_keyless, busy());
+        assert_eq!(scene.validated().await, Some(CheckInconclusive), "{fault}");
+        scene.vendor.mend();
+        scene.vendor.shop().wants_key = false;
+        assert_eq!(scene.validated().await, Some(Unverifiable), "{fault}");
+    }
+    // One that never answers others tells keys apart.
+    let scene = Scene::set(&checks, OpenAICompatible).await;
+    let broken = Fault::Answer(Answer::json(500, &json!({ "error": "no header" })));
+    scene.vendor.fail_when(is_keyless, broken);
+    eventually("the key is accepted", async || {
+        scene.validated().await == Some(KeyAccepted)
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_asked_without_a_key_once_and_then_once_a_day() {
     let checks = RunningChecks::start().await;
@@ -193,18 +246,31 @@ async fn a_made_up_key_at_an_open_server_is_ready_and_said_to_be_unproven() {
 
 /// A gateway that has no list, and wants a key for everything.
 fn hide_list(vendor: &FakeVendor, status: u16) {
-    let none = json!({ "detail": "not found" });
+    answer_list(vendor, status, &json!({ "detail": "not found" }));
+}
+
+/// Answers whoever asks for the list so.
+fn answer_list(vendor: &FakeVendor, status: u16, body: &Value) {
     vendor.fail_when(
         |request| request.path == "/v1/models",
-        Fault::Answer(Answer::json(status, &none)),
+        Fault::Answer(Answer::json(status, body)),
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_server_without_a_list_a_models_answer_proves_the_key() {
-    for status in [404, 405] {
+    for (status, body) in [
+        (404, json!({ "detail": "not found" })),
+        (405, json!({ "detail": "not found" })),
+        (403, json!({ "message": "Missing Authentication Token" })),
+        (400, json!({ "error": "Unknown endpoint" })),
+        (
+            200,
+            json!({ "error": "Unexpected endpoint or method. (GET /v1/models)" }),
+        ),
+    ] {
         let vendor = FakeVendor::start(&[KEY], &["m"]).await;
-        hide_list(&vendor, status);
+        answer_list(&vendor, status, &body);
         let world = World::started("listless").await;
         world.secret("s", KEY).await;
         world.apply_basics(&vendor.url()).await;
@@ -241,6 +307,49 @@ async fn behind_a_server_without_a_list_a_models_answer_proves_the_key() {
             .says("LlmCredential", "c", "Valid", "Unknown", "Unverifiable")
             .await;
     }
+}
+
+/// A proxy's page in the place of a list that is no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_whose_list_is_gone_is_alive_by_its_refusal_of_an_empty_call() {
+    let vendor = FakeVendor::start(&[KEY], &["m"]).await;
+    let gone = Answer::new(410, b"<html>gone</html>".to_vec()).with("content-type", "text/html");
+    vendor.fail_when(|request| request.path == "/v1/models", Fault::Answer(gone));
+    let world = World::started("gone").await;
+    world.provider("p", json!({})).await;
+    world.endpoint("e", &vendor.url(), json!({})).await;
+    world
+        .says("LlmEndpoint", "e", "Healthy", "True", "ProbeSucceeded")
+        .await;
+    let message = world.message("LlmEndpoint", "e", "Healthy").await;
+    assert!(message.contains("has no model list"), "{message}");
+}
+
+/// A gateway that lists nothing to anybody, and does not say why.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_list_that_is_forbidden_a_models_answer_proves_the_key() {
+    let vendor = FakeVendor::start(&[KEY], &["m"]).await;
+    answer_list(&vendor, 403, &json!({ "message": "Forbidden" }));
+    let world = World::started("forbidden").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says(
+            "LlmCredential",
+            "c",
+            "Valid",
+            "Unknown",
+            "CheckInconclusive",
+        )
+        .await;
+    let spec = json!({
+        "providerRef": { "name": "p" }, "modelId": "m", "availabilityTest": { "enabled": true },
+    });
+    world.apply("LlmModel", "m", spec).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    world.ready("LlmCredential", "c").await;
 }
 
 /// A chat that answers everybody proves no more than a list that does.
@@ -287,19 +396,8 @@ async fn a_deployment_that_nothing_free_can_prove_is_ready_and_names_its_test() 
     azure.accept(KEY);
     azure.shop().lists_deployments = false;
     let world = World::started("azure").await;
-    world
-        .apply_object(
-            "Secret",
-            json!({
-                "metadata": {
-                    "name": "s",
-                    "labels": { "llmplane.dev/credential": "AzureOpenAI" },
-                    "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
-                },
-                "stringData": { "api-key": KEY },
-            }),
-        )
-        .await;
+    let key = json!({ "api-key": KEY });
+    world.secret_of(ProviderType::AzureOpenAI, "s", key).await;
     world.provider("p", json!({ "type": "AzureOpenAI" })).await;
     world.endpoint("e", &azure.url(), json!({})).await;
     world.credential("c", "s").await;

@@ -12,9 +12,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::api::{answer, make_account, token};
 use crate::support::fake_vendor::FakeVendor;
-use crate::support::process::Process;
+use crate::support::process::{Process, agent};
 use crate::support::world::World;
 
 const KEY: &str = "sk-plan-0123456789abcdef";
@@ -375,24 +374,14 @@ struct Agent {
 
 impl Agent {
     async fn new(world: &World) -> Self {
-        let (client, ns) = (world.client.clone(), world.ns());
-        make_account(client.clone(), ns, "agent").await;
-        let account = format!("--serviceaccount={ns}:agent");
-        let role = "--clusterrole=llmplane-credential-user";
-        let binding = ["-n", ns, "create", "rolebinding", "agent", role, &account];
-        assert!(world.plane.kubectl(&binding).await.status.success());
-        let keyring = world.keyring_dir();
-        let keyring = [("LLMPLANE_KEYRING_DIR", keyring.to_str().unwrap())];
-        let api = Process::api(world, &keyring);
-        api.ready().await;
-        let token = token(&client, ns, "agent", "llmplane").await;
-        Self { api, token }
+        Self {
+            api: Process::api_with_keys(world, &[]).await,
+            token: agent(world).await,
+        }
     }
 
     async fn asks(&self, need: &Value) -> Value {
-        let url = format!("http://{}/api/v1/resolve", self.api.listen());
-        let request = reqwest::Client::new().post(url).bearer_auth(&self.token);
-        let answer = answer(request.json(need)).await;
+        let answer = self.api.resolve(&self.token, need.clone()).await;
         told(&answer.json(), answer.status)
     }
 }

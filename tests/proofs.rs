@@ -3,11 +3,13 @@
 //! another.
 
 use llmplane::crd::ProviderType;
+use llmplane::crd::credential::VersionState::{Current, Pending, Previous};
 use serde_json::{Value, json};
 
 use crate::support::{
     fake_vendor::FakeVendor,
     history::History,
+    keys::{states, words},
     plane::eventually,
     vendors::{Fake, Fault},
     world::{World, find_condition},
@@ -221,4 +223,58 @@ async fn a_test_whose_key_is_exhausted_is_made_with_the_next() {
     };
     assert!(asked_with(KEY), "the best key comes first");
     assert!(asked_with(NEXT_KEY));
+}
+
+/// The key is another's at the first endpoint, before as after; the second is away when it is replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_that_one_endpoint_refuses_waits_for_the_other_and_blames_nobody() {
+    let others = FakeVendor::start(&["sk-others-0123456789abcd"], &["gpt-a"]).await;
+    let vendor = FakeVendor::start(&[KEY, NEXT_KEY], &["gpt-a"]).await;
+    let world = World::started("twoends").await;
+    world.secret("s", KEY).await;
+    world.provider("p", json!({})).await;
+    world.endpoint("a", &others.url(), json!({})).await;
+    world.endpoint("b", &vendor.url(), json!({})).await;
+    world.credential("c", "s").await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    eventually("the first is left out", async || {
+        let message = world.message("LlmCredential", "c", "Valid").await;
+        message.contains("not at a (KeyRejected)")
+    })
+    .await;
+
+    let history = History::of(&world);
+    vendor.break_with(503);
+    world.secret("s", NEXT_KEY).await;
+    eventually("it says what the new key waits for", async || {
+        let message = world.message("LlmCredential", "c", "Ready").await;
+        message.contains("version 2 of the key, now in Secret s,")
+            && message.contains("does not replace version 1")
+            && message.contains("at endpoint a:")
+            && message.contains("at endpoint b:")
+    })
+    .await;
+    assert_eq!(
+        states(&world, "c").await,
+        words(&[(2, Pending), (1, Current)])
+    );
+
+    vendor.mend();
+    world.check_key("1").await;
+    eventually("the new key is in use", async || {
+        states(&world, "c").await == words(&[(2, Current), (1, Previous)])
+    })
+    .await;
+    world.ready("LlmCredential", "c").await;
+    assert_eq!(history.failures(), [""; 0]);
+
+    // Where both refuse it, it is the key.
+    world.secret("s", "sk-nobodys-0123456789abc").await;
+    world
+        .says("LlmCredential", "c", "Ready", "False", "KeyRejected")
+        .await;
+    let message = world.message("LlmCredential", "c", "Ready").await;
+    assert!(message.contains("version 2 stays in use"), "{message}");
 }

@@ -54,14 +54,7 @@ fn named(name: &str) -> String {
 
 /// Provider, endpoint, Secret and credential of one name.
 async fn declare(world: &World, name: &str, url: &str, provider: Value) {
-    world.provider(name, provider).await;
-    let of = json!({ "name": name });
-    world
-        .endpoint(name, url, json!({ "providerRef": of }))
-        .await;
-    world.secret(name, KEY).await;
-    let spec = json!({ "providerRef": of, "secretRef": of });
-    world.apply("LlmCredential", name, spec).await;
+    world.declare(name, url, KEY, provider).await;
 }
 
 async fn model(world: &World, name: &str, id: &str, more: Value) {
@@ -181,6 +174,100 @@ async fn an_endpoint_is_healthy_by_the_apis_own_answers_alone_and_says_which_url
             "ProbeSucceeded",
         )
         .await;
+}
+
+/// What people write, by the vendor's type, and what they mean.
+const WRONG_URLS: [(ProviderType, &str, &str); 9] = [
+    (ProviderType::VLLM, "", "/v1"),
+    (ProviderType::VLLM, "/v1/chat/completions", "/v1"),
+    (ProviderType::OpenAI, "", "/v1"),
+    (ProviderType::OpenAI, "/v1/v1", "/v1"),
+    (ProviderType::Anthropic, "/v1/messages", "/v1"),
+    (ProviderType::Gemini, "/v1beta/models", "/v1beta"),
+    (ProviderType::Ollama, "/api/chat", ""),
+    (
+        ProviderType::DashScope,
+        "/compatible-mode/v1/chat/completions",
+        "/compatible-mode/v1",
+    ),
+    (ProviderType::Qianfan, "/v2/chat/completions", "/v2"),
+];
+
+/// A sign of life outside the base URL, such as vLLM's `/health`, says nothing of what stands there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_url_is_unhealthy_at_every_type_and_the_likely_one_is_named() {
+    let world = World::started("wrong-paths").await;
+    let mut fakes = Vec::new();
+    for (number, (type_, wrong, _)) in WRONG_URLS.into_iter().enumerate() {
+        let fake = Fake::of(type_).await;
+        fake.fail_when(
+            move |request| {
+                let under = request.path.strip_prefix(wrong);
+                under.is_some_and(|rest| rest != "/health")
+            },
+            documented("no_such_path"),
+        );
+        let name = format!("e{number}");
+        let url = format!("{}{wrong}", fake.root());
+        world
+            .provider(&name, json!({ "type": type_.as_str() }))
+            .await;
+        let of = json!({ "providerRef": { "name": name } });
+        world.endpoint(&name, &url, of).await;
+        fakes.push(fake);
+    }
+    for (number, (type_, wrong, right)) in WRONG_URLS.into_iter().enumerate() {
+        let name = format!("e{number}");
+        world
+            .says("LlmEndpoint", &name, "Healthy", "False", "ProbeFailed")
+            .await;
+        world
+            .says("LlmEndpoint", &name, "Ready", "False", "ProbeFailed")
+            .await;
+        let message = world.message("LlmEndpoint", &name, "Healthy").await;
+        let likely = format!("{}{right}", fakes[number].root());
+        assert!(
+            message.ends_with(&format!("check baseUrl: {likely} is probably meant")),
+            "{type_} {wrong}: {message}"
+        );
+    }
+}
+
+/// Forms of a URL that name the same place: they are taken as they are meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_as_a_vendors_pages_show_it_is_taken_as_it_is_meant() {
+    let world = World::started("forms").await;
+    let forms = [
+        (ProviderType::Anthropic, "/v1"),
+        (ProviderType::AzureOpenAI, "/openai/v1"),
+        (
+            ProviderType::AzureOpenAI,
+            "/openai/deployments/chat/chat/completions",
+        ),
+        (ProviderType::DashScope, "/compatible-mode/v1"),
+        (ProviderType::Gemini, "/v1beta/openai"),
+        (ProviderType::Ollama, "/v1"),
+        (ProviderType::Qianfan, ""),
+    ];
+    let mut fakes = Vec::new();
+    for (number, (type_, form)) in forms.into_iter().enumerate() {
+        let fake = Fake::of(type_).await;
+        fake.accept(KEY);
+        let name = format!("e{number}");
+        let url = format!("{}{form}", fake.root());
+        let provider = json!({ "type": type_.as_str() });
+        declare(&world, &name, &url, provider).await;
+        fakes.push(fake);
+    }
+    for number in 0..forms.len() {
+        let name = format!("e{number}");
+        world
+            .says("LlmEndpoint", &name, "Healthy", "True", "ProbeSucceeded")
+            .await;
+        world
+            .says("LlmCredential", &name, "Valid", "True", "KeyAccepted")
+            .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

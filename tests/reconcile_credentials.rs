@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
 use llmplane::crd::credential::VersionState;
+use llmplane::crd::reasons::Reason;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -257,11 +258,7 @@ async fn a_new_key_takes_over_when_accepted_and_a_rejected_one_leaves_the_old_in
     world.ready("LlmCredential", "c").await;
 
     vendor.refuse("sk-second-0123456789ab");
-    let asked = json!({
-        "metadata": { "name": "c", "annotations": { "llmplane.dev/reconcile-requested-at": "1" } },
-        "spec": { "providerRef": { "name": "p" }, "secretRef": { "name": "s" } },
-    });
-    world.apply_object("LlmCredential", asked).await;
+    world.check_key("1").await;
     world
         .says("LlmCredential", "c", "Valid", "False", "KeyRejected")
         .await;
@@ -494,22 +491,79 @@ async fn a_key_whose_kek_is_gone_says_so_and_heals_when_it_is_back() {
     llmplane::encryption::kek::folder::activate(&ring, &new).unwrap();
     std::fs::remove_file(&old).unwrap();
     world.start().await;
-    let check = async |at: &str| {
-        let asked = json!({
-            "metadata": { "name": "c", "annotations": { "llmplane.dev/reconcile-requested-at": at } },
-            "spec": { "providerRef": { "name": "p" }, "secretRef": { "name": "s" } },
-        });
-        world.apply_object("LlmCredential", asked).await;
-    };
-    check("without").await;
+    world.check_key("without").await;
     world
         .says("LlmCredential", "c", "Valid", "False", "KeyringUnavailable")
         .await;
+    let said = world.message("LlmCredential", "c", "Valid").await;
+    let kek = old.file_stem().unwrap().to_str().unwrap();
+    assert!(said.contains(kek), "{said}");
     let ready = world.said("LlmCredential", "c", "Ready").await;
     assert_eq!(ready.unwrap().0, "True", "as it was");
+    // What the vendor said of it stands: a replica that has the key gives it out.
+    let db = world.db().await;
+    let row = db.credential_rows_all(false).await.unwrap().remove(0);
+    let versions = db.credential_version_rows(&[row.uid]).await.unwrap();
+    let verdicts: Vec<_> = versions[0].verdicts.values().map(|v| v.reason).collect();
+    assert_eq!(verdicts, [Reason::KeyAccepted]);
+    let with_key = || (vendor.requests().iter().filter(|r| r.bearer() == Some(KEY))).count();
+    let asked = with_key();
     std::fs::write(&old, sealed_under).unwrap();
-    check("with").await;
+    // Nobody asks: the key's return is enough.
     world
         .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
         .await;
+    eventually("the check that could not be made is made", async || {
+        with_key() > asked
+    })
+    .await;
+}
+
+/// A script that writes the Secret in a loop: what it wrote last is in use, and the vendor is asked about each key
+/// a few times at most.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_changes_a_hundred_times_ends_at_its_last_key_without_a_storm() {
+    const CHANGES: usize = 100;
+    let key = |number: usize| format!("sk-test-0123456789abcdef-{number:03}");
+    let keys: Vec<String> = (0..CHANGES).map(key).collect();
+    let accepted: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let vendor = FakeVendor::start(&accepted, &[]).await;
+    let world = World::started("churn").await;
+    world.secret("s", &keys[0]).await;
+    world.apply_basics(&vendor.url()).await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(100));
+    for key in &keys[1..] {
+        pace.tick().await;
+        world.secret("s", key).await;
+    }
+    let db = world.db().await;
+    let uid = db.credential_rows_all(false).await.unwrap()[0].uid;
+    let in_use = async || {
+        let rows = db.credential_version_rows(&[uid]).await.unwrap();
+        let current = rows.into_iter().find(|v| v.state == VersionState::Current);
+        let version = current?.version.to_string();
+        let stored = crate::support::keys::keys(&world, &db).await;
+        stored["c"][&version].as_str().map(str::to_owned)
+    };
+    eventually("the last key is in use", async || {
+        in_use().await.as_ref() == keys.last()
+    })
+    .await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    let rows = db.credential_version_rows(&[uid]).await.unwrap();
+    assert!(rows.len() <= CHANGES, "one for each key at most");
+    let pending = (rows.iter()).filter(|v| v.state == VersionState::Pending);
+    assert_eq!(pending.count(), 0);
+    let told = world.get("LlmCredential", "c").await["status"]["versions"].clone();
+    assert!(told.as_array().unwrap().len() <= 10, "{told}");
+    // Of a version that is new and the one before it, before and after it takes over; and once more.
+    let asked = vendor.requests();
+    let of_ours = |r: &&Recorded| r.bearer().is_some_and(|key| accepted.contains(&key));
+    let asked = asked.iter().filter(of_ours).count();
+    assert!(asked <= 5 * CHANGES, "{asked} calls for {CHANGES} keys");
 }

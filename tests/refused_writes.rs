@@ -1,31 +1,34 @@
 //! PostgreSQL answers and refuses to write: no session may, or one value may not be.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use crate::support::{
     fake_vendor::FakeVendor,
     plane::eventually,
-    process::Process,
+    process::{Process, agent},
     world::{World, find_condition},
 };
 
 const KEY: &str = "sk-test-0123456789abcdef";
 
-/// Sets or resets `default_transaction_read_only` for new sessions of this database, and ends the
-/// controller's, as an operator's restart of a pooler would: what they open next begins with it.
-async fn read_only(admin: &mut PgConnection, world: &World, set: bool) {
+const CONTROLLER: &str = "llmplane_controller";
+const API: &str = "llmplane_api";
+
+/// Sets `default_transaction_read_only` for new sessions of this database, and ends those of a role, as
+/// an operator's restart of a pooler would: what it opens next begins with it. Without a role: resets it.
+async fn read_only(admin: &mut PgConnection, world: &World, of: Option<&str>) {
     let database = &world.database.name;
-    let how = match set {
-        true => "SET default_transaction_read_only = on",
-        false => "RESET default_transaction_read_only",
+    let how = match of {
+        Some(_) => "SET default_transaction_read_only = on",
+        None => "RESET default_transaction_read_only",
     };
     let alter = format!(r#"ALTER DATABASE "{database}" {how}"#);
     admin.execute(AssertSqlSafe(alter)).await.unwrap();
-    if set {
+    if let Some(role) = of {
         let ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                     WHERE usename = 'llmplane_controller' AND datname = $1";
-        let ended = sqlx::query(ended).bind(database);
+                     WHERE usename = $2 AND datname = $1";
+        let ended = sqlx::query(ended).bind(database).bind(role);
         ended.execute(&mut *admin).await.unwrap();
     }
 }
@@ -51,7 +54,7 @@ async fn sessions_that_take_no_writes_are_told_of_and_not_used_again_afterwards(
     world.provider("p", json!({})).await;
     world.ready("LlmProvider", "p").await;
 
-    read_only(&mut admin, &world, true).await;
+    read_only(&mut admin, &world, Some(CONTROLLER)).await;
     world
         .provider("p", json!({ "displayName": "meanwhile" }))
         .await;
@@ -63,7 +66,7 @@ async fn sessions_that_take_no_writes_are_told_of_and_not_used_again_afterwards(
     })
     .await;
 
-    read_only(&mut admin, &world, false).await;
+    read_only(&mut admin, &world, None).await;
     controller.ready().await;
     world.ready("LlmProvider", "p").await;
     let rows = world.db().await.provider_rows_all(false).await.unwrap();
@@ -75,14 +78,74 @@ async fn sessions_that_take_no_writes_are_told_of_and_not_used_again_afterwards(
 async fn a_controller_that_starts_while_nothing_is_written_waits() {
     let world = World::new("readonlystart").await;
     let mut admin = admin(&world).await;
-    read_only(&mut admin, &world, true).await;
+    read_only(&mut admin, &world, Some(CONTROLLER)).await;
     let mut controller = Process::controller(&world, &[]);
     world.provider("p", json!({})).await;
     says_that_nothing_is_written(&controller).await;
-    read_only(&mut admin, &world, false).await;
+    read_only(&mut admin, &world, None).await;
     controller.ready().await;
     world.ready("LlmProvider", "p").await;
     assert!(controller.runs(), "{}", controller.log());
+}
+
+/// What is asked for model `m`.
+fn asked(with_secret: bool) -> Value {
+    json!({ "model": "m", "with_secret": with_secret })
+}
+
+async fn gives_the_key(api: &Process, token: &str) {
+    api.gives(token, asked(true), Some(KEY)).await;
+}
+
+/// Ready, for it serves what it knows; no key leaves without its row.
+async fn serves_all_but_keys(api: &Process, token: &str) {
+    api.ready().await;
+    let plain = api.resolve(token, asked(false)).await;
+    assert_eq!(plain.status, 200, "{}", plain.text);
+    assert_eq!(plain.json()["targets"][0]["secret"], Value::Null);
+    assert_eq!(api.get(token, "/models").await.names(), ["m"]);
+    let refused = api.resolve(token, asked(true)).await;
+    let said = (refused.status, refused.problem());
+    assert_eq!(said, (503, "audit-unavailable".to_owned()));
+    assert!(!refused.text.contains(KEY));
+    let (status, said) = api.admin("/readyz").await;
+    assert_eq!(status, 200, "{said}");
+}
+
+/// The API writes too: a row for each key that leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_whose_sessions_take_no_writes_gives_no_key_and_gives_them_again_by_itself() {
+    let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
+    let world = World::started("readonlyapi").await;
+    world.secret("s", KEY).await;
+    world.apply_basics(&vendor.url()).await;
+    world.model("m", "gpt-a").await;
+    world.ready("LlmModel", "m").await;
+    world
+        .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
+        .await;
+    let mut admin = admin(&world).await;
+    let token = agent(&world).await;
+    let mut before = Process::api_with_keys(&world, &[]).await;
+    gives_the_key(&before, &token).await;
+
+    read_only(&mut admin, &world, Some(API)).await;
+    eventually("no key leaves any more", async || {
+        before.resolve(&token, asked(true)).await.status == 503
+    })
+    .await;
+    serves_all_but_keys(&before, &token).await;
+    // One that starts now reads all the same.
+    let mut meanwhile = Process::api_with_keys(&world, &[]).await;
+    serves_all_but_keys(&meanwhile, &token).await;
+
+    // Its sessions keep what they began with, and are not used again.
+    read_only(&mut admin, &world, None).await;
+    gives_the_key(&before, &token).await;
+    gives_the_key(&meanwhile, &token).await;
+    for api in [&mut before, &mut meanwhile] {
+        assert!(api.runs(), "{}", api.log());
+    }
 }
 
 /// What the schema of the resources lets pass and PostgreSQL refuses, by a rule that only this

@@ -534,6 +534,36 @@ async fn a_name_is_looked_for_at_home_then_in_shared_namespaces() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_price_alone_is_in_the_one_currency_that_there_is() {
+    let alone = json!({ "max_output_price": "1000", "allow_deprecated": true });
+    let api = TestApi::start().await;
+    with_fleet(&api, |_| ()).await;
+    let found = resolve(&api.viewer().await, alone.clone()).await;
+    assert_eq!(found.status, 200, "{}", found.detail());
+
+    let mixed = TestApi::start().await;
+    with_fleet(&mixed, |fleet| {
+        let mut yuan = fleet.models[0].clone();
+        (yuan.uid, yuan.name) = (Uuid::new_v4(), "yuan".to_owned());
+        yuan.model_id = "vendor/yuan".to_owned();
+        yuan.currency = Some("CNY".to_owned());
+        fleet.models.push(yuan);
+    })
+    .await;
+    let viewer = mixed.viewer().await;
+    let unclear = resolve(&viewer, alone).await;
+    assert_eq!((unclear.status, &*unclear.problem()), (400, "invalid-body"));
+    let said = unclear.detail();
+    assert!(
+        said.contains("max_output_price: ") && said.contains("one of CNY, USD"),
+        "{said}"
+    );
+    let clear = json!({ "max_output_price": "1000", "currency": "CNY" });
+    let found = resolve(&viewer, clear).await.json();
+    assert_eq!(found["model"]["name"], "yuan");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_warm_resolve_asks_neither_the_apiserver_nor_postgresql() {
     let proxy = apiserver_proxy().await;
     let (api, postgres) = TestApi::behind_both(&proxy).await;

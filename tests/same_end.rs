@@ -95,11 +95,7 @@ async fn a_model_whose_last_credential_goes_says_so_and_when_it_was_last_listed(
     credential(&world, json!({ "enabled": true })).await;
     model_is_listed(&world).await;
     vendor.refuse(KEY);
-    let asked = json!({
-        "metadata": { "name": "c", "annotations": { "llmplane.dev/reconcile-requested-at": "1" } },
-        "spec": { "providerRef": { "name": "p" }, "secretRef": { "name": "s" } },
-    });
-    world.apply_object("LlmCredential", asked).await;
+    world.check_key("1").await;
     world
         .says("LlmCredential", "c", "Valid", "False", "KeyRejected")
         .await;
@@ -270,14 +266,8 @@ async fn a_region_that_is_broken_and_healed_leaves_nothing_behind() {
     fake.accept_pair(access, secret, None);
     fake.list_only(&["meta.llama3-8b-instruct-v1:0"]);
     let world = World::started("region").await;
-    let object = json!({
-        "metadata": {
-            "name": "s", "labels": { "llmplane.dev/credential": "Bedrock" },
-            "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
-        },
-        "stringData": { "api-key": access, "secret-key": secret },
-    });
-    world.apply_object("Secret", object).await;
+    let pair = json!({ "api-key": access, "secret-key": secret });
+    world.secret_of(ProviderType::Bedrock, "s", pair).await;
     world.provider("p", json!({ "type": "Bedrock" })).await;
     let in_region = |region: &str| json!({ "region": region });
     world

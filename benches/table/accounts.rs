@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
-use kube::api::{Api, ObjectMeta, PostParams};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding, RoleRef, Subject};
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
 
 use crate::fleet::AGENTS;
 use crate::plane::Plane;
@@ -17,6 +18,11 @@ pub const REMEMBERED: Duration = Duration::from_secs(10);
 /// ServiceAccounts that read at the same time.
 const ACCOUNTS: usize = 100;
 const ROLE: &str = "reader";
+
+/// The right to read.
+pub const READS: [&str; 3] = ["get", "list", "watch"];
+/// That, and the right to get keys.
+pub const READS_AND_USES: [&str; 4] = ["get", "list", "watch", "use"];
 
 /// The agents: ServiceAccounts of one namespace, each with a token for the read API alone.
 pub struct Agents {
@@ -81,20 +87,24 @@ async fn token_for(plane: &Plane, name: String, audiences: Vec<String>) -> Resul
     Ok(made.status.context("a TokenRequest is answered")?.token)
 }
 
+/// Allows every ServiceAccount of the agents' namespace these verbs, and no other.
+pub async fn allow(plane: &Plane, verbs: &[&str]) -> Result<()> {
+    let rule = json!({ "apiGroups": ["llmplane.dev"], "resources": ["*"], "verbs": verbs });
+    let roles: Api<Role> = Api::namespaced(plane.client.clone(), AGENTS);
+    let patch = Patch::Merge(json!({ "rules": [rule] }));
+    roles.patch(ROLE, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
 async fn grant(plane: &Plane) -> Result<()> {
     let create = PostParams::default();
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let role = Role {
         metadata: named(ROLE),
-        rules: Some(vec![PolicyRule {
-            api_groups: Some(words(&["llmplane.dev"])),
-            resources: Some(words(&["*"])),
-            verbs: words(&["get", "list", "watch", "use"]),
-            ..PolicyRule::default()
-        }]),
+        rules: None,
     };
     let roles: Api<Role> = Api::namespaced(plane.client.clone(), AGENTS);
     roles.create(&create, &role).await?;
+    allow(plane, &READS_AND_USES).await?;
     let group = "rbac.authorization.k8s.io".to_owned();
     let binding = RoleBinding {
         metadata: named(ROLE),

@@ -131,6 +131,11 @@ impl Fleet {
             let api: Api<Namespace> = Api::all(plane.client.clone());
             api.create(&PostParams::default(), &object).await?;
         }
+        self.apply_objects(plane).await
+    }
+
+    /// Applies everything into namespaces that are there.
+    async fn apply_objects(&self, plane: &Plane) -> Result<()> {
         stream::iter(&self.secrets)
             .map(|secret| apply_secret(plane, secret))
             .buffer_unordered(AT_ONCE)
@@ -142,6 +147,21 @@ impl Fleet {
             .try_collect::<()>()
             .await
     }
+}
+
+/// Adds a provider of this name at this URL, with a credential of the same name and one model.
+pub async fn add_provider(
+    plane: &Plane,
+    namespace: &'static str,
+    name: &str,
+    url: &str,
+) -> Result<()> {
+    let mut fleet = Fleet {
+        objects: Vec::new(),
+        secrets: Vec::new(),
+    };
+    fleet.add_provider(namespace, name, 1, url);
+    fleet.apply_objects(plane).await
 }
 
 /// The name of a provider's model.

@@ -23,6 +23,7 @@ mod process;
 mod processors;
 mod reads;
 mod report;
+mod revocation;
 mod rewrap;
 mod routes;
 #[path = "../../tests/support/sealed_fleet.rs"]
@@ -90,6 +91,7 @@ enum Part {
     Polling,
     Changes,
     Failover,
+    Revocation,
     Rewrap,
     Latency,
 }
@@ -111,6 +113,7 @@ impl Part {
             Self::Polling => "Agents that poll",
             Self::Changes => "Reads beside changes",
             Self::Failover => "Failover",
+            Self::Revocation => "Revocation",
             Self::Rewrap => "Rotation of the key-encryption key",
             Self::Latency => "Latency of config reads",
         }
@@ -217,6 +220,10 @@ async fn measure(args: &Args, plane: &plane::Plane, report: &mut Report) -> Resu
     if args.wants(Part::Failover) {
         report.begin(Part::Failover.title());
         started = failover::measure(plane, started, &agents, report).await?;
+    }
+    if args.wants(Part::Revocation) {
+        report.begin(Part::Revocation.title());
+        revocation::measure(plane, &started.api, &vendors.urls()[0], report).await?;
     }
     if args.wants(Part::Rewrap) {
         report.begin(Part::Rewrap.title());

@@ -107,7 +107,7 @@ impl Report {
         };
         let mut page = "# Performance\n\n\
              Written by `make bench`. Each part says when and where it was measured: a run of some parts \
-             (`cargo bench --bench table -- --only keys,peers`) leaves the others as they are.\n"
+             (`packaging/cargo bench --bench table -- --only keys,peers`) leaves the others as they are.\n"
             .to_owned();
         for title in order {
             if let Some(section) = self.sections.iter().find(|section| section.title == *title) {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use llmplane::preflight::Values;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -30,6 +31,13 @@ impl Helm {
     /// Without a cluster.
     pub fn offline() -> Self {
         Self::new(Path::new("/nowhere"))
+    }
+
+    /// A file with these values.
+    pub fn values(&self, text: &str) -> String {
+        let path = self.home.path().join("values.yaml");
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
     }
 
     /// A command that has yet to be started.
@@ -68,18 +76,24 @@ impl Helm {
     }
 }
 
-/// The chart as text, with these values.
-pub async fn template(values: &[&str]) -> String {
-    Helm::offline().done(&template_args(values)).await
+/// What preflight reads of these values.
+pub fn read_values(text: &str) -> Values {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("values.yaml");
+    std::fs::write(&path, text).unwrap();
+    Values::read(&[path]).unwrap()
 }
 
-/// What has helm render the chart with these values.
-pub fn template_args<'a>(values: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["template", "llmplane", CHART];
-    for value in values {
-        args.extend(["--set", value]);
-    }
-    args
+/// The chart as text, with these values in YAML.
+pub async fn template(values: &str) -> String {
+    let helm = Helm::offline();
+    let file = helm.values(values);
+    helm.done(&template_args(&file)).await
+}
+
+/// What has helm render the chart with a file of values.
+pub fn template_args(values: &str) -> [&str; 5] {
+    ["template", "llmplane", CHART, "--values", values]
 }
 
 /// The objects of rendered manifests.

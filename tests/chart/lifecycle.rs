@@ -1,6 +1,7 @@
 //! Installed, upgraded and uninstalled, with resources declared meanwhile: on a plane of its own, for the
 //! chart holds what every namespace shares. Pods do not run there; what a Job would do is done in its place.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -24,14 +25,26 @@ async fn kubectl(plane: &Plane, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// UIDs of everything that users declared.
-async fn declared(plane: &Plane) -> Vec<String> {
-    let kinds = "llmproviders,llmendpoints,llmcredentials,llmmodels,secrets";
-    let list = get(plane, &[kinds, "-n", "default"]).await;
-    let uid = |item: &Value| item["metadata"]["uid"].as_str().unwrap().to_owned();
-    let mut uids: Vec<String> = list["items"].as_array().unwrap().iter().map(uid).collect();
-    uids.sort();
-    uids
+/// Everything that users declared: which object it is, and what it says.
+async fn declared(plane: &Plane) -> Vec<Value> {
+    let definitions = get(plane, &["crds"]).await;
+    let definitions = definitions["items"].as_array().unwrap().iter();
+    let ours = definitions.filter(|it| it["spec"]["group"] == "llmplane.dev");
+    let kinds: Vec<&str> = ours
+        .map(|it| it["spec"]["names"]["plural"].as_str().unwrap())
+        .collect();
+    let kinds = [&kinds[..], &["secrets"]].concat().join(",");
+    let list = get(plane, &[&kinds, "-n", "default"]).await;
+    let said = |item: &Value| {
+        let metadata = &item["metadata"];
+        json!({
+            "kind": item["kind"], "name": metadata["name"], "uid": metadata["uid"],
+            "labels": metadata["labels"], "spec": item["spec"], "data": item["data"],
+        })
+    };
+    let mut found: Vec<Value> = list["items"].as_array().unwrap().iter().map(said).collect();
+    found.sort_by_key(|it| (it["kind"].to_string(), it["name"].to_string()));
+    found
 }
 
 /// The volumes of the API's pods.
@@ -89,13 +102,25 @@ async fn a_release_is_installed_upgraded_and_uninstalled_and_nothing_declared_is
     let install = [&["install", "llmplane", &former], &take_over[..]].concat();
     helm.done(&install).await;
     assert!(short_names(&plane).await.is_null());
-    let sample = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/manifests/samples/valid/smallest.yaml"
-    );
-    kubectl(&plane, &["apply", "-f", sample]).await;
+    for sample in ["smallest", "classes"] {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/samples/valid");
+        let sample = format!("{folder}/{sample}.yaml");
+        kubectl(&plane, &["apply", "-f", &sample]).await;
+    }
     let before = declared(&plane).await;
-    assert_eq!(before.len(), 5);
+    let kinds = before.iter().map(|it| it["kind"].as_str().unwrap());
+    let kinds: BTreeSet<&str> = kinds.collect();
+    assert_eq!(
+        kinds.into_iter().collect::<Vec<_>>(),
+        [
+            "LlmCredential",
+            "LlmEndpoint",
+            "LlmModel",
+            "LlmModelClass",
+            "LlmProvider",
+            "Secret"
+        ]
+    );
 
     // An upgrade brings the newer definitions, and a value the overlay.
     let values = ["--set", "disclosure=true"];

@@ -1,18 +1,19 @@
 //! What the chart renders, against what kustomize renders and what the apiserver takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use llmplane::preflight::installed;
 use serde_json::Value;
 
-use super::helm::{CHART, Helm, NAMESPACE, objects, template};
+use super::helm::{CHART, Helm, NAMESPACE, objects, read_values, template};
 use crate::support::{plane::Plane, tools::apply_definitions};
 
 /// Kustomizations, and the values that say the same.
-const SAME: [(&str, &[&str]); 4] = [
-    ("base", &[]),
-    ("overlays/all-namespaces", &["namespaces={*}"]),
-    ("overlays/api-keyring", &["disclosure=true"]),
-    ("overlays/federation", &["federation.default={llm}"]),
+const SAME: [(&str, &str); 4] = [
+    ("base", ""),
+    ("overlays/all-namespaces", "namespaces: ['*']"),
+    ("overlays/api-keyring", "disclosure: true"),
+    ("overlays/federation", "federation: {default: [llm]}"),
 ];
 
 const KEEP: &str = "helm.sh/resource-policy";
@@ -70,7 +71,7 @@ fn without_annotation(metadata: &mut Value, name: &str) -> Option<Value> {
 
 /// The chart's objects without the three things that only helm needs: its hooks, the annotation that
 /// keeps the definitions, and the one that has pods start anew.
-async fn chart(values: &[&str]) -> BTreeMap<Identity, Value> {
+async fn chart(values: &str) -> BTreeMap<Identity, Value> {
     let mut found = objects(&template(values).await);
     found.retain(|object| object["metadata"]["annotations"]["helm.sh/hook"].is_null());
     for object in &mut found {
@@ -122,84 +123,92 @@ fn every_overlay_is_a_value() {
 }
 
 /// What `charts/llmplane/README.md` documents, by the values that it takes.
-const COMBINATIONS: [(&str, &[&str]); 8] = [
-    ("defaults", &[]),
+const COMBINATIONS: [(&str, &str); 9] = [
+    ("defaults", ""),
     (
         "URLs",
-        &[
-            "database.controller.url=postgres://c:p@db/llmplane",
-            "database.api.url=postgres://a:p@db/llmplane",
-            "database.owner.url=postgres://o:p@db/llmplane",
-        ],
+        "
+database:
+  controller: {url: 'postgres://c:p@db/llmplane'}
+  api: {url: 'postgres://a:p@db/llmplane'}
+  owner: {url: 'postgres://o:p@db/llmplane'}
+",
     ),
     (
         "Secrets of other names",
-        &[
-            "database.controller.existingSecret=db-controller",
-            "database.api.existingSecret=db-api",
-            "database.owner.existingSecret=db-owner",
-            "keyring.existingSecret=ring",
-            "keyring.auditKeySecret=audit",
-            "api.tls.existingSecret=tls",
-        ],
+        "
+database:
+  controller: {existingSecret: db-controller}
+  api: {existingSecret: db-api}
+  owner: {existingSecret: db-owner}
+keyring: {existingSecret: ring, auditKeySecret: audit}
+api: {tls: {existingSecret: tls}}
+settingsFromSecret: secret-settings
+",
     ),
     (
         "cert-manager",
-        &[
-            "api.tls.certManager.enabled=true",
-            "api.tls.certManager.issuerRef.name=ca",
-            "api.tls.certManager.issuerRef.kind=ClusterIssuer",
-            "api.tls.certManager.dnsNames={llm.example.com}",
-        ],
+        "
+api:
+  tls:
+    certManager:
+      enabled: true
+      issuerRef: {name: ca, kind: ClusterIssuer}
+      dnsNames: [llm.example.com]
+",
     ),
     (
         "keys given out, from several namespaces",
-        &[
-            "disclosure=true",
-            "namespaces={default,kube-public}",
-            "sharedNamespaces={kube-public}",
-        ],
+        "
+disclosure: true
+namespaces: [default, kube-public]
+sharedNamespaces: [kube-public]
+",
+    ),
+    (
+        "without keys, in every namespace",
+        "
+namespaces: ['*']
+federation: {kube-public: [llm]}
+",
     ),
     (
         "watched by the Prometheus operator",
-        &[
-            "serviceMonitor.enabled=true",
-            "serviceMonitor.labels.release=prometheus",
-            "prometheusRule.enabled=true",
-            "prometheusRule.labels.release=prometheus",
-            "dashboard.enabled=true",
-            "networkPolicy.monitoringNamespace=observability",
-        ],
+        "
+serviceMonitor: {enabled: true, labels: {release: prometheus}}
+prometheusRule: {enabled: true, labels: {release: prometheus}}
+dashboard: {enabled: true}
+networkPolicy: {monitoringNamespace: observability}
+",
     ),
     (
         "one replica of each on one node, no policies",
-        &[
-            "controller.replicas=1",
-            "api.replicas=1",
-            "podDisruptionBudget.enabled=false",
-            "topologySpread.enabled=false",
-            "networkPolicy.enabled=false",
-            "crds.install=false",
-        ],
+        "
+controller: {replicas: 1}
+api: {replicas: 1}
+podDisruptionBudget: {enabled: false}
+topologySpread: {enabled: false}
+networkPolicy: {enabled: false}
+crds: {install: false}
+",
     ),
     (
         "placed, pulled and set otherwise",
-        &[
-            "image.repository=registry.example.com/llmplane",
-            "image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
-            "image.pullPolicy=Always",
-            "image.pullSecrets[0].name=pull",
-            "priorityClassName=system-cluster-critical",
-            "nodeSelector.kubernetes\\.io/os=linux",
-            "tolerations[0].operator=Exists",
-            "topologySpread.topologyKey=topology.kubernetes.io/zone",
-            "topologySpread.whenUnsatisfiable=DoNotSchedule",
-            "podDisruptionBudget.maxUnavailable=50%",
-            "podAnnotations.team=platform",
-            "settings.LLMPLANE_ALLOW_CIDRS=10.0.0.0/8",
-            "settings.LLMPLANE_MAX_CONNECTIONS=2048",
-            "database.port=6432",
-        ],
+        "
+image:
+  repository: registry.example.com/llmplane
+  digest: sha256:0000000000000000000000000000000000000000000000000000000000000000
+  pullPolicy: Always
+  pullSecrets: [{name: pull}]
+priorityClassName: system-cluster-critical
+nodeSelector: {kubernetes.io/os: linux}
+tolerations: [{operator: Exists}]
+topologySpread: {topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: DoNotSchedule}
+podDisruptionBudget: {maxUnavailable: 50%}
+podAnnotations: {team: platform}
+settings: {LLMPLANE_ALLOW_CIDRS: 10.0.0.0/8, LLMPLANE_MAX_CONNECTIONS: 2048}
+database: {port: 6432}
+",
     ),
 ];
 
@@ -214,6 +223,36 @@ async fn every_documented_combination_is_taken_by_the_apiserver() {
     for (what, values) in COMBINATIONS {
         let manifests = template(values).await.replace(NAMESPACE, &namespace.name);
         plane.takes(what, &manifests).await;
+    }
+}
+
+/// Group, resource in the plural, and namespace of an object.
+fn resource(object: &Value) -> (String, String, Option<String>) {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let version = text(&object["apiVersion"]).unwrap();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let kind = object["kind"].as_str().unwrap().to_lowercase();
+    let plural = match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{kind}s"),
+    };
+    let namespace = text(&object["metadata"]["namespace"]);
+    (group.to_owned(), plural, namespace)
+}
+
+#[tokio::test]
+async fn preflight_takes_each_and_asks_for_the_right_to_all_that_is_installed() {
+    for (what, values) in COMBINATIONS {
+        let mut rendered = objects(&template(values).await);
+        rendered.retain(|object| object["metadata"]["annotations"]["helm.sh/hook"] != "test");
+        let rendered: BTreeSet<_> = rendered.iter().map(resource).collect();
+        let values = read_values(values);
+        assert_eq!(values.faults(), [""; 0], "{what}");
+        let asked: BTreeSet<_> = installed(&values, NAMESPACE)
+            .into_iter()
+            .map(|it| (it.group.to_owned(), it.resource.to_owned(), it.namespace))
+            .collect();
+        assert_eq!(asked, rendered, "{what}");
     }
 }
 
@@ -249,17 +288,20 @@ async fn a_changed_setting_starts_the_pods_anew() {
         let line = manifests.lines().find(|line| line.contains(CHECKSUM));
         line.unwrap().to_owned()
     };
-    let before = checksum(&template(&[]).await);
-    assert_eq!(checksum(&template(&["api.replicas=3"]).await), before);
-    for value in ["log.level=debug", "database.api.url=postgres://a:p@db/x"] {
-        assert_ne!(checksum(&template(&[value]).await), before, "{value}");
+    let before = checksum(&template("").await);
+    assert_eq!(checksum(&template("api: {replicas: 3}").await), before);
+    for values in [
+        "log: {level: debug}",
+        "database: {api: {url: 'postgres://a:p@db/x'}}",
+    ] {
+        assert_ne!(checksum(&template(values).await), before, "{values}");
     }
 }
 
 /// The key of the certificate stays with the API.
 #[tokio::test]
 async fn the_test_pod_mounts_the_certificate_authority_alone() {
-    let all = objects(&template(&[]).await);
+    let all = objects(&template("").await);
     let pod = all.iter().find(|object| object["kind"] == "Pod").unwrap();
     let volumes = pod["spec"]["volumes"].as_array().unwrap();
     assert_eq!(volumes.len(), 1);

@@ -40,7 +40,7 @@ fn entry(name: &str) -> AuditEntry {
 async fn whole(db: &Db) -> Vec<Finding> {
     let mut reader = db.audit_reader().await.unwrap();
     let head = reader.head().await.unwrap();
-    let mut verifier = Verifier::new([], []);
+    let mut verifier = Verifier::new([], [], &head);
     let mut after = 0;
     loop {
         let rows = reader.rows(after, 3).await.unwrap();
@@ -48,7 +48,7 @@ async fn whole(db: &Db) -> Vec<Finding> {
         after = last.seq;
         rows.iter().for_each(|row| verifier.row(row));
     }
-    verifier.end(&head).findings
+    verifier.end().findings
 }
 
 #[tokio::test]
@@ -90,6 +90,47 @@ async fn rows_are_chained_in_the_order_of_their_commits_whoever_writes() {
 }
 
 #[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_all_others_are_read() {
+    let database = TestDatabase::migrated().await;
+    let api = database.api().await;
+    for _ in 0..6 {
+        api.audit_append(&[entry("a")]).await.unwrap();
+    }
+    let mut owner = database.connect("llmplane_owner").await;
+    let keep = "CREATE TEMP TABLE kept AS SELECT * FROM audit_log WHERE seq = 3";
+    owner.execute(keep).await.unwrap();
+    for (column, values) in [
+        (
+            "actor_groups",
+            &["'{NULL}'", "'{{a,b},{c,d}}'", "'[5:6]={a,b}'"][..],
+        ),
+        ("at", &["'infinity'", "'-infinity'", "'200000-01-01'"]),
+    ] {
+        for value in values {
+            let edit = format!("UPDATE audit_log SET {column} = {value} WHERE seq = 3");
+            owner.execute(AssertSqlSafe(edit)).await.unwrap();
+            assert_eq!(whole(&api).await, [Finding::Edited { seq: 3 }], "{value}");
+            let rows = api.audit_rows(&AuditFilter::default(), None, 100).await;
+            let told: Vec<_> = (rows.unwrap().into_iter())
+                .map(|row| (row.seq, row.unreadable))
+                .collect();
+            let wanted = [6, 5, 4, 3, 2, 1].map(|seq| match seq {
+                3 => (seq, vec![column]),
+                seq => (seq, vec![]),
+            });
+            assert_eq!(told, wanted, "{value}");
+            for undo in [
+                "DELETE FROM audit_log WHERE seq = 3",
+                "INSERT INTO audit_log SELECT * FROM kept",
+            ] {
+                owner.execute(undo).await.unwrap();
+            }
+            assert!(whole(&api).await.is_empty(), "{value}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_the_owner_changes_shows() {
     let database = TestDatabase::migrated().await;
     let api = database.api().await;
@@ -104,6 +145,15 @@ async fn what_the_owner_changes_shows() {
             Finding::Edited { seq: 3 },
         ),
         (
+            "INSERT INTO audit_log (at, seq, action, actor, result, previous_hash, hash)
+                 SELECT at, 1000, action, actor, result, previous_hash, hash FROM audit_log WHERE seq = 6",
+            "DELETE FROM audit_log WHERE seq = 1000",
+            Finding::Inserted {
+                seq: 1000,
+                is_second: false,
+            },
+        ),
+        (
             "DELETE FROM audit_log WHERE seq = 6",
             "SELECT 1",
             Finding::Truncated {
@@ -113,7 +163,10 @@ async fn what_the_owner_changes_shows() {
         ),
     ] {
         owner.execute(AssertSqlSafe(statement)).await.unwrap();
-        assert_eq!(whole(&api).await, [finding], "{statement}");
+        let mut found = whole(&api).await;
+        // The inserted row's hash is another's, which is said too.
+        found.retain(|found| *found != Finding::Edited { seq: 1000 });
+        assert_eq!(found, [finding], "{statement}");
         owner.execute(AssertSqlSafe(undo)).await.unwrap();
     }
 }
@@ -302,6 +355,53 @@ async fn each_reason_against_a_disclosure_is_found_by_the_database_itself() {
     assert!(rows.iter().all(
         |row| row.kind.as_deref() == Some("LlmCredential") && row.name.as_deref() == Some("c")
     ));
+    assert!(whole(&stored.api).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_vendor_did_not_say_of_a_key_refuses_it_to_nobody() {
+    let stored = stored(|_| {}).await;
+    for reason in [
+        "SecretFieldMissing",
+        "KeyMalformed",
+        "ExchangeRefused",
+        "KeyringUnavailable",
+    ] {
+        let condition =
+            format!(r#"[{{"type": "Valid", "status": "False", "reason": "{reason}"}}]"#);
+        stored
+            .owner(&format!(
+                "UPDATE credentials SET conditions = '{condition}'"
+            ))
+            .await;
+        assert_eq!(stored.ask().await, Verdict::Disclosed, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn what_had_ended_stays_so_when_the_clock_is_set_back() {
+    let stored = stored(|_| {}).await;
+    // As after a day that the clock has taken back.
+    stored
+        .owner("UPDATE audit_head SET at = now() + interval '1 day'")
+        .await;
+    for (ended, undo, verdict) in [
+        (
+            "UPDATE credentials SET expires_at = now() + interval '23 hours'",
+            "UPDATE credentials SET expires_at = NULL",
+            Verdict::Expired,
+        ),
+        (
+            "UPDATE credential_versions SET state = 'Previous', grace_until = now() + interval '23 hours'",
+            "UPDATE credential_versions SET state = 'Current', grace_until = NULL",
+            Verdict::Superseded,
+        ),
+    ] {
+        stored.owner(ended).await;
+        assert_eq!(stored.ask().await, verdict, "{ended}");
+        stored.owner(undo).await;
+        assert_eq!(stored.ask().await, Verdict::Disclosed, "{undo}");
+    }
     assert!(whole(&stored.api).await.is_empty());
 }
 

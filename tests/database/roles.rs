@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
 
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "rewrap",
     "lost_keks",
+    "known_keks",
     "keyring_check",
     "feed",
     "changes",
@@ -38,7 +39,7 @@ fn column(table: &str) -> &'static str {
         "feed" => "revision",
         "keyring_check" => "fingerprint_key",
         "rewrap" => "rewrapped",
-        "lost_keks" => "kek_id",
+        "lost_keks" | "known_keks" => "kek_id",
         "changes" => "revision",
         "listed_models" => "facts",
         "health_probes" | "health_probes_default" => "reason",
@@ -96,6 +97,7 @@ async fn the_api_changes_nothing_anywhere() {
         "audit_outbox",
         "rewrap",
         "lost_keks",
+        "known_keks",
         "audited_checks",
     ] {
         let statement = format!("SELECT * FROM {hidden}");
@@ -113,6 +115,7 @@ async fn the_controller_changes_no_more_than_it_must() {
         ("keyring_check", &["UPDATE", "DELETE"]),
         ("rewrap", &["DELETE"]),
         ("lost_keks", &["UPDATE"]),
+        ("known_keks", &["UPDATE", "DELETE"]),
         ("providers", &["DELETE"]),
         ("endpoints", &["DELETE"]),
         ("credentials", &["DELETE"]),

@@ -1,145 +1,21 @@
 //! Keys as callers get them: `POST /resolve` of real processes, with a real controller behind them.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
-use llmplane::db::{AuditFilter, AuditRow};
+use llmplane::crd::ProviderType;
+use llmplane::db::AuditFilter;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::RECORD;
-use crate::support::api::{Answer, answer};
-use crate::support::fake_vendor::FakeVendor;
+use super::scene::{KEY, OTHER, ROTATED, Scene, ask, from, gets, key};
+use crate::support::api::answer;
 use crate::support::plane::eventually;
-use crate::support::postgres::{PrivatePostgres, tool};
 use crate::support::process::Process;
-use crate::support::world::World;
-
-const KEY: &str = "sk-canary-Zq7planted23456789";
-const ROTATED: &str = "sk-canary-Yx8rotated98765432";
-const OTHER: &str = "sk-canary-Wv9another13579246";
-
-/// A world with a controller, model `m` of provider `p`, whose only credential is `c`.
-struct Scene {
-    world: World,
-    controller: Option<Process>,
-    vendor: FakeVendor,
-}
-
-impl Scene {
-    async fn new(prefix: &str) -> Self {
-        Self::of(World::new(prefix).await).await
-    }
-
-    async fn of(world: World) -> Self {
-        let vendor = FakeVendor::start(&[KEY, ROTATED, OTHER], &["gpt-a"]).await;
-        let controller = Process::controller(&world, &[]);
-        world.secret("s", KEY).await;
-        world.apply_basics(&vendor.url()).await;
-        world.model("m", "gpt-a").await;
-        for (kind, name) in [("LlmCredential", "c"), ("LlmModel", "m")] {
-            world.ready(kind, name).await;
-        }
-        Self {
-            world,
-            controller: Some(controller),
-            vendor,
-        }
-    }
-
-    /// A replica with the keyring, that has read everything.
-    async fn replica(&self, settings: &[(&str, &str)]) -> Process {
-        let keyring = self.world.keyring_dir();
-        let keyring = [("LLMPLANE_KEYRING_DIR", keyring.to_str().unwrap())];
-        let api = Process::api(&self.world, &[&keyring, settings].concat());
-        api.ready().await;
-        api
-    }
-
-    /// A token of a ServiceAccount that is bound to a pod, with this ClusterRole.
-    async fn agent(&self, name: &str, role: &str) -> String {
-        let (client, ns) = (&self.world.client, self.world.ns());
-        let create = PostParams::default();
-        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), ns);
-        let account = from(json!({ "metadata": { "name": name } }));
-        accounts.create(&create, &account).await.unwrap();
-        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), ns);
-        let binding = from(json!({
-            "metadata": { "name": name },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
-            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": ns }],
-        }));
-        bindings.create(&create, &binding).await.unwrap();
-        let pods: Api<Pod> = Api::namespaced(client.clone(), ns);
-        let pod = from(json!({
-            "metadata": { "name": format!("{name}-0") },
-            "spec": {
-                "serviceAccountName": name, "nodeName": "node-a",
-                "automountServiceAccountToken": false,
-                "containers": [{ "name": "agent", "image": "agent" }],
-            },
-        }));
-        let pod = pods.create(&create, &pod).await.unwrap();
-        let request = from(json!({
-            "spec": {
-                "audiences": ["llmplane"],
-                "boundObjectRef": {
-                    "apiVersion": "v1", "kind": "Pod",
-                    "name": format!("{name}-0"), "uid": pod.metadata.uid,
-                },
-            },
-        }));
-        let made = accounts.create_token_request(name, &create, &request).await;
-        made.unwrap().status.unwrap().token
-    }
-
-    async fn user(&self, name: &str) -> String {
-        self.agent(name, "llmplane-credential-user").await
-    }
-
-    async fn audited(&self, result: &str) -> Vec<AuditRow> {
-        let filter = AuditFilter {
-            action: Some("Disclose".to_owned()),
-            result: Some(result.to_owned()),
-            ..AuditFilter::default()
-        };
-        let db = self.world.db().await;
-        db.audit_rows(&filter, None, 1000).await.unwrap()
-    }
-}
-
-fn from<T: serde::de::DeserializeOwned>(object: Value) -> T {
-    serde_json::from_value(object).unwrap()
-}
-
-async fn resolve(api: &Process, token: &str, body: Value) -> Answer {
-    let url = format!("http://{}/api/v1/resolve", api.listen());
-    let request = reqwest::Client::new().post(url).bearer_auth(token);
-    answer(request.json(&body)).await
-}
-
-async fn ask(api: &Process, token: &str) -> Answer {
-    resolve(api, token, json!({ "model": "m", "with_secret": true })).await
-}
-
-/// The key in an answer's first target.
-fn key(answer: &Answer) -> Option<String> {
-    let key = answer.json()["targets"][0]["secret"]["api_key"].clone();
-    key.as_str().map(str::to_owned)
-}
-
-/// Asks until this is the key that is given out.
-async fn gets(api: &Process, token: &str, wanted: Option<&str>) {
-    eventually(&format!("the key is {wanted:?}"), async || {
-        let answer = ask(api, token).await;
-        answer.status == 200 && key(&answer).as_deref() == wanted
-    })
-    .await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_gets_the_key_of_a_model_under_its_own_identity() {
@@ -148,7 +24,7 @@ async fn an_agent_gets_the_key_of_a_model_under_its_own_identity() {
     let agent = scene.user("agent").await;
     gets(&api, &agent, Some(KEY)).await;
     let asked = json!({ "model": "m", "with_secret": true, "purpose": "nightly summaries" });
-    let answered = resolve(&api, &agent, asked).await;
+    let answered = api.resolve(&agent, asked).await;
     assert_eq!(key(&answered).as_deref(), Some(KEY));
     assert_eq!(answered.header("cache-control"), "no-store");
     assert_eq!(answered.header("etag"), "");
@@ -188,7 +64,7 @@ async fn an_agent_gets_the_key_of_a_model_under_its_own_identity() {
     );
 
     // Without with_secret the same answer holds no key, and leaves no row.
-    let plain = resolve(&api, &agent, json!({ "model": "m" })).await;
+    let plain = api.resolve(&agent, json!({ "model": "m" })).await;
     assert_eq!((plain.status, key(&plain)), (200, None));
     assert!(plain.json()["targets"][0].get("secret").is_none());
     assert_eq!(scene.audited("Disclosed").await.len(), rows.len());
@@ -211,7 +87,7 @@ async fn who_asks_the_same_is_answered_the_same_by_its_own_right_and_with_a_row_
     let rows = scene.audited("Disclosed").await.len();
     let ask_for = async |token: &str, purpose: &str| {
         let asked = json!({ "model": "m", "with_secret": true, "purpose": purpose });
-        resolve(&api, token, asked).await
+        api.resolve(token, asked).await
     };
     let first = ask_for(&agent, "one").await;
     let second = ask_for(&other, "two").await;
@@ -249,7 +125,7 @@ async fn a_key_of_someone_else_looks_like_one_that_is_not_there() {
     .await;
     let of = async |model: &str| {
         let asked = json!({ "model": model, "with_secret": true });
-        let answered = resolve(&api, &reader, asked).await;
+        let answered = api.resolve(&reader, asked).await;
         let target = answered.json()["targets"][0].clone();
         (
             answered.status,
@@ -294,7 +170,7 @@ async fn a_key_of_someone_else_looks_like_one_that_is_not_there() {
     let blind = scene.agent("blind", &lister).await;
     let told = async |model: &str| {
         let asked = json!({ "model": model, "with_secret": true });
-        let target = resolve(&api, &blind, asked).await.json()["targets"][0].clone();
+        let target = api.resolve(&blind, asked).await.json()["targets"][0].clone();
         (
             target["credential"].clone(),
             target["credential_reason"].clone(),
@@ -440,6 +316,21 @@ async fn a_quota_and_a_callers_rate_are_told_with_the_time_to_wait() {
     assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
     assert_eq!(refused.header("cache-control"), "no-store");
     assert_eq!(scene.audited("QuotaExhausted").await.len(), 1);
+    for _ in 0..20 {
+        let again = ask(&api, &agent).await;
+        assert_eq!(
+            (again.status, again.problem().as_str()),
+            (429, "quota-exhausted")
+        );
+    }
+    // Who asks again at once is counted: no row is written for each.
+    eventually("all refusals are told of", async || {
+        let rows = scene.audited("QuotaExhausted").await;
+        let told: i32 = rows.iter().map(|row| row.count).sum();
+        assert!(rows.len() < 10, "{} rows", rows.len());
+        told == 21
+    })
+    .await;
 
     let strict = scene.replica(&[("LLMPLANE_KEYS_PER_SECOND", "1")]).await;
     let mut turns = 0;
@@ -469,7 +360,7 @@ async fn every_target_has_its_key_where_all_are_asked_for_and_each_its_row() {
     let api = scene.replica(&[]).await;
     let agent = scene.user("agent").await;
     let keys_of = async |asked: Value| {
-        let answered = resolve(&api, &agent, asked).await.json();
+        let answered = api.resolve(&agent, asked).await.json();
         let targets = answered["targets"].as_array().unwrap().clone();
         let key = |target: &Value| target["secret"]["api_key"].as_str().map(str::to_owned);
         targets.iter().map(key).collect::<Vec<_>>()
@@ -504,7 +395,7 @@ async fn where_the_audit_takes_no_row_everything_but_keys_is_served() {
     );
     assert_eq!(refused.header("cache-control"), "no-store");
     assert_eq!(refused.header("retry-after"), "1");
-    let plain = resolve(&api, &agent, json!({ "model": "m" })).await;
+    let plain = api.resolve(&agent, json!({ "model": "m" })).await;
     assert_eq!(plain.status, 200);
     let grant = format!("GRANT {right} TO llmplane_api");
     owner.execute(AssertSqlSafe(grant)).await.unwrap();
@@ -586,7 +477,7 @@ async fn a_replica_without_a_keyring_serves_everything_but_keys() {
         (503, "no-keyring")
     );
     assert_eq!(refused.header("cache-control"), "no-store");
-    let plain = resolve(&api, &agent, json!({ "model": "m" })).await;
+    let plain = api.resolve(&agent, json!({ "model": "m" })).await;
     assert_eq!(plain.status, 200);
     assert_eq!(api.get(&agent, "/models").await.names(), ["m"]);
 }
@@ -635,6 +526,23 @@ async fn an_auditor_learns_whose_key_a_string_is_and_that_he_asked_is_told() {
         json!([holder["actor"], holder["pod"]]),
         json!([format!("system:serviceaccount:{ns}:agent"), "agent-0"])
     );
+    assert_eq!(versions[0]["is_partial"], false);
+    // As it leaks: in a line of a file, of a header, or of a log.
+    for leaked in [
+        format!("{KEY}\n"),
+        format!(" \"{KEY}\","),
+        format!("Authorization: Bearer {KEY}"),
+        format!("export OPENAI_API_KEY={KEY}"),
+    ] {
+        let found = asked(&auditor, string(&leaked)).await.json();
+        assert_eq!(found["items"][0]["name"], "c", "{leaked:?}");
+    }
+    let text = asked(&auditor, string(&format!("{KEY} ").repeat(65))).await;
+    assert_eq!(
+        (text.status, text.problem().as_str()),
+        (400, "invalid-body")
+    );
+    assert!(!text.text.contains(KEY), "{}", text.text);
     let other = asked(&auditor, string(OTHER)).await;
     assert_eq!(other.json(), json!({ "items": [] }));
     for malformed in [
@@ -655,13 +563,16 @@ async fn an_auditor_learns_whose_key_a_string_is_and_that_he_asked_is_told() {
         ..AuditFilter::default()
     };
     let rows = scene.world.db().await;
-    let rows = rows.audit_rows(&filter, None, 10).await.unwrap();
+    let rows = rows.audit_rows(&filter, None, 100).await.unwrap();
     let told: Vec<_> = rows
         .iter()
+        .filter(|row| row.result == "Done")
         .map(|row| (row.actor.as_str(), row.name.as_deref()))
         .collect();
     let who = format!("system:serviceaccount:{ns}:auditor");
-    assert_eq!(told, [(who.as_str(), None), (who.as_str(), Some("c"))]);
+    let mut wanted = vec![(who.as_str(), None)];
+    wanted.extend([(who.as_str(), Some("c")); 5]);
+    assert_eq!(told, wanted);
     assert!(!format!("{rows:?}").contains(KEY));
     assert!(!api.log().contains(KEY) && !api.log().contains(OTHER));
 
@@ -676,204 +587,14 @@ async fn an_auditor_learns_whose_key_a_string_is_and_that_he_asked_is_told() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_key_leaves_a_restored_database_before_it_was_compared_with_the_cluster() {
-    let mut scene = Scene::new("restored").await;
-    let agent = scene.user("agent").await;
-    {
-        let world = &scene.world;
-        world.secret("t", OTHER).await;
-        world.credential("d", "t").await;
-        world.ready("LlmCredential", "d").await;
-    }
-    let api = scene.replica(&[]).await;
-    gets(&api, &agent, Some(KEY)).await;
-    let backup = run_tool("pg_dump", &scene.world, b"");
-    // Withdrawn since: the key of c for good, by its Secret.
-    scene.world.secret("s", ROTATED).await;
-    gets(&api, &agent, Some(ROTATED)).await;
-    drop(api);
-    drop(scene.controller.take());
-
-    let world = &scene.world;
-    let name = &world.database.name;
-    let mut admin = world.database.connect("postgres").await;
-    for statement in [
-        format!("DROP DATABASE {name} WITH (FORCE)"),
-        format!("CREATE DATABASE {name} OWNER llmplane_owner"),
-    ] {
-        admin.execute(AssertSqlSafe(statement)).await.unwrap();
-    }
-    run_tool("psql", world, &backup);
-    let api = scene.replica(&[]).await;
-    for _ in 0..5 {
-        let refused = ask(&api, &agent).await;
-        assert_eq!(
-            (refused.status, refused.problem().as_str()),
-            (503, "key-unavailable")
-        );
-    }
-    assert!(!scene.audited("NotSweptYet").await.is_empty());
-    let controller = Process::controller(world, &[]);
-    eventually("keys are given out again", async || {
-        let answered = ask(&api, &agent).await;
-        let given = (answered.status == 200).then(|| key(&answered)).flatten();
-        assert_ne!(given.as_deref(), Some(KEY), "it was withdrawn");
-        given.is_some()
-    })
-    .await;
-    drop(controller);
-}
-
-/// As a snapshot of a volume, or a copy of the data folder, is put back: under the same server, for which
-/// it is the same database.
-#[tokio::test(flavor = "multi_thread")]
-async fn no_key_leaves_a_volume_that_was_put_back_before_it_was_compared_with_the_cluster() {
-    let mut server = PrivatePostgres::start(&[], &[]).await;
-    let world = crate::lost_database::alone(&server, "volume").await;
-    let mut scene = Scene::of(world).await;
-    let agent = scene.user("agent").await;
-    let api = scene.replica(&[]).await;
-    gets(&api, &agent, Some(KEY)).await;
-    let (data, copy) = (server.folder().join("data"), server.folder().join("copy"));
-    server.stop();
-    let copied = Command::new("cp").arg("-a").args([&data, &copy]).status();
-    assert!(copied.unwrap().success());
-    server.start_again().await;
-    // Withdrawn since, by its Secret.
-    scene.world.secret("s", ROTATED).await;
-    gets(&api, &agent, Some(ROTATED)).await;
-    drop(scene.controller.take());
-
-    server.stop();
-    std::fs::remove_dir_all(&data).unwrap();
-    std::fs::rename(&copy, &data).unwrap();
-    server.start_again().await;
-    let given = |answered: &Answer| {
-        let given = (answered.status == 200).then(|| key(answered)).flatten();
-        assert_ne!(given.as_deref(), Some(KEY), "it was withdrawn");
-        given
-    };
-    eventually("no key is given out", async || {
-        let answered = ask(&api, &agent).await;
-        given(&answered).is_none()
-            && answered.status == 503
-            && answered.problem() == "key-unavailable"
-    })
-    .await;
-    let _controller = Process::controller(&scene.world, &[]);
-    eventually("keys are given out again", async || {
-        given(&ask(&api, &agent).await).is_some()
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_credential_that_cannot_be_compared_after_a_restore_is_switched_off_and_keeps_no_other() {
-    let mut scene = Scene::new("compared").await;
-    let agent = scene.user("agent").await;
-    {
-        let world = &scene.world;
-        world.secret("t", OTHER).await;
-        let spec = json!({
-            "providerRef": { "name": "p" }, "secretRef": { "name": "t" }, "priority": 1,
-        });
-        world.apply("LlmCredential", "d", spec).await;
-        world.ready("LlmCredential", "d").await;
-    }
-    let api = scene.replica(&[]).await;
-    gets(&api, &agent, Some(OTHER)).await;
-    drop(scene.controller.take());
-    // As after a restore; and whatever is stored of the first choice is refused.
-    let mut owner = scene.world.owner().await;
-    owner
-        .execute(
-            "UPDATE swept_database SET marker = 'another';
-             CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '23514'; END $$;
-             CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON credentials FOR EACH ROW
-             WHEN (NEW.name = 'd' AND NEW.is_active) EXECUTE FUNCTION public.refuse()",
-        )
-        .await
-        .unwrap();
-    let refused = ask(&api, &agent).await;
-    assert_eq!(
-        (refused.status, refused.problem().as_str()),
-        (503, "key-unavailable")
-    );
-    let controller = Process::controller(&scene.world, &[]);
-    eventually("the other's key is given out", async || {
-        let answered = ask(&api, &agent).await;
-        let given = (answered.status == 200).then(|| key(&answered)).flatten();
-        assert_ne!(given.as_deref(), Some(OTHER), "nobody has looked at it");
-        given.as_deref() == Some(KEY)
-    })
-    .await;
-    let log = controller.log();
-    assert!(log.contains("are switched off until they can be"), "{log}");
-    owner
-        .execute("DROP TRIGGER refuse ON credentials")
-        .await
-        .unwrap();
-    let touched = json!({
-        "providerRef": { "name": "p" }, "secretRef": { "name": "t" }, "priority": 2,
-    });
-    scene.world.apply("LlmCredential", "d", touched).await;
-    gets(&api, &agent, Some(OTHER)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_controller_whose_keyring_cannot_be_used_lets_no_key_out_of_a_restored_database() {
-    let mut scene = Scene::new("unkeyed").await;
-    let agent = scene.user("agent").await;
-    let api = scene.replica(&[]).await;
-    gets(&api, &agent, Some(KEY)).await;
-    drop(scene.controller.take());
-    let restored = "UPDATE swept_database SET marker = 'another'";
-    scene.world.owner().await.execute(restored).await.unwrap();
-    // With another fingerprint.key nothing can be told of what the Secrets hold.
-    let wrong = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(scene.world.keyring_dir()).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), wrong.path().join(entry.file_name())).unwrap();
-    }
-    let fingerprint_key = wrong.path().join("fingerprint.key");
-    let right = std::fs::read(&fingerprint_key).unwrap();
-    std::fs::write(&fingerprint_key, (0..32).collect::<Vec<u8>>()).unwrap();
-    let dir = ("LLMPLANE_KEYRING_DIR", wrong.path().to_str().unwrap());
-    let controller = Process::controller(&scene.world, &[dir]);
-    eventually("it has tried more than often enough", async || {
-        let tried = "llmplane_reconciles_total{kind=\"credential\",result=\"retry\"}";
-        controller.metric(tried).await >= Some(6.0)
-    })
-    .await;
-    let refused = ask(&api, &agent).await;
-    assert_eq!(
-        (refused.status, refused.problem().as_str()),
-        (503, "key-unavailable")
-    );
-    std::fs::write(&fingerprint_key, right).unwrap();
-    eventually("keys are given out again", async || {
-        key(&ask(&api, &agent).await).as_deref() == Some(KEY)
-    })
-    .await;
-}
-
 /// Each choice goes through everything that is declared: one who may use nothing of it pays for what it
 /// costs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_takes_many_choices_takes_as_many_of_its_callers_turns() {
     let scene = Scene::new("choices").await;
     let world = &scene.world;
-    let secret = json!({
-        "metadata": {
-            "name": "own",
-            "labels": { "llmplane.dev/credential": "OpenAI" },
-            "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
-        },
-        "stringData": { "api-key": KEY },
-    });
-    world.apply_object("Secret", secret).await;
+    let key = json!({ "api-key": KEY });
+    world.secret_of(ProviderType::OpenAI, "own", key).await;
     let names: Vec<String> = (0..20).map(|number| format!("own-{number}")).collect();
     for name in &names {
         let of = json!({ "name": name });
@@ -903,31 +624,11 @@ async fn a_request_that_takes_many_choices_takes_as_many_of_its_callers_turns() 
         let reader = scene
             .agent(&format!("reader-{number}"), "llmplane-viewer")
             .await;
-        let answered = resolve(&api, &reader, need.clone()).await;
+        let answered = api.resolve(&reader, need.clone()).await;
         if answered.problem() == "rate-limited" {
             return;
         }
         assert_eq!(answered.problem(), "no-model", "{}", answered.text);
     }
     panic!("twenty choices cost a turn");
-}
-
-fn run_tool(name: &str, world: &World, input: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut command = tool(name, &world.database);
-    if name == "psql" {
-        command.args(["--quiet", "--set=ON_ERROR_STOP=1"]);
-    }
-    let mut child = command
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writes = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().unwrap();
-    writes.join().unwrap().unwrap();
-    assert!(output.status.success(), "{name}");
-    output.stdout
 }

@@ -19,6 +19,10 @@ pub struct Block {
 pub struct Page {
     pub path: PathBuf,
     pub blocks: Vec<Block>,
+    /// Indented blocks, each with the number of its first line.
+    pub indented: Vec<(usize, Vec<String>)>,
+    /// Comments, which no reader sees, each with the number of its first line.
+    pub comments: Vec<(usize, Vec<String>)>,
     /// Its lines outside of blocks, with their numbers.
     pub prose: Vec<(usize, String)>,
 }
@@ -28,9 +32,20 @@ impl Page {
         let text = std::fs::read_to_string(path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let (mut blocks, mut prose) = (Vec::<Block>::new(), Vec::new());
-        let mut is_open = false;
+        let mut indented = Vec::<(usize, Vec<String>)>::new();
+        let mut comments = Vec::<(usize, Vec<String>)>::new();
+        let (mut is_open, mut in_comment, mut blank) = (false, false, 0);
         for (number, line) in text.lines().enumerate() {
             let number = number + 1;
+            if in_comment || !is_open && line.starts_with("<!--") {
+                if !in_comment {
+                    comments.push((number, Vec::new()));
+                }
+                in_comment = !line.ends_with("-->");
+                let text = line.trim_start_matches("<!--").trim_end_matches("-->");
+                comments.last_mut().unwrap().1.push(text.to_owned());
+                continue;
+            }
             match (line.strip_prefix("```"), is_open) {
                 (Some(_), true) => is_open = false,
                 (Some(info), false) => {
@@ -42,15 +57,31 @@ impl Page {
                     });
                 }
                 (None, true) => blocks.last_mut().unwrap().lines.push(line.to_owned()),
-                // Indented blocks are code too.
-                (None, false) if line.starts_with("    ") => {}
+                // Indented blocks are code too, and go on behind blank lines.
+                (None, false) if line.starts_with("    ") => {
+                    let before = indented.last_mut();
+                    let next = |(first, lines): &&mut (usize, Vec<String>)| {
+                        *first + lines.len() + blank == number
+                    };
+                    match before.filter(next) {
+                        Some((_, lines)) => {
+                            lines.extend(vec![" ".repeat(4); blank]);
+                            lines.push(line.to_owned());
+                        }
+                        None => indented.push((number, vec![line.to_owned()])),
+                    }
+                }
                 (None, false) => prose.push((number, line.to_owned())),
             }
+            blank = if line.trim().is_empty() { blank + 1 } else { 0 };
         }
-        assert!(!is_open, "{}: a block is not closed", path.display());
+        let is_whole = !is_open && !in_comment;
+        assert!(is_whole, "{}: a block is not closed", path.display());
         Self {
             path: path.to_owned(),
             blocks,
+            indented,
+            comments,
             prose,
         }
     }

@@ -133,15 +133,10 @@ async fn anthropic_and_bedrock_go_without_a_key_while_their_tokens_are_renewed()
             .await;
     }
 
-    let keyring = world.keyring_dir();
     let services = vendors.iter().map(|vendor| vendor.tokens.setting());
     let services = services.collect::<Vec<_>>().join(",");
-    let settings = [
-        ("LLMPLANE_KEYRING_DIR", keyring.to_str().unwrap()),
-        ("LLMPLANE_TOKEN_SERVICES", &services),
-    ];
-    let api = Process::api(&world, &settings);
-    api.ready().await;
+    let settings = [("LLMPLANE_TOKEN_SERVICES", services.as_str())];
+    let api = Process::api_with_keys(&world, &settings).await;
     let kinds = [
         "llmproviders",
         "llmendpoints",

@@ -117,10 +117,7 @@ async fn a_token_that_was_given_stays_in_use_when_the_vendor_gives_no_other() {
     let model = json!({ "providerRef": { "name": "c" }, "modelId": listed });
     site.world.apply("LlmModel", "m", model).await;
     site.world.ready("LlmCredential", "c").await;
-    let keyring = site.world.keyring_dir();
-    let settings = [("LLMPLANE_KEYRING_DIR", keyring.to_str().unwrap())];
-    let api = Process::api(&site.world, &settings);
-    api.ready().await;
+    let api = Process::api_with_keys(&site.world, &[]).await;
     let kinds = [
         "llmproviders",
         "llmendpoints",

@@ -1,6 +1,8 @@
 //! `examples/gitops`: what it declares is taken by a real apiserver with Flux's, Argo CD's and External Secrets'
 //! definitions, refers to what is there, and holds no key.
 
+mod copied;
+mod reasons;
 mod states;
 
 use std::collections::BTreeSet;
@@ -11,11 +13,18 @@ use llmplane::lint::documents::{self, Source};
 use llmplane::lint::report::Severity;
 use serde_json::Value;
 
+use crate::manifests::{argocd_health, health_by};
+use crate::support::history::{kstatus, summary};
 use crate::support::plane::Plane;
 use crate::support::tools::{apply_definitions, tool};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const MODELS: [&str; 2] = ["models/staging", "models/production"];
+
+/// What kstatus concludes.
+const PASSES: &str = "Current";
+const WAITS: &str = "InProgress";
+const FAILS: &str = "Failed";
 
 fn objects(name: &str, text: &str) -> Vec<Value> {
     let read = documents::parse(name, text);
@@ -107,8 +116,14 @@ fn paths_and_dependencies_are_there() {
             .as_str()
             .or(object["spec"]["source"]["path"].as_str());
         if let Some(path) = path {
-            let file = Path::new(ROOT).join(path).join("kustomization.yaml");
-            assert!(file.is_file(), "{path} has no kustomization.yaml");
+            let folder = Path::new(ROOT).join(path);
+            match object["spec"]["source"]["directory"]["exclude"].as_str() {
+                Some(file) => assert!(folder.join(file).is_file(), "{path} has no {file}"),
+                None => assert!(
+                    folder.join("kustomization.yaml").is_file(),
+                    "{path} has no kustomization.yaml"
+                ),
+            }
         }
         for on in object["spec"]["dependsOn"].as_array().into_iter().flatten() {
             assert!(kustomizations.contains(on["name"].as_str().unwrap()));
@@ -117,6 +132,21 @@ fn paths_and_dependencies_are_there() {
             assert!(sources.contains(source));
         }
     }
+}
+
+/// An expression that judges `Ready` fails what another object is about to end; kstatus waits for it.
+#[test]
+fn flux_is_given_no_expression_of_its_own() {
+    let mut waits = 0;
+    for (name, text) in declarations() {
+        for object in objects(&name, &text) {
+            assert!(object["spec"]["healthCheckExprs"].is_null(), "{name}");
+            waits += usize::from(object["spec"]["wait"] == true);
+        }
+    }
+    assert_eq!(waits, 3);
+    let page = std::fs::read_to_string(format!("{ROOT}/docs/gitops.md")).unwrap();
+    assert!(!page.contains("healthCheckExprs:"));
 }
 
 /// With a definition every resource of it would go: Flux is told to prune none.
@@ -227,6 +257,52 @@ async fn argocd_is_taught_the_health_of_every_kind() {
             crd.spec.names.kind
         );
         assert_eq!(entries[&key], script, "{key}");
+    }
+    let of_applications = "resource.customizations.health.argoproj.io_Application";
+    let script = format!("{ROOT}/manifests/argocd/application-health.lua");
+    let script = std::fs::read_to_string(script).unwrap();
+    assert_eq!(entries[of_applications], script);
+    assert_eq!(entries.len(), crds().len() + 1);
+}
+
+/// Without one of its own a sync wave would not wait for the Applications of the wave before.
+#[test]
+fn an_application_is_as_healthy_as_what_argocd_found_of_its_resources() {
+    let found = |status: Value| {
+        let object = serde_json::json!({ "kind": "Application", "status": status });
+        health_by("argocd/application-health.lua", &object)
+    };
+    let pair = |status: &str, message: &str| (status.to_owned(), message.to_owned());
+    assert_eq!(found(Value::Null), pair("Progressing", ""));
+    assert_eq!(
+        found(serde_json::json!({ "sync": { "status": "OutOfSync" } })),
+        pair("Progressing", "")
+    );
+    for status in ["Healthy", "Progressing", "Degraded", "Missing"] {
+        let health = serde_json::json!({ "health": { "status": status } });
+        assert_eq!(found(health), pair(status, ""));
+    }
+    let health = serde_json::json!({ "health": { "status": "Degraded", "message": "why" } });
+    assert_eq!(found(health), pair("Degraded", "why"));
+}
+
+/// kstatus, what the tests take for it, and Argo CD's script conclude the same of each object.
+fn agree(objects: &[Value], mut wanted: impl FnMut(&Value) -> &'static str) {
+    for (object, said) in objects.iter().zip(real_kstatus(objects)) {
+        let wanted = wanted(object);
+        assert_eq!(said, wanted, "{}", summary(object));
+        assert_eq!(kstatus(object), said, "{}", summary(object));
+        let health = argocd_health(object).0;
+        assert_eq!(health, argocd(&said), "{}", summary(object));
+    }
+}
+
+/// What Argo CD calls the same.
+fn argocd(kstatus: &str) -> &'static str {
+    match kstatus {
+        "Current" => "Healthy",
+        "Failed" => "Degraded",
+        _ => "Progressing",
     }
 }
 

@@ -1,6 +1,8 @@
 //! Alerts and the dashboard: each asks for a metric that the processes have, with labels that it has, fires
 //! where it should, and says where to read on.
 
+mod measured;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -9,6 +11,7 @@ use std::sync::LazyLock;
 use kube::api::Patch;
 use regex::Regex;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::support::fake_vendor::FakeVendor;
 use crate::support::process::{Process, viewer};
@@ -55,16 +58,31 @@ fn queries() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Metrics of an expression, each with the labels that it is selected by.
-fn asked(expression: &str) -> Vec<(String, Vec<String>)> {
+/// A condition on a label.
+struct Selector {
+    label: String,
+    /// Those that it names, where it names any: `5..` does not.
+    values: Vec<String>,
+}
+
+/// Metrics of an expression, each with what it is selected by.
+fn asked(expression: &str) -> Vec<(String, Vec<Selector>)> {
     static METRIC: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\b(llmplane[a-z0-9_:]*)\b(?:\{([^}]*)\})?").unwrap());
-    static LABEL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"([a-z_]+)\s*[!=]").unwrap());
+    static SELECTOR: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"([a-z_]+)\s*(?:=~|!~|!=|=)\s*"([^"]*)""#).unwrap());
+    static WORDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[A-Za-z0-9_|-]+$").unwrap());
     let found = METRIC.captures_iter(expression).map(|metric| {
-        let selector = metric.get(2).map_or("", |selector| selector.as_str());
-        let labels = LABEL.captures_iter(selector);
-        let labels = labels.map(|label| label[1].to_owned()).collect();
-        (metric[1].to_owned(), labels)
+        let selectors = metric.get(2).map_or("", |selectors| selectors.as_str());
+        let selectors = SELECTOR.captures_iter(selectors).map(|selector| {
+            let words = WORDS.is_match(&selector[2]).then_some(&selector[2]);
+            let values = words.into_iter().flat_map(|words| words.split('|'));
+            Selector {
+                label: selector[1].to_owned(),
+                values: values.map(str::to_owned).collect(),
+            }
+        });
+        (metric[1].to_owned(), selectors.collect())
     });
     found.collect()
 }
@@ -80,18 +98,6 @@ fn kept(expression: &str) -> BTreeSet<String> {
         names
     });
     names.collect()
-}
-
-/// Names of the samples of `/metrics`, each with its labels.
-fn samples(text: &str) -> BTreeMap<String, BTreeSet<String>> {
-    static LABEL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"([a-z_]+)=""#).unwrap());
-    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let end = line.find(['{', ' ']).unwrap();
-        let labels = found.entry(line[..end].to_owned()).or_default();
-        labels.extend(LABEL.captures_iter(line).map(|label| label[1].to_owned()));
-    }
-    found
 }
 
 /// OpenMetrics as the older text format, which promtool reads: a counter's family has its samples' name there.
@@ -138,7 +144,12 @@ fn passes(output: &Output) {
 }
 
 /// What both processes have in `/metrics` after they did something of each kind.
-async fn metrics() -> (String, String) {
+async fn metrics() -> &'static (String, String) {
+    static METRICS: OnceCell<(String, String)> = OnceCell::const_new();
+    METRICS.get_or_init(scraped).await
+}
+
+async fn scraped() -> (String, String) {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
     let world = World::new("metrics").await;
     let controller = Process::controller(&world, &[]);
@@ -196,14 +207,13 @@ async fn metrics() -> (String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_asks_for_what_the_processes_measure() {
     let (controller, api) = metrics().await;
-    let mut known = samples(&controller);
-    known.extend(samples(&api));
+    let mut known = measured::samples(&[controller, api]);
     // What the alerts record, and what Prometheus adds to each sample that it scrapes.
     for rule in rules() {
         known.extend(
             rule["record"]
                 .as_str()
-                .map(|name| (name.to_owned(), BTreeSet::new())),
+                .map(|name| (name.to_owned(), BTreeMap::new())),
         );
     }
     let scraped = BTreeSet::from(["pod", "instance"].map(str::to_owned));
@@ -225,13 +235,18 @@ async fn every_query_asks_for_what_the_processes_measure() {
             let Some(has) = known.get(&metric) else {
                 panic!("{title}: nobody measures {metric}");
             };
-            for label in selected {
-                assert!(
-                    has.contains(&label),
-                    "{title}: {metric} has no label {label}"
-                );
+            for Selector { label, values } in selected {
+                let Some(measured) = has.get(&label) else {
+                    panic!("{title}: {metric} has no label {label}");
+                };
+                for value in values {
+                    assert!(
+                        measured.contains(&value),
+                        "{title}: {metric} has never {label}={value}"
+                    );
+                }
             }
-            labels.extend(has.clone());
+            labels.extend(has.keys().cloned());
         }
         for label in kept(&expression) {
             assert!(
@@ -240,7 +255,7 @@ async fn every_query_asks_for_what_the_processes_measure() {
             );
         }
     }
-    for text in [&controller, &api] {
+    for text in [controller, api] {
         let text = as_text_format(text);
         passes(&promtool(Path::new(ROOT), &["check", "metrics"], &text));
     }

@@ -76,6 +76,9 @@ def is_explained(case: Any, detail: str) -> bool:
     if case.method == "PUT" and body.get("name") not in (None, id):
         broken.add("name")
     broken |= broken_in_query(query) | broken_in_body(case.path, body)
+    # An object of any fields: which characters are in it is no pattern's to say.
+    if r"\u0000" in json.dumps(body.get("default_parameters")):
+        broken.add("default_parameters")
     unnamed = case.path.endswith("/import") and "format" not in query
     return (
         detail.partition(":")[0] in broken
@@ -116,6 +119,12 @@ def is_explained_to_the_cluster(case: Any, problem: dict[str, Any]) -> bool:
     for place, (unit, period) in enumerate(counted):
         # What is counted at once has no period, and all else has one.
         rules[f"limits[{place}].period"] = (unit == "ConcurrentRequests") == (period is not None)
+    tiers = [tier for tier in body.get("price_tiers") or [] if isinstance(tier, dict)]
+    begins = [tier.get("from_input_tokens") for tier in tiers]
+    in_order = all(isinstance(begin, int) for begin in begins) and begins == sorted(set(begins))
+    # In every tier and beside the tiers, or nowhere.
+    complete = all(given(tier, price) == given(body, price) for tier in tiers for price in ("input_price", "output_price"))
+    rules["price_tiers"] = not (in_order and complete)
     named = [error["field"] for error in problem.get("errors", [])]
     return bool(named) and all(rules.get(field, rules.get(field.partition("[")[0], False)) for field in named)
 

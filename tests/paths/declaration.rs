@@ -309,7 +309,7 @@ pub fn paths() -> Vec<Path> {
     let checked_no_more = rotated
         .clone()
         .with("LlmCredential", "c", "validation", unchecked);
-    let off = base
+    let unused = base
         .clone()
         .with("LlmCredential", "c", "enabled", json!(false));
     let off_rotated = rotated
@@ -318,7 +318,7 @@ pub fn paths() -> Vec<Path> {
     path("key rotated", &base, vec![rotated.clone()]);
     path("key rotated and back", &base, vec![rotated, base.clone()]);
     path("key rotated unchecked", &base, vec![checked_no_more]);
-    path("key rotated while off", &off, vec![off_rotated]);
+    path("key rotated while off", &unused, vec![off_rotated]);
     path(
         "label removed",
         &base,
@@ -377,6 +377,38 @@ pub fn paths() -> Vec<Path> {
         "endpoint deleted",
         &base,
         vec![base.clone().without("LlmEndpoint", "e")],
+    );
+    let off = json!(false);
+    let endpoints_off = (base.clone())
+        .with("LlmEndpoint", "e", "enabled", off.clone())
+        .with("LlmEndpoint", "f", "enabled", off.clone());
+    path("all endpoints off", &base, vec![endpoints_off.clone()]);
+    path(
+        "all endpoints off and back",
+        &base,
+        vec![endpoints_off.clone(), base.clone()],
+    );
+    // What it makes would stay.
+    let lists = json!({ "enabled": true, "exclude": ["*"] });
+    let listing = |d: Declaration| d.with("LlmProvider", "p", "modelSync", lists.clone());
+    path(
+        "all endpoints of a syncing provider off",
+        &listing(base.clone()),
+        vec![listing(endpoints_off)],
+    );
+    // Of a vendor whose models nobody calls without a key.
+    let keyed = typed(&base, "OpenAI");
+    let keyed = keyed.secret(Some("OpenAI"), host, json!({ "api-key": KEY }));
+    let keyed_off = keyed.clone().with("LlmCredential", "c", "enabled", off);
+    path(
+        "credential off at a vendor that wants keys",
+        &keyed,
+        vec![keyed_off.clone()],
+    );
+    path(
+        "credential off at a vendor that wants keys and back",
+        &keyed,
+        vec![keyed_off, keyed.clone()],
     );
     path(
         "vendor down and back",

@@ -1,6 +1,8 @@
-//! What a world's database holds of keys, decrypted as who may use them would.
+//! What a world's database holds of keys, decrypted as who may use them would, and what a status says of
+//! their versions.
 
 use llmplane::{
+    crd::credential::VersionState,
     db::Db,
     encryption::{Binding, KeyringHandle, Sealed, open},
 };
@@ -40,4 +42,24 @@ pub async fn keys(world: &World, db: &Db) -> Value {
         }
     }
     keys
+}
+
+/// The versions of a credential's key by its status, newest first.
+pub async fn states(world: &World, credential: &str) -> Vec<(i64, String)> {
+    let status = world.get("LlmCredential", credential).await["status"].clone();
+    let versions = status["versions"].as_array().cloned().unwrap_or_default();
+    let state = |v: &Value| {
+        let state = v["state"].as_str().unwrap_or_default().to_owned();
+        (v["version"].as_i64().unwrap_or_default(), state)
+    };
+    versions.iter().map(state).collect()
+}
+
+/// Versions in the words of a status.
+pub fn words(states: &[(i64, VersionState)]) -> Vec<(i64, String)> {
+    let word = |state: &VersionState| serde_json::to_value(state).unwrap();
+    let words = states.iter().map(|(n, s)| (*n, word(s)));
+    words
+        .map(|(n, s)| (n, s.as_str().unwrap().to_owned()))
+        .collect()
 }

@@ -16,11 +16,11 @@ use nix::{
     unistd::Pid,
 };
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use super::{
-    api::{Answer, answer, free_address, token},
+    api::{Answer, answer, free_address, make_account, token},
     plane::eventually,
     world::World,
 };
@@ -59,6 +59,15 @@ impl Process {
             ("DATABASE_URL", world.database.api_url.as_str()),
         ];
         Self::start("api", &[&usual, settings].concat())
+    }
+
+    /// As `api`, with the world's keyring: it gives keys out. Returns once it is ready.
+    pub async fn api_with_keys(world: &World, settings: &[(&str, &str)]) -> Self {
+        let keyring = world.keyring_dir();
+        let keyring = [("LLMPLANE_KEYRING_DIR", keyring.to_str().unwrap())];
+        let api = Self::api(world, &[&keyring, settings].concat());
+        api.ready().await;
+        api
     }
 
     fn start(part: &str, settings: &[(&str, &str)]) -> Self {
@@ -174,6 +183,20 @@ impl Process {
         answer(self.request(Method::POST, token, path)).await
     }
 
+    /// What `POST /resolve` answers.
+    pub async fn resolve(&self, token: &str, asked: Value) -> Answer {
+        answer(self.request(Method::POST, token, "/resolve").json(&asked)).await
+    }
+
+    /// Asks until this is the key of the first target, or until there is none.
+    pub async fn gives(&self, token: &str, asked: Value, key: Option<&str>) {
+        eventually(&format!("the key is {key:?}"), async || {
+            let answer = self.resolve(token, asked.clone()).await;
+            answer.status == 200 && answer.json()["targets"][0]["secret"]["api_key"].as_str() == key
+        })
+        .await;
+    }
+
     /// Any request below `/api/v1` with a token.
     pub fn request(&self, method: Method, token: &str, path: &str) -> RequestBuilder {
         let url = format!("http://{}/api/v1{path}", self.listen);
@@ -219,21 +242,33 @@ impl Drop for Process {
 
 /// A token of the namespace's `default` account, which may see what is in it.
 pub async fn viewer(world: &World) -> String {
-    let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), world.ns());
-    let binding = serde_json::from_value(json!({
-        "metadata": { "name": "viewer" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "llmplane-viewer" },
-        "subjects": [{ "kind": "ServiceAccount", "name": "default", "namespace": world.ns() }],
-    }))
-    .unwrap();
-    bindings
-        .create(&PostParams::default(), &binding)
-        .await
-        .unwrap();
+    bind(world, "viewer", "llmplane-viewer", "default").await;
     let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), world.ns());
     eventually("the namespace has its account", async || {
         accounts.get_opt("default").await.unwrap().is_some()
     })
     .await;
     token(&world.client, world.ns(), "default", "llmplane").await
+}
+
+/// A token of a new account `agent`, which may use every key of the namespace.
+pub async fn agent(world: &World) -> String {
+    make_account(world.client.clone(), world.ns(), "agent").await;
+    bind(world, "agent", "llmplane-credential-user", "agent").await;
+    token(&world.client, world.ns(), "agent", "llmplane").await
+}
+
+/// Binds a ClusterRole to an account, in the namespace.
+async fn bind(world: &World, name: &str, role: &str, account: &str) {
+    let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), world.ns());
+    let binding = serde_json::from_value(json!({
+        "metadata": { "name": name },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+        "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": world.ns() }],
+    }))
+    .unwrap();
+    bindings
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
 }

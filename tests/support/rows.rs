@@ -18,6 +18,7 @@ use llmplane::db::{
     DeclaredCredential, DeclaredEndpoint, DeclaredModel, DeclaredModelClass, DeclaredProvider,
     NewVersion, ObjectColumns, SealedVersion, StoredCheck,
 };
+use llmplane::vendors::CheckResult;
 use uuid::Uuid;
 
 fn creation() -> Timestamp {
@@ -217,20 +218,10 @@ pub fn key_version(credential_uid: Uuid, version: i32, state: VersionState) -> N
 }
 
 pub fn verdict(reason: Reason, message: &str) -> StoredCheck {
-    StoredCheck {
-        reason,
-        message: message.to_owned(),
-        since: creation(),
-        generation: 1,
-        inputs: "inputs".to_owned(),
-        key: None,
-        last_passed: None,
+    let answered = CheckResult {
         http_status: Some(200),
-        code: None,
         request_id: Some("req-1".to_owned()),
-        doubts: 0,
-        proves_key: None,
-        proved_with: None,
-        was_accepted: false,
-    }
+        ..CheckResult::new(reason, message)
+    };
+    answered.verdict(1, "inputs".to_owned(), creation())
 }

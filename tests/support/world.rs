@@ -11,7 +11,7 @@ use kube::{
 use llmplane::{
     config::{admin::AdminArgs, audience::AudienceArgs, cluster::ClusterArgs},
     controller::{self, Settings, StartError},
-    crd::Kind,
+    crd::{Kind, ProviderType},
     db::{Db, DbOptions},
     local::state::Component,
 };
@@ -187,6 +187,20 @@ impl World {
         api::token(&client, ns, name, "llmplane").await
     }
 
+    /// Asks for the checks of credential `c` from Secret `s`, as a user would, and waits until they were
+    /// made.
+    pub async fn check_key(&self, asked: &str) {
+        let object = json!({
+            "metadata": { "name": "c", "annotations": { "llmplane.dev/reconcile-requested-at": asked } },
+            "spec": { "providerRef": { "name": "p" }, "secretRef": { "name": "s" } },
+        });
+        self.apply_object("LlmCredential", object).await;
+        eventually("the request is answered", async || {
+            self.get("LlmCredential", "c").await["status"]["lastHandledReconcileAt"] == asked
+        })
+        .await;
+    }
+
     /// Asks for an object's checks, as the read API does.
     pub async fn request_check(&self, uid: Uuid) {
         sqlx::query("SELECT llmplane_fn.request_check($1, 'test')")
@@ -249,18 +263,38 @@ impl World {
     }
 
     pub async fn secret_with(&self, name: &str, string_data: Value) {
+        self.secret_of(ProviderType::OpenAICompatible, name, string_data)
+            .await;
+    }
+
+    /// The same for a vendor of another type.
+    pub async fn secret_of(&self, type_: ProviderType, name: &str, string_data: Value) {
         self.apply_object(
             "Secret",
             json!({
                 "metadata": {
                     "name": name,
-                    "labels": { "llmplane.dev/credential": "OpenAICompatible" },
+                    "labels": { "llmplane.dev/credential": type_.as_str() },
                     "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
                 },
                 "stringData": string_data,
             }),
         )
         .await;
+    }
+
+    /// Provider, endpoint, Secret and credential of one name; `provider` goes over the usual spec.
+    pub async fn declare(&self, name: &str, url: &str, key: &str, provider: Value) {
+        let type_ = provider.get("type").cloned();
+        let type_ = type_.map_or(ProviderType::OpenAICompatible, |it| {
+            serde_json::from_value(it).unwrap()
+        });
+        let of = json!({ "name": name });
+        self.provider(name, provider).await;
+        self.endpoint(name, url, json!({ "providerRef": of })).await;
+        self.secret_of(type_, name, json!({ "api-key": key })).await;
+        let spec = json!({ "providerRef": of, "secretRef": of });
+        self.apply("LlmCredential", name, spec).await;
     }
 
     /// Provider `p` with endpoint `e` at this URL, credential `c` from Secret `s`.

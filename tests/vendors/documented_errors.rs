@@ -13,6 +13,7 @@ use llmplane::{
 };
 
 use super::asking::{Ask, Caller, KEY, TYPES, fake, model_of};
+use crate::support::vendors::Fault;
 
 /// Fixture; what key validation and model test must say of it. A list fails in any case.
 type Row = (&'static str, Reason, Reason);
@@ -25,7 +26,7 @@ const OPENAI_ERRORS: &[Row] = &[
     ("wrong_organization", Unsure, Unsure),
     ("unsupported_country", Unsure, Unsure),
     ("unknown_model", Unsure, ModelNotFound),
-    ("no_such_path", Unsure, Unsure),
+    ("no_such_path", Unsure, Unverifiable),
     ("insufficient_quota", QuotaExhausted, QuotaExhausted),
     ("credit_balance_exhausted", QuotaExhausted, QuotaExhausted),
     ("rate_limit", Unsure, Unsure),
@@ -58,7 +59,7 @@ const BEDROCK_ERRORS: &[Row] = &[
     ("unknown_model", Unsure, ModelNotFound),
     ("validation", Unsure, ModelNotFound),
     ("on_demand", Unsure, ModelNotFound),
-    ("no_such_path", Unsure, Unsure),
+    ("no_such_path", Unsure, Unverifiable),
     ("quota", QuotaExhausted, QuotaExhausted),
     ("throttled", Unsure, Unsure),
     ("internal", Unsure, Unsure),
@@ -74,7 +75,7 @@ const GEMINI_ERRORS: &[Row] = &[
     ("location", Unsure, Unsure),
     ("bad_request", Unsure, Unsure),
     ("unknown_model", Unsure, ModelNotFound),
-    ("no_such_path", Unsure, Unsure),
+    ("no_such_path", Unsure, Unverifiable),
     ("rate_limit", Unsure, Unsure),
     ("internal", Unsure, Unsure),
     ("overloaded", Unsure, Unsure),
@@ -83,7 +84,7 @@ const GEMINI_ERRORS: &[Row] = &[
 const AZURE_ERRORS: &[Row] = &[
     ("bad_key", KeyRejected, Unsure),
     ("unknown_model", Unsure, ModelNotFound),
-    ("no_such_path", Unsure, Unsure),
+    ("no_such_path", Unsure, Unverifiable),
     ("rate_limit", Unsure, Unsure),
 ];
 const DASHSCOPE_ERRORS: &[Row] = &[
@@ -92,7 +93,7 @@ const DASHSCOPE_ERRORS: &[Row] = &[
     ("access_denied", KeyRestricted, ModelAccessDenied),
     ("unknown_model", Unsure, ModelNotFound),
     ("unknown_model_compatible", Unsure, ModelNotFound),
-    ("no_such_path", Unsure, Unsure),
+    ("no_such_path", Unsure, Unverifiable),
     ("arrears", QuotaExhausted, QuotaExhausted),
     ("rate_quota", Unsure, Unsure),
     ("allocation_quota", Unsure, Unsure),
@@ -121,15 +122,15 @@ const QIANFAN_ERRORS: &[Row] = &[
 const OLLAMA_ERRORS: &[Row] = &[
     ("bad_key", KeyRejected, Unsure),
     ("unknown_model", Unsure, ModelNotFound),
-    ("no_such_path", Unsure, Unsure),
+    ("no_such_path", Unsure, Unverifiable),
     ("rate_limit", Unsure, Unsure),
     ("busy", Unsure, Unsure),
     ("cloud_unreachable", Unsure, Unsure),
 ];
 const VLLM_ERRORS: &[Row] = &[
     ("bad_key", KeyRejected, Unsure),
-    ("no_such_path", Unsure, Unsure),
-    ("unknown_model", Unsure, Unsure),
+    ("no_such_path", Unsure, Unverifiable),
+    ("unknown_model", Unsure, Unverifiable),
     ("flat_error", Unsure, Unsure),
     ("dead_engine", Unsure, Unsure),
 ];
@@ -292,6 +293,56 @@ async fn a_model_is_tested_by_the_call_that_its_type_answers() {
                 _ => ModelListed,
             };
             assert_eq!(said.reason, reason, "{provider} {type_:?}: {said:?}");
+        }
+    }
+}
+
+/// The test's own call is not there: what the list says is said then, and where there is none either,
+/// that nothing can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_that_has_nothing_to_ask_says_so_and_is_not_open() {
+    let is_list = |path: &str| path.ends_with("/models") || path == "/api/tags";
+    for provider in TYPES {
+        for (lists, reason) in [(true, with_list(provider)), (false, Unverifiable)] {
+            let fake = fake(provider).await;
+            let nothing = Fault::documented("gateways", "no_such_path");
+            fake.fail_when(move |r| !(lists && is_list(&r.path)), nothing);
+            let caller = Caller::of(&fake, provider);
+            let said = caller.ask(Ask::Test).await;
+            let context = format!("{provider}, lists: {lists}: {said:?}");
+            assert_eq!(said.reason, reason, "{context}");
+            if said.reason == Unverifiable {
+                assert!(said.message.contains("HTTP 404"), "{context}");
+                assert!(said.message.contains("nothing"), "{context}");
+            }
+        }
+    }
+}
+
+/// What a test comes to where there is a list and no other call.
+fn with_list(provider: ProviderType) -> Reason {
+    match provider {
+        // Nothing but the model's answer counts, and deployments are in no list.
+        OpenAICompatible | AzureOpenAI | Bedrock => Unverifiable,
+        _ => ModelListed,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_of_a_type_without_a_call_is_tested_by_a_list_that_may_not_be_there() {
+    for provider in [OpenAICompatible, Qianfan] {
+        for (fault, reason) in [
+            (Fault::documented("gateways", "no_such_path"), Unverifiable),
+            (Fault::Status(503), Unsure),
+        ] {
+            let fake = fake(provider).await;
+            fake.fail(fault);
+            let caller = Caller {
+                type_: Some(ModelType::Rerank),
+                ..Caller::of(&fake, provider)
+            };
+            let said = caller.ask(Ask::Test).await;
+            assert_eq!(said.reason, reason, "{provider}: {said:?}");
         }
     }
 }

@@ -13,17 +13,7 @@ fn name(provider: ProviderType) -> String {
 async fn declare(world: &World, provider: ProviderType, fake: &Fake) {
     let name = name(provider);
     world
-        .apply_object(
-            "Secret",
-            json!({
-                "metadata": {
-                    "name": name,
-                    "labels": { "llmplane.dev/credential": provider.as_str() },
-                    "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
-                },
-                "stringData": { "api-key": KEY },
-            }),
-        )
+        .secret_of(provider, &name, json!({ "api-key": KEY }))
         .await;
     let of = json!({ "name": name });
     let sync = json!({ "enabled": true });
@@ -68,15 +58,8 @@ async fn a_model_is_one_however_its_name_is_written() {
     world.apply("LlmModel", "mine", spec).await;
     let spec = json!({ "type": "Ollama", "modelSync": sync });
     world.apply("LlmProvider", "p", spec).await;
-    let secret = json!({
-        "metadata": {
-            "name": "s",
-            "labels": { "llmplane.dev/credential": "Ollama" },
-            "annotations": { "llmplane.dev/allowed-hosts": "127.0.0.1" },
-        },
-        "stringData": { "api-key": KEY },
-    });
-    world.apply_object("Secret", secret).await;
+    let key = json!({ "api-key": KEY });
+    world.secret_of(ProviderType::Ollama, "s", key).await;
     let spec = json!({ "providerRef": of, "baseUrl": ollama.url() });
     world.apply("LlmEndpoint", "e", spec).await;
     let spec = json!({ "providerRef": of, "secretRef": { "name": "s" } });

@@ -8,14 +8,18 @@ use std::{
     time::Duration,
 };
 
-use llmplane::crd::{ProviderType::OpenAICompatible, reasons::Reason::*};
+use llmplane::crd::{
+    ProviderType::{AzureOpenAI, OpenAICompatible},
+    reasons::Reason::*,
+};
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
 
-use super::asking::{Ask, Caller, fake};
+use super::asking::{Ask, Caller, KEY, fake};
 use crate::support::vendors::Fault;
 
 /// A host that answers with bytes as they are; it ends when dropped.
@@ -198,6 +202,31 @@ async fn a_list_that_shows_a_key_of_any_length_is_refused() {
             assert!(said.message.contains("shows the key"), "{}", said.message);
             fake.list_only(&["gpt-4o"]);
             assert!(caller.list().await.is_ok());
+        }
+    }
+}
+
+/// What is kept of a list beside the ids: a gateway's word for what to use in a model's place, and the
+/// model behind a deployment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_shows_a_key_beside_an_id_is_refused() {
+    let replaced = |id: &str| json!({ "id": "m", "deprecation_replacement_model": id });
+    let deployed = |id: &str| json!({ "id": "m", "model": id });
+    for shown in [KEY.to_owned(), hex::encode(KEY)] {
+        for (type_, shows, harmless) in [
+            (OpenAICompatible, replaced(&shown), replaced("n")),
+            (AzureOpenAI, deployed(&shown), deployed("n")),
+        ] {
+            let fake = fake(type_).await;
+            let caller = Caller::of(&fake, type_);
+            let list = |entry| Fault::Body(json!({ "data": [entry] }).to_string());
+            fake.fail(list(shows));
+            let said = caller.list().await.expect_err("no list");
+            assert_eq!(said.reason, SyncFailed, "{type_}");
+            assert!(said.message.contains("shows the key"), "{}", said.message);
+            fake.mend();
+            fake.fail(list(harmless));
+            assert_eq!(caller.list().await.unwrap().models[0].id, "m", "{type_}");
         }
     }
 }

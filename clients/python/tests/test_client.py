@@ -100,7 +100,7 @@ def test_a_class_is_asked_for_as_a_model_is(sample: Sample, client: Client) -> N
 
 def test_the_audit_tells_who_asked_for_a_key(sample: Sample, client: Client) -> None:
     client.resolve("sample", with_secret=True, purpose="who asked")
-    row = next(client.audit(action="Disclose", namespace=sample.namespace.name))
+    row = next(client.audit(action="Disclose", result="Disclosed", namespace=sample.namespace.name))
     assert row.actor == f"system:serviceaccount:{sample.namespace.name}:agent"
     assert row.name == "sample-key"
     holders = client.credentials.holders("sample-key")

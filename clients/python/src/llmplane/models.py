@@ -88,6 +88,17 @@ class AuditRow(Answer):
     token_id: Annotated[str | None, Field(description="The token's id.")]
     """The token's id."""
 
+    unreadable: Annotated[
+        list[str] | None,
+        Field(
+            description="Columns that hold what cannot be read, so that someone edited them: they count as empty here. Only\nwhere there are some."
+        ),
+    ] = None
+    """
+    Columns that hold what cannot be read, so that someone edited them: they count as empty here. Only
+    where there are some.
+    """
+
 
 class Capability(Answer):
     """
@@ -995,12 +1006,12 @@ class FoundString(Answer):
     key: Annotated[
         SecretStr,
         Field(
-            description="The string: a key, or a field of one. It is never logged.",
+            description="The string: a key, or a field of one, or a line that it stands in. It is never logged.",
             max_length=16384,
             min_length=1,
         ),
     ]
-    """The string: a key, or a field of one. It is never logged."""
+    """The string: a key, or a field of one, or a line that it stands in. It is never logged."""
 
 
 class Holder(Answer):
@@ -1047,8 +1058,16 @@ class Holders(Answer):
     credential_id: Annotated[UUID, Field(description="The credential.")]
     """The credential."""
 
-    is_partial: Annotated[bool, Field(description="Whether there are more than the answer holds.")]
-    """Whether there are more than the answer holds."""
+    is_partial: Annotated[
+        bool,
+        Field(
+            description="Whether there are more than the answer holds, or may be: of thousands, those are looked up that are found\nsoon, and those of the newest rows. The command `llmplane rotation status` counts all."
+        ),
+    ]
+    """
+    Whether there are more than the answer holds, or may be: of thousands, those are looked up that are found
+    soon, and those of the newest rows. The command `llmplane rotation status` counts all.
+    """
 
     items: Annotated[
         list[Holder],
@@ -1082,6 +1101,9 @@ class KeyDisclosure(Answer):
 
     pod: Annotated[str | None, Field(description="The pod that its token was bound to.")]
     """The pod that its token was bound to."""
+
+    pod_uid: Annotated[str | None, Field(description="UID of that pod.")]
+    """UID of that pod."""
 
     purpose: Annotated[str | None, Field(description="Why, in its words.")]
     """Why, in its words."""
@@ -2725,14 +2747,22 @@ class AuditPage(Answer):
     A page of the audit.
     """
 
-    items: Annotated[list[AuditRow], Field(description="Its rows, newest first.")]
-    """Its rows, newest first."""
+    items: Annotated[
+        list[AuditRow],
+        Field(
+            description="Its rows, newest first. There may be fewer than asked for, or none, before the last page: a page looks at a\nbounded number of rows."
+        ),
+    ]
+    """
+    Its rows, newest first. There may be fewer than asked for, or none, before the last page: a page looks at a
+    bounded number of rows.
+    """
 
     next_cursor: Annotated[
         str | None,
-        Field(description="What to send as `cursor` for older ones; null on the last page."),
+        Field(description="What to send as `cursor` for older ones; null on the last page, and on no other."),
     ]
-    """What to send as `cursor` for older ones; null on the last page."""
+    """What to send as `cursor` for older ones; null on the last page, and on no other."""
 
     revision: Annotated[int, Field(description="The revision of the configuration at this moment.")]
     """The revision of the configuration at this moment."""
@@ -2858,15 +2888,28 @@ class FoundVersion(Answer):
 
     disclosures: Annotated[
         list[KeyDisclosure],
-        Field(description="When it was given to whom, the latest first; at most 1000."),
+        Field(
+            description="When it was given to whom last: one row for each caller and pod, the latest first; at most 1000."
+        ),
     ]
-    """When it was given to whom, the latest first; at most 1000."""
+    """When it was given to whom last: one row for each caller and pod, the latest first; at most 1000."""
 
     fingerprint: Annotated[str, Field(description="Its fingerprint.")]
     """Its fingerprint."""
 
     is_deleted: Annotated[bool, Field(description="Whether the credential was deleted since.")]
     """Whether the credential was deleted since."""
+
+    is_partial: Annotated[
+        bool,
+        Field(
+            description="Whether it was given to more than these, or may have been: where there are thousands, those that are\nfound in time and those of the newest rows are named. The command `llmplane audit whose-key` names all."
+        ),
+    ]
+    """
+    Whether it was given to more than these, or may have been: where there are thousands, those that are
+    found in time and those of the newest rows are named. The command `llmplane audit whose-key` names all.
+    """
 
     name: Annotated[str, Field(description="Its name.")]
     """Its name."""

@@ -1,0 +1,3 @@
+module llmplane.dev/tests/stand-in
+
+go 1.26.0
