@@ -2,12 +2,14 @@
 //!
 //! Not the kernel's choice (port 0): that comes from the range that outgoing connections take their
 //! own ports from, so that on a busy machine a port which was free when it was chosen is taken when
-//! its server starts.
+//! its server starts. Nor a draw from all that are below: whoever else draws before that server starts
+//! may get the same. A process draws from blocks that are its own for as long as it runs, each port once.
 
 use std::{
     io,
     net::{Ipv4Addr, TcpListener},
     ops::Range,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,24 +21,65 @@ const LOWEST: u16 = 15_000;
 const EPHEMERAL: u16 = 32_768;
 /// Fewer ports than this below the range are too few to draw from.
 const ENOUGH: u16 = 1_000;
-const DRAWS: usize = 200;
+/// Ports of a block. The first is listened on by the process that the block belongs to: that is the
+/// claim, and the kernel ends it with the process.
+const BLOCK: u16 = 64;
 /// How long a connection on loopback is waited for.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Binds a free port that no outgoing connection can take after it is let go.
+/// Binds a free port that, after it is let go, neither an outgoing connection takes nor anybody else
+/// who asks here, in this process or another.
 ///
 /// # Errors
 /// When no port can be had.
 pub fn bind_free() -> io::Result<TcpListener> {
-    let range = range(ephemeral_start());
-    for _ in 0..DRAWS {
-        let Some(range) = &range else { break };
-        let port = rand::random_range(range.clone());
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            return Ok(listener);
+    let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    match range(ephemeral_start()).and_then(|range| blocks.bind_next(&range)) {
+        Some(listener) => Ok(listener),
+        None => bind(0),
+    }
+}
+
+static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks {
+    claims: Vec::new(),
+    rest: 0..0,
+});
+
+/// The blocks of this process.
+struct Blocks {
+    /// Those of the blocks so far.
+    claims: Vec<TcpListener>,
+    /// What the last of them has left.
+    rest: Range<u16>,
+}
+
+impl Blocks {
+    /// The next port that is free, of another block where this one has none left.
+    fn bind_next(&mut self, range: &Range<u16>) -> Option<TcpListener> {
+        loop {
+            for port in self.rest.by_ref() {
+                if let Ok(listener) = bind(port) {
+                    return Some(listener);
+                }
+            }
+            self.claim(range)?;
         }
     }
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+
+    /// Claims a block that nobody has, beginning anywhere.
+    fn claim(&mut self, range: &Range<u16>) -> Option<()> {
+        let starts: Vec<u16> = range.clone().step_by(usize::from(BLOCK)).collect();
+        let begin = rand::random_range(0..starts.len());
+        let mut starts = starts[begin..].iter().chain(&starts[..begin]);
+        let (start, claim) = starts.find_map(|start| Some((*start, bind(*start).ok()?)))?;
+        self.claims.push(claim);
+        self.rest = start + 1..range.end.min(start.saturating_add(BLOCK));
+        Some(())
+    }
+}
+
+fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
 }
 
 /// Whether a process listens on a port. The kernel answers for one that is paused or late; one whose
@@ -72,6 +115,35 @@ mod tests {
             range(ephemeral).is_none_or(|range| range.contains(&port)),
             "{port} of {ephemeral}"
         );
+    }
+
+    #[test]
+    fn no_port_is_drawn_twice_however_soon_it_is_let_go() {
+        let many = 3 * usize::from(BLOCK);
+        let mut drawn: Vec<u16> = (0..many)
+            .map(|_| bind_free().unwrap().local_addr().unwrap().port())
+            .collect();
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn.len(), many);
+    }
+
+    /// As two processes do.
+    #[test]
+    fn a_block_is_one_processes_alone_until_it_ends() {
+        let start = bind_free().unwrap().local_addr().unwrap().port();
+        let two_blocks = start..start + 2 * BLOCK;
+        let blocks = || Blocks {
+            claims: Vec::new(),
+            rest: 0..0,
+        };
+        let (mut ours, mut theirs) = (blocks(), blocks());
+        assert_eq!(ours.claim(&two_blocks), Some(()));
+        assert_eq!(theirs.claim(&two_blocks), Some(()));
+        assert!(ours.rest.end <= theirs.rest.start || theirs.rest.end <= ours.rest.start);
+        assert_eq!(blocks().claim(&two_blocks), None);
+        drop(ours);
+        assert_eq!(blocks().claim(&two_blocks), Some(()));
     }
 
     #[tokio::test]

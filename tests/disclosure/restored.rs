@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
 
-use super::scene::{KEY, OTHER, ROTATED, Scene, ask, gets, key};
+use super::scene::{KEY, OTHER, Scene, ask, gets, key};
 use crate::support::api::Answer;
 use crate::support::plane::eventually;
 use crate::support::postgres::{PrivatePostgres, tool};
@@ -26,8 +26,7 @@ async fn no_key_leaves_a_restored_database_before_it_was_compared_with_the_clust
     gets(&api, &agent, Some(KEY)).await;
     let backup = run_tool("pg_dump", &scene.world, b"");
     // Withdrawn since: the key of c for good, by its Secret.
-    scene.world.secret("s", ROTATED).await;
-    gets(&api, &agent, Some(ROTATED)).await;
+    scene.rotate(&api, &agent).await;
     drop(api);
     drop(scene.controller.take());
 
@@ -77,8 +76,7 @@ async fn no_key_leaves_a_volume_that_was_put_back_before_it_was_compared_with_th
     assert!(copied.unwrap().success());
     server.start_again().await;
     // Withdrawn since, by its Secret.
-    scene.world.secret("s", ROTATED).await;
-    gets(&api, &agent, Some(ROTATED)).await;
+    scene.rotate(&api, &agent).await;
     drop(scene.controller.take());
 
     server.stop();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::Answer;
 use crate::support::fake_vendor::FakeVendor;
+use crate::support::plane::eventually;
 use crate::support::process::Process;
 use crate::support::world::World;
 
@@ -103,6 +104,21 @@ impl Scene {
 
 pub fn from<T: serde::de::DeserializeOwned>(object: Value) -> T {
     serde_json::from_value(object).unwrap()
+}
+
+impl Scene {
+    /// Rotates the key of `c`, until the new one is given out and the credential's status says that it is
+    /// in use: a restored database is put right by what the cluster tells.
+    pub async fn rotate(&self, api: &Process, token: &str) {
+        self.world.secret("s", ROTATED).await;
+        gets(api, token, Some(ROTATED)).await;
+        eventually("the status tells of the rotation", async || {
+            let status = self.world.get("LlmCredential", "c").await["status"].take();
+            let newest = &status["versions"][0];
+            newest["version"] == 2 && newest["state"] == "Current"
+        })
+        .await;
+    }
 }
 
 /// What asks for model `m` and its key.

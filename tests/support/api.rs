@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -48,7 +48,7 @@ pub struct TestApi {
     pub url: String,
     admin_url: String,
     shutdown: CancellationToken,
-    _task: JoinHandle<Result<(), ApiError>>,
+    task: JoinHandle<Result<(), ApiError>>,
 }
 
 /// An answer of the API.
@@ -176,7 +176,7 @@ impl TestApi {
             "http"
         };
         let shutdown = CancellationToken::new();
-        let api = Self {
+        let mut api = Self {
             plane,
             namespace: plane.namespace("api").await,
             database,
@@ -184,7 +184,7 @@ impl TestApi {
             epoch,
             url: format!("{scheme}://{listen}"),
             admin_url: format!("http://{admin}"),
-            _task: tokio::spawn(run(
+            task: tokio::spawn(run(
                 settings,
                 AdminArgs {
                     admin_listen: admin,
@@ -193,8 +193,27 @@ impl TestApi {
             )),
             shutdown,
         };
-        eventually("the API is ready", async || api.ready().await.0 == 200).await;
+        api.becomes_ready().await;
         api
+    }
+
+    /// Waits until it is ready, for a minute at most.
+    async fn becomes_ready(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (status, text) = self.ready().await;
+            if status == 200 {
+                return;
+            }
+            if self.task.is_finished() {
+                panic!("the API ended: {:?}", (&mut self.task).await);
+            }
+            assert!(
+                Instant::now() < deadline,
+                "within a minute: {status} {text}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Status and text of `/readyz`; 0 where nobody answers.
