@@ -6,7 +6,7 @@ mod values;
 
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1::{LimitRange, Namespace, Secret};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -513,12 +513,67 @@ async fn a_namespace_that_cannot_take_the_pods_is_told_why() {
     })
     .await;
     let said = last.into_inner().unwrap();
-    said.fails("pods", &["memory", "change the quota or the policy"]);
+    let named = ["the controller's", "the api's", "memory"];
+    let remedy = ["change the quota or the policy", "controller.resources"];
+    said.fails("pods", &[&named[..], &remedy].concat());
     said.says(
         "pod security",
         "warn",
         &["enforces no level", "kubectl label namespace"],
     );
+}
+
+/// What a quota lets in is what the values give the pods.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_judges_the_pods_that_will_be_installed() {
+    let site = Site::whole().await;
+    let hard = json!({ "limits.cpu": "1" });
+    let quota = json!({ "metadata": { "name": "cpu" }, "spec": { "hard": hard } });
+    let quotas: Api<ResourceQuota> = site.api();
+    quotas
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(quota).unwrap(),
+        )
+        .await
+        .unwrap();
+    // As the quota's controller does, which this plane has none of.
+    let status = json!({ "status": { "hard": hard, "used": { "limits.cpu": "0" } } });
+    quotas
+        .patch_status("cpu", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+    // The apiserver's own memory of quotas follows by a watch.
+    let last = tokio::sync::Mutex::new(None);
+    eventually("the quota is in force", async || {
+        let said = site.run(&[]).await;
+        let in_force = said.code == Some(1);
+        *last.lock().await = Some(said);
+        in_force
+    })
+    .await;
+    let said = last.into_inner().unwrap();
+    said.fails(
+        "pods",
+        &["the controller's", "the api's", "must specify limits.cpu"],
+    );
+
+    let limits = |controller: &str, api: &str| {
+        site.values(&format!(
+            "controller: {{resources: {{limits: {{cpu: {controller}}}}}}}\n\
+             api: {{resources: {{limits: {{cpu: {api}}}}}}}\n"
+        ))
+    };
+    let said = site.run(&["-f", &limits("500m", "2")]).await;
+    said.fails("pods", &["the api's", "exceeded quota", "api.resources"]);
+    assert!(
+        !said.text.contains("pod like the controller's"),
+        "{}",
+        said.text
+    );
+    let said = site.run(&["-f", &limits("500m", "1")]).await;
+    assert_eq!(said.code, Some(0), "{}", said.text);
+    said.says("pods", "ok", &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -666,11 +721,32 @@ async fn a_schema_that_is_another_is_told_with_what_to_do() {
         "schema/controller",
         &["has no llmplane schema", "llmplane migrate"],
     );
-    // The chart migrates where it has the owner's URL.
+    // The chart migrates where its values have the owner's URL, whatever this command is given.
     let owner = site.database.owner_url.clone();
     let said = site.run(&["--owner-database-url", &owner]).await;
-    said.says("schema/controller", "ok", &["the chart's Job"]);
     said.says("database/owner", "ok", &[]);
+    said.fails(
+        "schema/controller",
+        &["has no llmplane schema", "llmplane migrate"],
+    );
+    let values = site.values("database: {owner: {existingSecret: owner}}\n");
+    let by_the_chart = ["-f", values.as_str()];
+    site.secret("owner", json!({ "DATABASE_URL": owner })).await;
+    let said = site.run(&by_the_chart).await;
+    assert_eq!(said.code, Some(0), "{}", said.text);
+    said.says("database/owner", "ok", &[]);
+    for check in ["schema/controller", "schema/api"] {
+        said.says(check, "ok", &["the chart's Job"]);
+    }
+    // Whoever installs need not be allowed to read that Secret.
+    let path = format!("/api/v1/namespaces/{}/secrets/owner", site.namespace.name);
+    let forbidden = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
+        "message": "secrets \"owner\" is forbidden", "code": 403 });
+    let said = site.run_where(&path, 403, forbidden, &by_the_chart).await;
+    assert_eq!(said.code, Some(0), "{}", said.text);
+    said.says("secret/owner", "warn", &["it cannot be read"]);
+    said.says("database/owner", "warn", &["no URL is known"]);
+    said.says("schema/controller", "ok", &["the chart's Job"]);
     let api = site.database.api_url.clone();
     site.run(&["--owner-database-url", &api])
         .await
@@ -739,6 +815,12 @@ async fn the_job_of_the_documentation_runs_where_pods_are_restricted() {
     let (_, job) = page.split_once("```yaml\n").unwrap();
     let (job, _) = job.split_once("```").unwrap();
     let job = job.replace("llmplane-system", &site.namespace.name);
+    // Else a quota on these would refuse its pods.
+    let made: Value = serde_saphyr::from_str(&job).unwrap();
+    let container = &made["spec"]["template"]["spec"]["containers"][0];
+    for memory in ["/resources/requests/memory", "/resources/limits/memory"] {
+        assert!(container.pointer(memory).is_some(), "no {memory}");
+    }
     // What a level would refuse of its pods is a warning, which is not allowed here.
     site.plane.takes("the Job", &job).await;
 }

@@ -201,11 +201,20 @@ async fn a_changed_fingerprint_is_made_good_from_the_secret() {
     )
     .await;
     assert_ne!(in_use().await, before);
+    // No answer of the vendor is waited for: the Secret's key was in use.
+    vendor.break_with(503);
     world.request_check(uid).await;
     eventually("what is in use is what the Secret holds", async || {
         in_use().await == before
     })
     .await;
+    eventually("it is told of as what was changed", async || {
+        let told = told(&world).await;
+        told.iter().any(|said| said.contains("version 1"))
+    })
+    .await;
+    vendor.mend();
+    world.request_check(uid).await;
     world
         .says("LlmCredential", "c", "Valid", "True", "KeyAccepted")
         .await;

@@ -50,6 +50,20 @@ export function clear(): void {
   version.value += 1;
 }
 
+/** A stream begins: rows behind a `reset` that broke off are no whole, and nothing goes on from them. */
+export function begin(): void {
+  coming = null;
+}
+
+/** Forgets the rows of all other kinds. */
+export function keep(kinds: readonly Kind[]): void {
+  if (kinds.length === 0) return clear();
+  for (const kind of KINDS) {
+    if (!kinds.includes(kind)) tables[kind].clear();
+  }
+  version.value += 1;
+}
+
 export function reset(): void {
   coming = empty();
 }
@@ -99,10 +113,10 @@ export const total = computed(() => {
   return KINDS.reduce((sum, kind) => sum + tables[kind].size, 0);
 });
 
-/** Rows by id, for what points to them. */
+/** Rows by id, for what points to them: another object whenever one of them is another. */
 export const byId = computed(() => {
   void version.value;
-  return tables;
+  return { ...tables };
 });
 
 export interface Family {

@@ -161,6 +161,14 @@ export interface ClassNeed {
   regions: string[];
   selector: Record<string, string>;
   exclude: string[];
+  input_modalities: string[];
+  output_modalities: string[];
+  embedding_dimensions: number | null;
+  recommended_for: string[];
+  /** A typical call, which prices are compared for. */
+  prompt_tokens: number | null;
+  cached_tokens: number | null;
+  output_tokens: number | null;
 }
 
 /** A name that agents ask for, and the model that it means now. */

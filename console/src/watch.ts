@@ -3,7 +3,7 @@
 import { createParser } from 'eventsource-parser';
 
 import { asProblem, Problem, request } from './api';
-import { clear, complete, connection, forget, reset, upsert } from './store';
+import { begin, clear, complete, connection, forget, keep, reset, upsert } from './store';
 import { KINDS, type Kind, type Row } from './types';
 
 /** A heartbeat comes every 15 s or so; without one for this long the way is broken. */
@@ -41,6 +41,7 @@ async function run(namespace: string, stop: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([stop, silence.signal]);
     const giveUp = () => silence.abort();
     let alarm = setTimeout(giveUp, SILENCE_MS);
+    begin();
     try {
       const headers: Record<string, string> = last === null ? {} : { 'Last-Event-ID': last };
       const answer = await request('watch', { namespace, kind: [...kinds] }, { headers, signal });
@@ -66,7 +67,8 @@ async function run(namespace: string, stop: AbortSignal): Promise<void> {
       const text = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
         const { done, value } = await text.read();
-        if (done) return;
+        // What comes late is of another namespace than the one that is looked at.
+        if (done || stop.aborted) return;
         clearTimeout(alarm);
         alarm = setTimeout(giveUp, SILENCE_MS);
         parser.feed(value);
@@ -89,10 +91,18 @@ async function run(namespace: string, stop: AbortSignal): Promise<void> {
       if (stop.aborted) return;
       problem = asProblem(error);
     }
-    if (problem.status === 403 && kinds.length === KINDS.length) {
-      kinds = await watchable(namespace, stop);
-      if (kinds.length > 0) continue;
-      kinds = KINDS;
+    if (problem.status === 403) {
+      const left = await watchable(namespace, kinds, stop);
+      if (stop.aborted) return;
+      // What may be watched no more is shown no more; what is left begins anew.
+      keep(left);
+      last = null;
+      const isNarrower = left.length > 0 && left.length < kinds.length;
+      kinds = left.length > 0 ? left : KINDS;
+      if (isNarrower) {
+        connection.value = { ...connection.value, missing: missing(kinds) };
+        continue;
+      }
     }
     if (problem.status === 401) return;
     const final = problem.status === 403 || problem.status === 400 || problem.status === 404;
@@ -106,15 +116,15 @@ async function run(namespace: string, stop: AbortSignal): Promise<void> {
 
 const missing = (kinds: readonly Kind[]): Kind[] => KINDS.filter((kind) => !kinds.includes(kind));
 
-/** The kinds that the caller may watch, each tried by itself. */
-async function watchable(namespace: string, stop: AbortSignal): Promise<Kind[]> {
-  const tries = KINDS.map(async (kind) => {
+/** Those of the kinds that the caller is not refused, each tried by itself. */
+async function watchable(namespace: string, kinds: readonly Kind[], stop: AbortSignal): Promise<Kind[]> {
+  const tries = kinds.map(async (kind) => {
     const trial = new AbortController();
     try {
       await request('watch', { namespace, kind }, { signal: AbortSignal.any([stop, trial.signal]) });
       return [kind];
-    } catch {
-      return [];
+    } catch (error) {
+      return asProblem(error).status === 403 ? [] : [kind];
     } finally {
       trial.abort();
     }

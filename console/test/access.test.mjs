@@ -103,6 +103,35 @@ describe('an API that goes away while the page is open', () => {
     await visit.end();
   });
 
+  test('and breaks off in the midst of all that is there, which is not taken for the whole', async (t) => {
+    const gate = await gateOf(t);
+    const visit = await Visit.of(browser, plane, 'team', { api: gate.url });
+    const { page } = visit;
+    await page.getByRole('link', { name: /Models 50/ }).waitFor(WAIT);
+    await visit.view('models', 'q=Behind+the+break');
+    await page.getByText('0 of 50 models', { exact: true }).waitFor(WAIT);
+    // The next stream is a reset and no more; the one behind it is the API's again.
+    let broken = 0;
+    await page.route(
+      '**/api/v1/watch?*',
+      async (route) => {
+        broken += 1;
+        const body = 'retry: 10\n\nevent: reset\ndata: {"revision":1}\n\n';
+        await route.fulfill({ contentType: 'text/event-stream', body });
+      },
+      { times: 1 },
+    );
+    await gate.shut();
+    await gate.open();
+    await until('a stream has broken off', () => broken === 1);
+    await live(page).waitFor(WAIT);
+    const patch = JSON.stringify({ spec: { displayName: 'Behind the break' } });
+    await plane.kubectl('patch', 'llmmodel', 'openai-model-6', '-n', 'team', '--type=merge', '-p', patch);
+    await page.getByRole('link', { name: 'Behind the break' }).waitFor(WAIT);
+    await page.getByText('1 of 50 models', { exact: true }).waitFor(WAIT);
+    await visit.end();
+  });
+
   test('is waited for by a page that is opened meanwhile', async (t) => {
     const gate = await gateOf(t);
     const address = await plane.console('team', gate.url);
@@ -141,6 +170,60 @@ describe('an API that goes away while the page is open', () => {
       .getByRole('alert')
       .filter({ hasText: /is it still running\?/ })
       .waitFor(WAIT);
+    await visit.axe();
+    await visit.end();
+  });
+});
+
+describe('a right that ends while the page is open', () => {
+  test('takes what it showed with it', async () => {
+    await declareMany(plane, 'leaving', 2);
+    const role = (name, resources) => [
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'Role',
+        metadata: { name, namespace: 'leaving' },
+        rules: [{ apiGroups: ['llmplane.dev'], resources, verbs: ['get', 'list', 'watch'] }],
+      },
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'RoleBinding',
+        metadata: { name, namespace: 'leaving' },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
+        subjects: [{ kind: 'ServiceAccount', name: 'viewer', namespace: 'leaving' }],
+      },
+    ];
+    await plane.apply([
+      ...role('providers', ['llmproviders', 'llmendpoints']),
+      ...role('others', ['llmcredentials', 'llmmodelclasses']),
+    ]);
+    const leave = (...names) => plane.kubectl('delete', 'rolebinding', ...names, '-n', 'leaving');
+    const LONG = { timeout: 120_000 };
+    const visit = await Visit.of(browser, plane, 'leaving');
+    const { page } = visit;
+    await page.getByRole('link', { name: /Models 10/ }).waitFor(WAIT);
+    await visit.view('models');
+    await page.getByRole('link', { name: 'OpenAI Small 1' }).click();
+    await named(page, 'OpenAI Small 1').waitFor(WAIT);
+
+    // Those to all five kinds; those to four are left.
+    await leave('llmplane-viewer', 'llmplane-auditor');
+    await page.getByText('Not shown: models', { exact: true }).waitFor(LONG);
+    await named(page, 'There is no such model').waitFor(WAIT);
+    await visit.axe();
+    await visit.view('overview');
+    await page.getByRole('link', { name: /Models 0/ }).waitFor(WAIT);
+    await page.getByRole('link', { name: /Providers 5/ }).waitFor(WAIT);
+    await page.getByRole('link', { name: /Classes 5/ }).waitFor(WAIT);
+
+    await leave('others');
+    await page.getByText('Not shown: keys, models, classes', { exact: true }).waitFor(LONG);
+    await page.getByRole('link', { name: /Classes 0/ }).waitFor(WAIT);
+    await page.getByRole('link', { name: /Providers 5/ }).waitFor(WAIT);
+
+    await leave('providers');
+    await page.getByRole('alert').first().waitFor(LONG);
+    assert.equal(await page.getByRole('link', { name: /Providers/ }).count(), 0);
     await visit.axe();
     await visit.end();
   });

@@ -191,6 +191,16 @@ export async function declareBroken(plane, namespace) {
       },
       alias: 'Keyless',
     }),
+    declare('LlmModelClass', 'nothing-fits', {
+      need: {
+        modalities: { input: ['Text', 'Image'], output: ['Text'] },
+        embeddingDimensions: 1536,
+        recommendedFor: ['summaries', 'code'],
+        promptTokens: 3000,
+        cachedTokens: 2000,
+        outputTokens: 500,
+      },
+    }),
     declare('LlmModelClass', 'nothing-works', { models: [{ name: 'm-0' }, { name: 'nobody' }] }),
     declare('LlmModel', 'orphan', { providerRef: { name: 'nobody' }, modelId: 'x' }),
     declare('LlmEndpoint', 'orphan', { providerRef: { name: 'nobody' }, baseUrl: nowhere }),

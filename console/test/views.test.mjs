@@ -164,6 +164,22 @@ describe('with 1,000 models', () => {
     await visit.axe();
     await visit.picture('class');
 
+    // Asked for as a class, also where a model has the name.
+    await page.getByRole('link', { name: 'Resolve it as an agent would' }).click();
+    await named(page, 'Resolve').waitFor(WAIT);
+    assert.ok(await page.getByRole('radio', { name: 'By its class' }).isChecked());
+    assert.equal(await page.getByLabel('Name of the class').inputValue(), 'in-order');
+    const sent = page.waitForRequest(/\/api\/v1\/resolve/, WAIT);
+    await page.getByRole('button', { name: 'Resolve' }).click();
+    assert.deepEqual((await sent).postDataJSON(), { class: 'in-order' });
+    await page.getByRole('heading', { level: 2, name: 'Answer: OpenAI Large 4' }).waitFor(WAIT);
+    await visit.axe();
+    // An empty field is still that of a class.
+    await page.getByLabel('Name of the class').fill('');
+    await page.getByRole('button', { name: 'Resolve' }).click();
+    await page.getByRole('heading', { level: 2, name: 'No answer' }).waitFor(WAIT);
+    assert.ok(await page.getByRole('radio', { name: 'By its class' }).isChecked());
+
     await visit.view('classes');
     await page.getByRole('link', { name: 'impossible' }).click();
     await page.getByText('its window is smaller').first().waitFor(WAIT);
@@ -260,6 +276,77 @@ describe('with 1,000 models', () => {
       .waitFor(WAIT);
   });
 
+  test('older rows of the audit come once, and only under what they were asked for', async () => {
+    const { page } = visit;
+    const rows = (from, number) =>
+      Array.from({ length: number }, (_, place) => ({
+        seq: from - place,
+        at: '2026-03-04T05:06:07Z',
+        action: 'Disclose',
+        result: 'Disclosed',
+        actor: 'system:serviceaccount:many:agent',
+        pod: null,
+        node: null,
+        namespace: 'many',
+        kind: 'LlmCredential',
+        name: 'openai',
+        credential_version: 1,
+        purpose: null,
+        count: 1,
+      }));
+    let letGo;
+    let asked = 0;
+    await page.route('**/api/v1/audit?*', async (route) => {
+      const { searchParams } = new URL(route.request().url());
+      const cursor = searchParams.get('cursor');
+      if (cursor === null) {
+        // Both lists go on at the same place.
+        const items = searchParams.has('action') ? rows(300, 1) : rows(300, 100);
+        return route.fulfill({ json: { items, next_cursor: 'before-201' } });
+      }
+      asked += 1;
+      await new Promise((go) => (letGo = go));
+      return route.fulfill({ json: { items: rows(200, 100), next_cursor: 'before-101' } });
+    });
+    const table = page.getByRole('table', { name: /audit/ });
+    const older = page.getByRole('button', { name: 'Older rows' });
+    const has = async (number) => {
+      await page.locator(`table[aria-rowcount="${number + 1}"]`).waitFor(WAIT);
+      assert.equal(await table.getAttribute('aria-rowcount'), String(number + 1));
+    };
+
+    await visit.view('audit');
+    await has(100);
+    await older.dblclick();
+    await until('older rows are asked for', () => letGo);
+    assert.ok(await older.isDisabled());
+    assert.ok(await older.evaluate((button) => button === document.activeElement));
+    await visit.axe();
+    letGo();
+    await has(200);
+    assert.equal(asked, 1);
+    assert.ok(await older.isEnabled());
+
+    // Asked for here, and given up where other rows are looked at.
+    letGo = undefined;
+    await older.click();
+    await until('older rows are asked for', () => letGo);
+    const givenUp = page.waitForEvent('requestfailed', {
+      ...WAIT,
+      predicate: (request) => request.url().includes('cursor='),
+    });
+    await visit.view('audit', 'action=Disclose');
+    await givenUp;
+    await has(1);
+    letGo();
+    assert.ok(await older.isEnabled());
+    await older.click();
+    await until('older rows are asked for', () => asked === 3);
+    letGo();
+    await has(101);
+    await page.unroute('**/api/v1/audit?*');
+  });
+
   test('resolve says which model, and why no other', async () => {
     const { page } = visit;
     await visit.view('resolve');
@@ -285,18 +372,15 @@ describe('with 1,000 models', () => {
     await visit.view('models');
     await page.getByLabel('Name', { exact: true }).fill('Renamed while somebody looks');
     await page.getByText('0 of 1,000 models', { exact: true }).waitFor(WAIT);
-    const patch = { spec: { displayName: 'Renamed while somebody looks' } };
-    await plane.kubectl(
-      'patch',
-      'llmmodel',
-      'openai-model-5',
-      '-n',
-      'many',
-      '--type=merge',
-      '-p',
-      JSON.stringify(patch),
-    );
-    await page.getByRole('link', { name: 'Renamed while somebody looks' }).waitFor(WAIT);
+    const rename = (displayName) => {
+      const patch = JSON.stringify({ spec: { displayName } });
+      return plane.kubectl('patch', 'llmmodel', 'openai-model-5', '-n', 'many', '--type=merge', '-p', patch);
+    };
+    await rename('Renamed while somebody looks');
+    await page.getByRole('link', { name: 'Renamed while somebody looks' }).click();
+    await named(page, 'Renamed while somebody looks').waitFor(WAIT);
+    await rename('Renamed once more');
+    await named(page, 'Renamed once more').waitFor(WAIT);
   });
 
   test('the keyboard alone is enough', async () => {
@@ -404,6 +488,23 @@ describe('with everything broken', () => {
       .waitFor(WAIT);
     await visit.axe();
     await visit.fits();
+    await visit.view('classes');
+    await page.getByRole('link', { name: 'nothing-fits' }).click();
+    const asks = page.getByRole('region', { name: 'Asks for' });
+    await asks.getByText('takes Text and Image').waitFor(WAIT);
+    assert.deepEqual(await asks.getByRole('listitem').allTextContents(), [
+      'takes Text and Image',
+      'gives Text',
+      'vectors of 1,536 numbers',
+      'recommended for summaries and code',
+      'prices of a call with 3k tokens of prompt (2k cached) and 500 tokens of answer',
+    ]);
+    await page
+      .getByRole('region', { name: 'Passed over' })
+      .getByText('it is not recommended for this task')
+      .first()
+      .waitFor(WAIT);
+    await visit.axe();
     await visit.view('keys');
     await page
       .locator('tr', { hasText: 'Keyless' })

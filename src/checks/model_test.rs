@@ -46,6 +46,26 @@ fn without_proof_of_key(found: CheckResult) -> CheckResult {
     }
 }
 
+/// What a test that passes with a key, and not without it, proves: the key, at an endpoint of these inputs.
+#[derive(Debug, PartialEq)]
+struct Proof {
+    key: String,
+    with: String,
+}
+
+impl Proof {
+    /// Whether it is proved by what the call without the key came to; one that says nothing of it leaves what the
+    /// last test proved.
+    fn by(self, without: &CheckResult, last: Option<&StoredCheck>) -> Option<Self> {
+        let was_proved = last.is_some_and(|last| {
+            last.proves_key.as_ref() == Some(&self.key)
+                && last.proved_with.as_ref() == Some(&self.with)
+        });
+        let is_proved = without.may_be_the_key() || was_proved && !passed(without);
+        is_proved.then_some(self)
+    }
+}
+
 /// The verdict that is to stand after a test that had nothing to ask: what was proved there, as through any
 /// outage.
 fn standing<'a>(stored: Option<&'a StoredCheck>, found: &CheckResult) -> Option<&'a StoredCheck> {
@@ -64,8 +84,7 @@ impl Runner {
         let endpoints = self.serving(&model).await?;
         let mut at = None;
         let mut keys = ChosenKey::default();
-        let mut proves_key = None;
-        let mut proved_with = None;
+        let mut proof = None;
         let called = match self.first_target(&endpoints).await? {
             None => TargetResult::unasked(CheckResult::new(
                 Reason::NoEndpoint,
@@ -86,9 +105,11 @@ impl Runner {
                 {
                     // A test that passes without the key too proves nothing of it.
                     let (without, _) = self.ask(&target, None, timeout, question).await;
-                    let refused = without.found.may_be_the_key();
-                    proves_key = refused.then(|| key.fingerprint.clone());
-                    proved_with = refused.then(|| target.endpoint.check_inputs.clone());
+                    let found = Proof {
+                        key: key.identity.clone(),
+                        with: target.endpoint.check_inputs.clone(),
+                    };
+                    proof = found.by(&without.found, last);
                     if passed(&without.found) {
                         called.found = without_proof_of_key(called.found);
                     }
@@ -109,9 +130,10 @@ impl Runner {
             _ => at.as_ref().map(inputs).unwrap_or_default(),
         };
         let credential = keys.key.as_ref().map(|key| key.credential.clone());
-        let key = keys.key.map(|key| key.fingerprint);
+        let (key, fingerprint) = keys.key.map(|key| (key.identity, key.fingerprint)).unzip();
+        let (proves_key, proved_with) = proof.map(|proof| (proof.key, proof.with)).unzip();
         let new = StoredCheck {
-            key: key.clone(),
+            key,
             proves_key,
             proved_with,
             ..called
@@ -130,7 +152,7 @@ impl Runner {
         let proved_before = stored.and_then(|stored| stored.proves_key.as_ref());
         let proof_changed = proved_before != verdict.proves_key.as_ref();
         let at = at.map(|endpoint| endpoint.uid);
-        let probe = probe_row(CheckKind::ModelTest, model.uid, at, key, &called);
+        let probe = probe_row(CheckKind::ModelTest, model.uid, at, fingerprint, &called);
         let uid = model.uid;
         let stored = db
             .write_unversioned(self.means.epoch, move |tx| {
@@ -239,6 +261,37 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_without_the_key_that_says_nothing_leaves_what_was_proved() {
+        let proof = |key: &str, with: &str| Proof {
+            key: key.to_owned(),
+            with: with.to_owned(),
+        };
+        let last = StoredCheck {
+            proves_key: Some("f".to_owned()),
+            proved_with: Some("e".to_owned()),
+            ..CheckResult::new(Reason::ModelAnswered, "").verdict(
+                1,
+                String::new(),
+                Timestamp::UNIX_EPOCH,
+            )
+        };
+        let said = |reason| CheckResult::new(reason, "");
+        let refused = CheckResult {
+            refused: true,
+            ..said(Reason::CheckInconclusive)
+        };
+        let by = |key, with, without: &CheckResult, last| proof(key, with).by(without, last);
+        assert!(by("f", "e", &refused, None).is_some());
+        let nothing = said(Reason::CheckInconclusive);
+        assert!(by("f", "e", &nothing, Some(&last)).is_some());
+        assert_eq!(by("f", "e", &nothing, None), None);
+        assert_eq!(by("g", "e", &nothing, Some(&last)), None);
+        assert_eq!(by("f", "d", &nothing, Some(&last)), None);
+        let passed = said(Reason::ModelAnswered);
+        assert_eq!(by("f", "e", &passed, Some(&last)), None);
+    }
 
     #[test]
     fn what_was_proved_stands_where_there_is_nothing_to_ask_and_nothing_else_does() {

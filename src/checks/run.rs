@@ -259,9 +259,9 @@ impl Runner {
         let now = Timestamp::now();
         let stored = endpoint.found.list_verdict.as_ref();
         let inputs = endpoint.check_inputs.clone();
-        let key = keys.key.map(|key| key.fingerprint);
+        let (key, fingerprint) = keys.key.map(|key| (key.identity, key.fingerprint)).unzip();
         let new = StoredCheck {
-            key: key.clone(),
+            key,
             last_passed: match called.found.success() {
                 Some(true) => None,
                 _ => fold::last_passed(stored, self.last_read(&endpoint).await?),
@@ -274,7 +274,13 @@ impl Runner {
             None => stored,
         };
         let verdict = fold::after(stored, new);
-        let probe = probe_row(CheckKind::ModelList, endpoint.uid, None, key, &called);
+        let probe = probe_row(
+            CheckKind::ModelList,
+            endpoint.uid,
+            None,
+            fingerprint,
+            &called,
+        );
         let uid = endpoint.uid;
         let url = endpoint.base_url.as_str().to_owned();
         let listing = match listing {

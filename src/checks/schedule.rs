@@ -285,10 +285,16 @@ impl Schedule {
         let (old_period, old_trigger) = (job.planned.period, job.planned.trigger);
         let was_final = job.planned.not_final.is_none();
         let released = job.planned.held && !planned.held && job.due.is_none();
+        // What it had found is gone, though nothing else changed.
+        let is_lost =
+            job.planned.stored == Stored::StoredCheck && planned.stored == Stored::Nothing;
         job.owner = owner.clone();
         job.planned = planned;
         let (trigger, period) = (job.planned.trigger, job.planned.period);
-        if (trigger != old_trigger || released) && !answers {
+        if is_lost {
+            job.answered = None;
+        }
+        if (trigger != old_trigger || released || is_lost) && !answers {
             job.open_runs = 0;
             job.wanted = Some(now);
             let due = (!job.planned.held).then_some(job.not_before(now));

@@ -147,6 +147,24 @@ fn a_new_trigger_runs_at_once_and_planning_the_same_again_changes_nothing() {
 }
 
 #[test]
+fn what_was_found_and_is_gone_is_looked_for_at_once() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let found = || vec![planned(1, 7, Stored::StoredCheck)];
+    let lost = || vec![planned(1, 7, Stored::Nothing)];
+    schedule.plan(&owner(), found(), &nothing(), now);
+    assert!(schedule.take_due(now).is_empty());
+    schedule.plan(&owner(), lost(), &nothing(), now);
+    assert!(!schedule.settled(owner().uid));
+    assert_eq!(schedule.take_due(now).len(), 1);
+    // Told of again before it has ended, it is one run.
+    schedule.plan(&owner(), lost(), &nothing(), now);
+    assert!(schedule.finish(key(1), JobEnd::Judged, now));
+    schedule.plan(&owner(), found(), &nothing(), now);
+    assert!(schedule.settled(owner().uid));
+    assert!(schedule.take_due(now).is_empty());
+}
+
+#[test]
 fn a_trigger_that_changes_during_a_run_runs_once_more() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.plan(

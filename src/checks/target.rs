@@ -35,7 +35,7 @@ pub(super) struct Target {
 pub(super) struct ChosenKey {
     /// The best that can be used here; `None` where there is none.
     pub(super) key: Option<UsableKey>,
-    /// Fingerprints of the keys that it was chosen from.
+    /// What proofs name the keys by that it was chosen from.
     pub(super) usable: Vec<String>,
     /// Why one of them could not be opened, where that is the keyring's trouble.
     pub(super) unopened: Option<String>,
@@ -121,7 +121,9 @@ impl Runner {
         versions: &[CredentialVersionRow],
         but: &[String],
     ) -> Result<ChosenKey, DbError> {
-        let usable = credentials.iter().filter_map(|c| c.fingerprint.clone());
+        let current = |credential| select::current(versions, credential);
+        let usable = credentials.iter().filter_map(current);
+        let usable = usable.map(|version| version.identity().to_owned());
         let mut chosen = ChosenKey {
             usable: usable.collect(),
             ..ChosenKey::default()

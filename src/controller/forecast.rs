@@ -25,7 +25,7 @@ use super::kinds::model::dereference::{
 use super::kinds::model_class::dereference::ClassInputs;
 use super::kinds::provider::{
     self,
-    dereference::{ChildCounts, ProviderInputs, usable_keys},
+    dereference::{ChildCounts, ProviderInputs},
 };
 use super::kinds::{identity, model, model_class, parent};
 use super::runtime::index::{Declared, Index};
@@ -355,7 +355,7 @@ impl Forecaster<'_> {
         let row = self.known.models.get(&uid).copied();
         let mut lists: Lists = Vec::new();
         let mut former = Vec::new();
-        let usable = usable_keys(&declared.credentials);
+        let usable = declared.usable_keys();
         for endpoint in serving(self.endpoints_of(&declared.parent), &declared.object) {
             let list = self.lists.get(&endpoint.uid).cloned().unwrap_or_default();
             take_list(endpoint, list, &usable, (&mut lists, &mut former));

@@ -49,6 +49,8 @@ impl From<HostNotAllowed> for KeyError {
 pub struct UsableKey {
     pub bound: BoundKey,
     pub fingerprint: String,
+    /// What proofs name it by: [`CredentialVersionRow::identity`].
+    pub identity: String,
     /// UID, namespace and name of the credential whose it is.
     pub credential: (Uuid, String, String),
 }
@@ -78,6 +80,7 @@ pub async fn open_for(
     Ok(UsableKey {
         bound,
         fingerprint: version.fingerprint.clone(),
+        identity: version.identity().to_owned(),
         credential: (
             credential.uid,
             credential.namespace.clone(),

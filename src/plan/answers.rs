@@ -151,6 +151,7 @@ pub fn answer(snapshot: &Snapshot, asked: &AskedFor, request: &Request, now: Tim
         tiers: &asked.tiers(),
         may_have: &|_| true,
         may_see_classes: &|_| true,
+        gave_no_key: &[],
     };
     match resolve(snapshot, request, access, now) {
         Ok(found) => Outcome::Found(found_answer(&found, request)),

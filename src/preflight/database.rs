@@ -33,21 +33,22 @@ impl Account {
     }
 }
 
-/// The database of the controller's URL, or of the API's, where one can be used.
+/// The database of the controller's URL, or of the API's, where one can be used. `migrates`: whether the chart brings
+/// the schema up to date.
 pub(super) async fn check(
     urls: &Urls,
+    migrates: bool,
     cluster_uid: Option<&str>,
     report: &mut Report,
 ) -> Option<Db> {
     let mut usable = None;
-    let migrates = urls.owner.is_some();
     for (account, url) in [
         (Account::Owner, &urls.owner),
         (Account::Controller, &urls.controller),
         (Account::Api, &urls.api),
     ] {
         let Some(url) = url else {
-            if account != Account::Owner {
+            if account != Account::Owner || migrates {
                 report.warn(
                     account.check(),
                     "not looked at, for no URL is known",

@@ -73,13 +73,14 @@ pub async fn run(target: Target, client: Result<Client, String>) -> Report {
         let (namespace, values) = (&target.namespace, &target.values);
         definitions::check(client, values, &mut report).await;
         rights::check(client, values, namespace, target.installs, &mut report).await;
-        let there = namespace::check(client, namespace, &mut report).await;
+        let there = namespace::check(client, namespace, values, &mut report).await;
         namespace::check_watched(client, values, &mut report).await;
         token::check(client, namespace, there, &target.audience, &mut report).await;
         secrets::check(client, namespace, values, &mut urls, &mut report).await;
     }
     urls.fill_from(&target.values);
-    let db = database::check(&urls, cluster_uid.as_deref(), &mut report).await;
+    let migrates = target.values.migrates();
+    let db = database::check(&urls, migrates, cluster_uid.as_deref(), &mut report).await;
     if let Some(folder) = &target.keyring_dir {
         keyring::check(folder, db.as_ref(), &mut report).await;
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
-use kube::api::PostParams;
+use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::NAMESPACE;
 use super::report::Report;
@@ -14,9 +14,16 @@ use super::said;
 use super::values::Values;
 
 const LEVEL: &str = "pod-security.kubernetes.io/enforce";
+/// Whose pods are tried, by the names of their values.
+const COMPONENTS: [&str; 2] = ["controller", "api"];
 
-/// Whether the namespace is there.
-pub(super) async fn check(client: &Client, name: &str, report: &mut Report) -> bool {
+/// Whether the namespace is there, and takes what is installed with these values.
+pub(super) async fn check(
+    client: &Client,
+    name: &str,
+    values: &Values,
+    report: &mut Report,
+) -> bool {
     const CHECK: &str = "namespace";
     let api: Api<Namespace> = Api::all(client.clone());
     let namespace = match api.get_opt(name).await {
@@ -60,7 +67,7 @@ pub(super) async fn check(client: &Client, name: &str, report: &mut Report) -> b
             format!("kubectl label namespace {name} {LEVEL}=restricted: llmplane's pods meet it"),
         ),
     }
-    admits(client, name, report).await;
+    admits(client, name, values, report).await;
     true
 }
 
@@ -81,54 +88,70 @@ async fn other_installation(client: &Client, name: &str, report: &mut Report) {
     }
 }
 
-/// A pod like llmplane's, as a dry run: Pod Security, quotas and policies of others have their say.
-async fn admits(client: &Client, name: &str, report: &mut Report) {
+/// Pods like llmplane's, as a dry run: Pod Security, quotas and policies of others have their say.
+async fn admits(client: &Client, name: &str, values: &Values, report: &mut Report) {
     const CHECK: &str = "pods";
-    let pods: Api<Pod> = Api::namespaced(client.clone(), name);
+    let kind = ApiResource::erase::<Pod>(&());
+    // As they are written: a quantity may be a number, and what is none is the apiserver's to refuse.
+    let pods: Api<DynamicObject> = Api::namespaced_with(client.clone(), name, &kind);
     let dry_run = PostParams {
         dry_run: true,
         field_manager: None,
     };
-    let Ok(pod) = serde_json::from_value::<Pod>(pod()) else {
-        return report.fail(CHECK, "the pod that is tried is none", "report this defect");
-    };
-    match pods.create(&dry_run, &pod).await {
-        Ok(_) => report.ok(CHECK, format!("{name} admits pods like llmplane's")),
-        // The account of the trial is the namespace's `default`, which the controller manager may have yet to make.
-        Err(kube::Error::Api(status))
-            if status.message.contains("error looking up service account") =>
-        {
-            report.warn(
-                CHECK,
-                format!("{name} has no ServiceAccount yet, so that no pod can be tried"),
-                "run this again in a moment",
-            )
+    let mut refused = Vec::new();
+    for component in COMPONENTS {
+        let Ok(pod) = serde_json::from_value(pod(values, component)) else {
+            return report.fail(CHECK, "the pod that is tried is none", "report this defect");
+        };
+        match pods.create(&dry_run, &pod).await {
+            Ok(_) => {}
+            // The account of the trial is the namespace's `default`, which the controller manager may have yet to make.
+            Err(kube::Error::Api(status))
+                if status.message.contains("error looking up service account") =>
+            {
+                return report.warn(
+                    CHECK,
+                    format!("{name} has no ServiceAccount yet, so that no pod can be tried"),
+                    "run this again in a moment",
+                );
+            }
+            Err(kube::Error::Api(status))
+                if status.message.contains("cannot create resource \"pods\"") =>
+            {
+                return report.warn(
+                    CHECK,
+                    "whether the namespace admits llmplane's pods cannot be tried",
+                    "let the account create pods there, or run this as somebody who may",
+                );
+            }
+            Err(kube::Error::Api(status)) => {
+                refused.push(format!("no pod like the {component}'s: {}", status.message));
+            }
+            Err(error) => {
+                return report.warn(
+                    CHECK,
+                    format!("no pod can be tried: {}", said(&error)),
+                    "run this again",
+                );
+            }
         }
-        Err(kube::Error::Api(status))
-            if status.message.contains("cannot create resource \"pods\"") =>
-        {
-            report.warn(
-                CHECK,
-                "whether the namespace admits llmplane's pods cannot be tried",
-                "let the account create pods there, or run this as somebody who may",
-            )
-        }
-        Err(kube::Error::Api(status)) => report.fail(
+    }
+    match refused.is_empty() {
+        true => report.ok(CHECK, format!("{name} admits pods like llmplane's")),
+        false => report.fail(
             CHECK,
-            format!("{name} admits no pod like llmplane's: {}", status.message),
-            "change the quota or the policy that this names",
-        ),
-        Err(error) => report.warn(
-            CHECK,
-            format!("no pod can be tried: {}", said(&error)),
-            "run this again",
+            format!("{name} admits {}", refused.join("; ")),
+            "change the quota or the policy that this names, or controller.resources and api.resources of the values",
         ),
     }
 }
 
-/// With what manifests/base and the chart give the pods; a test compares.
-fn pod() -> serde_json::Value {
+/// With what manifests/base and the chart give the pods of a component; a test compares. The pods of the chart's
+/// hooks are like the API's.
+fn pod(values: &Values, component: &str) -> Value {
     json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
         "metadata": { "generateName": "llmplane-preflight-" },
         "spec": {
             "automountServiceAccountToken": false,
@@ -147,10 +170,7 @@ fn pod() -> serde_json::Value {
                     "readOnlyRootFilesystem": true,
                     "capabilities": { "drop": ["ALL"] },
                 },
-                "resources": {
-                    "requests": { "cpu": "100m", "memory": "128Mi" },
-                    "limits": { "memory": "512Mi" },
-                },
+                "resources": values.at(&[component, "resources"]),
             }],
         },
     })
@@ -192,14 +212,13 @@ pub(super) async fn check_watched(client: &Client, values: &Values, report: &mut
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[test]
     fn the_pod_that_is_tried_is_secured_as_those_that_are_installed() {
-        let tried = pod();
-        for file in ["controller", "api"] {
+        let defaults = Values::read(&[]).unwrap();
+        for file in COMPONENTS {
+            let tried = pod(&defaults, file);
             let path = format!("manifests/base/{file}.yaml");
             let text = std::fs::read_to_string(path).unwrap();
             let read = crate::lint::documents::parse(file, &text);

@@ -164,7 +164,7 @@ impl Values {
         !(owner("url").is_empty() && owner("existingSecret").is_empty())
     }
 
-    fn at(&self, path: &[&str]) -> Option<&Value> {
+    pub(super) fn at(&self, path: &[&str]) -> Option<&Value> {
         path.iter()
             .try_fold(&self.merged, |value, key| value.get(key))
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::snapshot::{
     CredentialView, Entry, ModelClassView, ModelView, Snapshot, Table, View, name_key,
 };
@@ -23,6 +25,9 @@ pub struct Access<'a> {
     /// Whether the caller may have this credential: see it, or use its key where that is asked for.
     /// One that it may not have is as if it were not there.
     pub may_have: &'a (dyn Fn(&CredentialView) -> bool + Sync),
+    /// Credentials whose keys were asked for and did not come: no key is expected of them, and calls need
+    /// one all the same.
+    pub gave_no_key: &'a [Uuid],
     /// Whether the caller may see the classes of a namespace.
     pub may_see_classes: &'a (dyn Fn(&str) -> bool + Sync),
 }

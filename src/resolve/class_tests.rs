@@ -137,6 +137,7 @@ fn what_is_off_hidden_or_several_is_no_answer() {
         tiers: &tiers,
         may_have: &|_| true,
         may_see_classes: &|_| false,
+        gave_no_key: &[],
     };
     for wanted in [class_of("smart"), named("smart")] {
         let request = Request {
@@ -176,6 +177,7 @@ fn a_class_that_is_not_stored_yet_means_what_it_will() {
         tiers: &tiers,
         may_have: &|_| true,
         may_see_classes: &|_| true,
+        gave_no_key: &[],
     };
     let found = resolve_class(&snapshot, &Class::of(view), false, access, at(100));
     let found = found.expect("an answer");

@@ -235,6 +235,7 @@ pub fn ask_in(
         tiers,
         may_have: &|_| true,
         may_see_classes: &|_| true,
+        gave_no_key: &[],
     };
     resolve(snapshot, &request, access, at(100))
 }

@@ -742,6 +742,7 @@ proptest! {
             tiers: &tiers,
             may_have: &|credential| credential.alias.is_some(),
             may_see_classes: &|_| true,
+            gave_no_key: &[],
         };
         let now: Timestamp = at(NOW);
         let found = resolve(&snapshot, &asked(&need), access, now);
@@ -776,6 +777,7 @@ proptest! {
             tiers: &tiers,
             may_have: &|credential| credential.alias.is_some(),
             may_see_classes: &|_| true,
+            gave_no_key: &[],
         };
         let ask = |wanted| {
             let request = Request { wanted, with_key: need.with_key };

@@ -139,11 +139,14 @@ impl<'a> TargetFinder<'a> {
             if !(self.access.may_have)(&entry.view) {
                 continue;
             }
-            if can_be_declared && self.may_exchange(&entry.view, &endpoint.view) {
+            let gave_none = self.access.gave_no_key.contains(&entry.view.common.id);
+            let exchanges = !gave_none && self.may_exchange(&entry.view, &endpoint.view);
+            if can_be_declared && exchanges {
                 exchanging.push(entry.clone());
             }
             let misfit = self.misfit(&entry.view, &provider.view, &endpoint.view, base_url);
-            match misfit.or(not_there) {
+            let gave_none = gave_none.then_some(CredentialReason::NoKey);
+            match misfit.or(not_there).or(gave_none) {
                 Some(reason) => nearest = nearest.max(reason),
                 None => fitting.push(entry.clone()),
             }
@@ -250,6 +253,7 @@ pub fn withheld(
         tiers: &[],
         may_have: &|_| true,
         may_see_classes: &|_| true,
+        gave_no_key: &[],
     };
     let finder = TargetFinder::new(snapshot, access, now);
     if credential.provider_id != endpoint.provider_id {

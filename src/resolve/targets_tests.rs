@@ -1,4 +1,5 @@
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::fixtures_tests::{
     HOST, ask, at, credential, endpoint, health, model, named, need, provider, reasons, snapshot,
@@ -365,6 +366,7 @@ fn with_key(
         tiers: &tiers,
         may_have,
         may_see_classes: &|_| true,
+        gave_no_key: &[],
     };
     resolve(snapshot, &request, access, at(100))
 }
@@ -407,6 +409,35 @@ fn a_server_that_a_credential_is_declared_for_is_not_called_without_one() {
     assert_eq!(reasons(&considered), [("gpt", "NoCredential")]);
     let found = asked(elsewhere).expect("none is declared for this endpoint");
     assert!(found.targets[0].works_without_credential());
+}
+
+#[test]
+fn a_server_whose_key_did_not_come_is_not_called_without_one() {
+    let provider = provider(1, "team", ProviderType::OpenAICompatible);
+    let mut main = endpoint(10, &provider, "main");
+    main.base_url = BaseUrl::new(HOST);
+    let mut key = credential(20, &provider, "key");
+    let held = key.key.as_mut().expect("a key");
+    held.allowed_hosts = vec!["api.openai.com".to_owned()];
+    let id = key.common.id;
+    let snapshot = with(vec![main], vec![key], provider);
+    let tiers = [team()];
+    let request = Request {
+        wanted: need(Need::default()),
+        with_key: true,
+    };
+    let asked = |gave_no_key: &[Uuid]| {
+        let access = Access {
+            tiers: &tiers,
+            may_have: &|_| true,
+            may_see_classes: &|_| true,
+            gave_no_key,
+        };
+        resolve(&snapshot, &request, access, at(100))
+    };
+    assert!(asked(&[]).is_ok());
+    let considered = asked(&[id]).expect_err("its key did not come").considered;
+    assert_eq!(reasons(&considered), [("gpt", "NoCredential")]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use llmplane::lint::documents;
 use llmplane::preflight::installed;
 use serde_json::Value;
 
@@ -122,8 +123,9 @@ fn every_overlay_is_a_value() {
     }
 }
 
-/// What `charts/llmplane/README.md` documents, by the values that it takes.
-const COMBINATIONS: [(&str, &str); 9] = [
+/// What `charts/llmplane/README.md` documents, by the values that it takes, and values that name what the chart names
+/// too.
+const COMBINATIONS: [(&str, &str); 10] = [
     ("defaults", ""),
     (
         "URLs",
@@ -210,7 +212,27 @@ settings: {LLMPLANE_ALLOW_CIDRS: 10.0.0.0/8, LLMPLANE_MAX_CONNECTIONS: 2048}
 database: {port: 6432}
 ",
     ),
+    (
+        "annotated and labelled otherwise than by the chart",
+        "
+podAnnotations: {prometheus.io/scrape: 'false', prometheus.io/port: '1', checksum/environment: mine}
+serviceMonitor: {enabled: true, labels: {app.kubernetes.io/part-of: platform}}
+prometheusRule: {enabled: true, labels: {app.kubernetes.io/part-of: platform}}
+dashboard: {enabled: true, labels: {app.kubernetes.io/part-of: platform}}
+",
+    ),
 ];
+
+/// Of two, each reader takes another, or none.
+#[tokio::test]
+async fn no_object_has_a_key_twice() {
+    let errors = |text: &str| documents::parse("rendered", text).errors;
+    assert!(!errors("a: {b: 1, b: 2}").is_empty(), "the reader is lax");
+    for (what, values) in COMBINATIONS {
+        let errors = errors(&template(values).await);
+        assert!(errors.is_empty(), "{what}: {errors:?}");
+    }
+}
 
 #[tokio::test]
 async fn every_documented_combination_is_taken_by_the_apiserver() {

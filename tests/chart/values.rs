@@ -37,6 +37,87 @@ podDisruptionBudget: {maxUnavailable: 3000000}
     assert_eq!(budget["spec"]["maxUnavailable"], 3_000_000);
 }
 
+/// A quota refuses a pod that does not say what it takes, those of hooks too.
+#[tokio::test]
+async fn every_pod_asks_for_what_its_component_is_given() {
+    let values = "
+database: {owner: {existingSecret: owner}}
+controller: {resources: {limits: {cpu: 2}}}
+api: {resources: {limits: {cpu: 3}}}
+";
+    let mut asked = Vec::new();
+    for object in objects(&template(values).await) {
+        let pod = match object["kind"].as_str().unwrap() {
+            "Pod" => &object["spec"],
+            _ => &object["spec"]["template"]["spec"],
+        };
+        for container in pod["containers"].as_array().into_iter().flatten() {
+            let (name, resources) = (&object["metadata"]["name"], &container["resources"]);
+            assert_eq!(resources["requests"]["memory"], "128Mi", "{name}");
+            assert_eq!(resources["limits"]["memory"], "512Mi", "{name}");
+            let cpu = resources["limits"]["cpu"].as_u64();
+            asked.push((name.as_str().unwrap().to_owned(), cpu));
+        }
+    }
+    asked.sort();
+    let given = [
+        ("llmplane-api", 3),
+        ("llmplane-controller", 2),
+        ("llmplane-migrate", 3),
+        ("llmplane-test-api", 3),
+    ];
+    assert_eq!(asked, given.map(|(name, cpu)| (name.to_owned(), Some(cpu))));
+}
+
+/// But for the checksum, by which pods start anew.
+#[tokio::test]
+async fn annotations_and_labels_of_the_values_come_over_the_charts() {
+    let values = "
+podAnnotations: {prometheus.io/scrape: 'false', checksum/environment: mine, team: '1'}
+serviceMonitor: {enabled: true, labels: {app.kubernetes.io/part-of: platform, release: prometheus}}
+prometheusRule: {enabled: true, labels: {release: prometheus}}
+dashboard: {enabled: true, labels: {app.kubernetes.io/part-of: ''}}
+";
+    let found = async |kind: &str, name: &str, path: &str| {
+        let object = rendered(values, kind, name).await;
+        object.pointer(path).unwrap().clone()
+    };
+    let annotations = "/spec/template/metadata/annotations";
+    for name in ["llmplane-controller", "llmplane-api"] {
+        let mut annotations = found("Deployment", name, annotations).await;
+        let checksum = annotations["checksum/environment"].take();
+        assert_eq!(checksum.as_str().unwrap().len(), 64, "{checksum}");
+        let rest = json!({
+            "prometheus.io/scrape": "false", "prometheus.io/port": "8081", "team": "1",
+            "checksum/environment": null,
+        });
+        assert_eq!(annotations, rest, "{name}");
+    }
+    for (kind, name, labels) in [
+        (
+            "ServiceMonitor",
+            "llmplane",
+            json!({ "app.kubernetes.io/part-of": "platform", "release": "prometheus" }),
+        ),
+        (
+            "PrometheusRule",
+            "llmplane",
+            json!({ "app.kubernetes.io/part-of": "llmplane", "release": "prometheus" }),
+        ),
+        (
+            "ConfigMap",
+            "llmplane-dashboard",
+            json!({ "app.kubernetes.io/part-of": "", "grafana_dashboard": "1" }),
+        ),
+    ] {
+        assert_eq!(
+            found(kind, name, "/metadata/labels").await,
+            labels,
+            "{kind}"
+        );
+    }
+}
+
 /// Names of digits alone are names.
 #[tokio::test]
 async fn a_name_of_digits_stays_a_text() {

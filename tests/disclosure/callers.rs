@@ -632,3 +632,49 @@ async fn a_request_that_takes_many_choices_takes_as_many_of_its_callers_turns() 
     }
     panic!("twenty choices cost a turn");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_key_may_not_leave_now_is_passed_over_for_a_model_whose_key_may() {
+    let scene = Scene::new("passedover").await;
+    let world = &scene.world;
+    let once = json!({
+        "providerRef": { "name": "p" }, "secretRef": { "name": "s" },
+        "quota": { "limit": 1, "unit": "Disclosures", "period": "Month" },
+    });
+    world.apply("LlmCredential", "c", once).await;
+    world
+        .declare("q", &scene.vendor.url(), OTHER, json!({}))
+        .await;
+    let second = json!({ "providerRef": { "name": "q" }, "modelId": "gpt-a" });
+    world.apply("LlmModel", "n", second).await;
+    for (kind, name) in [
+        ("LlmCredential", "c"),
+        ("LlmCredential", "q"),
+        ("LlmModel", "n"),
+    ] {
+        world.ready(kind, name).await;
+    }
+    let api = scene.replica(&[]).await;
+    let agent = scene.user("agent").await;
+    let need = json!({ "provider_types": ["OpenAICompatible"], "with_secret": true });
+    let given = async || {
+        let answered = api.resolve(&agent, need.clone()).await;
+        let name = answered.json()["model"]["name"].clone();
+        (name, key(&answered))
+    };
+    eventually("the first model's key, and both are known", async || {
+        given().await == (json!("m"), Some(KEY.to_owned()))
+    })
+    .await;
+    for _ in 0..3 {
+        assert_eq!(given().await, (json!("n"), Some(OTHER.to_owned())));
+    }
+    // Where the caller wants that very model, it hears why there is no key.
+    let refused = ask(&api, &agent).await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (429, "quota-exhausted"),
+        "{}",
+        refused.text
+    );
+}

@@ -166,14 +166,9 @@ async fn a_controller_whose_keyring_cannot_be_used_lets_no_key_out_of_a_restored
     let restored = "UPDATE swept_database SET marker = 'another'";
     scene.world.owner().await.execute(restored).await.unwrap();
     // With another fingerprint.key nothing can be told of what the Secrets hold.
-    let wrong = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(scene.world.keyring_dir()).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), wrong.path().join(entry.file_name())).unwrap();
-    }
+    let wrong = wrong_keyring(&scene.world);
     let fingerprint_key = wrong.path().join("fingerprint.key");
-    let right = std::fs::read(&fingerprint_key).unwrap();
-    std::fs::write(&fingerprint_key, (0..32).collect::<Vec<u8>>()).unwrap();
+    let right = scene.world.keyring_dir().join("fingerprint.key");
     let dir = ("LLMPLANE_KEYRING_DIR", wrong.path().to_str().unwrap());
     let controller = Process::controller(&scene.world, &[dir]);
     eventually("it has tried more than often enough", async || {
@@ -186,11 +181,68 @@ async fn a_controller_whose_keyring_cannot_be_used_lets_no_key_out_of_a_restored
         (refused.status, refused.problem().as_str()),
         (503, "key-unavailable")
     );
-    std::fs::write(&fingerprint_key, right).unwrap();
+    std::fs::copy(&right, &fingerprint_key).unwrap();
     eventually("keys are given out again", async || {
         key(&ask(&api, &agent).await).as_deref() == Some(KEY)
     })
     .await;
+}
+
+/// The controller has another `fingerprint.key`, and the API the right one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_taken_away_also_where_nothing_can_be_told_of_what_the_secrets_hold() {
+    let mut scene = Scene::new("takenaway").await;
+    let agent = scene.user("agent").await;
+    let api = scene.replica(&[]).await;
+    gets(&api, &agent, Some(KEY)).await;
+    drop(scene.controller.take());
+    let wrong = wrong_keyring(&scene.world);
+    let dir = ("LLMPLANE_KEYRING_DIR", wrong.path().to_str().unwrap());
+    let _controller = Process::controller(&scene.world, &[dir]);
+    let is_enabled = async |enabled: bool| {
+        let spec = json!({
+            "providerRef": { "name": "p" }, "secretRef": { "name": "s" }, "enabled": enabled,
+        });
+        scene.world.apply("LlmCredential", "c", spec).await;
+    };
+    is_enabled(false).await;
+    gets(&api, &agent, None).await;
+    scene
+        .world
+        .says("LlmCredential", "c", "Ready", "False", "Disabled")
+        .await;
+    // Nobody who sets it right again has lost the key meanwhile.
+    let right = scene.world.keyring_dir().join("fingerprint.key");
+    std::fs::copy(right, wrong.path().join("fingerprint.key")).unwrap();
+    is_enabled(true).await;
+    gets(&api, &agent, Some(KEY)).await;
+
+    std::fs::write(wrong.path().join("fingerprint.key"), [7; 32]).unwrap();
+    let label = json!({ "metadata": { "labels": { "llmplane.dev/credential": null } } });
+    let secrets = scene.world.dynamic("Secret");
+    let patch = kube::api::Patch::Merge(label);
+    secrets
+        .patch("s", &Default::default(), &patch)
+        .await
+        .unwrap();
+    gets(&api, &agent, None).await;
+    eventually("what is stored of it is destroyed", async || {
+        let status = scene.world.get("LlmCredential", "c").await["status"].take();
+        status["versions"][0]["state"] == "Destroyed"
+    })
+    .await;
+}
+
+/// A copy of a world's keyring with another `fingerprint.key`.
+fn wrong_keyring(world: &World) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(world.keyring_dir()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let other: Vec<u8> = (0..32).collect();
+    std::fs::write(folder.path().join("fingerprint.key"), other).unwrap();
+    folder
 }
 
 fn run_tool(name: &str, world: &World, input: &[u8]) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Alerts and the dashboard: each asks for a metric that the processes have, with labels that it has, fires
 //! where it should, and says where to read on.
 
+mod asked;
 mod measured;
 
 use std::collections::{BTreeMap, BTreeSet};

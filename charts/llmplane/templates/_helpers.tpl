@@ -3,6 +3,15 @@
 app.kubernetes.io/part-of: llmplane
 {{- end }}
 
+{{/* The same of an object for which the values have labels, in `more`: these count. */}}
+{{- define "llmplane.labelsWith" -}}
+{{- $all := include "llmplane.labels" .root | fromYaml }}
+{{- range $name, $value := .more }}
+{{- $_ := set $all $name $value }}
+{{- end }}
+{{- toYaml $all }}
+{{- end }}
+
 {{/* What selects the pods of a component: controller or api. */}}
 {{- define "llmplane.podLabels" -}}
 app.kubernetes.io/name: llmplane
@@ -103,14 +112,16 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* Annotations of the pods: the checksum has them start anew where their environment changed. */}}
+{{/* Annotations of the pods: the values' count, but for the checksum, which has the pods start anew where their
+     environment changed. */}}
 {{- define "llmplane.podAnnotations" -}}
-prometheus.io/scrape: "true"
-prometheus.io/port: "8081"
-checksum/environment: {{ list (include "llmplane.settings" .) (omit .Values.database "owner" "port") | toJson | sha256sum }}
-{{- with .Values.podAnnotations }}
-{{ toYaml . }}
+{{- $all := dict "prometheus.io/scrape" "true" "prometheus.io/port" "8081" }}
+{{- range $name, $value := .Values.podAnnotations }}
+{{- $_ := set $all $name $value }}
 {{- end }}
+{{- $environment := list (include "llmplane.settings" .) (omit .Values.database "owner" "port") }}
+{{- $_ := set $all "checksum/environment" ($environment | toJson | sha256sum) }}
+{{- toYaml $all }}
 {{- end }}
 
 {{/* Environment variables of both processes. */}}

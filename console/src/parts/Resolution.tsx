@@ -20,6 +20,8 @@ const REASONS: Record<string, string> = {
   SelectorMismatch: 'it lacks a label',
   NotRecommended: 'it is not recommended for this task',
   CapabilityMissing: 'it cannot do all that is asked for',
+  ModalityMissing: 'it does not take, or give, all of these forms',
+  EmbeddingDimensionsMismatch: 'its vectors are of another length',
   ScoreUnknown: 'nobody said how well it does this',
   ScoreTooLow: 'it scores less',
   ContextWindowUnknown: 'its window is not known',

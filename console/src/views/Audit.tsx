@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { asProblem, get, type Problem, session } from '../api';
 import { AuditProblem } from '../parts/Message';
@@ -113,66 +113,66 @@ function Filters() {
   );
 }
 
+type Asked = Record<string, string | undefined>;
+
 export function Audit() {
   const { query } = route.value;
   const { namespace } = session.value;
-  const asked: Record<string, string | undefined> = { namespace, limit: PAGE };
+  const asked: Asked = { namespace, limit: PAGE };
   for (const name of FILTERS) asked[name] = query.get(name) ?? undefined;
   const key = JSON.stringify(asked);
-  const [rows, setRows] = useState<AuditRow[] | null>(null);
-  const [cursor, setCursor] = useState<string | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
+  return (
+    <>
+      <h1 tabIndex={-1}>Audit</h1>
+      <p class="lead">Who was given which key, and who changed what; the newest first.</p>
+      <Filters key={`filters ${key}`} />
+      <Rows key={`rows ${key}`} asked={asked} />
+    </>
+  );
+}
 
+/** The rows of one filter, and of no other: what is asked for them ends with them. */
+function Rows({ asked }: { asked: Asked }) {
+  const [shown, setShown] = useState<Page | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [isAsking, setAsking] = useState(false);
+  const { current: stop } = useRef(new AbortController());
+
+  const read = async (cursor: string | undefined, add: (page: Page, to: Page | null) => Page | null) => {
+    try {
+      const page = await get<Page>('audit', { ...asked, cursor }, stop.signal);
+      if (stop.signal.aborted) return;
+      setProblem(null);
+      setShown((to) => add(page, to));
+    } catch (error) {
+      if (!stop.signal.aborted) setProblem(asProblem(error));
+    }
+  };
   useEffect(() => {
-    const stop = new AbortController();
-    setRows(null);
-    setCursor(null);
-    const first = async () => {
-      try {
-        const page = await get<Page>('audit', asked, stop.signal);
-        setProblem(null);
-        // What came since stands before what is shown already.
-        setRows((shown) => {
-          if (shown === null) {
-            setCursor(page.next_cursor);
-            return page.items;
-          }
-          const newest = shown[0]?.seq ?? 0;
-          const oldest = page.items.at(-1)?.seq ?? 0;
-          if (shown.length > 0 && oldest > newest + 1 && page.next_cursor !== null) {
-            setCursor(page.next_cursor);
-            return page.items;
-          }
-          return [...page.items.filter((row) => row.seq > newest), ...shown];
-        });
-      } catch (error) {
-        if (!stop.signal.aborted) setProblem(asProblem(error));
-      }
-    };
-    void first();
+    const first = () => void read(undefined, withNewer);
+    first();
     const timer = setInterval(() => {
-      if (!document.hidden) void first();
+      if (!document.hidden) first();
     }, EVERY_MS);
     return () => {
       stop.abort();
       clearInterval(timer);
     };
-  }, [key]);
+  }, []);
 
+  const rows = shown?.items ?? null;
+  const cursor = shown?.next_cursor ?? null;
   const older = async () => {
-    try {
-      const page = await get<Page>('audit', { ...asked, cursor: cursor ?? undefined });
-      setRows((shown) => [...(shown ?? []), ...page.items]);
-      setCursor(page.next_cursor);
-    } catch (error) {
-      setProblem(asProblem(error));
-    }
+    if (isAsking || cursor === null) return;
+    setAsking(true);
+    await read(cursor, (page, to) =>
+      // Rows that begin anew meanwhile do not end where these go on.
+      to?.next_cursor === cursor ? { ...page, items: [...to.items, ...page.items] } : to,
+    );
+    setAsking(false);
   };
   return (
     <>
-      <h1 tabIndex={-1}>Audit</h1>
-      <p class="lead">Who was given which key, and who changed what; the newest first.</p>
-      <Filters key={key} />
       {problem !== null && <AuditProblem problem={problem} />}
       {rows === null && problem === null && <p class="quiet">Reading the audit …</p>}
       {rows !== null && (
@@ -190,7 +190,8 @@ export function Audit() {
             />
           )}
           {cursor !== null && (
-            <button type="button" class="plain-button" onClick={() => void older()}>
+            // Not `disabled`, which would take the focus from who goes on by keyboard.
+            <button type="button" class="plain-button" aria-disabled={isAsking} onClick={() => void older()}>
               Older rows
             </button>
           )}
@@ -198,4 +199,14 @@ export function Audit() {
       )}
     </>
   );
+}
+
+/** What came since stands before what is shown already. */
+function withNewer(page: Page, shown: Page | null): Page {
+  if (shown === null) return page;
+  const newest = shown.items[0]?.seq ?? 0;
+  const oldest = page.items.at(-1)?.seq ?? 0;
+  // More than a page came: what is between is not known.
+  if (shown.items.length > 0 && oldest > newest + 1 && page.next_cursor !== null) return page;
+  return { ...shown, items: [...page.items.filter((row) => row.seq > newest), ...shown.items] };
 }

@@ -11,7 +11,7 @@ import { useAnswer } from '../parts/useAnswer';
 import { href } from '../router';
 import { LEVELS, stateOf } from '../state';
 import { byId, classes, endpoints, models } from '../store';
-import type { Answer, Considered, ModelClass } from '../types';
+import type { Answer, ClassNeed, Considered, ModelClass } from '../types';
 
 const PREFERRED: Record<ModelClass['prefer'], string> = {
   order: 'named first',
@@ -29,6 +29,16 @@ function ModelNamed({ row, name }: { row: ModelClass; name: string }) {
 function EndpointNamed({ row, name }: { row: ModelClass; name: string }) {
   const found = endpoints.value.find((one) => one.namespace === row.namespace && one.name === name);
   return found === undefined ? <Text of={name} /> : <ObjectLink kind="LlmEndpoint" row={found} />;
+}
+
+/** The call that prices are compared for, in words. */
+function callOf({ prompt_tokens: prompt, cached_tokens: cached, output_tokens: output }: ClassNeed) {
+  const held = cached === null ? '' : ` (${tokens(cached)} cached)`;
+  const parts = [
+    prompt === null ? null : `${tokens(prompt)} tokens of prompt${held}`,
+    output === null ? null : `${tokens(output)} tokens of answer`,
+  ].filter((one) => one !== null);
+  return parts.length === 0 ? null : `prices of a call with ${parts.join(' and ')}`;
 }
 
 /** What a model must be, in words. */
@@ -49,6 +59,11 @@ function needOf(row: ModelClass): string[] {
     need.regions.length === 0 ? null : `in ${need.regions.join(' or ')}`,
     ...Object.entries(need.selector).map(([name, value]) => `label ${name}=${value}`),
     need.exclude.length === 0 ? null : `not ${need.exclude.join(', ')}`,
+    need.input_modalities.length === 0 ? null : `takes ${need.input_modalities.join(' and ')}`,
+    need.output_modalities.length === 0 ? null : `gives ${need.output_modalities.join(' and ')}`,
+    need.embedding_dimensions === null ? null : `vectors of ${count(need.embedding_dimensions)} numbers`,
+    need.recommended_for.length === 0 ? null : `recommended for ${need.recommended_for.join(' and ')}`,
+    callOf(need),
   ];
   return said.filter((one) => one !== null);
 }
@@ -238,7 +253,7 @@ function Page({ row }: { row: ModelClass }) {
       </section>
       <Now key={row.id} row={row} />
       <p>
-        <a href={href('resolve', undefined, { model: row.name, namespace: row.namespace })}>
+        <a href={href('resolve', undefined, { class: row.name, namespace: row.namespace })}>
           Resolve it as an agent would
         </a>
       </p>

@@ -14,7 +14,11 @@ import { classes, credentials, endpoints, families, models, NO_FAMILY, providers
 import type { Kind, Provider, Refused, Row } from '../types';
 
 /** Objects that are declared and have no row, as the cluster tells them to whom this page runs for. */
-const refused = signal<{ items: Refused[]; detail: string | null }>({ items: [], detail: null });
+const refused = signal<{ namespace: string; items: Refused[]; detail: string | null }>({
+  namespace: '',
+  items: [],
+  detail: null,
+});
 const REFUSED_EVERY_MS = 60_000;
 
 interface Trouble {
@@ -262,12 +266,14 @@ export function Overview() {
   const { namespace } = session.value;
   useEffect(() => {
     if (session.value.mode === 'token') return;
+    // What is kept may be another namespace's.
+    if (refused.value.namespace !== namespace) refused.value = { namespace, items: [], detail: null };
     let stopped = false;
     const ask = () => {
       if (document.hidden) return;
       beside<Refused[]>('refused', { namespace }).then(
-        (items) => stopped || (refused.value = { items, detail: null }),
-        (error: Error) => stopped || (refused.value = { items: [], detail: error.message }),
+        (items) => stopped || (refused.value = { namespace, items, detail: null }),
+        (error: Error) => stopped || (refused.value = { namespace, items: [], detail: error.message }),
       );
     };
     ask();

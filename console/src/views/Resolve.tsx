@@ -22,10 +22,19 @@ const TYPES = [
   'OpenAICompatible',
 ];
 
+const MODES = { need: 'By what it must be', name: 'By its name', class: 'By its class' } as const;
+type Mode = keyof typeof MODES;
+
+/** By what it is asked for, from the address. */
+function modeOf(query: URLSearchParams): Mode {
+  const by = query.get('by') ?? '';
+  if (Object.hasOwn(MODES, by)) return by as Mode;
+  return query.has('class') ? 'class' : query.has('model') ? 'name' : 'need';
+}
+
 /** What is asked for, from the address. */
 function bodyOf(query: URLSearchParams): Record<string, unknown> {
-  const model = query.get('model') ?? '';
-  if (query.get('by') !== 'need' && model !== '') return { model };
+  const mode = modeOf(query);
   const body: Record<string, unknown> = {};
   const list = (name: string, from: string) => {
     const values = query.getAll(from).filter((value) => value !== '');
@@ -45,6 +54,9 @@ function bodyOf(query: URLSearchParams): Record<string, unknown> {
     const value = query.get(from) ?? '';
     if (value !== '') body[name] = value;
   };
+  if (mode === 'name') text('model', 'model');
+  if (mode === 'class') text('class', 'class');
+  if (mode !== 'need') return body;
   list('capabilities', 'can');
   whole('min_score', 'score');
   whole('min_context_window', 'window');
@@ -68,11 +80,14 @@ function Field({
   label,
   number = false,
   hint,
+  by,
 }: {
   name: string;
   label: string;
   number?: boolean;
   hint?: string;
+  /** The mode that it belongs to, which it stays in also when it is empty. */
+  by?: Mode;
 }) {
   return (
     <label>
@@ -82,7 +97,7 @@ function Field({
         inputMode={number ? 'numeric' : 'text'}
         value={route.value.query.get(name) ?? ''}
         placeholder={hint}
-        onInput={(event) => choose({ [name]: event.currentTarget.value })}
+        onInput={(event) => choose({ ...(by && { by }), [name]: event.currentTarget.value })}
       />
     </label>
   );
@@ -178,21 +193,22 @@ type Result = { answer: Answer; problem: null } | { answer: null; problem: Probl
 
 export function Resolve() {
   const { query } = route.value;
-  const isNamed = query.get('by') === 'name' || (query.get('by') === null && query.has('model'));
-  const [mode, setMode] = useState<'need' | 'name'>(isNamed ? 'name' : 'need');
+  const { namespace } = session.value;
+  const mode = modeOf(query);
   const [result, setResult] = useState<Result | null>(null);
   const [isAsking, setAsking] = useState(false);
   const heading = useRef<HTMLHeadingElement>(null);
   const asked = useRef<AbortController | null>(null);
-  useEffect(() => () => asked.current?.abort(), []);
+  useEffect(() => {
+    // What was asked in another namespace is answered nowhere else.
+    setResult(null);
+    setAsking(false);
+    return () => asked.current?.abort();
+  }, [namespace]);
   useEffect(() => {
     if (result !== null) heading.current?.focus();
   }, [result]);
 
-  const turn = (to: 'need' | 'name') => {
-    setMode(to);
-    choose({ by: to });
-  };
   const body = bodyOf(query);
   const ask = async (event: Event) => {
     event.preventDefault();
@@ -201,16 +217,15 @@ export function Resolve() {
     const { signal } = asked.current;
     setAsking(true);
     try {
-      const { namespace } = session.value;
       const answer = await post<Answer>('resolve', { namespace }, body, signal);
-      setResult({ answer, problem: null });
+      if (!signal.aborted) setResult({ answer, problem: null });
     } catch (error) {
       if (!signal.aborted) setResult({ answer: null, problem: asProblem(error) });
     } finally {
       if (!signal.aborted) setAsking(false);
     }
   };
-  const everywhere = session.value.namespace === '*';
+  const everywhere = namespace === '*';
   return (
     <>
       <h1 tabIndex={-1}>Resolve</h1>
@@ -225,20 +240,21 @@ export function Resolve() {
       <form class="filters" aria-label="What is asked for" onSubmit={(event) => void ask(event)}>
         <fieldset class="modes">
           <legend class="unseen">Ask</legend>
-          <label>
-            <input type="radio" name="by" checked={mode === 'need'} onChange={() => turn('need')} /> By what
-            it must be
-          </label>
-          <label>
-            <input type="radio" name="by" checked={mode === 'name'} onChange={() => turn('name')} /> By its
-            name
-          </label>
+          {Object.entries(MODES).map(([by, words]) => (
+            <label key={by}>
+              <input type="radio" name="by" checked={mode === by} onChange={() => choose({ by })} /> {words}
+            </label>
+          ))}
         </fieldset>
-        {mode === 'need' ? (
-          <Need />
-        ) : (
+        {mode === 'need' && <Need />}
+        {mode === 'name' && (
           <div class="fields">
-            <Field name="model" label="Name, display name or the vendor’s id" />
+            <Field name="model" label="Name, display name or the vendor’s id" by="name" />
+          </div>
+        )}
+        {mode === 'class' && (
+          <div class="fields">
+            <Field name="class" label="Name of the class" by="class" />
           </div>
         )}
         <div class="actions">

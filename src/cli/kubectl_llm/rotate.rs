@@ -31,6 +31,8 @@ use crate::output::printable;
 
 /// Longest key that is read; the controller says what is too long for a key.
 const MAX_KEY: u64 = 64 * 1024;
+/// What `spec.secretRef.keys` may have.
+const FIELDS: [&str; 3] = ["apiKey", "secretKey", "accessToken"];
 /// Ends of the groups of labels, annotations and owners of operators that write Secrets themselves, and would
 /// undo a change: External Secrets, Sealed Secrets, Vault's.
 const OPERATORS: [&str; 3] = [
@@ -44,7 +46,7 @@ pub struct RotateArgs {
     /// The LlmCredential
     name: String,
     /// Which entry of its Secret the new key is for: apiKey, secretKey or accessToken
-    #[arg(long, default_value = "apiKey", value_name = "FIELD", add = words(["apiKey", "secretKey", "accessToken"]))]
+    #[arg(long, default_value = "apiKey", value_name = "FIELD", add = words(FIELDS))]
     field: String,
     /// How long to wait for the vendor's verdict, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
@@ -96,12 +98,14 @@ impl RotateArgs {
                 self.name
             );
         };
-        let entry = credential.spec(&format!("/secretRef/keys/{}", self.field));
-        let Some(entry) = entry.or((self.field == "apiKey").then_some("api-key")) else {
+        let entry = |field: &str| credential.spec(&format!("/secretRef/keys/{field}"));
+        let Some(entry) = entry(&self.field) else {
+            let named = FIELDS.into_iter().filter(|field| entry(field).is_some());
             bail!(
-                "spec.secretRef.keys of LlmCredential {} has no {}",
+                "spec.secretRef.keys of LlmCredential {} has no {}: give --field with what it has ({})",
                 self.name,
-                self.field
+                self.field,
+                named.collect::<Vec<_>>().join(", ")
             );
         };
         let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);

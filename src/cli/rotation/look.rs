@@ -17,9 +17,6 @@ use crate::db::{CredentialHolder, CredentialRow, CredentialVersionRow, Db};
 const NO_CLUSTER: &str =
     "the cluster cannot be asked which pods still run; --without-cluster does not ask it";
 
-/// Holders that are looked at.
-const MAX_HOLDERS: usize = 100_000;
-
 /// A credential, where its versions and holders are looked for.
 pub(super) struct LookedAt {
     db: Db,
@@ -94,7 +91,6 @@ impl LookedAt {
         let mut rows = self.db.credential_version_rows(&[self.uid]).await?;
         rows.sort_by_key(|row| row.version);
         let mut holders = self.db.all_holders(self.uid, None).await?;
-        holders.truncate(MAX_HOLDERS);
         if let Some(cluster) = &self.cluster {
             let running = running(cluster, &holders).await?;
             holders.retain(|holder| {

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::lease_observer::{LeaseObserver, LeaseState, holder};
+use super::metrics::Up;
 use super::start::StartError;
 use crate::admin::Readiness;
 
@@ -57,6 +58,7 @@ struct Election {
     leases: Api<LeaseObject>,
     identity: String,
     readiness: Readiness,
+    apiserver_up: Up,
     observer: LeaseObserver,
     /// The Lease as this process wrote it last, while it holds it.
     held: Option<LeaseObject>,
@@ -110,12 +112,19 @@ impl Lease {
     }
 
     /// Takes part in the election, under a name that no other process has.
-    pub fn join(client: Client, namespace: &str, identity: &str, readiness: Readiness) -> Self {
+    pub fn join(
+        client: Client,
+        namespace: &str,
+        identity: &str,
+        readiness: Readiness,
+        apiserver_up: Up,
+    ) -> Self {
         readiness.waiting(READINESS_NAME, "the Lease has not been read yet");
         Self(Some(Election {
             leases: Api::namespaced(client, namespace),
             identity: identity.to_owned(),
             readiness,
+            apiserver_up,
             observer: LeaseObserver::default(),
             held: None,
         }))
@@ -134,6 +143,8 @@ impl Lease {
                 () = shutdown.cancelled() => return Ok(false),
                 stood = election.stand() => stood,
             };
+            let answers = !matches!(stood, Err(Attempt::Unanswered(_)));
+            election.apiserver_up.set(answers);
             match stood {
                 Ok(true) => {
                     election.readiness.ready(READINESS_NAME);

@@ -60,6 +60,27 @@ pub struct ObjectLabels {
     pub name: String,
 }
 
+/// Whether somebody answers, 1 or 0. Without a sample before they were asked: who has yet to ask does not know.
+#[derive(Clone, Debug, Default)]
+pub struct Up(Family<[(&'static str, &'static str); 0], Gauge>);
+
+impl Up {
+    /// They were asked, and answer or do not.
+    pub fn set(&self, answers: bool) {
+        self.gauge().set(answers.into());
+    }
+
+    /// What is set from now on.
+    pub fn gauge(&self) -> Gauge {
+        self.0.get_or_create_owned(&[])
+    }
+
+    /// They are asked no more.
+    pub fn forget(&self) {
+        self.0.clear();
+    }
+}
+
 /// The controller's metrics; a clone counts into the same.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -91,10 +112,10 @@ pub struct Metrics {
     pub credential_expiry: Family<ObjectLabels, Gauge>,
     /// When each model that retires does so, in seconds since 1970.
     pub model_retirement: Family<ObjectLabels, Gauge>,
-    /// 1 while PostgreSQL answers.
-    pub database_up: Gauge,
-    /// 1 while the kube-apiserver answers.
-    pub apiserver_up: Gauge,
+    /// Whether PostgreSQL answers: of who leads, or is about to.
+    pub database_up: Up,
+    /// Whether the kube-apiserver answers.
+    pub apiserver_up: Up,
     /// 1 while this process leads.
     pub leading: Gauge,
 }
@@ -175,13 +196,13 @@ impl Metrics {
         );
         registry.register(
             "llmplane_database_up",
-            "Whether PostgreSQL answers",
-            metrics.database_up.clone(),
+            "Whether PostgreSQL answers; absent where it has not been asked",
+            metrics.database_up.0.clone(),
         );
         registry.register(
             "llmplane_apiserver_up",
-            "Whether the kube-apiserver answers",
-            metrics.apiserver_up.clone(),
+            "Whether the kube-apiserver answers; absent where it has not been asked",
+            metrics.apiserver_up.0.clone(),
         );
         registry.register(
             "llmplane_leading",
@@ -230,5 +251,31 @@ fn note(times: &Family<ObjectLabels, Gauge>, key: &ObjectKey, at: Option<Timesta
         None => {
             times.remove(&labels);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_somebody_answers_is_said_once_they_were_asked() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let said = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            let samples = text.lines().filter(|line| !line.starts_with('#'));
+            let samples = samples.filter(|line| line.contains("_up"));
+            samples.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(said(), [""; 0]);
+        metrics.apiserver_up.set(false);
+        assert_eq!(said(), ["llmplane_apiserver_up{} 0"]);
+        metrics.apiserver_up.gauge().set(1);
+        assert_eq!(said(), ["llmplane_apiserver_up{} 1"]);
+        metrics.database_up.set(true);
+        metrics.apiserver_up.forget();
+        assert_eq!(said(), ["llmplane_database_up{} 1"]);
     }
 }

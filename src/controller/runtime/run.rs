@@ -121,7 +121,8 @@ impl Controller {
     /// # Errors
     /// What no waiting heals.
     pub async fn migrate(&self, stop: &CancellationToken) -> Result<bool, StartError> {
-        start::migrate(&self.parts.settings, &self.parts.readiness, stop).await
+        let parts = &self.parts;
+        start::migrate(&parts.settings, &parts.readiness, &parts.metrics, stop).await
     }
 
     /// Waits for its turn and leads, until `stop`.
@@ -163,6 +164,7 @@ async fn take_turns(parts: ControllerDeps, stop: &CancellationToken) -> Result<(
             namespace,
             &parts.identity,
             parts.readiness.clone(),
+            parts.metrics.apiserver_up.clone(),
         ),
         None => Lease::none(),
     };
@@ -286,12 +288,12 @@ fn spawn(
         last_repair: Default::default(),
         database: DependencyHealth::new(
             "database",
-            parts.metrics.database_up.clone(),
+            parts.metrics.database_up.gauge(),
             parts.readiness.clone(),
         ),
         apiserver: DependencyHealth::new(
             "kube-apiserver",
-            parts.metrics.apiserver_up.clone(),
+            parts.metrics.apiserver_up.gauge(),
             parts.readiness.clone(),
         ),
     });

@@ -114,6 +114,7 @@ pub fn catalog(settings: &Settings) -> Result<Catalog, CatalogError> {
 pub async fn migrate(
     settings: &Settings,
     readiness: &Readiness,
+    metrics: &Metrics,
     shutdown: &CancellationToken,
 ) -> Result<bool, StartError> {
     if !settings.migrate {
@@ -126,8 +127,13 @@ pub async fn migrate(
             migrated = crate::db::migrate(settings.database_url.expose_secret()) => migrated,
         };
         match migrated {
-            Ok(()) => return Ok(true),
+            Ok(()) => {
+                // Who then waits for its turn asks it no more.
+                metrics.database_up.forget();
+                return Ok(true);
+            }
             Err(error) if error.is_transient() => {
+                metrics.database_up.set(false);
                 if !std::mem::replace(&mut said, true) {
                     tracing::warn!(what = "database", why = %error, "does not answer; waits for it");
                 }
@@ -173,18 +179,19 @@ pub async fn lead(
             Ok(epoch) => {
                 readiness.ready("database");
                 readiness.ready("kube-apiserver");
-                metrics.database_up.set(1);
-                metrics.apiserver_up.set(1);
+                metrics.database_up.set(true);
+                metrics.apiserver_up.set(true);
                 return Ok(Some(epoch));
             }
             Err(StartError::Db(error)) if error.is_transient() => {
-                metrics.database_up.set(0);
+                metrics.database_up.set(false);
                 ("database", error.to_string())
             }
             Err(StartError::SyncEnd(error @ Error::Kube(_))) => {
                 // It is asked once the database has answered.
                 readiness.ready("database");
-                metrics.database_up.set(1);
+                metrics.database_up.set(true);
+                metrics.apiserver_up.set(false);
                 ("kube-apiserver", error.to_string())
             }
             Err(error) => return Err(error),

@@ -46,6 +46,14 @@ pub struct CredentialVersionRow {
     pub created_at: Timestamp,
 }
 
+impl CredentialVersionRow {
+    /// What proofs name the key by: its fingerprint, or of a vendor's token, which changes all the time, the
+    /// declaration that it was exchanged by.
+    pub fn identity(&self) -> &str {
+        self.exchanged_with.as_deref().unwrap_or(&self.fingerprint)
+    }
+}
+
 /// The sealed material of a version: useless without the key-encryption key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedVersion {

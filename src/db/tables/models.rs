@@ -126,8 +126,10 @@ pub struct ProvedKey {
     pub model: String,
     /// A hash of what calls to the endpoint where it answered are made with.
     pub inputs: String,
-    /// Fingerprint of the key.
-    pub fingerprint: String,
+    /// What proofs name the key by: [`CredentialVersionRow::identity`].
+    ///
+    /// [`CredentialVersionRow::identity`]: super::CredentialVersionRow::identity
+    pub key: String,
 }
 
 impl Db {
@@ -137,7 +139,7 @@ impl Db {
             Ok(sqlx::query_as!(
                 ProvedKey,
                 r#"SELECT name AS model, test_verdict ->> 'proved_with' AS "inputs!",
-                          test_verdict ->> 'proves_key' AS "fingerprint!"
+                          test_verdict ->> 'proves_key' AS "key!"
                    FROM models
                    WHERE provider_uid = $1 AND coalesce(deleted_at, 'infinity') = 'infinity'
                      AND is_active AND availability_test @> '{"enabled": true}'

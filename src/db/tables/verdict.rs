@@ -20,7 +20,7 @@ pub struct StoredCheck {
     /// earlier release, or nobody was asked.
     #[serde(default)]
     pub inputs: String,
-    /// Fingerprint of the key that it was made with, where the check chose one.
+    /// What proofs name the key by that it was made with, where the check chose one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// The last such check that passed, where this one did not.
@@ -39,7 +39,7 @@ pub struct StoredCheck {
     /// most three: only of keys.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub doubts: u8,
-    /// Fingerprint of the key that a model's answer proves: without it the model does not answer.
+    /// What proofs name the key by that a model's answer proves: without it the model does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proves_key: Option<String>,
     /// A hash of what calls to the endpoint are made with where the key was proved so.

@@ -225,17 +225,25 @@ impl RefusalLog {
                 Ok(())
             }
             (DbError::Unstorable(_), _) => {
-                for row in rows {
-                    Box::pin(self.append(db, std::slice::from_ref(row))).await?;
+                for (place, row) in rows.iter().enumerate() {
+                    let one = Box::pin(self.append(db, std::slice::from_ref(row))).await;
+                    if one.is_err() {
+                        self.put_back(&rows[place + 1..]);
+                        return one;
+                    }
                 }
                 Ok(())
             }
             _ => {
-                for (alike, gathered) in rows {
-                    self.put(alike.clone(), gathered.clone());
-                }
+                self.put_back(rows);
                 Err(error)
             }
+        }
+    }
+
+    fn put_back(&self, rows: &[(Alike, Gathered)]) {
+        for (alike, gathered) in rows {
+            self.put(alike.clone(), gathered.clone());
         }
     }
 

@@ -196,6 +196,7 @@ fn write(
         tiers: &places.tiers,
         may_have: &|credential| places.show(credential),
         may_see_classes: &|namespace| places.show_classes(namespace),
+        gave_no_key: &[],
     };
     let written = match resolve(snapshot, &request.asked, access, now) {
         Ok(found) => serde_json::to_vec(&ResolveAnswer::of(&found, services))

@@ -5,7 +5,7 @@
 //! the caller may use; the database, of the one whose key is asked for, whether that may leave now.
 //! What one of the later two refuses is as if it were not there, and the choice is made again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
@@ -52,7 +52,7 @@ pub(super) struct Known {
     /// Those whose keys must not leave now, whichever endpoint they are for, and why.
     pub(super) refused: HashMap<Uuid, CredentialReason>,
     /// Those that led to no key: the next choice is made without them.
-    pub(super) tried: HashSet<Uuid>,
+    pub(super) tried: Vec<Uuid>,
     /// By endpoint, why a credential that would have fitted gave no key, or one that the caller may use serves nobody.
     pub(super) reasons: HashMap<Uuid, CredentialReason>,
     /// What to say where no other credential serves.
@@ -126,6 +126,7 @@ impl KeySearch<'_> {
             tiers: &self.places.tiers,
             may_have: &|credential| known.may_have(credential, is_last),
             may_see_classes: &|namespace| self.places.show_classes(namespace),
+            gave_no_key: &known.tried,
         };
         resolve(self.snapshot, &self.request.asked, access, self.now)
     }
@@ -375,8 +376,7 @@ impl Known {
     /// be asked about, one that is known to be the caller's.
     fn may_have(&self, credential: &CredentialView, is_last: bool) -> bool {
         let id = &credential.common.id;
-        let may_use = self.usable.get(id).copied().unwrap_or(!is_last);
-        may_use && !self.tried.contains(id)
+        self.usable.get(id).copied().unwrap_or(!is_last)
     }
 
     /// The key of a target, if there is one; of the refusals it is noted what they mean.

@@ -115,10 +115,11 @@ async fn prove_by_tests(
     }
     let proved = context.db.proved_keys(identity::uid(provider)).await?;
     for version in versions {
+        let identity = version.identity().to_owned();
         for verdict in version.verdicts.values_mut() {
-            let proof = proved.iter().find(|proved| {
-                proved.fingerprint == version.fingerprint && verdict.is_of(&proved.inputs)
-            });
+            let proof = proved
+                .iter()
+                .find(|proved| proved.key == identity && verdict.is_of(&proved.inputs));
             if let Some(proof) = proof.filter(|_| unproved(verdict)) {
                 verdict.reason = Reason::KeyAccepted;
                 verdict.message = format!(

@@ -88,7 +88,14 @@ pub fn validity(
             version.version
         ))
     });
+    // Nobody is given what is refused where it is used, whatever became of the next one.
+    let is_against = at_endpoints.reason.status() == ConditionStatus::False
+        && !at_endpoints.reason.is_of_what_we_depend_on();
     match (last, of_this) {
+        (Some(said), Some(_)) if is_against && said.reason.status() == ConditionStatus::False => {
+            let no_other = format!("and the vendor gives no other: {}", said.message);
+            with(at_endpoints.reason, &at_endpoints.message, Some(no_other))
+        }
         (Some(said), _) if said.reason.status() == ConditionStatus::False => {
             with(said.reason, &said.message, left)
         }
@@ -157,7 +164,12 @@ pub fn job(
 /// mend what is wrong.
 pub fn looks_again(input: &CredentialInputs, conditions: &[Condition], now: Timestamp) -> Next {
     let valid = conditions::find(conditions, ConditionType::Valid);
-    let waits = [Reason::ExchangeRefused, Reason::HostNotAllowed].map(Reason::as_str);
+    let waits = [
+        Reason::ExchangeRefused,
+        Reason::HostNotAllowed,
+        Reason::KeyRejected,
+    ]
+    .map(Reason::as_str);
     match valid.filter(|valid| waits.contains(&valid.reason.as_str())) {
         Some(valid) if input.object.spec.federation.is_some() => {
             let since = now.duration_since(valid.last_transition_time.0);

@@ -15,7 +15,7 @@ use crate::{
         reasons::{KEY_ENCRYPTION_KEY_LOST, STORED_KEY_TAMPERED},
     },
     db::CredentialVersionRow,
-    encryption::{KekError, KekId, OpenError},
+    encryption::{Fingerprint, KekError, KekId, OpenError, Payload},
     keys::{open::open_stored, versions::VersionSteps},
 };
 
@@ -99,7 +99,13 @@ pub async fn unreadable(
         let (version, kek) = (sealed.version, sealed.kek_id.clone());
         let opened = open_stored(&context.keyring, &owner.namespace, &owner.name, sealed).await;
         let why = match opened {
-            Ok(_) => continue,
+            Ok(payload) => {
+                let told = versions.iter().find(|row| row.version == version);
+                if told.is_some_and(|row| !is_of(context, row, &payload)) {
+                    tampered.push(version);
+                }
+                continue;
+            }
             Err(why) if why.is_of_the_row() => {
                 tampered.push(version);
                 continue;
@@ -124,12 +130,21 @@ pub async fn unreadable(
     context.unreadable.wait(owner, keks);
     for version in context.unreadable.note(owner.uid, &tampered) {
         let (namespace, name) = (&owner.namespace, &owner.name);
-        tracing::error!(%namespace, %name, version, "a stored key does not authenticate: its row in the database was changed or moved");
+        tracing::error!(%namespace, %name, version, "a stored key does not authenticate, or is not the one that its row tells of: the row in the database was changed or moved");
         context.metrics.unreadable.inc();
     }
     found.versions = tampered;
     found.versions.extend(found.lost.keys());
     Ok(found)
+}
+
+/// Whether a row's fingerprint is that of the key that it holds; without the key of fingerprints nobody can tell.
+fn is_of(context: &Context, row: &CredentialVersionRow, payload: &Payload) -> bool {
+    let Ok(key) = context.keyring.fingerprint_key() else {
+        return true;
+    };
+    let held = Fingerprint::of(&key, row.credential_uid, &payload.fields);
+    held.to_string() == row.fingerprint
 }
 
 /// Tells, once these steps are stored, what became of the versions that did not open.

@@ -36,8 +36,14 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
         .credential_expires(key, expiry::expires_at(&input.object));
     let now = context.now();
     let desired = validate::desired(&input);
-    if desired.is_ok() {
-        secret_cache::take(context, &mut input).await?;
+    let mut unread = None;
+    if let Ok(declared) = &desired {
+        // Taking a key away waits for no Secret, and for no keyring: what is stored of it stays as it is meanwhile.
+        let is_over = expiry::expired_at(&input.object, input.row.as_ref(), now).is_some();
+        match secret_cache::take(context, &mut input).await {
+            Err(error) if is_over || !declared.on => unread = Some(error),
+            taken => taken?,
+        }
         federation::read_account(context, &mut input).await;
     }
     let mut steps = validate::steps(&input, desired.as_ref().ok(), now);
@@ -61,6 +67,9 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     )
     .await?;
     secret_cache::forget_if_gone(context, identity::uid(&*input.object), &desired);
+    if let Some(error) = unread {
+        return Err(error);
+    }
     let looks_again = secret_cache::looks_again(&input, &verdict.conditions, now)
         .or_sooner(federation::looks_again(&input, &verdict.conditions, now));
     Ok(told

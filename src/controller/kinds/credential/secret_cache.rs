@@ -98,8 +98,6 @@ pub async fn take(context: &Context, input: &mut CredentialInputs) -> Result<(),
         return Ok(());
     }
     let provider_type = provider.spec.type_;
-    // Under another key every fingerprint differs, and every key would look rotated.
-    let key = fingerprint_key(context)?;
     let seen = seen(context, input);
     let generation = identity::generation(&*input.object);
     let known = {
@@ -113,10 +111,13 @@ pub async fn take(context: &Context, input: &mut CredentialInputs) -> Result<(),
         && known.asked.as_deref() == asked_at(&*input.object)
         && known.provider_type == provider_type
     {
+        if known.result.is_ok() {
+            fingerprint_key(context)?;
+        }
         input.secret = Some(known.result);
         return Ok(());
     }
-    read(context, input, (provider_type, &key)).await
+    read(context, input, provider_type).await
 }
 
 /// Reads the Secret in any case: what is to be sealed must be at hand.
@@ -128,10 +129,11 @@ pub async fn take_again(context: &Context, input: &mut CredentialInputs) -> Resu
         return Ok(());
     }
     let provider_type = provider.spec.type_;
-    let key = fingerprint_key(context)?;
-    read(context, input, (provider_type, &key)).await
+    read(context, input, provider_type).await
 }
 
+/// Under another key every fingerprint differs, and every key would look rotated. What needs none, such as that a
+/// label is gone, is found without it.
 fn fingerprint_key(context: &Context) -> Result<Arc<FingerprintKey>, Error> {
     let key = context.keyring.fingerprint_key();
     key.map_err(|error| Error::Keyring(error.to_string()))
@@ -187,7 +189,7 @@ fn seen(context: &Context, input: &CredentialInputs) -> Option<(String, String)>
 async fn read(
     context: &Context,
     input: &mut CredentialInputs,
-    (provider_type, key): (ProviderType, &FingerprintKey),
+    provider_type: ProviderType,
 ) -> Result<(), Error> {
     let name = input.object.spec.secret_name().to_owned();
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &input.owner.namespace);
@@ -216,7 +218,8 @@ async fn read(
                 let secret = WipedSecret(secret);
                 let secret = &secret.0;
                 stamp = secret.uid().zip(secret.resource_version());
-                hold(key, input, provider_type, secret).map(|(holding, key)| {
+                let key = fingerprint_key(context)?;
+                hold(&key, input, provider_type, secret).map(|(holding, key)| {
                     fields = Some(key);
                     holding
                 })

@@ -123,6 +123,12 @@ impl DeclaredModelParts {
         }))
     }
 
+    /// The keys that a check may be made with; none without a provider.
+    pub fn usable_keys(&self) -> Vec<DeclaredKey> {
+        let provider = self.parent.found().ok();
+        provider.map_or_else(Vec::new, |it| usable_keys(it.spec.type_, &self.credentials))
+    }
+
     /// With what is stored, and what the catalog knows. Pure.
     pub fn with(
         self,
@@ -150,7 +156,7 @@ impl DeclaredModelParts {
             lists,
             former_lists: stored.former_lists,
             lists_settle: stored.lists_settle,
-            usable_keys: usable_keys(&self.credentials),
+            usable_keys: self.usable_keys(),
             enabled_credentials: enabled(&self.credentials),
             keys_off: parent::keys_off(&self.credentials),
             keys_pending: stored.keys_pending,
@@ -171,7 +177,7 @@ pub async fn read(context: &Context, key: &ObjectKey) -> Result<Option<ModelInpu
         return Ok(None);
     };
     let object = &declared.object;
-    let usable_keys = usable_keys(&declared.credentials);
+    let usable_keys = declared.usable_keys();
     let (lists, former_lists) = lists(context, &declared, key, &usable_keys).await?;
     let uid = identity::uid(&**object);
     let since = context.first_seen(uid, identity::generation(&**object));
@@ -348,7 +354,7 @@ pub fn take_list(
 fn counts(endpoint: &EndpointRow, read: &LastPassed, usable_keys: &[DeclaredKey]) -> bool {
     let usable = |key: &String| {
         let mut usable = DeclaredKey::at(usable_keys, &endpoint.name);
-        usable.any(|usable| usable.fingerprint == *key)
+        usable.any(|usable| usable.identity == *key)
     };
     match endpoint.list_verdict_here().map(|verdict| verdict.reason) {
         Some(Reason::SyncSucceeded) => true,

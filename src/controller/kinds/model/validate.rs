@@ -190,7 +190,7 @@ fn proof_inputs(input: &ModelInputs) -> ProofInputs {
     );
     let driver = (input.parent.found()).map(|p| vendors::driver(p.spec.type_));
     let keys: Vec<Option<&str>> = (input.usable_keys.iter())
-        .map(|key| Some(key.fingerprint.as_str()))
+        .map(|key| Some(key.identity.as_str()))
         .chain([None])
         .collect();
     let is_of_status = (input.row.as_ref()).is_some_and(|row| row.verified_with.is_empty());

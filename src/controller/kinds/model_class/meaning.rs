@@ -56,6 +56,7 @@ pub fn meaning(input: &ClassInputs, now: Timestamp) -> ClassMeaning {
         tiers: &[],
         may_have: &|_| true,
         may_see_classes: &|_| true,
+        gave_no_key: &[],
     };
     let class = class(&input.owner.namespace, spec);
     let missing = missing(input);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kube::ResourceExt;
 
 use crate::{
-    checks::{ModelsById, Owner},
+    checks::{ModelsById, Owner, inputs},
     controller::{
         error::Error,
         kinds::{identity, parent},
@@ -20,7 +20,7 @@ use crate::{
         },
     },
     crd::{
-        Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider,
+        Kind, LlmCredential, LlmEndpoint, LlmModel, LlmProvider, ProviderType,
         conditions::{self, ConditionType},
         ownership::is_generated,
         provider::{CredentialCount, EndpointCount, ModelCount},
@@ -270,7 +270,7 @@ fn declared(index: &Index, key: &ObjectKey) -> Option<Declaration> {
             available: working(&models),
         },
     };
-    let usable_keys = usable_keys(&credentials);
+    let usable_keys = usable_keys(object.spec.type_, &credentials);
     let awaited = |c: &Arc<LlmCredential>| c.spec.enabled && c.conditions().is_empty();
     Some(Declaration {
         object,
@@ -330,8 +330,10 @@ fn endpoint_names(credential: &LlmCredential) -> Vec<String> {
 pub struct DeclaredKey {
     /// Its name.
     pub name: String,
-    /// The fingerprint of its key.
-    pub fingerprint: String,
+    /// What proofs name its key by: [`CredentialVersionRow::identity`].
+    ///
+    /// [`CredentialVersionRow::identity`]: crate::db::CredentialVersionRow::identity
+    pub identity: String,
     /// Names of the endpoints that it is for; none: it is for all.
     endpoints: Vec<String>,
 }
@@ -346,13 +348,19 @@ impl DeclaredKey {
     }
 }
 
-/// Those of these credentials that a check may be made with.
-pub fn usable_keys(credentials: &[Arc<LlmCredential>]) -> Vec<DeclaredKey> {
+/// Those of these credentials of a provider of this type that a check may be made with.
+pub fn usable_keys(
+    provider_type: ProviderType,
+    credentials: &[Arc<LlmCredential>],
+) -> Vec<DeclaredKey> {
     let usable = |c: &&Arc<LlmCredential>| c.spec.enabled && !refused(c.conditions());
     let named = |c: &Arc<LlmCredential>| {
+        let status = c.status.as_ref()?;
+        let fingerprint = status.fingerprint.clone()?;
+        let exchanged = status.exchange.as_ref().and(c.spec.federation.as_ref());
         Some(DeclaredKey {
             name: c.name_any(),
-            fingerprint: c.status.as_ref()?.fingerprint.clone()?,
+            identity: exchanged.map_or(fingerprint, |it| inputs::of_exchange(provider_type, it)),
             endpoints: endpoint_names(c),
         })
     };

@@ -58,7 +58,7 @@ pub fn validate(input: &ProviderInputs, settled: bool, now: Timestamp) -> Evalua
 /// The reading of each endpoint's list, with each key.
 fn proof_inputs(input: &ProviderInputs) -> ProofInputs {
     let keys: Vec<Option<&str>> = (input.usable_keys.iter())
-        .map(|key| Some(key.fingerprint.as_str()))
+        .map(|key| Some(key.identity.as_str()))
         .chain([None])
         .collect();
     let mut proof = ProofInputs::default();
@@ -134,7 +134,7 @@ fn job(input: &ProviderInputs, endpoint: &EndpointRow) -> PlannedJob {
     let keys: Vec<&DeclaredKey> = DeclaredKey::at(&input.usable_keys, &endpoint.name).collect();
     let mut trigger = DefaultHasher::new();
     (endpoint.generation, &endpoint.check_inputs, asked, &keys).hash(&mut trigger);
-    let usable = |key: &String| keys.iter().any(|usable| usable.fingerprint == *key);
+    let usable = |key: &String| keys.iter().any(|usable| usable.identity == *key);
     let answer = (endpoint.list_verdict_here()).filter(|v| v.key.as_ref().is_none_or(usable));
     let stored = match answer.map(|verdict| verdict.reason) {
         Some(Reason::NoValidCredential) if !keys.is_empty() => Stored::Nothing,
