@@ -209,7 +209,7 @@ async fn a_key_is_taken_away_also_where_nothing_can_be_told_of_what_the_secrets_
     gets(&api, &agent, None).await;
     scene
         .world
-        .says("LlmCredential", "c", "Ready", "False", "Disabled")
+        .says("LlmCredential", "c", "Ready", "True", "Disabled")
         .await;
     // Nobody who sets it right again has lost the key meanwhile.
     let right = scene.world.keyring_dir().join("fingerprint.key");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube::api::{Patch, PatchParams};
 use llmplane::crd::ProviderType;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -370,5 +371,66 @@ async fn federation_show_prints_what_the_vendor_has_to_know() {
     assert!(!shown.contains("warning"), "{shown}");
     let jwks: serde_json::Value = serde_json::from_str(&show(&["--jwks"]).await).unwrap();
     assert_eq!(jwks, agreement.jwks);
+    site.world.stop().await;
+}
+
+/// Asks for an object's checks, and waits until they were made.
+async fn checked(world: &World, kind: &str, name: &str, asked: &str) {
+    let patch = json!({ "metadata": { "annotations": {
+        "llmplane.dev/reconcile-requested-at": asked,
+    } } });
+    let patch = Patch::Merge(patch);
+    let objects = world.dynamic(kind);
+    objects
+        .patch(name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    eventually("the checks were made", async || {
+        world.get(kind, name).await["status"]["lastHandledReconcileAt"] == asked
+    })
+    .await;
+}
+
+/// A list that was read with the token before is no less true for that.
+#[tokio::test]
+async fn an_outage_of_the_vendor_over_a_renewal_takes_no_model_away() {
+    let mut site = Site::new("keyless-outage").await;
+    make_account(&site.world, "127.0.0.1").await;
+    grant(&site.world).await;
+    site.declare(AUDIENCE).await;
+    let listed = site.api.shop().models[0]["id"].clone();
+    let model = json!({ "providerRef": { "name": "c" }, "modelId": listed });
+    site.world.apply("LlmModel", "m", model).await;
+    site.world.ready("LlmCredential", "c").await;
+    let is_listed = async || {
+        site.world
+            .says("LlmModel", "m", "Available", "True", "ModelListed")
+            .await;
+        site.world.ready("LlmModel", "m").await;
+    };
+    is_listed().await;
+
+    site.api.fail(Fault::Status(503));
+    checked(&site.world, "LlmCredential", "c", "renewed").await;
+    eventually("another token is in use", async || {
+        let status = &site.world.get("LlmCredential", "c").await["status"];
+        let newest = &status["versions"][0];
+        newest["version"] == 2 && newest["state"] == "Current"
+    })
+    .await;
+    checked(&site.world, "LlmProvider", "c", "with the other").await;
+    let token = site.tokens.issued().last().unwrap().token.clone();
+    let asked = site.api.requests();
+    assert!(
+        asked
+            .iter()
+            .any(|request| request.bearer() == Some(token.as_str()))
+    );
+    let steady = site.world.get("LlmModel", "m").await["status"].clone();
+    is_listed().await;
+    checked(&site.world, "LlmModel", "m", "and told").await;
+    is_listed().await;
+    let told = site.world.get("LlmModel", "m").await["status"].clone();
+    assert_eq!(told["conditions"], steady["conditions"]);
     site.world.stop().await;
 }

@@ -68,7 +68,8 @@ pub async fn reconcile(context: &Context, key: &ObjectKey) -> Result<Next, Error
     .await?;
     secret_cache::forget_if_gone(context, identity::uid(&*input.object), &desired);
     if let Some(error) = unread {
-        return Err(error);
+        tracing::debug!(object = %key, %error, "a key that is not in force could not be compared with its Secret");
+        return Ok(Next::Retry);
     }
     let looks_again = secret_cache::looks_again(&input, &verdict.conditions, now)
         .or_sooner(federation::looks_again(&input, &verdict.conditions, now));
