@@ -7,7 +7,7 @@ use llmplane::db::Db;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use crate::support::{fake_vendor::FakeVendor, plane::eventually, world::World};
+use crate::support::{fake_vendor::FakeVendor, plane::eventually, process::Process, world::World};
 
 const KEY: &str = "sk-test-0123456789abcdef";
 
@@ -161,7 +161,8 @@ async fn are_written_anew(db: &Db, spoilt: &[Spoilable]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_cannot_be_read_is_written_anew_from_its_resource() {
     let vendor = FakeVendor::start(&[KEY], &["gpt-a"]).await;
-    let mut world = World::started("garbage").await;
+    let world = World::new("garbage").await;
+    let controller = Process::controller(&world, &[]);
     declared(&world, &vendor).await;
     let (db, mut owner) = (world.db().await, world.owner().await);
     let columns = spoilable(&mut owner).await;
@@ -190,11 +191,11 @@ async fn a_row_that_cannot_be_read_is_written_anew_from_its_resource() {
         assert!(taken.iter().any(is_it), "{unread} was not tried");
     }
     // All at once, which the next start meets.
-    world.stop().await;
+    drop(controller);
     for column in &taken {
         assert!(column.spoil(&mut owner).await);
     }
-    world.start().await;
+    let _controller = Process::controller(&world, &[]);
     let name = json!({ "displayName": "at last" });
     world.endpoint("e", &vendor.url(), name).await;
     are_written_anew(&db, &taken).await;

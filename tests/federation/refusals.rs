@@ -38,6 +38,19 @@ impl Site {
         Self { world, api, tokens }
     }
 
+    /// One whose token is accepted, with model `m` of its list.
+    async fn with_model(prefix: &str) -> Self {
+        let site = Self::new(prefix).await;
+        make_account(&site.world, "127.0.0.1").await;
+        grant(&site.world).await;
+        site.declare(AUDIENCE).await;
+        let listed = site.api.shop().models[0]["id"].clone();
+        let model = json!({ "providerRef": { "name": "c" }, "modelId": listed });
+        site.world.apply("LlmModel", "m", model).await;
+        site.world.ready("LlmCredential", "c").await;
+        site
+    }
+
     async fn declare(&self, audience: &str) {
         let endpoint = json!({ "baseUrl": self.api.url() });
         let ids = json!({ "federationPolicyId": "pol_1" });
@@ -110,14 +123,7 @@ async fn a_vendors_refusal_says_what_was_sent_and_ends_when_the_vendor_is_told()
 
 #[tokio::test]
 async fn a_token_that_was_given_stays_in_use_when_the_vendor_gives_no_other() {
-    let mut site = Site::new("keyless-kept").await;
-    make_account(&site.world, "127.0.0.1").await;
-    grant(&site.world).await;
-    site.declare(AUDIENCE).await;
-    let listed = site.api.shop().models[0]["id"].clone();
-    let model = json!({ "providerRef": { "name": "c" }, "modelId": listed });
-    site.world.apply("LlmModel", "m", model).await;
-    site.world.ready("LlmCredential", "c").await;
+    let mut site = Site::with_model("keyless-kept").await;
     let api = Process::api_with_keys(&site.world, &[]).await;
     let kinds = [
         "llmproviders",
@@ -394,14 +400,7 @@ async fn checked(world: &World, kind: &str, name: &str, asked: &str) {
 /// A list that was read with the token before is no less true for that.
 #[tokio::test]
 async fn an_outage_of_the_vendor_over_a_renewal_takes_no_model_away() {
-    let mut site = Site::new("keyless-outage").await;
-    make_account(&site.world, "127.0.0.1").await;
-    grant(&site.world).await;
-    site.declare(AUDIENCE).await;
-    let listed = site.api.shop().models[0]["id"].clone();
-    let model = json!({ "providerRef": { "name": "c" }, "modelId": listed });
-    site.world.apply("LlmModel", "m", model).await;
-    site.world.ready("LlmCredential", "c").await;
+    let mut site = Site::with_model("keyless-outage").await;
     let is_listed = async || {
         site.world
             .says("LlmModel", "m", "Available", "True", "ModelListed")

@@ -117,7 +117,14 @@ impl World {
 
     pub async fn start_with(&mut self, settings: Settings) {
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(controller::run(settings, shutdown.clone()));
+        let running = controller::run(settings, shutdown.clone());
+        let task = tokio::spawn(async move {
+            let ended = running.await;
+            if let Err(error) = &ended {
+                eprintln!("a controller in this process ended: {error}");
+            }
+            ended
+        });
         self.running = Some(Running { shutdown, task });
     }
 
