@@ -50,7 +50,10 @@ async function run(namespace: string, stop: AbortSignal): Promise<void> {
       const parser = createParser({
         onRetry: (milliseconds) => (wait = milliseconds),
         onEvent: (event) => {
-          if (event.event === 'reset') reset();
+          if (event.event === 'reset') {
+            reset();
+            last = null;
+          }
           if (event.event === 'upsert' || event.event === 'delete') {
             const change = JSON.parse(event.data) as Change;
             if (isKind(change.kind)) {
@@ -58,7 +61,8 @@ async function run(namespace: string, stop: AbortSignal): Promise<void> {
               else upsert(change.kind, change.row);
             }
           }
-          if (event.id !== undefined) {
+          // That of a reset is empty.
+          if (event.id !== undefined && event.id !== '') {
             last = event.id;
             complete();
           }

@@ -66,11 +66,18 @@ impl Proof {
     }
 }
 
-/// The verdict that is to stand after a test that had nothing to ask: what was proved there, as through any
-/// outage.
-fn standing<'a>(stored: Option<&'a StoredCheck>, found: &CheckResult) -> Option<&'a StoredCheck> {
+/// The verdict that is to stand after a test with these inputs that had nothing to ask, or that did not find the model
+/// at another endpoint than the one where it was proved: what was proved there, as through any outage.
+fn standing<'a>(
+    stored: Option<&'a StoredCheck>,
+    found: &CheckResult,
+    inputs: &str,
+) -> Option<&'a StoredCheck> {
     let had_nothing_to_ask = found.missing && found.reason == Reason::Unverifiable;
-    stored.filter(|stored| had_nothing_to_ask && stored.reason.status() == ConditionStatus::True)
+    stored.filter(|stored| {
+        let is_elsewhere = found.reason == Reason::ModelNotFound && !stored.is_of(inputs);
+        (had_nothing_to_ask || is_elsewhere) && stored.reason.status() == ConditionStatus::True
+    })
 }
 
 impl Runner {
@@ -124,10 +131,11 @@ impl Runner {
             |e: &EndpointRow| inputs::of_test(&e.check_inputs, &model.model_id, model.type_);
         let stored = fold::with_usable_key(model.found.test_verdict.as_ref(), &keys.usable)
             .filter(|stored| endpoints.iter().any(|e| stored.is_of(&inputs(e))));
-        let standing = standing(stored, &called.found);
+        let asked_with = at.as_ref().map(inputs).unwrap_or_default();
+        let standing = standing(stored, &called.found, &asked_with);
         let found_with = match stored {
             Some(stored) if called.found.reason.is_open() => stored.inputs.clone(),
-            _ => at.as_ref().map(inputs).unwrap_or_default(),
+            _ => asked_with,
         };
         let credential = keys.key.as_ref().map(|key| key.credential.clone());
         let (key, fingerprint) = keys.key.map(|key| (key.identity, key.fingerprint)).unzip();
@@ -302,7 +310,7 @@ mod tests {
         let stands = |reason: Reason, found: &CheckResult| {
             let stored =
                 CheckResult::new(reason, "").verdict(1, String::new(), Timestamp::UNIX_EPOCH);
-            standing(Some(&stored), found).is_some()
+            standing(Some(&stored), found, "").is_some()
         };
         for proved in [Reason::ModelAnswered, Reason::ModelListed] {
             assert!(stands(proved, &missing), "{proved}");
@@ -318,7 +326,7 @@ mod tests {
         ] {
             assert!(!stands(other, &missing), "{other}");
         }
-        assert!(standing(None, &missing).is_none());
+        assert!(standing(None, &missing, "").is_none());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! One check: read what to check, call the vendor, store what was found.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
@@ -284,6 +287,8 @@ impl Runner {
         let uid = endpoint.uid;
         let url = endpoint.base_url.as_str().to_owned();
         let listing = match listing {
+            // What was listed for other inputs says nothing of these.
+            Some(read) if endpoint.list_read_here().is_none() => Some((read, BTreeSet::new())),
             Some(read) => Some(self.listings.after(uid, &url, read).await?),
             None => None,
         };

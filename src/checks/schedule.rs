@@ -407,8 +407,11 @@ impl Schedule {
             };
             next_run::retry(failed_before, period, rand::random()).max(least)
         };
-        // What somebody asked for is kept apart from nothing.
-        let due = match self.requests.wants(job.owner.uid, &key) {
+        // What somebody asked for is kept apart from nothing, and a vendor that says when to come again took
+        // nothing for this time.
+        let is_asked = self.requests.wants(job.owner.uid, &key);
+        let is_told_when = matches!(ended, JobEnd::Open(least) if !least.is_zero());
+        let due = match is_asked || is_told_when {
             true => now + wait,
             false => job.not_before(now + wait),
         };

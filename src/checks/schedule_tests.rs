@@ -277,6 +277,21 @@ fn what_may_cost_something_keeps_its_distance_whatever_happens() {
     assert_eq!(schedule.take_due(first + 5 * second).len(), 1);
 }
 
+/// As a deployment that is being made: it is there in five minutes.
+#[test]
+fn a_vendor_that_says_when_to_come_again_is_asked_then_whatever_it_may_cost() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let costly = PlannedJob {
+        apart: PERIOD,
+        ..planned(1, 7, Stored::Nothing)
+    };
+    let soon = PERIOD / 2;
+    schedule.plan(&owner(), vec![costly], &nothing(), now);
+    assert_eq!(schedule.take_due(now).len(), 1);
+    schedule.finish(key(1), JobEnd::Open(soon), now);
+    assert_eq!(schedule.next_at(), Some(now + soon));
+}
+
 #[test]
 fn a_run_that_asked_nobody_keeps_nothing_apart() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());

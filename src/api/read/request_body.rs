@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::answer::RequestHeaders;
 use crate::api::problem::{Problem, ProblemType};
-use crate::http_server::AnswerMemory;
+use crate::http_server::{AnswerMemory, Reserved};
 
 /// Bytes of a question at most.
 pub const MAX_QUESTION: usize = 64 << 10;
@@ -51,10 +51,11 @@ pub async fn json(
             "send the body as JSON, with the header Content-Type: application/json",
         ));
     }
-    whole(memory, request, body, at_most).await
+    let (_reserved, read) = whole(memory, request, body, at_most).await?;
+    Ok(Bytes::from_owner(read.0))
 }
 
-/// As [`json`], for a body that may say that it is YAML too.
+/// As [`json`], for a body that may say that it is YAML too; its memory is reserved for as long as it is there.
 ///
 /// # Errors
 ///
@@ -71,7 +72,11 @@ pub async fn text(
             "send the body as YAML or JSON, with the header Content-Type: application/yaml or application/json",
         ));
     }
-    whole(memory, request, body, at_most).await
+    let (reserved, read) = whole(memory, request, body, at_most).await?;
+    Ok(Bytes::from_owner(KeptBody {
+        read,
+        _reserved: reserved,
+    }))
 }
 
 async fn whole(
@@ -79,20 +84,33 @@ async fn whole(
     request: &RequestHeaders,
     body: Body,
     at_most: usize,
-) -> Result<Bytes, Problem> {
+) -> Result<(Reserved, Wiped), Problem> {
     let told = content_length(&request.headers);
     let room = told.unwrap_or(at_most).min(at_most);
-    let _reserved = memory.reserve(&request.share, room).await?;
+    let reserved = memory.reserve(&request.share, room).await?;
     let read = tokio::time::timeout(TIMEOUT, read(body, told, at_most)).await;
-    read.unwrap_or_else(|_| {
+    let read = read.unwrap_or_else(|_| {
         Err(Problem::new(
             ProblemType::BodyTimeout,
             format!("the body was not complete within {} s", TIMEOUT.as_secs()),
         ))
-    })
+    })?;
+    Ok((reserved, read))
 }
 
-async fn read(mut body: Body, told: Option<usize>, at_most: usize) -> Result<Bytes, Problem> {
+/// A body, and the memory that it takes.
+struct KeptBody {
+    read: Wiped,
+    _reserved: Reserved,
+}
+
+impl AsRef<[u8]> for KeptBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.read.0
+    }
+}
+
+async fn read(mut body: Body, told: Option<usize>, at_most: usize) -> Result<Wiped, Problem> {
     let (mut kept, mut length) = (Wiped::default(), 0_usize);
     let too_large = |length| length > at_most || told.is_some_and(|told| told > at_most);
     while let Some(frame) = body.frame().await {
@@ -117,7 +135,7 @@ async fn read(mut body: Body, told: Option<usize>, at_most: usize) -> Result<Byt
                 at_most >> 10
             ),
         )),
-        false => Ok(Bytes::from_owner(kept.0)),
+        false => Ok(kept),
     }
 }
 

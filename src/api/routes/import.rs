@@ -99,14 +99,18 @@ pub async fn post(
     let namespace = one_namespace(&write)?;
     let source = request_body::text(&write.state.memory, &write.sent, body, MAX_IMPORT).await?;
     let turn = tokio::time::timeout(TURN_TIMEOUT, TURNS.acquire()).await;
-    let Ok(Ok(_turn)) = turn else {
+    let Ok(Ok(turn)) = turn else {
         return Err(Problem::new(
             ProblemType::Overloaded,
             "too many imports at once; try again",
         ));
     };
     let wanted = namespace.clone();
-    let converting = move || converted(source.to_vec(), format, &wanted);
+    // Both are held to its end, whether or not the caller waits for it.
+    let converting = move || {
+        let _turn = turn;
+        converted(source.to_vec(), format, &wanted)
+    };
     let conversion = tokio::task::spawn_blocking(converting).await;
     let conversion = conversion.unwrap_or_else(|_| {
         tracing::error!("a conversion panicked");

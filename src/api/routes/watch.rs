@@ -106,7 +106,8 @@ pub async fn get(
 
 /// The revision that the caller says it has heard of last.
 fn heard(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
-    let Some(value) = headers.get(LAST_EVENT_ID) else {
+    let value = headers.get(LAST_EVENT_ID);
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
     let revision = value.to_str().ok().and_then(|text| text.parse().ok());

@@ -34,10 +34,11 @@ pub(super) fn farewell() -> Bytes {
     .into()
 }
 
-/// What is held is not known to be current: all that is there follows, up to the next `id`.
+/// What is held is not known to be current: all that is there follows, up to the next `id`. Its own is empty, for who
+/// has forgotten what was there comes back with none.
 pub(super) fn reset(revision: Revision) -> Bytes {
     format!(
-        "event: reset\ndata: {}\n\n",
+        "id:\nevent: reset\ndata: {}\n\n",
         json!({ "revision": revision })
     )
     .into()

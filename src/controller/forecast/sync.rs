@@ -9,7 +9,10 @@ use serde_json::Value;
 
 use super::{Assumed, Assumption, Forecaster, assumed_uid};
 use crate::controller::kinds::identity;
-use crate::controller::kinds::provider::{dereference::in_order, validate::may_sync};
+use crate::controller::kinds::provider::{
+    dereference::{in_order, is_unread},
+    validate::may_sync,
+};
 use crate::controller::model_sync::globs::Globs;
 use crate::controller::model_sync::plan::{PlanInputs, Step, WantedModel, plan};
 use crate::controller::model_sync::{SyncedProvider, made_object};
@@ -85,6 +88,7 @@ impl Forecaster<'_> {
             provider_uid: &owner.uid,
             globs: &globs,
             lists: &lists,
+            is_partial: endpoints.iter().any(is_unread),
             models: &models,
             undecodable: &HashSet::new(),
             has_model: &|name| (self.index.get::<LlmModel>(&key.namespace, name)).is_some(),

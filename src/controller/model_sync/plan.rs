@@ -36,6 +36,9 @@ pub struct PlanInputs<'a> {
     pub globs: &'a Globs,
     /// The last complete list at each endpoint, by the endpoint's name, in failover order.
     pub lists: &'a [(String, Arc<ModelsById>)],
+    /// Whether the list of an endpoint that may have one could not be read: where a model is listed is not known
+    /// then, and what was known stays.
+    pub is_partial: bool,
     /// Every model of the provider, generated or declared.
     pub models: &'a [Arc<LlmModel>],
     /// Names of models that were not understood.
@@ -227,6 +230,9 @@ fn update(sources: &PlanInputs<'_>, seen: &Seen<'_>, model: &LlmModel) -> Option
         false => wanted.fields.context_window,
     };
     wanted.fields = wanted.fields.within(window);
+    if sources.is_partial {
+        wanted.fields.endpoint_refs = model.spec.endpoint_refs.clone();
+    }
     let is = Fields::of_spec(&model.spec).without(&others);
     (wanted.fields.clone().without(&others) != is).then_some(Step::Update(wanted))
 }

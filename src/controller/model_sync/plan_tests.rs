@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::crd::provider::ModelSync;
 
+/// An endpoint whose list cannot be read.
+const UNREAD: &str = "unread";
 const UID: &str = "11111111-1111-4111-8111-111111111111";
 
 fn listing(models: &[(&str, Option<i64>)]) -> Arc<ModelsById> {
@@ -91,6 +93,7 @@ fn planned_of(
         provider_uid: UID,
         globs: &Globs::of(&sync).unwrap(),
         lists,
+        is_partial: lists.iter().any(|(name, _)| name == UNREAD),
         models,
         undecodable: &HashSet::from([object_name("p", "undecodable")]),
         has_model: &|name| {
@@ -99,6 +102,18 @@ fn planned_of(
         },
         limit,
     })
+}
+
+#[test]
+fn a_list_that_cannot_be_read_takes_no_model_from_its_endpoint() {
+    let everywhere = [made("gpt-a")];
+    let lists = [list("main", &["gpt-a"]), list(UNREAD, &[])];
+    let sync = || json!({ "enabled": true });
+    assert_eq!(planned(&lists, &everywhere, sync()).steps, []);
+    // One that is read, and does not hold it, does.
+    let lists = [list("main", &["gpt-a"]), list("other", &[])];
+    let steps = planned(&lists, &everywhere, sync()).steps;
+    assert!(matches!(steps[..], [Step::Update(_)]), "{steps:?}");
 }
 
 fn made_ids(plan: &Plan) -> Vec<&str> {

@@ -477,6 +477,13 @@ pub fn asked_at<K: ResourceExt>(object: &K) -> Option<&str> {
         .filter(|asked| !asked.contains('\0'))
 }
 
+/// Whether checks are asked for that were not made: `handled` is the last request that was answered. One that was
+/// taken back asks for nothing.
+pub fn is_asked<K: ResourceExt>(object: &K, handled: Option<&str>) -> bool {
+    let asked = asked_at(object);
+    asked.is_some() && asked != handled
+}
+
 fn provider_key<K: Declared>(object: &K) -> Option<ObjectKey> {
     let provider = object.provider_name()?;
     Some(ObjectKey::new(

@@ -88,8 +88,12 @@ impl RefusalDraft {
         }
     }
 
-    /// Leaves of what it is about what another one is about too.
-    fn join(&mut self, other: &AuditObject) {
+    /// Leaves of what it is about, and of why, what is so of another one too.
+    fn join(&mut self, other: &Self) {
+        if self.purpose != other.purpose {
+            self.purpose = None;
+        }
+        let other = &other.object;
         if self.object == *other {
             return;
         }
@@ -166,7 +170,7 @@ impl RefusalLog {
         match waiting.entry(alike) {
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
-                known.draft.join(&gathered.draft.object);
+                known.draft.join(&gathered.draft);
                 known.count = known.count.saturating_add(gathered.count);
                 known.first = known.first.min(gathered.first);
                 known.last = known.last.max(gathered.last);

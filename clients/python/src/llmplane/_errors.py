@@ -40,6 +40,11 @@ class ApiError(LlmplaneError):
         super().__init__(f"{status} {self.type or 'without a type'}: {self.detail or self.title}")
 
     @property
+    def is_of_all(self) -> bool:
+        """Whether no question would be answered now: what one question lacks, a key for example, others may not need."""
+        return not self.type or self.type in ("not-ready", "overloaded")
+
+    @property
     def ends_an_answer(self) -> bool:
         """Whether an answer that was given before does not count any longer, nor a key in it."""
         return self.status in (400, 401, 403, 404)

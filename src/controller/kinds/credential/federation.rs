@@ -19,7 +19,12 @@ use crate::{
     checks::{JobKey, PlannedJob, Stored, inputs},
     controller::{
         kinds::provider::validate::seconds,
-        runtime::{context::Context, index::asked_at, queue::Next, token_requests},
+        runtime::{
+            context::Context,
+            index::{asked_at, is_asked},
+            queue::Next,
+            token_requests,
+        },
     },
     crd::{
         conditions::{self, ConditionInput, ConditionType},
@@ -134,10 +139,11 @@ pub fn job(
     let half = half.unwrap_or_else(|| seconds(federation.expiration_seconds) / 2);
     let asked = asked_at(&*input.object);
     let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let is_asked = is_asked(&*input.object, handled);
     let mut trigger = DefaultHasher::new();
     (&inputs, asked, hosts(input)).hash(&mut trigger);
     let stored = match last_exchange(input, &inputs) {
-        _ if asked != handled => Stored::Nothing,
+        _ if is_asked => Stored::Nothing,
         None => Stored::Nothing,
         Some(last) if last.reason.status() != ConditionStatus::True => Stored::Open,
         Some(_) if newest.is_none() => Stored::Nothing,

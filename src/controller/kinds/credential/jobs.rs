@@ -10,7 +10,7 @@ use crate::{
     checks::{JobKey, PlannedJob, Stored},
     controller::{
         kinds::{identity, parent, provider::validate::seconds},
-        runtime::index::asked_at,
+        runtime::index::{asked_at, is_asked},
     },
     crd::credential::VersionState,
     db::CheckKind,
@@ -52,6 +52,7 @@ fn validations(
     let generation = identity::generation(&*input.object);
     let asked = asked_at(&*input.object);
     let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let is_asked = is_asked(&*input.object, handled);
     let numbers: Vec<i32> = checked.iter().map(|v| v.version).collect();
     let eligible = parent::eligible(&input.endpoint_rows, &desired.endpoint_uids);
     let (allowed, _) = allowed(input, desired, &eligible);
@@ -68,7 +69,7 @@ fn validations(
             )
                 .hash(&mut trigger);
             let stored = |version: &&Usable<'_>| match version.verdict(endpoint) {
-                Some(verdict) if asked == handled => Stored::of(verdict),
+                Some(verdict) if !is_asked => Stored::of(verdict),
                 _ => Stored::Nothing,
             };
             PlannedJob {

@@ -17,7 +17,7 @@ use crate::{
     controller::{
         error::Refusal,
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
-        runtime::index::asked_at,
+        runtime::index::{asked_at, is_asked},
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
@@ -224,6 +224,7 @@ pub fn jobs(input: &EndpointInputs, desired: Option<&ValidatedEndpoint>) -> Vec<
     let asked = asked_at(&*input.object);
     let row = input.row.as_ref();
     let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let is_asked = is_asked(&*input.object, handled);
     let mut trigger = DefaultHasher::new();
     (generation, asked, probe_inputs(input, desired)).hash(&mut trigger);
     let judged = probed(input, Some(desired));
@@ -237,7 +238,7 @@ pub fn jobs(input: &EndpointInputs, desired: Option<&ValidatedEndpoint>) -> Vec<
         timeout: seconds(check.timeout_seconds),
         trigger: trigger.finish(),
         stored: match judged {
-            Some(verdict) if asked == handled => Stored::of(verdict),
+            Some(verdict) if !is_asked => Stored::of(verdict),
             _ => Stored::Nothing,
         },
         apart: std::time::Duration::ZERO,

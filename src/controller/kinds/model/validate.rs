@@ -20,7 +20,10 @@ use crate::{
     controller::{
         error::Refusal,
         kinds::{identity, parent, precedence, provider::validate::seconds, storable},
-        runtime::{index::asked_at, queue::Next},
+        runtime::{
+            index::{asked_at, is_asked},
+            queue::Next,
+        },
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
@@ -362,7 +365,8 @@ fn by_test(driver: &dyn Driver, type_: Option<ModelType>) -> &'static str {
     }
 }
 
-/// Whether it was not found before, as it is declared now: that stands until it is listed.
+/// Whether it was not found before, as it is declared now: that stands until it is listed. Of one that the catalog
+/// knew to have ended then, it is said that it has retired.
 fn was_not_found(input: &ModelInputs) -> bool {
     let generation = identity::generation(&*input.object);
     let row = input
@@ -370,7 +374,8 @@ fn was_not_found(input: &ModelInputs) -> bool {
         .as_ref()
         .filter(|row| row.generation == generation);
     let before = row.and_then(|row| conditions::find(&row.conditions, ConditionType::Available));
-    before.is_some_and(|before| before.reason == Reason::ModelNotFound.as_str())
+    let gone = [Reason::ModelNotFound, Reason::Retired].map(Reason::as_str);
+    before.is_some_and(|before| gone.contains(&before.reason.as_str()))
 }
 
 fn was_read(verdict: Option<&StoredCheck>) -> bool {
@@ -449,6 +454,7 @@ pub fn jobs(input: &ModelInputs, desired: Option<&ValidatedModel>) -> Vec<Planne
     let asked = asked_at(&*input.object);
     let row = input.row.as_ref();
     let handled = row.and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let is_asked = is_asked(&*input.object, handled);
     let period = seconds(test.period_seconds);
     let mut trigger = DefaultHasher::new();
     let mut served: Vec<_> = (input.lists.iter())
@@ -467,15 +473,11 @@ pub fn jobs(input: &ModelInputs, desired: Option<&ValidatedModel>) -> Vec<Planne
         trigger: trigger.finish(),
         stored: match tested(input) {
             Some(verdict) if no_key(verdict) && !input.usable_keys.is_empty() => Stored::Nothing,
-            Some(verdict) if asked == handled => Stored::of(verdict),
+            Some(verdict) if !is_asked => Stored::of(verdict),
             _ => Stored::Nothing,
         },
         // A test may spend tokens: only a request brings one forward.
-        apart: if asked == handled {
-            period
-        } else {
-            Duration::ZERO
-        },
+        apart: if !is_asked { period } else { Duration::ZERO },
         not_final: None,
         held: false,
         credentials: Some(

@@ -197,6 +197,7 @@ async fn sync(
             provider_uid: &object.uid().unwrap_or_default(),
             globs: &globs,
             lists: &lists,
+            is_partial: endpoints.iter().any(is_unread),
             models: &models,
             undecodable: &undecodable,
             has_model: &|name| {
@@ -221,6 +222,13 @@ async fn lists(
         lists.push((row, context.checks.listing(row).await?));
     }
     Ok(in_order(lists))
+}
+
+/// Whether an endpoint may have a list, and none was read there as it is declared now.
+pub fn is_unread(row: &EndpointRow) -> bool {
+    let verdict = row.list_verdict_here().map(|verdict| verdict.reason);
+    let has_none = verdict == Some(Reason::Unverifiable);
+    row.is_active && !has_none && row.list_read_here().is_none()
 }
 
 /// The last complete lists, in failover order. An endpoint that is switched off keeps its list, so

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::dereference::{ProviderInputs, SyncState};
+use super::{
+    dereference::{ProviderInputs, SyncState},
+    proof,
+};
 use crate::{
     checks::LIST_READ,
     controller::{model_sync::plan::Plan, runtime::queue::Next},
@@ -111,10 +114,11 @@ fn has_list(endpoint: &EndpointRow) -> bool {
     (endpoint.list_verdict_here()).is_some_and(|verdict| verdict.reason != Reason::Unverifiable)
 }
 
-/// What was said before, where objects were made or could not be: while a pass is under way it
+/// What was said before of what is declared now, where objects were made or could not be: while a pass is under way it
 /// stands, for a list changes often by one id.
 fn before(input: &ProviderInputs) -> Option<ConditionInput> {
-    let row = input.row.as_ref()?;
+    let row = input.row.as_ref();
+    let row = row.filter(|row| proof::still_holds(row, &input.object.spec))?;
     let stored = conditions::find(&row.conditions, ConditionType::ModelsSynced)?;
     let reason = Reason::parse(&stored.reason)?;
     matches!(reason, Reason::SyncSucceeded | Reason::SyncFailed)

@@ -16,7 +16,10 @@ use crate::{
     controller::{
         kinds::{identity, parent},
         model_sync::plan::Step,
-        runtime::{context::Context, index::asked_at},
+        runtime::{
+            context::Context,
+            index::{asked_at, is_asked},
+        },
         status::evaluate::{Evaluation, EvaluationInputs, PreviousStatus, ProofInputs, evaluate},
     },
     crd::{
@@ -131,6 +134,7 @@ pub fn jobs(input: &ProviderInputs) -> Vec<PlannedJob> {
 fn job(input: &ProviderInputs, endpoint: &EndpointRow) -> PlannedJob {
     let asked = asked_at(&*input.object);
     let handled = (input.row.as_ref()).and_then(|r| r.last_handled_reconcile_at.as_deref());
+    let is_asked = is_asked(&*input.object, handled);
     let keys: Vec<&DeclaredKey> = DeclaredKey::at(&input.usable_keys, &endpoint.name).collect();
     let mut trigger = DefaultHasher::new();
     (endpoint.generation, &endpoint.check_inputs, asked, &keys).hash(&mut trigger);
@@ -139,7 +143,7 @@ fn job(input: &ProviderInputs, endpoint: &EndpointRow) -> PlannedJob {
     let stored = match answer.map(|verdict| verdict.reason) {
         Some(Reason::NoValidCredential) if !keys.is_empty() => Stored::Nothing,
         // Whatever else kept the list from being read may be gone, as after any run.
-        Some(reason) if asked == handled => match reason.status() {
+        Some(reason) if !is_asked => match reason.status() {
             ConditionStatus::True => Stored::StoredCheck,
             _ => Stored::Open,
         },

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::PgValueRef;
-use sqlx::{Decode, Postgres};
+use sqlx::{Decode, Executor, Postgres};
 use uuid::Uuid;
 
 use super::{AuditAnchor, AuditHead};
@@ -381,6 +381,9 @@ impl Db {
             let mut tx = self.pool.begin().await?;
             sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 .execute(&mut *tx)
+                .await?;
+            // Before anything is read: rows that go with their table are gone for every transaction.
+            tx.execute("LOCK TABLE audit_log IN ACCESS SHARE MODE")
                 .await?;
             Ok(AuditReader { tx })
         })

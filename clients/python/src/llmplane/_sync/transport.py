@@ -63,7 +63,8 @@ class Transport:
             # A key is never asked for by ETag: its answer has none.
             response = self._attempts(call, None if kept is None else kept.etag, is_short=has_answer)
         except (ApiUnreachable, Unavailable, ServerError) as error:
-            if self.memory.missed():
+            is_away = not isinstance(error, ApiError) or error.is_of_all
+            if is_away and self.memory.missed():
                 log.warning("llmplane at %s does not answer (%s)", self.settings.url, brief(error))
             if kept is None:
                 raise
