@@ -70,15 +70,22 @@ impl Events {
     fn read(&mut self, block: &str) -> Option<Event> {
         let (mut id, mut name, mut data) = (None, String::new(), String::new());
         for line in block.lines() {
-            match line.split_once(": ") {
-                Some(("id", value)) => id = Some(value.to_owned()),
-                Some(("event", value)) => value.clone_into(&mut name),
-                Some(("data", value)) => data.push_str(value),
-                Some(("retry", value)) => self.retry = value.parse().ok(),
-                _ => assert!(line.starts_with(':'), "{line}"),
+            let (field, value) = line.split_once(':').expect("a field");
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "id" => id = Some(value.to_owned()),
+                "event" => value.clone_into(&mut name),
+                "data" => data.push_str(value),
+                "retry" => self.retry = value.parse().ok(),
+                // A comment.
+                "" => {}
+                _ => panic!("{line}"),
             }
         }
-        if id.is_some() {
+        // An empty one takes back what was heard before.
+        let is_heard = id.is_some();
+        let id = id.filter(|id| !id.is_empty());
+        if is_heard {
             self.last_id.clone_from(&id);
         }
         (!data.is_empty()).then(|| Event {
