@@ -183,6 +183,29 @@ async fn what_nobody_knows_any_more_begins_anew() {
     }
 }
 
+/// Whoever has forgotten everything, and then was cut off, holds nothing that could be gone on with.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_broke_off_while_it_began_anew_begins_anew() {
+    let api = TestApi::start().await;
+    let watcher = watcher(&api).await;
+    let provider = api.provider("p").await;
+    let known = api.write(models(vec![api.model(provider, "a")])).await;
+    let known = known.0.to_string();
+    let unknown = Some("1");
+    let mut broken = open(&api, &watcher.token, "", unknown).await;
+    broken.last_id = Some(known);
+    assert_eq!(broken.next().await.expect("an event").name, "reset");
+    let last_id = broken.last_id.clone();
+    drop(broken);
+    assert_eq!(last_id, None, "the id of before is taken back");
+    // As some send it who hold none.
+    for last_id in [last_id.as_deref(), Some("")] {
+        let mut again = open(&api, &watcher.token, "", last_id).await;
+        let told = again.until_id().await;
+        assert_eq!(names(&told), ["reset", "upsert", "upsert", "heartbeat"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_compacted_begins_anew_and_open_streams_hear_of_a_restored_database() {
     let world = World::new("compacted").await;

@@ -278,3 +278,30 @@ fn a_list_wakes_what_changed_before_what_is_in_force_as_it_is_declared() {
     let both = distinct(vec![Wake::now(key()).behind_news(), Wake::now(key())]);
     assert_eq!(both, [Wake::now(key())]);
 }
+
+#[test]
+fn a_request_that_was_answered_or_taken_back_asks_for_nothing() {
+    let asking = |asked: Option<&str>| {
+        let mut object = provider("p");
+        let named = |asked: &str| {
+            let name = "llmplane.dev/reconcile-requested-at".to_owned();
+            [(name, asked.to_owned())].into()
+        };
+        object.metadata.annotations = asked.map(named);
+        object
+    };
+    for (asked, handled, is_wanted) in [
+        (None, None, false),
+        (None, Some("1"), false),
+        (Some("1"), None, true),
+        (Some("1"), Some("1"), false),
+        (Some("2"), Some("1"), true),
+    ] {
+        let object = asking(asked);
+        assert_eq!(
+            is_asked(&object, handled),
+            is_wanted,
+            "{asked:?} {handled:?}"
+        );
+    }
+}
