@@ -61,8 +61,7 @@ async function run(namespace: string, stop: AbortSignal): Promise<void> {
               else upsert(change.kind, change.row);
             }
           }
-          // That of a reset is empty.
-          if (event.id !== undefined && event.id !== '') {
+          if (event.id !== undefined) {
             last = event.id;
             complete();
           }

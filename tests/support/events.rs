@@ -82,10 +82,8 @@ impl Events {
                 _ => panic!("{line}"),
             }
         }
-        // An empty one takes back what was heard before.
-        let is_heard = id.is_some();
-        let id = id.filter(|id| !id.is_empty());
-        if is_heard {
+        // Who forgets everything forgets that too.
+        if id.is_some() || name == "reset" {
             self.last_id.clone_from(&id);
         }
         (!data.is_empty()).then(|| Event {

@@ -34,11 +34,10 @@ pub(super) fn farewell() -> Bytes {
     .into()
 }
 
-/// What is held is not known to be current: all that is there follows, up to the next `id`. Its own is empty, for who
-/// has forgotten what was there comes back with none.
+/// What is held is not known to be current: all that is there follows, up to the next `id`.
 pub(super) fn reset(revision: Revision) -> Bytes {
     format!(
-        "id:\nevent: reset\ndata: {}\n\n",
+        "event: reset\ndata: {}\n\n",
         json!({ "revision": revision })
     )
     .into()

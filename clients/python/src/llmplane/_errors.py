@@ -41,7 +41,7 @@ class ApiError(LlmplaneError):
 
     @property
     def is_of_all(self) -> bool:
-        """Whether no question would be answered now: what one question lacks, a key for example, others may not need."""
+        """Whether no question would be answered now: what one lacks, a key for example, others may not need."""
         return not self.type or self.type in ("not-ready", "overloaded")
 
     @property

@@ -27,6 +27,8 @@ pub struct ClassMeaning {
     pub candidates: i32,
     /// What its condition says.
     pub available: ConditionInput,
+    /// Models that would do and lack an endpoint, or a credential that may be used: nobody's outage.
+    pub incomplete: Vec<String>,
     /// Whether it lacks nothing but what is switched off on purpose.
     pub lacks_what_is_off: bool,
     /// When time alone may change it.
@@ -41,6 +43,7 @@ pub fn meaning(input: &ClassInputs, now: Timestamp) -> ClassMeaning {
         current: None,
         candidates: 0,
         available,
+        incomplete: Vec::new(),
         lacks_what_is_off: false,
         changes_at: None,
     };
@@ -96,6 +99,7 @@ pub fn meaning(input: &ClassInputs, now: Timestamp) -> ClassMeaning {
                 current: Some(current),
                 candidates: count(found.candidates),
                 available,
+                incomplete: Vec::new(),
                 lacks_what_is_off: false,
                 changes_at: found.changes_at,
             }
@@ -107,11 +111,23 @@ pub fn meaning(input: &ClassInputs, now: Timestamp) -> ClassMeaning {
                 current: None,
                 candidates: count(refused.candidates),
                 available: no_model(input, considered, &missing, refused.candidates),
+                incomplete: incomplete(considered),
                 lacks_what_is_off: lacks_what_is_off(input, considered),
                 changes_at: refused.changes_at,
             }
         }
     }
+}
+
+fn incomplete(considered: &Considered) -> Vec<String> {
+    let models = considered.models.iter();
+    let incomplete = models.filter(|passed| {
+        matches!(
+            passed.reason,
+            PassedFor::NoEndpoint | PassedFor::NoCredential
+        )
+    });
+    incomplete.map(|passed| passed.model.clone()).collect()
 }
 
 fn count(candidates: usize) -> i32 {

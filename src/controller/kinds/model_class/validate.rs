@@ -20,7 +20,7 @@ pub fn validate(input: &ClassInputs, meaning: &ClassMeaning, now: Timestamp) -> 
     let status = input.object.status.as_ref();
     let generation = identity::generation(&*input.object);
     let still_holds = row.is_some_and(|row| proof::still_holds(row, spec));
-    // That it could be called lasts as long as the model that it meant, and that model's provider.
+    // That it could be called lasts as long as the model that it meant, and what calls to that take.
     let (class, namespace) = (proof::inputs(spec), &input.owner.namespace);
     let meaning_of = |name: &String| {
         let model = &input.snapshot.models.by_name(namespace, name)?.view;
@@ -32,7 +32,8 @@ pub fn validate(input: &ClassInputs, meaning: &ClassMeaning, now: Timestamp) -> 
     let is_proved = meaning.available.reason.status() == ConditionStatus::True;
     let is_possible = |name: &&String| {
         let named = &spec.models;
-        !is_proved && (named.is_empty() || named.iter().any(|it| it.name == **name))
+        let is_meant = named.is_empty() || named.iter().any(|it| it.name == **name);
+        !is_proved && is_meant && !meaning.incomplete.contains(*name)
     };
     evaluate(
         &EvaluationInputs {

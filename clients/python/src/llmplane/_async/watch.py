@@ -78,10 +78,12 @@ class AsyncWatch:
                 for raw in whole:
                     self._failures = 0
                     yield event_of(raw)
-                    # Once the caller has taken it: who comes back then gets what follows.
-                    # A reset has an empty one: who has forgotten everything begins anew.
+                    # Once the caller has taken it: who comes back then gets what follows, and who has
+                    # forgotten everything begins anew.
                     if raw.id is not None:
-                        self._last_id = raw.id or None
+                        self._last_id = raw.id
+                    elif raw.name == "reset":
+                        self._last_id = None
 
     def _failed(self, error: LlmplaneError) -> None:
         self._failures += 1
