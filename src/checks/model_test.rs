@@ -314,6 +314,11 @@ mod tests {
         };
         for proved in [Reason::ModelAnswered, Reason::ModelListed] {
             assert!(stands(proved, &missing), "{proved}");
+            // Another endpoint, that lacks the model, says nothing of the one that answered; that one does.
+            let lacks = CheckResult::new(Reason::ModelNotFound, "");
+            let by = CheckResult::new(proved, "").verdict(1, "a".into(), Timestamp::UNIX_EPOCH);
+            assert!(standing(Some(&by), &lacks, "b").is_some(), "{proved}");
+            assert!(standing(Some(&by), &lacks, "a").is_none(), "{proved}");
             // A test that never has anything to ask replaces what another call proved.
             let never = CheckResult::new(Reason::Unverifiable, "");
             assert!(!stands(proved, &never), "{proved}");

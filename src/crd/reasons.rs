@@ -198,6 +198,11 @@ impl Reason {
         self.is_open() || self.is_of_what_we_depend_on()
     }
 
+    /// Whether a check that ends with it speaks against the key itself.
+    pub fn is_against_the_key(self) -> bool {
+        self.status() == ConditionStatus::False && !self.is_of_what_we_depend_on()
+    }
+
     /// Whether another object ends it, which may still be applied, or deleted: a tool applies many
     /// objects in any order over seconds. `Stalled` is absent until it has stood for
     /// [`STALL_GRACE`](super::conditions::STALL_GRACE).

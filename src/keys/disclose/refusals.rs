@@ -350,6 +350,26 @@ mod tests {
     }
 
     #[test]
+    fn a_purpose_that_not_all_of_them_gave_is_told_of_none() {
+        let of = |purposes: &[Option<&str>]| {
+            let log = RefusalLog::new(DisclosureMetrics::default());
+            for purpose in purposes {
+                log.note(RefusalDraft {
+                    purpose: purpose.map(str::to_owned),
+                    ..draft("a", "Forbidden")
+                });
+            }
+            let [(_, gathered)] = &log.take(Duration::ZERO)[..] else {
+                panic!("they are alike");
+            };
+            gathered.draft.purpose.clone()
+        };
+        assert_eq!(of(&[Some("x"), Some("x")]), Some("x".to_owned()));
+        assert_eq!(of(&[Some("x"), Some("y")]), None);
+        assert_eq!(of(&[Some("x"), None]), None);
+    }
+
+    #[test]
     fn beyond_the_bound_refusals_are_counted_and_those_that_are_known_still_gathered() {
         let log = RefusalLog::new(DisclosureMetrics::default());
         for number in 0..MAX_WAITING + 5 {

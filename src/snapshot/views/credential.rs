@@ -13,7 +13,6 @@ use crate::crd::ProviderType;
 use crate::crd::credential::{QuotaPeriod, QuotaUnit, VersionState};
 use crate::crd::federation::Federation;
 use crate::crd::fields;
-use crate::crd::reasons::ConditionStatus;
 use crate::db::{CredentialRow, CredentialVersionRow};
 use crate::snapshot::schema;
 use crate::snapshot::state::Validity;
@@ -165,10 +164,8 @@ impl CredentialView {
 
 impl KeyInForce {
     fn of(version: &CredentialVersionRow) -> Self {
-        let refused = version.verdicts.iter().filter(|(_, verdict)| {
-            verdict.reason.status() == ConditionStatus::False
-                && !verdict.reason.is_of_what_we_depend_on()
-        });
+        let verdicts = version.verdicts.iter();
+        let refused = verdicts.filter(|(_, verdict)| verdict.reason.is_against_the_key());
         Self {
             provider_type: version.provider_type,
             allowed_hosts: version.allowed_hosts.clone(),

@@ -94,8 +94,7 @@ pub fn validity(
         ))
     });
     // Nobody is given what is refused where it is used, whatever became of the next one.
-    let is_against = at_endpoints.reason.status() == ConditionStatus::False
-        && !at_endpoints.reason.is_of_what_we_depend_on();
+    let is_against = at_endpoints.reason.is_against_the_key();
     match (last, of_this) {
         (Some(said), Some(_)) if is_against && said.reason.status() == ConditionStatus::False => {
             let no_other = format!("and the vendor gives no other: {}", said.message);

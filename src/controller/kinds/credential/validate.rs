@@ -313,9 +313,7 @@ fn with_keyring(
     let current = in_state(versions, VersionState::Current);
     let why = current.and_then(|current| input.unreadable.waiting.get(&current.version));
     let Some(why) = why else { return judged };
-    let is_against = judged.reason.status() == ConditionStatus::False
-        && !judged.reason.is_of_what_we_depend_on();
-    match is_against {
+    match judged.reason.is_against_the_key() {
         true => with_notes(judged, std::slice::from_ref(why)),
         false => ConditionInput::new(Reason::KeyringUnavailable, why.clone()),
     }

@@ -477,7 +477,7 @@ pub fn jobs(input: &ModelInputs, desired: Option<&ValidatedModel>) -> Vec<Planne
             _ => Stored::Nothing,
         },
         // A test may spend tokens: only a request brings one forward.
-        apart: if !is_asked { period } else { Duration::ZERO },
+        apart: if is_asked { Duration::ZERO } else { period },
         not_final: None,
         held: false,
         credentials: Some(
